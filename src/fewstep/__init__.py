@@ -1,0 +1,27 @@
+"""Model-Agnostic Meta-Learning: learn an initialisation that adapts in a few gradient steps."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fewstep.errors import InputError
+    from fewstep.learners.maml import MAML
+    from fewstep.tasks import TaskBatch
+
+__version__ = "0.1.0"
+__all__ = ["MAML", "InputError", "TaskBatch", "__version__"]
+
+_HOMES = {
+    "MAML": "fewstep.learners.maml",
+    "TaskBatch": "fewstep.tasks",
+    "InputError": "fewstep.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use: PyTorch takes seconds to import, and the command line's help needs none.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'fewstep' has no attribute {name!r}")

@@ -1,0 +1,65 @@
+"""The command line: one file a command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from fewstep import __version__
+from fewstep.errors import InputError
+
+COMMANDS = {
+    "recipes": "list the recipes: data, protocol, expected result",
+    "train": "meta-train a recipe; the same command again goes on where it stopped",
+    "evaluate": "accuracy (or error) of a run after 0, 1, ... inner steps",
+    "compare": "adaptation curves of several runs side by side: table and picture",
+}
+
+_LISTED = "\n".join(f"  {name:10}{text}" for name, text in COMMANDS.items())
+_HELP = f"""usage: fewstep COMMAND [options]
+
+Model-Agnostic Meta-Learning: learn an initialisation that adapts to a new task
+from a few examples in a few gradient steps.
+
+commands:
+{_LISTED}
+
+fewstep COMMAND --help shows the options of a command; fewstep --version the version.
+Start with: fewstep train glyphs-5way-1shot
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: As on the command line, without the program's name.
+
+    Returns:
+        The exit status: 0, 2 for a user's mistake, 130 where the user stopped it.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(_HELP, end="")
+        return 0
+    if given[0] == "--version":
+        print(f"fewstep {__version__}")
+        return 0
+    try:
+        return _run(given[0], given[1:])
+    except InputError as error:
+        print(f"fewstep: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("fewstep: stopped", file=sys.stderr)
+        return 130
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    if command not in COMMANDS:
+        raise InputError(
+            f"unknown command {command!r}; expected one of {', '.join(COMMANDS)} (fewstep --help)"
+        )
+    # Each command loads what it needs and no more: PyTorch takes seconds.
+    return int(import_module(f"fewstep.cli.{command}").main(arguments))

@@ -1,0 +1,77 @@
+"""``fewstep compare RUN_DIR RUN_DIR ...``: adaptation curves side by side."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from fewstep.cli.options import data_folder, parse
+from fewstep.errors import InputError
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Judge runs on the same tasks, beside a random initialisation: table and picture.
+
+    Attributes:
+        run_dirs: Run directories of fewstep train whose tasks are of the same kind.
+        tasks: How many test tasks.
+        inner_steps: Most inner steps.
+        picture: Where to write the adaptation curves as PNG.
+        json: Print one JSON object and nothing else.
+        data_dir: The folder that holds omniglot/: that of the variable FEWSTEP_DATA unless given.
+        device: Where to compute: cpu, cuda, ...
+    """
+
+    run_dirs: tyro.conf.Positional[tuple[Path, ...]]
+    tasks: int = 600
+    inner_steps: int = 10
+    picture: Path = Path("comparison.png")
+    json: bool = False
+    data_dir: Path | None = None
+    device: str = "cpu"
+
+
+def main(arguments: list[str]) -> int:
+    """Judge all runs; print a table or JSON; draw the picture."""
+    options = parse(CompareOptions, "compare", arguments)
+    for name in ("tasks", "inner_steps"):
+        if getattr(options, name) < 1:
+            raise InputError(f"{name} is {getattr(options, name)}; expected 1 or more")
+    if not options.run_dirs:
+        raise InputError("no run directory given; expected at least one (fewstep compare --help)")
+    data_dir = data_folder(options.data_dir)
+
+    from fewstep.cli.judge import judge
+    from fewstep.report.curves import draw_curves
+    from fewstep.report.summary import summary
+    from fewstep.report.table import protocol, score_table
+    from fewstep.training.runs import check_comparable, load_run, untrained
+
+    starts = {path.name: load_run(path, data_dir, options.device) for path in options.run_dirs}
+    check_comparable(starts)
+    first = next(iter(starts.values()))
+    starts["random"] = untrained(first)
+    config, norm = first.config, first.config.norm
+    errors = Console(stderr=True)
+    results = {
+        name: judge(run, options.tasks, options.inner_steps, norm, "test", errors)
+        for name, run in starts.items()
+    }
+    draw_curves(options.picture, config, results, norm)
+    if options.json:
+        told = {
+            name: summary(run.config, results[name], run.progress, "test", norm)
+            for name, run in starts.items()
+        }
+        print(json.dumps(told))
+        return 0
+    output = Console()
+    output.print(score_table(config, results))
+    output.print(protocol(config, results["random"], "test", norm), soft_wrap=True)
+    output.print(f"picture: {options.picture}", soft_wrap=True)
+    return 0

@@ -1,0 +1,68 @@
+"""``fewstep evaluate RUN_DIR``: judge a run on tasks of classes never seen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.console import Console
+
+from fewstep.cli.options import data_folder, parse
+from fewstep.errors import InputError
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Accuracy (or error) after 0, 1, ... inner steps, with a 95% interval over tasks.
+
+    Attributes:
+        run_dir: A run directory of fewstep train; an unfinished one is judged by its best
+            checkpoint so far.
+        tasks: How many tasks.
+        inner_steps: Most inner steps; the config's test_inner_steps unless given.
+        norm: Which statistics batch norm uses on the query set; the config's unless given.
+        split: Which classes the tasks are from.
+        json: Print one JSON object and nothing else.
+        data_dir: The folder that holds omniglot/: that of the variable FEWSTEP_DATA unless given.
+        device: Where to compute: cpu, cuda, ...
+    """
+
+    run_dir: tyro.conf.Positional[Path]
+    tasks: int = 600
+    inner_steps: int | None = None
+    norm: Literal["transductive", "inductive"] | None = None
+    split: Literal["test", "val", "train"] = "test"
+    json: bool = False
+    data_dir: Path | None = None
+    device: str = "cpu"
+
+
+def main(arguments: list[str]) -> int:
+    """Judge, and print a table or JSON."""
+    options = parse(EvaluateOptions, "evaluate", arguments)
+    for name in ("tasks", "inner_steps"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise InputError(f"{name} is {value}; expected 1 or more")
+    data_dir = data_folder(options.data_dir)
+
+    from fewstep.cli.judge import judge
+    from fewstep.report.summary import summary
+    from fewstep.report.table import protocol, score_table
+    from fewstep.training.runs import load_run
+
+    console = Console(stderr=True)
+    run = load_run(options.run_dir, data_dir, options.device)
+    norm = options.norm or run.config.norm
+    steps = options.inner_steps or run.config.test_inner_steps
+    result = judge(run, options.tasks, steps, norm, options.split, console)
+    if options.json:
+        print(json.dumps(summary(run.config, result, run.progress, options.split, norm)))
+        return 0
+    output = Console()
+    output.print(score_table(run.config, {run.config.algorithm: result}))
+    output.print(protocol(run.config, result, options.split, norm), soft_wrap=True)
+    return 0

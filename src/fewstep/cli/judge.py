@@ -1,0 +1,47 @@
+"""Judging a run with a progress bar, and what is written down afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from fewstep.data.episodes import Split
+from fewstep.functional import Norm
+from fewstep.report.curves import draw_curves
+from fewstep.report.episode import draw_task
+from fewstep.report.summary import summary
+from fewstep.report.table import protocol, score_table
+from fewstep.training.evaluation import Result, evaluate
+from fewstep.training.run_dir import RunDir
+from fewstep.training.runs import Run
+
+
+def judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console) -> Result:
+    """Judge on the first ``tasks`` tasks of a split, with a bar on a terminal."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        shown = bar.add_task(f"{tasks} {split} tasks", total=tasks)
+        return evaluate(
+            run.learner,
+            run.tasks[split],
+            tasks,
+            steps,
+            norm,
+            run.config.device,
+            lambda done: bar.advance(shown, done),
+        )
+
+
+def write_report(run: Run, run_dir: Path, result: Result, console: Console) -> None:
+    """The summary and the pictures of a run's final test."""
+    files, config = RunDir(run_dir), run.config
+    files.write_json(files.summary, summary(config, result, run.progress, "test", config.norm))
+    draw_curves(files.curve, config, {config.algorithm: result}, config.norm)
+    Console().print(score_table(config, {config.algorithm: result}))
+    console.print(protocol(config, result, "test", config.norm), soft_wrap=True)
+    pictures = [files.curve]
+    if config.data != "sinusoid":
+        draw_task(files.task, run.learner, run.tasks["test"].batch([0]), config.test_inner_steps)
+        pictures.append(files.task)
+    console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)

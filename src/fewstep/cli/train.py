@@ -1,0 +1,63 @@
+"""``fewstep train RECIPE``: meta-train, then judge on classes never seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from fewstep.cli.options import data_folder, parse
+from fewstep.config import Config
+from fewstep.recipes import DEFAULT, find_recipe, with_algorithm
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Meta-train a recipe, then judge it on test classes. The same command again goes on.
+
+    Attributes:
+        config: What decides the result; the defaults are the recipe's.
+        run_dir: Where the run is kept: runs/RECIPE-ALGORITHM-seedN unless given.
+        data_dir: The folder that holds omniglot/: that of the variable FEWSTEP_DATA unless given.
+    """
+
+    config: tyro.conf.OmitArgPrefixes[Config]
+    run_dir: Path | None = None
+    data_dir: Path | None = None
+
+
+def main(arguments: list[str]) -> int:
+    """Train and judge."""
+    options = _options(arguments)
+    config, data_dir = options.config, data_folder(options.data_dir)
+    run_dir = options.run_dir or Path(
+        "runs", f"{config.recipe}-{config.algorithm}-seed{config.seed}"
+    )
+    console = Console(stderr=True)
+    console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
+
+    # After the flags are read, so that a mistake in them is told at once.
+    from fewstep.cli.judge import judge, write_report
+    from fewstep.training.interrupt import Interrupted
+    from fewstep.training.runs import train
+
+    try:
+        run = train(config, run_dir, data_dir, console)
+    except Interrupted as stop:
+        console.print(f"{stop}; the same command goes on from there", soft_wrap=True)
+        return 130
+    result = judge(run, config.test_tasks, config.test_inner_steps, config.norm, "test", console)
+    write_report(run, run_dir, result, console)
+    return 0
+
+
+def _options(arguments: list[str]) -> TrainOptions:
+    """The flags over the settings of the recipe and of the algorithm."""
+    named = bool(arguments) and not arguments[0].startswith("-")
+    recipe = find_recipe(arguments[0] if named else DEFAULT).config
+    flags = arguments[1:] if named else arguments
+    command = f"train {recipe.recipe}"
+    algorithm = parse(TrainOptions, command, flags, TrainOptions(recipe)).config.algorithm
+    return parse(TrainOptions, command, flags, TrainOptions(with_algorithm(recipe, algorithm)))

@@ -1,0 +1,175 @@
+"""Config: what a run is. The same dataclass is the flags and the saved ``config.json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+import tyro
+
+from fewstep.errors import InputError
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides the result of a run.
+
+    Attributes:
+        recipe: Name of the recipe that this started from.
+        data: Where tasks come from.
+        algorithm: How the initialisation is learned. finetune: ordinary training on all training
+            classes, a new last layer for each task.
+        model: The network. conv4: four convolution blocks; mlp: two hidden layers of 40.
+        filters: Filters of each convolution of conv4.
+        downsample: How each block of conv4 halves the picture.
+        n_way: Classes of a task.
+        k_shot: Support examples of each class (of the task, in a regression).
+        q_query: Query examples of each class (of the task, in a regression).
+        test_k_shot: Support examples in validation and test, where they differ from k_shot.
+        test_q_query: Query examples in validation and test, where they differ from q_query.
+        rotations: Training classes turned by 90, 180 and 270 degrees count as classes of their own.
+        inner_lr: Step size of the inner loop.
+        inner_steps: Inner steps in training.
+        test_inner_steps: Most inner steps in validation and test.
+        norm: What batch norm uses on the query set: the query batch's own statistics
+            (transductive) or the support set's (inductive).
+        memory: fast keeps the graph of every inner step, flat that of one.
+        execution: loop computes the tasks of an outer step one by one, vectorised all at once,
+            which suits small networks.
+        meta_batch: Tasks of an outer step.
+        outer_lr: Step size of the outer optimiser, Adam.
+        averaging: The initialisation that is judged and kept is the exponential moving average
+            of the learned one with this decay; 0 for none.
+        steps: Outer steps.
+        val_every: Outer steps between validations.
+        val_tasks: Tasks of a validation.
+        test_tasks: Tasks of the final test.
+        checkpoint_every: Outer steps between checkpoints.
+        seed: Of the initial weights and of every task.
+        device: Where to compute: cpu, cuda, cuda:1, ...
+    """
+
+    recipe: tyro.conf.Suppress[str]
+    data: Literal["glyphs", "omniglot", "sinusoid"]
+    algorithm: Literal["maml", "fomaml", "finetune"] = "maml"
+    model: Literal["conv4", "mlp"] = "conv4"
+    filters: int = 64
+    downsample: Literal["stride", "max-pool"] = "stride"
+    n_way: int = 5
+    k_shot: int = 1
+    q_query: int = 5
+    test_k_shot: int | None = None
+    test_q_query: int | None = None
+    rotations: bool = False
+    inner_lr: float = 0.4
+    inner_steps: int = 1
+    test_inner_steps: int = 5
+    norm: Literal["transductive", "inductive"] = "transductive"
+    memory: Literal["fast", "flat"] = "fast"
+    execution: Literal["loop", "vectorised"] = "loop"
+    meta_batch: int = 32
+    outer_lr: float = 1e-3
+    averaging: float = 0.0
+    steps: int = 60_000
+    val_every: int = 200
+    val_tasks: int = 200
+    test_tasks: int = 600
+    checkpoint_every: int = 50
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in _AT_LEAST_ONE:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}; expected 1 or more")
+        for name in ("inner_lr", "outer_lr"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}; expected more than 0")
+        if not 0 <= self.averaging < 1:
+            raise InputError(f"averaging is {self.averaging}; expected at least 0 and less than 1")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}; expected 0 or more")
+        if self.data == "sinusoid" and (self.model, self.algorithm) not in _REGRESSION:
+            raise InputError(
+                f"data sinusoid with model {self.model} and algorithm {self.algorithm}; expected "
+                "model mlp and algorithm maml or fomaml"
+            )
+        if self.data != "sinusoid" and self.model == "mlp":
+            raise InputError(f"data {self.data} with model mlp; pictures need model conv4")
+
+    def to_json(self) -> str:
+        """One field a line."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+_REGRESSION = (("mlp", "maml"), ("mlp", "fomaml"))
+_AT_LEAST_ONE = (
+    "filters",
+    "n_way",
+    "k_shot",
+    "q_query",
+    "test_k_shot",
+    "test_q_query",
+    "inner_steps",
+    "test_inner_steps",
+    "meta_batch",
+    "steps",
+    "val_every",
+    "val_tasks",
+    "test_tasks",
+    "checkpoint_every",
+)
+
+
+def score_name(config: Config) -> str:
+    """``"accuracy"``, a fraction, or ``"mse"`` in a regression."""
+    return "mse" if config.data == "sinusoid" else "accuracy"
+
+
+def read_config(path: Path) -> Config:
+    """The config of a run.
+
+    Raises:
+        InputError: The file is missing or damaged, or holds a key or a value that this version
+            does not know.
+    """
+    try:
+        values = json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(
+            f"{path.parent} has no {path.name}; expected a run directory made by fewstep train"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"{path} is not JSON ({error}); restore it or train in a new run directory"
+        ) from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no JSON object; restore it or train in a new run directory")
+    known = {field.name for field in fields(Config)}
+    problem = _difference("unknown", set(values) - known) or _difference(
+        "missing", known - set(values)
+    )
+    if problem:
+        raise InputError(
+            f"{path} has {problem}; it is of another version of fewstep: use a new run directory"
+        )
+    for name, expected in get_type_hints(Config).items():
+        _check_type(path, name, values[name], expected)
+    return Config(**values)
+
+
+def _difference(kind: str, keys: set[str]) -> str:
+    return f"{kind} key {', '.join(sorted(keys))}" if keys else ""
+
+
+def _check_type(path: Path, name: str, value: Any, expected: Any) -> None:
+    choices = get_args(expected) or (expected,)
+    types = tuple(choice for choice in choices if isinstance(choice, type))
+    # JSON has one kind of number, so a float may have been written without a fraction.
+    accepted = (*types, int) if float in types else types
+    if value not in choices and type(value) not in accepted:
+        wanted = " or ".join(getattr(choice, "__name__", str(choice)) for choice in choices)
+        raise InputError(f"{path} has {name} = {value!r}; expected {wanted}")

@@ -1,0 +1,130 @@
+"""N-way K-shot Q-query tasks drawn from a set of classes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from fewstep.data.images import ImageClasses
+from fewstep.errors import InputError
+from fewstep.tasks import TaskBatch
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+Integers = npt.NDArray[np.int64]
+
+
+def generator(seed: int, split: str, index: int) -> np.random.Generator:
+    """The random numbers of one task: a function of (seed, split, index) and of nothing else."""
+    return np.random.default_rng([seed, zlib.crc32(split.encode()), index])
+
+
+class Choice(NamedTuple):
+    """The pictures of one task, each array ``int64 [n_way, ...]``."""
+
+    classes: Integers
+    turns: Integers
+    pictures: Integers
+
+
+@dataclass(frozen=True)
+class EpisodeSampler:
+    """Draws tasks; task number i is always the same task.
+
+    Attributes:
+        images: The classes to draw from.
+        n_way: Classes of a task.
+        k_shot: Support pictures of each class.
+        q_query: Query pictures of each class; no picture is in both sets.
+        seed: Of the tasks.
+        split: Name of the class split; another split gives other tasks for the same seed.
+        rotations: Take each class four times, turned by 0, 90, 180 and 270 degrees, as four
+            classes. Class ``c`` turned by ``90 * r`` degrees has the number ``4 * c + r``.
+
+    Raises:
+        InputError: There are too few classes or pictures.
+    """
+
+    images: ImageClasses
+    n_way: int
+    k_shot: int
+    q_query: int
+    seed: int = 0
+    split: Split = "train"
+    rotations: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("n_way", "k_shot", "q_query"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.n_way > self.classes:
+            raise InputError(
+                f"n_way is {self.n_way}, but the {self.split} split has {self.classes} classes; "
+                "choose fewer ways"
+            )
+        fewest = int(self.images.counts.argmin())
+        if self.k_shot + self.q_query > self.images.counts[fewest]:
+            raise InputError(
+                f"k_shot {self.k_shot} + q_query {self.q_query} = {self.k_shot + self.q_query} "
+                f"pictures of each class, but {self.images.names[fewest]!r} has "
+                f"{self.images.counts[fewest]}; choose a smaller sum"
+            )
+
+    @property
+    def classes(self) -> int:
+        """How many classes tasks are drawn from, rotated ones included."""
+        return len(self.images) * self._turns
+
+    @property
+    def _turns(self) -> int:
+        return 4 if self.rotations else 1
+
+    def batch(self, indices: Sequence[int]) -> TaskBatch:
+        """The tasks of these numbers.
+
+        Returns:
+            Pictures as ``float32 [tasks, n_way * examples, channels, height, width]`` from 0 to
+            1, class by class; labels as ``int64 [tasks, n_way * examples]`` from 0 to n_way - 1.
+        """
+        choices = [self._choose(index) for index in indices]
+        pictures = np.stack([self._gather(choice) for choice in choices])
+        support, query = np.split(pictures, [self.k_shot], axis=2)
+        return TaskBatch(
+            self._tensor(support),
+            self._labels(len(choices), self.k_shot),
+            self._tensor(query),
+            self._labels(len(choices), self.q_query),
+            torch.from_numpy(np.stack([c.classes * self._turns + c.turns for c in choices])),
+        )
+
+    def _choose(self, index: int) -> Choice:
+        random = generator(self.seed, self.split, index)
+        classes, turns = np.divmod(
+            random.choice(self.classes, self.n_way, replace=False), self._turns
+        )
+        wanted = self.k_shot + self.q_query
+        rows = [random.permutation(self.images.counts[c])[:wanted] for c in classes]
+        return Choice(classes, turns, np.stack(rows) + self.images.starts[classes][:, None])
+
+    def _gather(self, choice: Choice) -> npt.NDArray[np.uint8]:
+        """``uint8 [n_way, examples, channels, height, width]``."""
+        pictures = self.images.pictures[choice.pictures]
+        turned = [
+            np.rot90(of_class, turn, axes=(-2, -1))
+            for of_class, turn in zip(pictures, choice.turns, strict=True)
+        ]
+        return np.stack(turned)
+
+    def _labels(self, tasks: int, examples: int) -> torch.Tensor:
+        return torch.arange(self.n_way).repeat_interleave(examples).repeat(tasks, 1)
+
+    def _tensor(self, pictures: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """``[tasks, n_way, examples, ...]`` bytes to ``[tasks, n_way * examples, ...]`` floats."""
+        flat = pictures.reshape(len(pictures), -1, *pictures.shape[3:])
+        return torch.from_numpy(np.ascontiguousarray(flat)).float() / 255

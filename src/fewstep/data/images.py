@@ -1,0 +1,61 @@
+"""ImageClasses: labelled pictures, held in memory as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fewstep.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class ImageClasses:
+    """The pictures of a set of classes.
+
+    Attributes:
+        pictures: ``uint8 [pictures, channels, height, width]``, the pictures of a class side by
+            side, in the order of ``names``.
+        names: One name a class.
+        counts: ``int64 [classes]``, how many pictures each class has.
+
+    Raises:
+        InputError: The three do not belong together.
+    """
+
+    pictures: npt.NDArray[np.uint8]
+    names: tuple[str, ...]
+    counts: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.pictures.ndim != 4 or self.pictures.dtype != np.uint8:
+            raise InputError(
+                f"pictures are {self.pictures.dtype} {list(self.pictures.shape)}; expected uint8 "
+                "[pictures, channels, height, width]"
+            )
+        if len(self.counts) != len(self.names) or self.counts.sum() != len(self.pictures):
+            raise InputError(
+                f"{len(self.names)} names and {len(self.counts)} counts that sum to "
+                f"{self.counts.sum()} for {len(self.pictures)} pictures; expected one name and one "
+                "count a class, and as many pictures as the counts sum to"
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """``int64 [classes]``: where each class begins in ``pictures``."""
+        return np.cumsum(self.counts) - self.counts
+
+    def subset(self, classes: Sequence[int]) -> ImageClasses:
+        """The given classes, in the given order."""
+        starts = self.starts
+        rows = [np.arange(starts[c], starts[c] + self.counts[c]) for c in classes]
+        return ImageClasses(
+            pictures=self.pictures[np.concatenate(rows) if rows else []],
+            names=tuple(self.names[c] for c in classes),
+            counts=self.counts[list(classes)],
+        )

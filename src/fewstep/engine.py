@@ -1,0 +1,167 @@
+"""How a meta-batch is executed: task by task, or all tasks at once. Results are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from fewstep.errors import InputError
+from fewstep.functional import Params
+from fewstep.inner import Objective
+from fewstep.metagrad import Gradient, Judge, Judgement
+from fewstep.randomness import reseed, seeded_calls
+from fewstep.tasks import TaskBatch
+
+Execution = Literal["loop", "vectorised"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be computed for one task, as pure functions of the parameters.
+
+    Attributes:
+        support_loss: (parameters, support_x, support_y) to a scalar.
+        judge: (parameters, support_x, query_x, query_y) to the query loss and the score, scalars.
+        start: theta_0.
+        inner_steps: How many inner steps come before the judgement.
+    """
+
+    support_loss: Callable[[Params, Tensor, Tensor], Tensor]
+    judge: Callable[[Params, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    start: Params
+    inner_steps: int
+
+
+class MetaGradient(NamedTuple):
+    """What an outer step needs to know.
+
+    Attributes:
+        judgement: Query loss and score of each task after adaptation.
+        gradient: Gradient of the mean query loss, by parameter name.
+    """
+
+    judgement: Judgement
+    gradient: Params
+
+
+def mean_gradient(
+    problem: Problem,
+    tasks: TaskBatch,
+    execution: Execution,
+    differentiate: Callable[[Objective, Judge, Params], Gradient],
+) -> MetaGradient:
+    """The gradient of the mean query loss of a meta-batch.
+
+    Args:
+        problem: What each task is.
+        tasks: The meta-batch.
+        execution: ``"loop"`` needs the memory of one task; ``"vectorised"`` makes fewer and
+            larger calls.
+        differentiate: Takes the support loss, the judge and theta_0.
+    """
+    if execution == "vectorised":
+        judgement, stacked = differentiate(*_stack(problem, tasks))
+        return MetaGradient(judgement, {name: g.mean(0) for name, g in stacked.items()})
+    judgements = []
+    total: Params = {}
+    with seeded_calls(tasks.support_x.device) as seed:
+        for number in range(len(tasks)):
+            judgement, gradient = differentiate(*_single(problem, tasks, number, seed))
+            judgements.append(judgement)
+            total = {name: total[name] + g for name, g in gradient.items()} if total else gradient
+    return MetaGradient(_cat(judgements), {name: g / len(tasks) for name, g in total.items()})
+
+
+def judge_paths(
+    problem: Problem,
+    tasks: TaskBatch,
+    execution: Execution,
+    path: Callable[[Objective, Params], list[Params]],
+) -> list[Judgement]:
+    """The judgement of every point on each task's path of parameters.
+
+    Args:
+        problem: What each task is.
+        tasks: The tasks.
+        execution: As in `mean_gradient`.
+        path: Takes the support loss and theta_0; returns theta_0, theta_1, ...
+    """
+    if execution == "vectorised":
+        objective, judge, start = _stack(problem, tasks)
+        return _judge_all(judge, path(objective, start))
+    rows = []
+    with seeded_calls(tasks.support_x.device) as seed:
+        for number in range(len(tasks)):
+            objective, judge, start = _single(problem, tasks, number, seed)
+            rows.append(_judge_all(judge, path(objective, start)))
+    return [_cat(list(column)) for column in zip(*rows, strict=True)]
+
+
+def _single(
+    problem: Problem, tasks: TaskBatch, number: int, seed: int
+) -> tuple[Objective, Judge, Params]:
+    """One task. Its random numbers depend on the seed, its number and the inner step alone."""
+    support_x, support_y = tasks.support_x[number], tasks.support_y[number]
+    query_x, query_y = tasks.query_x[number], tasks.query_y[number]
+    first_seed = seed + number * (problem.inner_steps + 1)
+
+    def objective(params: Params, step: int) -> Tensor:
+        reseed(first_seed + step)
+        return problem.support_loss(params, support_x, support_y)
+
+    def judge(params: Params) -> Judgement:
+        reseed(first_seed + problem.inner_steps)
+        loss, score = problem.judge(params, support_x, query_x, query_y)
+        return Judgement(loss[None], score[None])
+
+    return objective, judge, problem.start
+
+
+def _stack(problem: Problem, tasks: TaskBatch) -> tuple[Objective, Judge, Params]:
+    """All tasks, each with parameters of its own: every tensor has the task in front.
+
+    The tasks do not touch one another, so the gradient of the sum of their losses with respect to
+    the stacked parameters holds the gradient of each.
+    """
+    losses = vmap(problem.support_loss)
+    judgements = vmap(problem.judge)
+
+    def objective(params: Params, _: int) -> Tensor:
+        with _told_what_to_do():
+            return losses(params, tasks.support_x, tasks.support_y).sum()
+
+    def judge(params: Params) -> Judgement:
+        with _told_what_to_do():
+            return Judgement(*judgements(params, tasks.support_x, tasks.query_x, tasks.query_y))
+
+    start = {name: p.expand(len(tasks), *p.shape) for name, p in problem.start.items()}
+    return objective, judge, start
+
+
+class _told_what_to_do:  # noqa: N801 - reads as a statement
+    """Names the way out where a layer cannot be vectorised."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RuntimeError):
+            reason = str(error).split("\n")[0]
+            raise InputError(
+                f'the model cannot be vectorised over tasks ({reason}); use execution="loop"'
+            ) from error
+
+
+def _judge_all(judge: Judge, path: list[Params]) -> list[Judgement]:
+    with torch.no_grad():
+        return [judge(params) for params in path]
+
+
+def _cat(judgements: list[Judgement]) -> Judgement:
+    losses, scores = zip(*judgements, strict=True)
+    return Judgement(torch.cat(losses), torch.cat(scores))

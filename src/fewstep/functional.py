@@ -1,0 +1,179 @@
+"""A module as a pure function of its parameters, with every layer twice differentiable.
+
+MAML differentiates through a gradient, so each operation of the model has to have a right second
+derivative. A few of PyTorch's fast kernels have none (fused attention, the fused LSTM); inside
+`pure_call` their plain forms stand in for them, without a change to the user's module.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.overrides import TorchFunctionMode
+
+from fewstep.errors import InputError
+
+Params = dict[str, Tensor]
+Norm = Literal["transductive", "inductive"]
+Statistics = list[tuple[Tensor, Tensor]]
+
+
+def trainable(module: nn.Module) -> Params:
+    """The parameters that may change, by name; one that is tied appears once."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def pure_call(module: nn.Module, params: Params, x: Tensor) -> Any:
+    """What ``module`` predicts for ``x`` with ``params`` in the place of its own.
+
+    Batch norm in training mode uses the statistics of ``x`` alone. Whatever the module writes to
+    its buffers is dropped, so nothing of one call reaches the next.
+
+    Args:
+        module: Any module; left as it is, bit for bit.
+        params: Replacements by parameter name. A name that is missing keeps the module's tensor.
+        x: ``[examples, ...]``.
+    """
+    with _TwiceDifferentiable(_own_batch_norm):
+        return _call(module, params, x)
+
+
+def inductive_call(module: nn.Module, params: Params, support_x: Tensor, query_x: Tensor) -> Any:
+    """As `pure_call` of ``query_x``, but batch norm uses the statistics of ``support_x``.
+
+    Args:
+        module: Any module; left as it is, bit for bit.
+        params: Replacements by parameter name.
+        support_x: ``[support examples, ...]``.
+        query_x: ``[query examples, ...]``. What is predicted for one does not depend on the others.
+    """
+    statistics: Statistics = []
+    with _TwiceDifferentiable(_recording_batch_norm(statistics)):
+        _call(module, params, support_x)
+    with _TwiceDifferentiable(_replaying_batch_norm(statistics)):
+        return _call(module, params, query_x)
+
+
+def _call(module: nn.Module, params: Params, x: Tensor) -> Any:
+    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    return functional_call(module, {**params, **buffers}, (x,))
+
+
+def without_dropout(module: nn.Module) -> nn.Module:
+    """A copy for judging: everything in eval mode, but norms, which keep theirs."""
+    judged = copy.deepcopy(module)
+    for part in judged.modules():
+        if not isinstance(part, _NormBase):
+            part.training = False
+    return judged
+
+
+def check_running_statistics(module: nn.Module) -> None:
+    """Refuse a batch norm in eval mode whose running statistics nobody ever computed.
+
+    Raises:
+        InputError: Names the layer and says what to do.
+    """
+    for name, part in module.named_modules():
+        if isinstance(part, _BatchNorm) and not part.training and part.num_batches_tracked == 0:
+            raise InputError(
+                f"batch norm {name!r} is in eval mode, but its running statistics were never "
+                "computed; call model.train() so that it uses those of each batch"
+            )
+
+
+class _TwiceDifferentiable(TorchFunctionMode):
+    """Replaces, while it is active, what PyTorch cannot differentiate twice."""
+
+    def __init__(self, batch_norm: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.batch_norm = batch_norm
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is F.batch_norm:
+            return self.batch_norm(*args, **kwargs)
+        if func is F.scaled_dot_product_attention:
+            with sdpa_kernel(SDPBackend.MATH):
+                return func(*args, **kwargs)
+        if func in _FUSED_RECURRENT:
+            with (
+                torch.backends.mkldnn.flags(enabled=False),
+                torch.backends.cudnn.flags(enabled=False),
+            ):
+                return func(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+_FUSED_RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+
+
+def _own_batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    if training:
+        # No running statistics are handed on: they would be written and then dropped.
+        return F.batch_norm(x, None, None, weight, bias, True, momentum, eps)
+    return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+
+
+def _recording_batch_norm(statistics: Statistics) -> Callable[..., Tensor]:
+    def batch_norm(x: Tensor, *rest: Any, **named: Any) -> Tensor:
+        other = [dim for dim in range(x.dim()) if dim != 1]
+        statistics.append((x.mean(other), x.var(other, unbiased=False)))
+        return _own_batch_norm(x, *rest, **named)
+
+    return batch_norm
+
+
+def _replaying_batch_norm(statistics: Statistics) -> Callable[..., Tensor]:
+    recorded = iter(statistics)
+
+    def batch_norm(
+        x: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        mean, var = next(recorded)
+        if not training:
+            return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+        return _normalised(x, mean, var, weight, bias, eps)
+
+    return batch_norm
+
+
+def _normalised(
+    x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    """Batch norm by given statistics; PyTorch's own cannot be differentiated through them."""
+    shape = [1, -1] + [1] * (x.dim() - 2)
+    result = (x - mean.view(shape)) * (var.view(shape) + eps).rsqrt()
+    if weight is not None:
+        result = result * weight.view(shape)
+    return result if bias is None else result + bias.view(shape)

@@ -1,0 +1,1 @@
+"""What learns an initialisation, and what it is compared with."""

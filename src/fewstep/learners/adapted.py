@@ -1,0 +1,57 @@
+"""An adapted model as an ordinary module: it can be called, saved and exported like any other."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fewstep.functional import Norm, Params
+
+
+def adapted_module(model: nn.Module, params: Params, support_x: Tensor, norm: Norm) -> nn.Module:
+    """A copy of ``model`` with ``params``, in eval mode.
+
+    Args:
+        model: The module that was adapted; a batch norm of it in eval mode stays as it is.
+        params: The adapted parameters by name.
+        support_x: ``[examples, ...]``, what it was adapted on.
+        norm: Which statistics batch norm uses from now on: those of the batch that the module is
+            called with (``"transductive"``) or those of ``support_x`` (``"inductive"``).
+    """
+    adapted = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if name in params:
+                parameter.copy_(params[name])
+        batch_norms = [m for m in adapted.modules() if isinstance(m, _BatchNorm) and m.training]
+        if norm == "inductive":
+            _remember_statistics(adapted, batch_norms, support_x)
+        else:
+            for layer in batch_norms:
+                _forget_statistics(layer)
+    return adapted.eval()
+
+
+def _forget_statistics(layer: _BatchNorm) -> None:
+    layer.track_running_stats = False
+    layer.running_mean = layer.running_var = layer.num_batches_tracked = None
+
+
+def _remember_statistics(model: nn.Module, layers: list[_BatchNorm], support_x: Tensor) -> None:
+    hooks = [layer.register_forward_hook(_keep_statistics) for layer in layers]
+    model(support_x)
+    for hook in hooks:
+        hook.remove()
+
+
+def _keep_statistics(layer: nn.Module, inputs: tuple[Any, ...], _: Any) -> None:
+    assert isinstance(layer, _BatchNorm)
+    x = inputs[0]
+    other = [dim for dim in range(x.dim()) if dim != 1]
+    layer.track_running_stats = True
+    layer.running_mean = x.mean(other)
+    layer.running_var = x.var(other, unbiased=False)

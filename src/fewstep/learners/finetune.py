@@ -1,0 +1,120 @@
+"""Pre-training and fine-tuning: what meta-learning is compared with.
+
+The network learns to tell all training classes apart, in the ordinary way. For a new task its last
+layer is replaced, and the whole network is trained on the support set by gradient descent.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fewstep.engine import MetaGradient
+from fewstep.errors import InputError
+from fewstep.functional import Norm
+from fewstep.learners.learner import Evaluation
+from fewstep.learners.maml import MAML
+from fewstep.metagrad import Judgement
+from fewstep.tasks import TaskBatch
+
+
+class FineTune:
+    """Ordinary training on all training classes; a new last layer for each task.
+
+    Args:
+        model: A network whose last layer is an ``nn.Linear`` with one output a way.
+        classes: How many training classes there are.
+        inner_lr: Step size of fine-tuning.
+        inner_steps: Steps of fine-tuning.
+        norm: Which statistics batch norm uses on the query set, as in `MAML`.
+
+    Raises:
+        InputError: The model has no linear layer to replace.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        classes: int,
+        inner_lr: float = 0.1,
+        inner_steps: int = 5,
+        *,
+        norm: Norm = "transductive",
+    ) -> None:
+        self.model = model
+        self.head = _last_linear(model)
+        self.wide = copy.deepcopy(model)
+        old = self.wide.get_submodule(self.head)
+        assert isinstance(old, nn.Linear)
+        new = nn.Linear(old.in_features, classes, device=old.weight.device, dtype=old.weight.dtype)
+        nn.init.xavier_uniform_(new.weight)
+        nn.init.zeros_(new.bias)
+        _replace(self.wide, self.head, new)
+        self.inner_lr = inner_lr
+        self.inner_steps = inner_steps
+        self.norm: Norm = norm
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Those of the network with one output a training class."""
+        return self.wide.named_parameters()
+
+    def differentiate(self, tasks: TaskBatch) -> MetaGradient:
+        """The gradient of ordinary training on all pictures of the tasks at once.
+
+        Args:
+            tasks: Their ``classes`` say which class of the data set each label stands for.
+
+        Raises:
+            InputError: The tasks do not say it.
+        """
+        if tasks.classes is None:
+            raise InputError(
+                "the tasks have no classes; pre-training needs TaskBatch(..., classes)"
+            )
+        x = torch.cat([tasks.support_x, tasks.query_x], 1)
+        y = tasks.classes.gather(1, torch.cat([tasks.support_y, tasks.query_y], 1))
+        prediction = self.wide(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        losses = F.cross_entropy(prediction.movedim(-1, 1), y, reduction="none").mean(1)
+        names, parameters = zip(*self.named_parameters(), strict=True)
+        gradients = torch.autograd.grad(losses.mean(), parameters)
+        scores = (prediction.argmax(-1) == y).float().mean(1)
+        judgement = Judgement(losses.detach(), scores)
+        return MetaGradient(judgement, dict(zip(names, gradients, strict=True)))
+
+    def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
+        """Fine-tune on each task and judge after every step, as `MAML.evaluate` does."""
+        return self._few_shot().evaluate(tasks, steps, norm)
+
+    def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
+        """The network fine-tuned on one task, as `MAML.adapt` returns it."""
+        return self._few_shot().adapt(x, y, steps)
+
+    def _few_shot(self) -> MAML:
+        """The pre-trained body under a last layer of zeros, which favours no class."""
+        model = copy.deepcopy(self.model)
+        body = {n: p for n, p in self.wide.state_dict().items() if not self._of_head(n)}
+        model.load_state_dict(body, strict=False)
+        head = model.get_submodule(self.head)
+        with torch.no_grad():
+            for parameter in head.parameters():
+                parameter.zero_()
+        return MAML(model, self.inner_lr, self.inner_steps, norm=self.norm)
+
+    def _of_head(self, name: str) -> bool:
+        return name.startswith(f"{self.head}.")
+
+
+def _last_linear(model: nn.Module) -> str:
+    names: list[str] = [n for n, part in model.named_modules() if isinstance(part, nn.Linear)]
+    if not names or names[-1] == "":
+        raise InputError("the model has no nn.Linear inside; fine-tuning replaces the last one")
+    return names[-1]
+
+
+def _replace(model: nn.Module, name: str, new: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, new)

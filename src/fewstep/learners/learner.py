@@ -1,0 +1,53 @@
+"""What every learner offers, so that training and evaluation need not know which one it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from fewstep.engine import MetaGradient
+from fewstep.functional import Norm
+from fewstep.tasks import TaskBatch
+
+
+class Evaluation(NamedTuple):
+    """How the tasks were solved after each number of inner steps.
+
+    Attributes:
+        losses: ``[tasks, steps + 1]``, the query loss after 0, 1, ..., steps inner steps.
+        scores: ``[tasks, steps + 1]``, accuracy as a fraction, or the loss in a regression.
+    """
+
+    losses: Tensor
+    scores: Tensor
+
+
+class Learner(Protocol):
+    """Learns an initialisation from tasks, and adapts it to a new one."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """What the outer loop changes."""
+
+    def differentiate(self, tasks: TaskBatch) -> MetaGradient:
+        """One outer step's losses and gradient, by the names of `named_parameters`."""
+
+    def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
+        """Adapt to each task and judge it after every inner step, changing nothing."""
+
+    def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
+        """A module that is adapted to one task."""
+
+
+def score(prediction: object, target: Tensor, loss: Tensor) -> Tensor:
+    """Accuracy where the target is a class, else the loss: a scalar without a graph.
+
+    Args:
+        prediction: ``[examples, classes]`` in a classification.
+        target: ``[examples]``, integers in a classification.
+        loss: What to fall back on.
+    """
+    if isinstance(prediction, Tensor) and not target.is_floating_point() and prediction.dim() > 1:
+        return (prediction.argmax(1) == target).float().mean()
+    return loss.detach()

@@ -1,0 +1,56 @@
+"""The four-block convolutional network of few-shot learning."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+Downsample = Literal["stride", "max-pool"]
+
+
+def conv4(
+    channels: int, size: int, ways: int, filters: int = 64, downsample: Downsample = "stride"
+) -> nn.Sequential:
+    """Four blocks of 3x3 convolution, batch norm and ReLU, then a linear layer.
+
+    As in the MAML paper: with ``"stride"`` for Omniglot (the convolutions halve the picture and
+    the last feature map is averaged), with ``"max-pool"`` and 32 filters for mini-ImageNet.
+
+    Args:
+        channels: Of the pictures.
+        size: Height and width of the pictures in pixels.
+        ways: Classes to tell apart.
+        filters: Of each convolution.
+        downsample: How each block halves the picture.
+
+    Returns:
+        A module from ``[examples, channels, size, size]`` to ``[examples, ways]``.
+    """
+    widths = [channels] + [filters] * 4
+    blocks = [_block(widths[i], filters, downsample) for i in range(4)]
+    if downsample == "stride":
+        body, features = [*blocks, nn.AdaptiveAvgPool2d(1)], filters
+    else:
+        body, features = list(blocks), filters * (size // 16) ** 2
+    network = nn.Sequential(*body, nn.Flatten(), nn.Linear(features, ways))
+    network.apply(_initialise)
+    return network
+
+
+def _block(inputs: int, filters: int, downsample: Downsample) -> nn.Sequential:
+    stride = 2 if downsample == "stride" else 1
+    layers = [
+        nn.Conv2d(inputs, filters, 3, stride=stride, padding=1),
+        nn.BatchNorm2d(filters),
+        nn.ReLU(),
+    ]
+    return nn.Sequential(*layers, *([] if stride == 2 else [nn.MaxPool2d(2)]))
+
+
+def _initialise(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(layer.weight)
+        if layer.bias is not None:
+            torch.nn.init.zeros_(layer.bias)

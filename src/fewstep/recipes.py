@@ -1,0 +1,91 @@
+"""Named configurations, one for each published result."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fewstep.config import Config
+from fewstep.errors import InputError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A configuration and what it is expected to show.
+
+    Attributes:
+        config: Everything that decides the result.
+        protocol: The task in words.
+        expected: The result to expect, measured with this recipe.
+    """
+
+    config: Config
+    protocol: str
+    expected: str
+
+
+DEFAULT = "glyphs-5way-1shot"
+
+_GLYPHS = Config(
+    recipe=DEFAULT,
+    data="glyphs",
+    meta_batch=8,
+    steps=400,
+    val_every=50,
+    val_tasks=100,
+)
+_OMNIGLOT = Config(
+    recipe="omniglot-5way-1shot",
+    data="omniglot",
+    rotations=True,
+    meta_batch=8,
+    steps=12_000,
+)
+_SINUSOID = Config(
+    recipe="sinusoid",
+    data="sinusoid",
+    model="mlp",
+    n_way=1,
+    k_shot=10,
+    q_query=10,
+    test_k_shot=5,
+    test_q_query=100,
+    inner_lr=0.01,
+    test_inner_steps=10,
+    execution="vectorised",
+    meta_batch=25,
+    steps=70_000,
+    val_every=1000,
+)
+
+RECIPES = {
+    recipe.config.recipe: recipe
+    for recipe in (
+        Recipe(_GLYPHS, "letters of held-out scripts, rendered here", "TODO"),
+        Recipe(_OMNIGLOT, "handwritten characters", "TODO"),
+        Recipe(_SINUSOID, "regression", "TODO"),
+    )
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of this name.
+
+    Raises:
+        InputError: There is none.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    close = difflib.get_close_matches(name, RECIPES, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(RECIPES)}"
+    raise InputError(f"unknown recipe {name!r}; {hint} (fewstep recipes lists them)")
+
+
+def with_algorithm(config: Config, algorithm: str) -> Config:
+    """The configuration with the settings that another algorithm needs."""
+    settings: dict[str, Any] = {"algorithm": algorithm, **_SETTINGS.get(algorithm, {})}
+    return replace(config, **settings)
+
+
+_SETTINGS: dict[str, dict[str, Any]] = {"finetune": {"inner_lr": 0.1}}

@@ -1,0 +1,65 @@
+"""A picture of one task: support set, query set and predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from fewstep.files import write_whole
+from fewstep.learners.learner import Learner
+from fewstep.tasks import TaskBatch
+
+RIGHT, WRONG = "#0072B2", "#D55E00"
+
+
+def draw_task(path: Path, learner: Learner, task: TaskBatch, steps: int) -> None:
+    """Draw a row a class: its support pictures, then its query pictures with what was predicted.
+
+    Args:
+        path: Where to write the PNG file.
+        learner: Adapts to the support set.
+        task: One task of pictures; pictures of a class lie side by side.
+        steps: Inner steps.
+    """
+    adapted = learner.adapt(task.support_x[0], task.support_y[0], steps)
+    device = next(adapted.parameters()).device
+    with torch.no_grad():
+        predicted = adapted(task.query_x[0].to(device)).argmax(1).cpu()
+    ways = int(task.support_y.max()) + 1
+    shots, queries = len(task.support_y[0]) // ways, len(task.query_y[0]) // ways
+    columns = shots + queries
+    figure = Figure(figsize=(0.9 * columns + 1.2, 1.0 * ways + 0.9), layout="constrained")
+    grid = figure.subplots(
+        ways, columns + 1, squeeze=False, width_ratios=[1] * shots + [0.4] + [1] * queries
+    )
+    for way in range(ways):
+        for k in range(shots):
+            _show(grid[way, k], task.support_x[0, way * shots + k], "black", f"class {way}")
+        grid[way, shots].axis("off")
+        for q in range(queries):
+            index = way * queries + q
+            guess = int(predicted[index])
+            colour = RIGHT if guess == way else WRONG
+            mark = "✓" if guess == way else "✗"
+            _show(grid[way, shots + 1 + q], task.query_x[0, index], colour, f"{mark} {guess}")
+    right = (predicted == task.query_y[0].cpu()).float().mean().item()
+    figure.suptitle(
+        f"support set (left) and query set (right) after {steps} inner steps: "
+        f"{100 * right:.0f}% right",
+        fontsize=9,
+    )
+    write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
+
+
+def _show(axes: Axes, picture: Tensor, colour: str, label: str) -> None:
+    axes.imshow(picture.movedim(0, -1).squeeze(-1).numpy(), cmap="gray_r", vmin=0, vmax=1)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlabel(label, color=colour, fontsize=8, labelpad=2)
+    for edge in axes.spines.values():
+        edge.set_color(colour)
+        edge.set_linewidth(1.5)

@@ -1,0 +1,81 @@
+"""TaskBatch: the one type that flows through everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from fewstep.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class TaskBatch:
+    """The tasks of one outer step. The first dimension of every tensor is the task.
+
+    Attributes:
+        support_x: ``[tasks, support examples, ...]``, the inputs to adapt on.
+        support_y: ``[tasks, support examples, ...]``, their targets.
+        query_x: ``[tasks, query examples, ...]``, the inputs to be judged on.
+        query_y: ``[tasks, query examples, ...]``, their targets.
+        classes: ``int64 [tasks, ways]`` or None: which class of the data set each label stands
+            for in each task. Adaptation never sees it.
+
+    Raises:
+        InputError: The shapes do not fit one another.
+    """
+
+    support_x: Tensor
+    support_y: Tensor
+    query_x: Tensor
+    query_y: Tensor
+    classes: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            self._check_tensor(field.name)
+        for part in ("support", "query"):
+            x, y = getattr(self, f"{part}_x"), getattr(self, f"{part}_y")
+            if x.shape[:2] != y.shape[:2]:
+                raise InputError(
+                    f"{part}_x is {list(x.shape)} and {part}_y {list(y.shape)}; expected the same "
+                    "[tasks, examples] in front"
+                )
+        if self.support_x.shape[2:] != self.query_x.shape[2:]:
+            raise InputError(
+                f"one support example is {list(self.support_x.shape[2:])} and one query example "
+                f"{list(self.query_x.shape[2:])}; expected the same shape"
+            )
+
+    def _check_tensor(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is None and name == "classes":
+            return
+        if not isinstance(value, Tensor):
+            raise InputError(f"{name} is a {type(value).__name__}; expected a torch.Tensor")
+        if value.dim() < 2 or 0 in value.shape:
+            raise InputError(
+                f"{name} is {list(value.shape)}; expected [tasks, examples, ...] with at least one "
+                "of each"
+            )
+        if len(value) != len(self.support_x):
+            raise InputError(
+                f"{name} has {len(value)} tasks and support_x {len(self.support_x)}; expected the "
+                "same number"
+            )
+
+    def __len__(self) -> int:
+        return len(self.support_x)
+
+    def __getitem__(self, tasks: slice) -> TaskBatch:
+        return self._map(lambda tensor: tensor[tasks])
+
+    def to(self, device: torch.device | str) -> TaskBatch:
+        """The same tasks on another device."""
+        return self._map(lambda tensor: tensor.to(device))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> TaskBatch:
+        values = (getattr(self, field.name) for field in fields(self))
+        return TaskBatch(*(None if v is None else change(v) for v in values))  # type: ignore[arg-type]

@@ -1,0 +1,140 @@
+"""The outer loop: MAML's Algorithm 2, with validation, checkpoints and resumption."""
+
+from __future__ import annotations
+
+import math
+import time
+import zlib
+from dataclasses import dataclass, replace
+
+import torch
+
+from fewstep.config import Config
+from fewstep.data.episodes import Split
+from fewstep.engine import MetaGradient
+from fewstep.errors import InputError
+from fewstep.learners.learner import Learner
+from fewstep.training import checkpoint
+from fewstep.training.evaluation import borrowed, evaluate
+from fewstep.training.interrupt import Interrupt, Interrupted
+from fewstep.training.metrics import Metrics
+from fewstep.training.progress import ProgressBar
+from fewstep.training.run_dir import RunDir
+from fewstep.training.setup import Sampler
+from fewstep.training.state import State, fresh_state
+
+
+@dataclass
+class OuterLoop:
+    """One run.
+
+    Attributes:
+        config: Everything that decides the result.
+        learner: Its parameters are changed.
+        tasks: Those to train on and those to validate on.
+        run: Where metrics and checkpoints go.
+        bar: Shows how far it is.
+    """
+
+    config: Config
+    learner: Learner
+    tasks: dict[Split, Sampler]
+    run: RunDir
+    bar: ProgressBar
+
+    def train(self, resume: bool) -> State:
+        """Run to the end, and leave the learner with the last parameters.
+
+        Args:
+            resume: Go on from the last checkpoint.
+
+        Raises:
+            InputError: A loss is not finite, or something cannot be written. The last good
+                checkpoint stays.
+            Interrupted: The user stopped it. It is saved.
+        """
+        self.state = fresh_state(self.learner, self.config.outer_lr, self.config.averaging)
+        if resume:
+            self.state.load(self.run.last)
+        first = self.state.progress.step
+        self.began = time.monotonic() - self.state.progress.seconds
+        with Metrics(self.run, first) as self.metrics, Interrupt() as interrupt:
+            self.bar.start(first, self.config.steps)
+            for step in range(first, self.config.steps):
+                self._outer_step(step)
+                last = step + 1 == self.config.steps or interrupt.requested
+                if (step + 1) % self.config.val_every == 0 or step + 1 == self.config.steps:
+                    self._validate()
+                if (step + 1) % self.config.checkpoint_every == 0 or last:
+                    self._checkpoint()
+                if interrupt.requested and step + 1 < self.config.steps:
+                    raise Interrupted(step + 1)
+        return self.state
+
+    def _outer_step(self, step: int) -> None:
+        """Lines 3 to 10 of Algorithm 2 for one meta-batch, and the average."""
+        config, state = self.config, self.state
+        numbers = range(step * config.meta_batch, (step + 1) * config.meta_batch)
+        batch = self.tasks["train"].batch(numbers).to(config.device)
+        # Random layers depend on the step alone, so that a resumed run draws what this one drew.
+        torch.manual_seed(zlib.crc32(f"{config.seed}/{step}".encode()))
+        result = self.learner.differentiate(batch)
+        norm = _gradient_norm(result)
+        _check_finite(result, norm, step, numbers)
+        for name, parameter in state.parameters.items():
+            parameter.grad = result.gradient[name]
+        state.optimizer.step()
+        state.average_in(config.averaging)
+        state.progress = replace(state.progress, step=step + 1)
+        loss, score = result.judgement.losses.mean().item(), result.judgement.scores.mean().item()
+        figures = {"train/loss": loss, "train/score": score, "train/gradient_norm": norm}
+        self.metrics.add(step + 1, figures)
+        self.bar.step(step + 1, loss, score)
+
+    def _validate(self) -> None:
+        """Judge on classes that training never sees; keep the initialisation if it is the best."""
+        config, state = self.config, self.state
+        with borrowed(state.parameters, state.judged):
+            result = evaluate(
+                self.learner,
+                self.tasks["val"],
+                config.val_tasks,
+                config.test_inner_steps,
+                config.norm,
+                config.device,
+            )
+        step, score, best = state.progress.step, result.scores[-1], state.progress.best_score
+        figures = {"score": score, "ci95": result.ci95[-1], "loss": result.losses[-1]}
+        self.metrics.add(step, {f"val/{name}": value for name, value in figures.items()})
+        self.bar.validated(step, result)
+        if best is None or (score < best if config.data == "sinusoid" else score > best):
+            state.progress = replace(state.progress, best_step=step, best_score=score)
+            self._keep_time()
+            checkpoint.save(self.run.best, state.judged, state.progress)
+
+    def _checkpoint(self) -> None:
+        self._keep_time()
+        self.metrics.flush()
+        self.state.save(self.run.last)
+
+    def _keep_time(self) -> None:
+        seconds = time.monotonic() - self.began
+        self.state.progress = replace(self.state.progress, seconds=seconds)
+
+
+def _gradient_norm(result: MetaGradient) -> float:
+    return float(torch.stack([g.norm() for g in result.gradient.values()]).norm())
+
+
+def _check_finite(result: MetaGradient, norm: float, step: int, numbers: range) -> None:
+    bad = (~result.judgement.losses.isfinite()).nonzero()
+    if len(bad):
+        what = f"loss is {result.judgement.losses[bad[0]].item()} in task {numbers[int(bad[0])]}"
+    elif not math.isfinite(norm):
+        what = f"gradient is {norm} in tasks {numbers[0]} to {numbers[-1]}"
+    else:
+        return
+    raise InputError(
+        f"the {what} of outer step {step + 1}; the last good checkpoint is kept: try a smaller "
+        "--inner-lr or --outer-lr in a new run directory"
+    )

@@ -1,0 +1,76 @@
+"""Metrics of a run: JSON lines and TensorBoard, the same figures in both."""
+
+from __future__ import annotations
+
+import json
+from types import TracebackType
+
+from torch.utils.tensorboard import SummaryWriter
+
+from fewstep.files import cannot_write
+from fewstep.training.run_dir import RunDir
+
+
+class Metrics:
+    """Writes the figures of outer steps and validations.
+
+    Args:
+        run: Where.
+        step: Outer steps done. What an interrupted run wrote beyond it is cut off, because those
+            steps are done again.
+
+    Raises:
+        InputError: The files cannot be written.
+    """
+
+    def __init__(self, run: RunDir, step: int) -> None:
+        self.path = run.metrics
+        try:
+            kept = self._lines_until(step)
+            run.write(self.path, "".join(kept))
+            self.file = self.path.open("a", encoding="utf-8")
+            self.board = SummaryWriter(run.tensorboard, purge_step=step + 1)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def __enter__(self) -> Metrics:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.file.close()
+        self.board.close()
+
+    def add(self, step: int, figures: dict[str, float]) -> None:
+        """Write the figures of one outer step or one validation.
+
+        Args:
+            step: Outer steps done.
+            figures: By name; a slash groups names in TensorBoard.
+        """
+        for name, value in figures.items():
+            self.board.add_scalar(name, value, step)
+        self.file.write(json.dumps({"step": step, **figures}) + "\n")
+
+    def flush(self) -> None:
+        """Let a reader see all that was added.
+
+        Raises:
+            InputError: No disk space.
+        """
+        try:
+            self.file.flush()
+            self.board.flush()
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def _lines_until(self, step: int) -> list[str]:
+        if not self.path.exists():
+            return []
+        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        # A line that a kill cut short is no JSON; it belongs to a step that is done again.
+        return [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]

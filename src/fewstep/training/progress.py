@@ -1,0 +1,79 @@
+"""What a person sees while a run goes on."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fewstep.training.evaluation import Result
+
+SMOOTHING = 0.95
+
+
+class ProgressBar:
+    """A live bar on a terminal; elsewhere one line for each validation.
+
+    Args:
+        console: Where to show it.
+        score_name: ``"accuracy"`` or ``"mse"``.
+        meta_batch: Tasks of an outer step.
+    """
+
+    def __init__(self, console: Console, score_name: str, meta_batch: int) -> None:
+        self.console = console
+        self.score_name = score_name
+        self.meta_batch = meta_batch
+        self.loss: float | None = None
+        self.score: float | None = None
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("training", total=None, figures="")
+
+    def __enter__(self) -> ProgressBar:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def start(self, step: int, steps: int) -> None:
+        """Outer steps done before, and in all."""
+        self.first, self.began = step, time.monotonic()
+        self.bar.update(self.task, completed=step, total=steps)
+        if step:
+            self.console.print(f"going on after outer step {step:,}")
+
+    def step(self, step: int, loss: float, score: float) -> None:
+        """One more outer step is done."""
+        self.loss, self.score = _smooth(self.loss, loss), _smooth(self.score, score)
+        rate = (step - self.first) * self.meta_batch / (time.monotonic() - self.began)
+        figures = f"loss {self.loss:.3f}  {self.score_name} {self.score:.3f}  {rate:.0f} tasks/s"
+        self.bar.update(self.task, completed=step, figures=figures)
+
+    def validated(self, step: int, result: Result) -> None:
+        """A validation is done."""
+        line = (
+            f"step {step:>6,}  training {self.score_name} {self.score or 0:.3f}  "
+            f"validation {self.score_name} {result.scores[-1]:.3f} ± {result.ci95[-1]:.3f} after "
+            f"{len(result.scores) - 1} inner steps"
+        )
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+
+def _smooth(average: float | None, value: float) -> float:
+    return value if average is None else SMOOTHING * average + (1 - SMOOTHING) * value

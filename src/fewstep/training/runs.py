@@ -1,0 +1,118 @@
+"""A run: trained in its directory, or read back from there, ready to be judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from fewstep.config import Config, read_config, score_name
+from fewstep.data.episodes import Split
+from fewstep.errors import InputError
+from fewstep.learners.learner import Learner
+from fewstep.training import checkpoint
+from fewstep.training.checkpoint import Progress
+from fewstep.training.loop import OuterLoop
+from fewstep.training.progress import ProgressBar
+from fewstep.training.run_dir import RunDir
+from fewstep.training.setup import Sampler, learner, samplers
+
+
+@dataclass(frozen=True)
+class Run:
+    """A learner as it was best in validation, and its tasks.
+
+    Attributes:
+        config: Of the run.
+        learner: With the best initialisation.
+        tasks: Of each split.
+        progress: Of the run when this initialisation was kept.
+    """
+
+    config: Config
+    learner: Learner
+    tasks: dict[Split, Sampler]
+    progress: Progress
+
+
+def train(config: Config, path: Path, data_dir: Path | None, console: Console) -> Run:
+    """Train, from the run's last checkpoint where there is one.
+
+    Args:
+        config: Of the run.
+        path: The run directory; made where it is missing.
+        data_dir: The folder of the data, where the recipe needs one.
+        console: Shows how far it is.
+
+    Returns:
+        The run with the initialisation that was best in validation.
+
+    Raises:
+        InputError: The run directory, the data or a setting does not fit, or a loss is not finite.
+        Interrupted: The user stopped it.
+    """
+    tasks = samplers(config, data_dir)
+    new = learner(config, tasks["train"])
+    run = RunDir(path)
+    resume = run.open(config)
+    with ProgressBar(console, score_name(config), config.meta_batch) as bar:
+        OuterLoop(config, new, tasks, run, bar).train(resume)
+    return load_best(config, new, tasks, run)
+
+
+def load_run(path: Path, data_dir: Path | None, device: str) -> Run:
+    """Read the best checkpoint of a run; the run may be unfinished or going on.
+
+    Args:
+        path: The run directory.
+        data_dir: The folder of the data, where the recipe needs one.
+        device: Where to put the learner.
+
+    Raises:
+        InputError: It is no run directory, has no validated checkpoint yet, or is of another
+            version; or the data are missing.
+    """
+    run = RunDir(path)
+    config = replace(read_config(run.config), device=device)
+    if not run.best.exists():
+        raise InputError(
+            f"{path} has no validated checkpoint yet; train until the first validation (outer step "
+            f"{min(config.val_every, config.steps)})"
+        )
+    tasks = samplers(config, data_dir)
+    return load_best(config, learner(config, tasks["train"]), tasks, run)
+
+
+def untrained(run: Run) -> Run:
+    """The same network and tasks, with the initial weights of the run's seed."""
+    config = replace(run.config, algorithm="maml")
+    return Run(config, learner(config, run.tasks["train"]), run.tasks, Progress())
+
+
+def check_comparable(runs: dict[str, Run]) -> None:
+    """See that all runs are judged on the same tasks.
+
+    Raises:
+        InputError: Names the first run and the setting that differ.
+    """
+    first_name, first = next(iter(runs.items()))
+    for name, run in runs.items():
+        for field in ("data", "n_way", "k_shot", "q_query", "test_k_shot", "test_q_query", "seed"):
+            ours, theirs = getattr(first.config, field), getattr(run.config, field)
+            if ours != theirs:
+                raise InputError(
+                    f"{name} has {field} = {theirs} and {first_name} {ours}; expected runs that "
+                    "are judged on the same tasks"
+                )
+
+
+def load_best(config: Config, empty: Learner, tasks: dict[Split, Sampler], run: RunDir) -> Run:
+    """Put the best initialisation of a run into a learner.
+
+    Raises:
+        InputError: The checkpoint is damaged or of another network.
+    """
+    values, progress = checkpoint.load(run.best)
+    checkpoint.restore(dict(empty.named_parameters()), values, run.best)
+    return Run(config, empty, tasks, progress)

@@ -1,0 +1,104 @@
+"""From a config to the objects that a run is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fewstep.config import Config
+from fewstep.data.episodes import SPLITS, EpisodeSampler, Split
+from fewstep.data.glyphs import load_glyphs
+from fewstep.data.omniglot import load_omniglot
+from fewstep.data.sinusoid import SinusoidSampler
+from fewstep.errors import InputError
+from fewstep.learners.finetune import FineTune
+from fewstep.learners.learner import Learner
+from fewstep.learners.maml import MAML
+from fewstep.models.conv4 import conv4
+from fewstep.models.mlp import mlp
+from fewstep.tasks import TaskBatch
+
+
+class Sampler(Protocol):
+    """Makes tasks from their numbers."""
+
+    def batch(self, indices: Sequence[int]) -> TaskBatch:
+        """The tasks of these numbers."""
+
+
+def samplers(config: Config, data_dir: Path | None) -> dict[Split, Sampler]:
+    """The tasks of the three splits, which share no class.
+
+    Raises:
+        InputError: The data are missing or damaged, or too small for the config's tasks.
+    """
+    if config.data == "sinusoid":
+        return {
+            split: SinusoidSampler(*_shots(config, split), config.seed, split) for split in SPLITS
+        }
+    images = load_glyphs() if config.data == "glyphs" else load_omniglot(data_dir)
+    return {
+        split: EpisodeSampler(
+            images[split],
+            config.n_way,
+            *_shots(config, split),
+            config.seed,
+            split,
+            rotations=config.rotations and split == "train",
+        )
+        for split in SPLITS
+    }
+
+
+def _shots(config: Config, split: Split) -> tuple[int, int]:
+    """Support and query examples."""
+    if split == "train":
+        return config.k_shot, config.q_query
+    return config.test_k_shot or config.k_shot, config.test_q_query or config.q_query
+
+
+def network(config: Config) -> nn.Module:
+    """The config's model with the initial weights of its seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        if config.model == "mlp":
+            return mlp(1, (40, 40), 1)
+        return conv4(1, 28, config.n_way, config.filters, config.downsample)
+
+
+def learner(config: Config, train: Sampler) -> Learner:
+    """The config's learner, on its device, around an untrained network.
+
+    Args:
+        config: What to build.
+        train: The training tasks; fine-tuning has to know how many classes they come from.
+    """
+    model = network(config).to(_device(config.device))
+    if config.algorithm == "finetune":
+        assert isinstance(train, EpisodeSampler)
+        return FineTune(model, train.classes, config.inner_lr, config.inner_steps, norm=config.norm)
+    return MAML(
+        model,
+        config.inner_lr,
+        config.inner_steps,
+        loss=F.mse_loss if config.data == "sinusoid" else F.cross_entropy,
+        order="first" if config.algorithm == "fomaml" else "exact",
+        memory=config.memory,
+        execution=config.execution,
+        norm=config.norm,
+    )
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(f"device {name!r} cannot be used ({reason}); try --device cpu") from error
+    return device

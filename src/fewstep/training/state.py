@@ -1,0 +1,76 @@
+"""What the outer loop carries from step to step, and how it is kept in a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fewstep.learners.learner import Learner
+from fewstep.training import checkpoint
+from fewstep.training.checkpoint import Progress, with_prefix, without_prefix
+
+
+@dataclass
+class State:
+    """The learned parameters, their average, the optimiser and the progress.
+
+    Attributes:
+        parameters: The learner's own, changed in place.
+        optimizer: Over ``parameters``.
+        average: Exponential moving average of ``parameters``; empty where none is kept.
+        progress: How far the run is.
+    """
+
+    parameters: dict[str, nn.Parameter]
+    optimizer: torch.optim.Adam
+    average: dict[str, Tensor]
+    progress: Progress
+
+    @property
+    def judged(self) -> dict[str, Tensor]:
+        """The values that are validated, tested and kept as the result."""
+        return self.average or {name: p.detach() for name, p in self.parameters.items()}
+
+    def average_in(self, decay: float) -> None:
+        """Move the average towards the parameters; early on faster than ``decay`` would."""
+        done = self.progress.step + 1
+        weight = 1 - min(decay, done / (done + 9))
+        for name, value in self.average.items():
+            value.lerp_(self.parameters[name].detach(), weight)
+
+    def save(self, path: Path) -> None:
+        """Write everything that going on needs."""
+        tensors = {
+            **with_prefix("learned", dict(self.parameters)),
+            **with_prefix("average", self.average),
+        }
+        for name, parameter in self.parameters.items():
+            tensors |= with_prefix(f"adam.{name}", self.optimizer.state[parameter])
+        checkpoint.save(path, tensors, self.progress)
+
+    def load(self, path: Path) -> None:
+        """Go on from where `save` left off.
+
+        Raises:
+            InputError: The file is damaged or of another network.
+        """
+        tensors, self.progress = checkpoint.load(path)
+        checkpoint.restore(self.parameters, without_prefix("learned", tensors), path)
+        for name, value in without_prefix("average", tensors).items():
+            self.average[name].copy_(value)
+        for name, parameter in self.parameters.items():
+            self.optimizer.state[parameter] = without_prefix(f"adam.{name}", tensors)
+
+
+def fresh_state(learner: Learner, outer_lr: float, averaging: float) -> State:
+    """The state before the first outer step."""
+    parameters = dict(learner.named_parameters())
+    return State(
+        parameters=parameters,
+        optimizer=torch.optim.Adam(parameters.values(), lr=outer_lr),
+        average={n: p.detach().clone() for n, p in parameters.items()} if averaging else {},
+        progress=Progress(),
+    )
