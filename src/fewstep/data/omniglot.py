@@ -1,0 +1,144 @@
+"""Omniglot (Lake, Salakhutdinov and Tenenbaum 2015): 1,623 characters by 20 hands."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pooch
+from PIL import Image
+
+from fewstep.data.cache import cache_dir, cached
+from fewstep.data.images import ImageClasses
+from fewstep.data.pictures import Pictures, folder_pictures, zip_pictures
+from fewstep.errors import InputError
+
+CHARACTERS = {"images_background": 964, "images_evaluation": 659}
+DRAWINGS = 20
+SIDE = 28
+SPLIT = {"train": slice(0, 1100), "val": slice(1100, 1200), "test": slice(1200, None)}
+"""The MAML paper's 1,200 training characters, of which its code holds 100 back to validate."""
+
+URL = "https://github.com/brendenlake/omniglot/raw/master/python/"
+MD5 = {
+    "images_background.zip": "68d2efa1b9178cc56df9314c21c6e718",
+    "images_evaluation.zip": "6b91aef0f799c5bb55b94e3f2daec811",
+}
+
+
+def load_omniglot(data_dir: Path | None) -> dict[str, ImageClasses]:
+    """The characters of both parts, split 1,100 / 100 / 423 as in the MAML paper's code.
+
+    Pictures are 28 x 28 with ink 255 on 0. They are read once and then kept in the cache.
+
+    Args:
+        data_dir: The folder that holds ``omniglot/``, with the two zips or the unpacked folders
+            ``images_background`` and ``images_evaluation``. Without it the authors' archives are
+            downloaded.
+
+    Returns:
+        The classes of ``"train"``, ``"val"`` and ``"test"``.
+
+    Raises:
+        InputError: An archive is missing, damaged or holds something else.
+    """
+    parts = _download() if data_dir is None else _local(data_dir / "omniglot")
+    listing = "\n".join(f"{part} {entry}" for part in parts for entry in parts[part].fingerprint)
+    digest = hashlib.sha256(listing.encode()).hexdigest()[:16]
+    characters = cached(f"omniglot-{SIDE}-{digest}", lambda: _read(parts))
+    order = sorted(range(len(characters)), key=lambda c: characters.names[c])
+    random.Random(1).shuffle(order)
+    return {split: characters.subset(order[part]) for split, part in SPLIT.items()}
+
+
+def _local(folder: Path) -> dict[str, Pictures]:
+    parts = {}
+    for part in CHARACTERS:
+        if (folder / f"{part}.zip").is_file():
+            parts[part] = zip_pictures(folder / f"{part}.zip")
+        elif (folder / part).is_dir():
+            parts[part] = folder_pictures(folder / part)
+        else:
+            raise InputError(
+                f"{folder} has neither {part}.zip nor the folder {part}; put the archives of "
+                "github.com/brendenlake/omniglot (folder python) there, or leave out --data-dir "
+                "and FEWSTEP_DATA to download them"
+            )
+    return parts
+
+
+def _download() -> dict[str, Pictures]:
+    parts = {}
+    for name, md5 in MD5.items():
+        try:
+            path = pooch.retrieve(
+                URL + name,
+                known_hash=f"md5:{md5}",
+                fname=name,
+                path=cache_dir() / "omniglot",
+                progressbar=True,
+            )
+        # pooch lets errors of several libraries through: of the network, the disk, the checksum.
+        except Exception as error:
+            reason = str(error).split("\n")[0]
+            raise InputError(
+                f"cannot download {URL + name} ({reason}); where there is no network, give the "
+                "folder that holds omniglot/ with its two zips by --data-dir or FEWSTEP_DATA"
+            ) from error
+        parts[name.removesuffix(".zip")] = zip_pictures(Path(path))
+    return parts
+
+
+def _read(parts: dict[str, Pictures]) -> ImageClasses:
+    drawings: dict[str, list[npt.NDArray[np.uint8]]] = {}
+    for part, expected in CHARACTERS.items():
+        drawings |= _read_part(parts[part], part, expected)
+    pictures = np.stack([picture for name in drawings for picture in drawings[name]])[:, None]
+    counts = np.full(len(drawings), DRAWINGS, dtype=np.int64)
+    return ImageClasses(pictures, tuple(drawings), counts)
+
+
+def _read_part(
+    pictures: Pictures, part: str, expected: int
+) -> dict[str, list[npt.NDArray[np.uint8]]]:
+    """Drawings by ``alphabet/character``, after a check that all are there and nothing else."""
+    of_character: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(pictures.names):
+        folders = name.split("/")
+        if len(folders) != 4 or folders[0] != part or not name.endswith(".png"):
+            raise InputError(
+                f"{pictures.source} holds {name!r}; expected "
+                f"{part}/ALPHABET/CHARACTER/DRAWING.png: it is not Omniglot"
+            )
+        of_character["/".join(folders[1:3])].append(name)
+    for character, names in of_character.items():
+        if len(names) != DRAWINGS:
+            raise InputError(
+                f"{pictures.source} has {len(names)} drawings of {character}, expected {DRAWINGS}; "
+                "get the archive again"
+            )
+    if len(of_character) != expected:
+        raise InputError(
+            f"{pictures.source} has {len(of_character)} characters, expected {expected}; get the "
+            "archive again"
+        )
+    ordered = [name for names in of_character.values() for name in names]
+    drawings: dict[str, list[npt.NDArray[np.uint8]]] = defaultdict(list)
+    for name, content in pictures.read(ordered):
+        drawings["/".join(name.split("/")[1:3])].append(_small(name, content, pictures.source))
+    return drawings
+
+
+def _small(name: str, content: bytes, source: Path) -> npt.NDArray[np.uint8]:
+    """As in the MAML paper's code: 28 x 28 by Lanczos; ink becomes 255."""
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    except (OSError, SyntaxError) as error:
+        raise InputError(f"{name} in {source} is no picture; get the archive again") from error
+    return 255 - np.asarray(small)
