@@ -28,7 +28,7 @@ def cached(name: str, build: Callable[[], ImageClasses]) -> ImageClasses:
     """
     path = cache_dir() / f"{name}.npz"
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return ImageClasses(
                 stored["pictures"], tuple(stored["names"].tolist()), stored["counts"]
             )

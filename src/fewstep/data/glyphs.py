@@ -140,7 +140,8 @@ def _coarse(picture: Picture) -> npt.NDArray[np.float32]:
     half = CANVAS // 2
     look = picture.reshape(half, 2, half, 2).mean((1, 3), dtype=np.float32).ravel()
     look -= look.mean()
-    return look / np.linalg.norm(look)
+    look /= np.linalg.norm(look)
+    return look
 
 
 def _in_turn(letter: str, faces: list[_Face]) -> list[Picture]:

@@ -1,0 +1,33 @@
+# Two commands from a bare clone: `make run` and `make test`. Each does its own set-up.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+
+.PHONY: run test lint clean
+
+run: $(VENV)/run.ready
+	$(BIN)/fewstep train glyphs-5way-1shot --run-dir $(DEMO)/maml
+	$(BIN)/fewstep train glyphs-5way-1shot --algorithm finetune --run-dir $(DEMO)/finetune
+	$(BIN)/fewstep compare $(DEMO)/maml $(DEMO)/finetune --picture $(DEMO)/comparison.png
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(VENV)/test.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/run.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fewstep needs Python 3.11 or later; name one with: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/test.ready: $(VENV)/run.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs
