@@ -107,7 +107,7 @@ class _TwiceDifferentiable(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is F.batch_norm:
             return self.batch_norm(*args, **kwargs)
-        if func is F.scaled_dot_product_attention:
+        if func in _FUSED_ATTENTION:
             with sdpa_kernel(SDPBackend.MATH):
                 return func(*args, **kwargs)
         if func in _FUSED_RECURRENT:
@@ -119,6 +119,7 @@ class _TwiceDifferentiable(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+_FUSED_ATTENTION = (F.scaled_dot_product_attention, F.multi_head_attention_forward)
 _FUSED_RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
 
 

@@ -47,8 +47,8 @@ def parse(
 
 def _one_line(frame: str) -> str:
     """The gist of tyro's framed message: what it says before it explains the option at length."""
-    rows = [row.strip("│╭╮╰╯ ") for row in frame.splitlines()[1:]]
-    text = " ".join("|" if set(row) == {"─"} else row for row in rows if row)
+    rows = [row.strip("│╭╮╰╯|+ ") for row in frame.splitlines()[1:]]
+    text = " ".join("|" if set(row) <= {"─", "-"} else row for row in rows if row)
     parts = [part.strip(" .") for part in text.split("|")]
     kept = [part for part in parts if part and not part.startswith(("For full", "Argument help"))]
     return re.sub(r"\s+", " ", "; ".join(kept))

@@ -135,10 +135,15 @@ def _read_part(
 
 
 def _small(name: str, content: bytes, source: Path) -> npt.NDArray[np.uint8]:
-    """As in the MAML paper's code: 28 x 28 by Lanczos; ink becomes 255."""
+    """``uint8 [28, 28]`` by Lanczos, ink 255.
+
+    The MAML paper's code asks for Lanczos too, but of 1-bit pictures, where Pillow takes the
+    nearest pixel instead; grey keeps the thin strokes whole.
+    """
     try:
         with Image.open(io.BytesIO(content)) as picture:
             small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    except (OSError, SyntaxError) as error:
+    # Pillow reports a broken header as any of these.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{name} in {source} is no picture; get the archive again") from error
     return 255 - np.asarray(small)

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
@@ -42,7 +42,8 @@ def save(path: Path, tensors: dict[str, Tensor], progress: Progress) -> None:
     """
     metadata = {"format": FORMAT, "progress": json.dumps(asdict(progress))}
     ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_whole(path, lambda part: save_file(ready, part, metadata))
+    content = safetensors.torch.save(ready, metadata)
+    write_whole(path, lambda part: part.write_bytes(content))
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], Progress]:

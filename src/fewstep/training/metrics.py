@@ -51,10 +51,16 @@ class Metrics:
         Args:
             step: Outer steps done.
             figures: By name; a slash groups names in TensorBoard.
+
+        Raises:
+            InputError: No disk space.
         """
-        for name, value in figures.items():
-            self.board.add_scalar(name, value, step)
-        self.file.write(json.dumps({"step": step, **figures}) + "\n")
+        try:
+            for name, value in figures.items():
+                self.board.add_scalar(name, value, step)
+            self.file.write(json.dumps({"step": step, **figures}) + "\n")
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
     def flush(self) -> None:
         """Let a reader see all that was added.

@@ -11,6 +11,9 @@ from fewstep.config import Config, read_config
 from fewstep.errors import InputError
 from fewstep.files import write_whole
 
+MAY_CHANGE = ("steps", "device")
+"""Settings of a run that may differ when it goes on."""
+
 
 @dataclass(frozen=True)
 class RunDir:
@@ -72,8 +75,9 @@ class RunDir:
                 raise InputError(
                     f"{self.path} exists and is no run directory; choose another --run-dir"
                 )
-            self.write(self.config, config.to_json())
-        self._check_same_run(config)
+        else:
+            self._check_same_run(config)
+        self.write(self.config, config.to_json())
         return self.last.exists()
 
     def write(self, path: Path, text: str) -> None:
@@ -88,7 +92,7 @@ class RunDir:
         saved = read_config(self.config)
         for field in fields(Config):
             ours, theirs = getattr(config, field.name), getattr(saved, field.name)
-            if ours != theirs:
+            if ours != theirs and field.name not in MAY_CHANGE:
                 raise InputError(
                     f"{self.path} holds a run with {field.name} = {theirs}, not {ours}; choose "
                     "another --run-dir, or the same settings to go on with it"

@@ -1,0 +1,45 @@
+"""A file is written whole or not at all."""
+
+import os
+
+import pytest
+
+from fewstep import InputError
+from fewstep.files import write_whole
+
+
+def test_what_is_written_replaces_what_was_there(tmp_path):
+    path = tmp_path / "new" / "file"
+    write_whole(path, lambda part: part.write_text("first"))
+    write_whole(path, lambda part: part.write_text("second"))
+    assert path.read_text() == "second"
+    assert [p.name for p in path.parent.iterdir()] == ["file"]
+
+
+def test_a_full_disk_keeps_the_old_file_and_leaves_no_part(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def write_to_full_device(part):
+        part.write_text("half")
+        with open("/dev/full", "w") as full:
+            full.write("x")
+
+    with pytest.raises(InputError, match=r"no disk space left for .*file; free some"):
+        write_whole(path, write_to_full_device)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(InputError, match="cannot write"):
+        write_whole(tmp_path / "file" / "below", lambda part: part.write_text("x"))
+
+
+def test_a_part_is_never_mistaken_for_the_file(tmp_path):
+    path = tmp_path / "file"
+    seen = []
+    write_whole(path, lambda part: (seen.append(path.exists()), part.write_text("x")))
+    assert seen == [False]
+    assert os.listdir(tmp_path) == ["file"]

@@ -1,0 +1,141 @@
+"""The outer loop learns, validates, keeps the best, and stops at a loss that is not finite."""
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from rich.console import Console
+
+from fewstep import InputError
+from fewstep.config import Config
+from fewstep.recipes import find_recipe
+from fewstep.training import checkpoint
+from fewstep.training.run_dir import RunDir
+from fewstep.training.runs import load_run, train
+
+CONFIG = replace(
+    find_recipe("sinusoid").config,
+    steps=40,
+    val_every=10,
+    val_tasks=10,
+    checkpoint_every=5,
+    meta_batch=5,
+)
+
+
+def run(config, path):
+    return train(config, path, None, Console(file=io.StringIO()))
+
+
+def lines(path):
+    return [json.loads(line) for line in RunDir(path).metrics.read_text().splitlines()]
+
+
+def test_the_loss_falls_and_the_best_validation_is_kept(tmp_path):
+    trained = run(replace(CONFIG, steps=200, outer_lr=0.005), tmp_path / "run")
+    told = lines(tmp_path / "run")
+    losses = [line["train/loss"] for line in told if "train/loss" in line]
+    assert len(losses) == 200
+    assert sum(losses[-50:]) < 0.9 * sum(losses[:50])
+    scores = {line["step"]: line["val/score"] for line in told if "val/score" in line}
+    assert trained.progress.best_score == min(scores.values())
+    assert scores[trained.progress.best_step] == trained.progress.best_score
+    kept, _ = checkpoint.load(RunDir(tmp_path / "run").best)
+    again = dict(load_run(tmp_path / "run", None, "cpu").learner.named_parameters())
+    assert all(torch.equal(again[name], value) for name, value in kept.items())
+
+
+def test_averaging_keeps_an_average_of_the_learned_weights(tmp_path):
+    run(replace(CONFIG, averaging=0.5), tmp_path / "average")
+    run(replace(CONFIG, averaging=0.0), tmp_path / "last")
+    averaged, _ = checkpoint.load(RunDir(tmp_path / "average").last)
+    plain, _ = checkpoint.load(RunDir(tmp_path / "last").last)
+    for name, value in checkpoint.without_prefix("learned", plain).items():
+        assert torch.equal(averaged[f"learned.{name}"], value)
+        assert not torch.equal(averaged[f"average.{name}"], value)
+        assert (averaged[f"average.{name}"] - value).norm() < 0.1 * value.norm() + 0.05
+
+
+@pytest.mark.parametrize("setting", ["inner_lr", "outer_lr"])
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path, setting):
+    run(replace(CONFIG, steps=10), tmp_path / "run")
+    good = RunDir(tmp_path / "run").last.read_bytes()
+    wild = replace(CONFIG, steps=100, **{setting: 1e30})
+    RunDir(tmp_path / "run").config.write_text(wild.to_json())
+    with pytest.raises(InputError, match=r"(loss|gradient) is (nan|inf).*outer step \d+"):
+        run(wild, tmp_path / "run")
+    assert RunDir(tmp_path / "run").last.read_bytes() == good
+
+
+def test_another_run_in_the_same_directory(tmp_path):
+    run(replace(CONFIG, steps=5), tmp_path)
+    with pytest.raises(InputError, match=r"holds a run with inner_lr = 0\.01, not 0\.02"):
+        run(replace(CONFIG, steps=5, inner_lr=0.02), tmp_path)
+
+
+def test_a_directory_that_is_no_run(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="exists and is no run directory"):
+        run(CONFIG, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_damaged_or_foreign_checkpoint(tmp_path):
+    run(replace(CONFIG, steps=10), tmp_path / "run")
+    files = RunDir(tmp_path / "run")
+    content = files.best.read_bytes()
+    files.best.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="is damaged"):
+        load_run(tmp_path / "run", None, "cpu")
+    values, progress = {"other.weight": torch.zeros(2)}, checkpoint.Progress()
+    checkpoint.save(files.best, values, progress)
+    with pytest.raises(InputError, match="of another network"):
+        load_run(tmp_path / "run", None, "cpu")
+    files.best.unlink()
+    with pytest.raises(InputError, match="has no validated checkpoint yet"):
+        load_run(tmp_path / "run", None, "cpu")
+
+
+def test_a_config_of_another_version(tmp_path):
+    path = RunDir(tmp_path).config
+    values = json.loads(CONFIG.to_json())
+    for changed, told in (
+        ({**values, "momentum": 1}, "unknown key momentum"),
+        ({k: v for k, v in values.items() if k != "seed"}, "missing key seed"),
+        ({**values, "algorithm": "mamba"}, "algorithm = 'mamba'; expected maml or"),
+        ({**values, "steps": "many"}, "steps = 'many'; expected int"),
+    ):
+        path.write_text(json.dumps(changed))
+        with pytest.raises(InputError, match=told):
+            load_run(tmp_path, None, "cpu")
+    path.write_text("{")
+    with pytest.raises(InputError, match="is not JSON"):
+        load_run(tmp_path, None, "cpu")
+    with pytest.raises(InputError, match=r"has no config.json"):
+        load_run(tmp_path / "nowhere", None, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"n_way": 0}, "n_way is 0"),
+        ({"inner_lr": 0.0}, "inner_lr is 0.0; expected more than 0"),
+        ({"averaging": 1.0}, "averaging is 1.0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"algorithm": "finetune"}, "data sinusoid with model mlp and algorithm finetune"),
+        ({"data": "glyphs"}, "pictures need model conv4"),
+        ({"device": "abacus"}, "device 'abacus' cannot be used"),
+    ],
+)
+def test_settings_out_of_range(tmp_path, change, told):
+    with pytest.raises(InputError, match=told):
+        run(replace(CONFIG, **change), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_config_has_one_line_of_help_for_each_field():
+    described = Config.__doc__.split("Attributes:")[1]
+    for field in Config.__dataclass_fields__:
+        assert f" {field}: " in described
