@@ -8,7 +8,8 @@ derivative. A few of PyTorch's fast kernels have none (fused attention, the fuse
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -111,16 +112,27 @@ class _TwiceDifferentiable(TorchFunctionMode):
             with sdpa_kernel(SDPBackend.MATH):
                 return func(*args, **kwargs)
         if func in _FUSED_RECURRENT:
-            with (
-                torch.backends.mkldnn.flags(enabled=False),
-                torch.backends.cudnn.flags(enabled=False),
-            ):
+            with _without_fused_recurrence():
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
 
 
 _FUSED_ATTENTION = (F.scaled_dot_product_attention, F.multi_head_attention_forward)
 _FUSED_RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+
+
+@contextmanager
+def _without_fused_recurrence() -> Iterator[None]:
+    # The backends' own `flags` change other settings as well, and warn about some of them.
+    backends = (torch.backends.mkldnn, torch.backends.cudnn)
+    before = [backend.enabled for backend in backends]
+    try:
+        for backend in backends:
+            backend.enabled = False
+        yield
+    finally:
+        for backend, enabled in zip(backends, before, strict=True):
+            backend.enabled = enabled
 
 
 def _own_batch_norm(

@@ -55,7 +55,7 @@ def _read_zip(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
         with zipfile.ZipFile(path) as archive:
             for name in names:
                 yield name, archive.read(name)
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise _damaged(path, error) from error
 
 
