@@ -124,7 +124,7 @@ _FUSED_RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
 @contextmanager
 def _without_fused_recurrence() -> Iterator[None]:
     # The backends' own `flags` change other settings as well, and warn about some of them.
-    backends = (torch.backends.mkldnn, torch.backends.cudnn)
+    backends: tuple[Any, ...] = (torch.backends.mkldnn, torch.backends.cudnn)
     before = [backend.enabled for backend in backends]
     try:
         for backend in backends:

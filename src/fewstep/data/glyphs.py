@@ -138,9 +138,7 @@ def _distinct(drawn: Iterable[tuple[str, str, Picture | None]]) -> list[tuple[st
 def _coarse(picture: Picture) -> npt.NDArray[np.float32]:
     """At half the resolution, of mean 0 and length 1, so that products are correlations."""
     half = CANVAS // 2
-    look: npt.NDArray[np.float32] = picture.reshape(half, 2, half, 2).mean(
-        (1, 3), dtype=np.float32
-    )
+    look: npt.NDArray[np.float32] = picture.reshape(half, 2, half, 2).mean((1, 3), dtype=np.float32)
     look -= look.mean()
     look /= np.linalg.norm(look)
     return look.ravel()

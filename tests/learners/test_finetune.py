@@ -1,0 +1,75 @@
+"""Pre-training learns the classes of the data set; adaptation starts from its body."""
+
+import pytest
+import torch
+from torch import nn
+
+from fewstep import InputError, TaskBatch
+from fewstep.learners.finetune import FineTune
+
+WIDE, WAYS = 6, 2
+
+
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(WIDE, 12), nn.Tanh(), nn.Linear(12, WAYS))
+
+
+def tasks(number=4, named=True):
+    """Class c is the c-th unit vector with noise; every task holds two of the six."""
+    generator = torch.Generator().manual_seed(1)
+    classes = torch.stack([torch.randperm(WIDE, generator=generator)[:WAYS] for _ in range(number)])
+    y = torch.arange(WAYS).repeat_interleave(3).repeat(number, 1)
+    x = torch.eye(WIDE)[classes.gather(1, y)]
+
+    def noisy():
+        return x + 0.1 * torch.randn(x.shape, generator=generator)
+
+    return TaskBatch(noisy(), y, noisy(), y, classes if named else None)
+
+
+def test_the_gradient_is_that_of_ordinary_training():
+    learner = FineTune(model(), WIDE)
+    batch = tasks()
+    result = learner.differentiate(batch)
+    x = torch.cat([batch.support_x, batch.query_x], 1).reshape(-1, WIDE)
+    labels = torch.cat([batch.support_y, batch.query_y], 1)
+    loss = nn.functional.cross_entropy(learner.wide(x), batch.classes.gather(1, labels).reshape(-1))
+    loss.backward()
+    assert torch.allclose(result.judgement.losses.mean(), loss)
+    for name, parameter in learner.named_parameters():
+        assert torch.allclose(result.gradient[name], parameter.grad, atol=1e-7)
+
+
+def test_adaptation_starts_from_the_learned_body_under_a_last_layer_of_zeros():
+    learner = FineTune(model(), WIDE, inner_lr=0.5)
+    with torch.no_grad():
+        learner.wide[0].weight.fill_(0.25)
+    adapted = learner.adapt(tasks().support_x[0], tasks().support_y[0], steps=0)
+    assert (adapted[0].weight == 0.25).all()
+    assert (adapted[2].weight == 0).all()
+    assert adapted[2].out_features == WAYS
+
+
+def test_pre_training_helps_on_tasks():
+    learner = FineTune(model(), WIDE, inner_lr=0.5)
+    before = learner.evaluate(tasks(20), 3).losses[:, -1].mean()
+    optimizer = torch.optim.Adam([p for _, p in learner.named_parameters()], lr=0.02)
+    for _ in range(60):
+        gradient = learner.differentiate(tasks(8)).gradient
+        for name, parameter in learner.named_parameters():
+            parameter.grad = gradient[name]
+        optimizer.step()
+    result = learner.evaluate(tasks(20), 3)
+    assert result.losses[:, -1].mean() < before
+    assert result.scores[:, -1].mean() > 0.9
+
+
+def test_tasks_without_classes():
+    with pytest.raises(InputError, match="the tasks have no classes"):
+        FineTune(model(), WIDE).differentiate(tasks(named=False))
+
+
+def test_a_model_without_a_last_layer_to_replace():
+    with pytest.raises(InputError, match=r"no nn\.Linear inside"):
+        FineTune(nn.Sequential(nn.Conv1d(1, 1, 1)), WIDE)
