@@ -1,0 +1,179 @@
+"""The meta-gradient equals central finite differences, whatever the layer and the path."""
+
+import functools
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import fewstep
+from fewstep import InputError
+
+from .cases import CASES, CLASSES, Case
+
+LOOPS = {"fast": {"memory": "fast"}, "flat": {"memory": "flat"}}
+VECTORISED = {
+    "vectorised": {"execution": "vectorised"},
+    "vectorised-flat": {"execution": "vectorised", "memory": "flat"},
+}
+PATHS = LOOPS | VECTORISED
+TOLERANCE = 1e-6
+DIRECTIONS = 4
+SETTINGS = [(case, norm) for case in CASES for norm in case.norms]
+EVERY_PATH = [
+    (case, norm, path) for case, norm in SETTINGS for path in (PATHS if case.vectorised else LOOPS)
+]
+
+
+def _id(value):
+    return getattr(value, "name", str(value))
+
+
+def _loss_and_gradient(learner, tasks):
+    torch.manual_seed(2)
+    return learner.meta_gradient(tasks)
+
+
+@functools.cache
+def _gradient(case: Case, norm: str, steps: int, path: str):
+    learner = case.learner(steps, norm=norm, **PATHS[path])
+    return _loss_and_gradient(learner, case.tasks())[1]
+
+
+@functools.cache
+def _slopes(case: Case, norm: str, steps: int):
+    """Random directions and the slope of the query loss along each, by central differences."""
+    generator = torch.Generator().manual_seed(3)
+    learner = case.learner(steps, norm=norm, order="first")
+    parameters = dict(learner.named_parameters())
+    tasks, width = case.tasks(), 1e-6
+    found = []
+    for _ in range(DIRECTIONS):
+        direction = {
+            name: torch.randn(p.shape, generator=generator, dtype=p.dtype)
+            for name, p in parameters.items()
+        }
+
+        def loss_at(distance, direction=direction):
+            start = {name: p.detach().clone() for name, p in parameters.items()}
+            with torch.no_grad():
+                for name, parameter in parameters.items():
+                    parameter += distance * direction[name]
+            loss, _ = _loss_and_gradient(learner, tasks)
+            with torch.no_grad():
+                for name, parameter in parameters.items():
+                    parameter.copy_(start[name])
+            return loss
+
+        found.append((direction, (loss_at(width) - loss_at(-width)) / (2 * width)))
+    return found
+
+
+def relative_error(gradient, slopes):
+    """The largest deviation of the gradient from the measured slopes."""
+    pairs = [(sum((gradient[n] * d[n]).sum() for n in gradient), slope) for d, slope in slopes]
+    scale = max(abs(slope) for _, slope in pairs)
+    return float(max(abs(own - slope) for own, slope in pairs) / scale)
+
+
+def deviation(gradient, reference):
+    """The distance between two gradients, relative to the length of the second."""
+    difference = sum(float((gradient[n] - reference[n]).square().sum()) for n in reference)
+    return (difference / sum(float(g.square().sum()) for g in reference.values())) ** 0.5
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize(("case", "norm", "path"), EVERY_PATH, ids=_id)
+def test_finite_differences(case, norm, path, steps):
+    gradient = _gradient(case, norm, steps, path)
+    assert relative_error(gradient, _slopes(case, norm, steps)) < TOLERANCE
+
+
+@pytest.mark.parametrize(("case", "norm", "path"), EVERY_PATH, ids=_id)
+def test_all_paths_give_the_same_gradient(case, norm, path):
+    assert deviation(_gradient(case, norm, 2, path), _gradient(case, norm, 2, "fast")) < 1e-10
+
+
+@pytest.mark.parametrize("path", VECTORISED)
+@pytest.mark.parametrize("case", [case for case in CASES if not case.vectorised], ids=_id)
+def test_what_cannot_be_vectorised_says_so(case, path):
+    with pytest.raises(InputError, match=r'cannot be vectorised over tasks .*execution="loop"'):
+        _gradient(case, "transductive", 1, path)
+
+
+@pytest.mark.parametrize(("case", "norm"), SETTINGS, ids=_id)
+def test_a_dropped_second_derivative_is_noticed(case, norm):
+    learner = case.learner(2, norm=norm, order="first")
+    _, gradient = _loss_and_gradient(learner, case.tasks())
+    assert relative_error(gradient, _slopes(case, norm, 2)) > 1000 * TOLERANCE
+
+
+def test_statistics_taken_for_constants_are_noticed(monkeypatch):
+    """The error of vmap(grad(...)): batch norm as if mean and variance did not depend on x."""
+
+    def batch_norm(x, mean, var, weight, bias, training, momentum, eps):
+        mean, var = x.mean(0).detach(), x.var(0, unbiased=False).detach()
+        return (x - mean) * (var + eps).rsqrt() * weight + bias
+
+    case = next(case for case in CASES if case.name == "batch-norm-1d")
+    slopes = _slopes(case, "transductive", 2)
+    monkeypatch.setattr("fewstep.functional._own_batch_norm", batch_norm)
+    _, gradient = _loss_and_gradient(case.learner(2), case.tasks())
+    assert relative_error(gradient, slopes) > 1000 * TOLERANCE
+
+
+def test_first_order_is_the_query_gradient_at_the_adapted_parameters():
+    case = next(case for case in CASES if case.name == "batch-norm-2d")
+    tasks = case.tasks()
+    expected = None
+    for number in range(len(tasks)):
+        model = case.model()
+        for _ in range(3):
+            loss = F.cross_entropy(model(tasks.support_x[number]), tasks.support_y[number])
+            gradients = torch.autograd.grad(loss, list(model.parameters()))
+            with torch.no_grad():
+                for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+                    parameter -= 0.2 * gradient
+        loss = F.cross_entropy(model(tasks.query_x[number]), tasks.query_y[number]) / len(tasks)
+        loss.backward()
+        found = {name: p.grad for name, p in model.named_parameters()}
+        expected = {n: expected[n] + g for n, g in found.items()} if expected else found
+    for settings in PATHS.values():
+        _, gradient = case.learner(3, order="first", **settings).meta_gradient(tasks)
+        assert deviation(gradient, expected) < 1e-12
+
+
+def test_equation_of_one_step_with_the_hessian_written_out():
+    """d L_query(theta - a g) = (I - a H) grad L_query, with H from torch.autograd."""
+    case = next(case for case in CASES if case.name == "linear")
+    tasks = case.tasks(number=1)
+    model, rate = case.model(), 0.2
+    sizes = [parameter.numel() for parameter in model.parameters()]
+
+    def loss(flat, x, y):
+        weight, bias = flat.split(sizes)
+        return F.cross_entropy(x @ weight.view(CLASSES, -1).T + bias, y)
+
+    start = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    support, query = (tasks.support_x[0], tasks.support_y[0]), (tasks.query_x[0], tasks.query_y[0])
+    hessian = torch.autograd.functional.hessian(lambda flat: loss(flat, *support), start)
+    adapted = start - rate * torch.func.grad(loss)(start, *support)
+    expected = (torch.eye(len(start)) - rate * hessian) @ torch.func.grad(loss)(adapted, *query)
+    _, gradient = case.learner(1, model).meta_gradient(tasks)
+    torch.testing.assert_close(
+        torch.cat([g.flatten() for g in gradient.values()]), expected, rtol=1e-12, atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.single], ids=_id)
+def test_single_precision_works_too(case):
+    """PyTorch picks its fused kernels by the type; float32 has some that float64 has not."""
+    double = _gradient(case, "transductive", 2, "fast")
+    tasks = case.tasks()
+    single = fewstep.TaskBatch(
+        tasks.support_x.float(), tasks.support_y, tasks.query_x.float(), tasks.query_y
+    )
+    for settings in LOOPS.values():
+        torch.manual_seed(2)
+        _, gradient = case.learner(2, case.model().float(), **settings).meta_gradient(single)
+        assert deviation(gradient, double) < 1e-4
