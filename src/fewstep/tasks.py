@@ -43,11 +43,13 @@ class TaskBatch:
                     f"{part}_x is {list(x.shape)} and {part}_y {list(y.shape)}; expected the same "
                     "[tasks, examples] in front"
                 )
-        if self.support_x.shape[2:] != self.query_x.shape[2:]:
-            raise InputError(
-                f"one support example is {list(self.support_x.shape[2:])} and one query example "
-                f"{list(self.query_x.shape[2:])}; expected the same shape"
-            )
+        for part, example in (("x", "example"), ("y", "target")):
+            support, query = getattr(self, f"support_{part}"), getattr(self, f"query_{part}")
+            if support.shape[2:] != query.shape[2:]:
+                raise InputError(
+                    f"one support {example} is {list(support.shape[2:])} and one query {example} "
+                    f"{list(query.shape[2:])}; expected the same shape"
+                )
 
     def _check_tensor(self, name: str) -> None:
         value = getattr(self, name)

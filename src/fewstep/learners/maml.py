@@ -15,7 +15,6 @@ from fewstep.errors import InputError
 from fewstep.functional import (
     Norm,
     Params,
-    check_running_statistics,
     inductive_call,
     pure_call,
     trainable,
@@ -23,6 +22,7 @@ from fewstep.functional import (
 )
 from fewstep.inner import adapt
 from fewstep.learners.adapted import adapted_module
+from fewstep.learners.checks import check_choice, check_fit, scalar
 from fewstep.learners.learner import Evaluation, score
 from fewstep.metagrad import Gradient, Memory, Order, replayed, unrolled
 from fewstep.tasks import TaskBatch
@@ -68,10 +68,12 @@ class MAML:
         execution: Execution = "loop",
         norm: Norm = "transductive",
     ) -> None:
-        _check_choice("order", order, ("exact", "first"))
-        _check_choice("memory", memory, ("fast", "flat"))
-        _check_choice("execution", execution, ("loop", "vectorised"))
-        _check_choice("norm", norm, ("transductive", "inductive"))
+        check_choice("order", order, ("exact", "first"))
+        check_choice("memory", memory, ("fast", "flat"))
+        check_choice("execution", execution, ("loop", "vectorised"))
+        check_choice("norm", norm, ("transductive", "inductive"))
+        if not inner_lr >= 0:
+            raise InputError(f"inner_lr is {inner_lr}; expected 0 or more")
         if inner_steps < 0:
             raise InputError(f"inner_steps is {inner_steps}; expected 0 or more")
         if not trainable(model):
@@ -113,7 +115,7 @@ class MAML:
 
     def differentiate(self, tasks: TaskBatch) -> MetaGradient:
         """As `meta_gradient`, with the loss and the score of each task."""
-        self._check(tasks)
+        check_fit(self.model, self.loss, tasks)
         gradient: Callable[..., Gradient] = partial(unrolled, order=self.order)
         if self.memory == "flat" and self.order == "exact":
             gradient = replayed
@@ -131,7 +133,7 @@ class MAML:
             steps: How many inner steps; may be more than in training.
             norm: Overrides the learner's own.
         """
-        self._check(tasks)
+        check_fit(self.model, self.loss, tasks)
         problem = self._problem(without_dropout(self.model), norm or self.norm)
         path = partial(adapt, steps=steps, lr=self.inner_lr)
         judgements = judge_paths(problem, tasks, self.execution, path)
@@ -153,7 +155,7 @@ class MAML:
         Raises:
             InputError: The examples do not fit the model or the loss.
         """
-        self._check(TaskBatch(x[None], y[None], x[None], y[None]))
+        check_fit(self.model, self.loss, TaskBatch(x[None], y[None], x[None], y[None]))
         model = without_dropout(self.model)
         problem = self._problem(model, self.norm)
         path = adapt(
@@ -168,7 +170,7 @@ class MAML:
         """Support loss and judgement of one task, as pure functions."""
 
         def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:
-            return self._scalar_loss(pure_call(model, params, x), y)
+            return scalar(self.loss(pure_call(model, params, x), y))
 
         def judge(
             params: Params, support_x: Tensor, query_x: Tensor, query_y: Tensor
@@ -177,47 +179,7 @@ class MAML:
                 prediction = inductive_call(model, params, support_x, query_x)
             else:
                 prediction = pure_call(model, params, query_x)
-            loss = self._scalar_loss(prediction, query_y)
+            loss = scalar(self.loss(prediction, query_y))
             return loss, score(prediction, query_y, loss)
 
         return Problem(support_loss, judge, trainable(model), self.inner_steps)
-
-    def _scalar_loss(self, prediction: Any, target: Tensor) -> Tensor:
-        value = self.loss(prediction, target)
-        if not isinstance(value, Tensor) or value.dim() != 0:
-            shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise InputError(f"the loss returned {shape}; expected a tensor with a single value")
-        return value
-
-    def _check(self, tasks: TaskBatch) -> None:
-        """See that the tasks fit the model, by a prediction for the first of them."""
-        check_running_statistics(self.model)
-        x = tasks.support_x[0]
-        try:
-            with torch.no_grad():
-                prediction = pure_call(self.model, {}, x)
-        except RuntimeError as error:
-            reason = str(error).split("\n")[0]
-            raise InputError(
-                f"the model does not take support examples of shape {list(x.shape)} ({reason})"
-            ) from error
-        if self.loss is F.cross_entropy:
-            for y in (tasks.support_y, tasks.query_y):
-                _check_labels(prediction, y)
-
-
-def _check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
-    if given not in choices:
-        raise InputError(f"{name} is {given!r}; expected one of {', '.join(choices)}")
-
-
-def _check_labels(prediction: Any, target: Tensor) -> None:
-    """Out-of-range labels are undefined behaviour on a GPU and an obscure error elsewhere."""
-    if target.is_floating_point() or not isinstance(prediction, Tensor) or prediction.dim() < 2:
-        return
-    low, high = int(target.min()), int(target.max())
-    if low < 0 or high >= prediction.shape[1]:
-        raise InputError(
-            f"labels run from {low} to {high}, but the model predicts {prediction.shape[1]} "
-            f"classes; expected labels from 0 to {prediction.shape[1] - 1}"
-        )

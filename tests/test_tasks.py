@@ -1,0 +1,48 @@
+"""TaskBatch refuses tensors that do not belong together."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fewstep import InputError, TaskBatch
+
+
+def tensors(tasks=2, support=3, query=4, shape=(5,)):
+    return {
+        "support_x": torch.zeros(tasks, support, *shape),
+        "support_y": torch.zeros(tasks, support, dtype=torch.int64),
+        "query_x": torch.zeros(tasks, query, *shape),
+        "query_y": torch.zeros(tasks, query, dtype=torch.int64),
+    }
+
+
+@given(
+    tasks=st.integers(1, 5),
+    support=st.integers(1, 4),
+    query=st.integers(1, 4),
+    shape=st.lists(st.integers(1, 3), max_size=3),
+)
+def test_any_number_of_tasks_and_examples(tasks, support, query, shape):
+    batch = TaskBatch(**tensors(tasks, support, query, shape))
+    assert len(batch) == tasks
+    assert len(batch[: tasks - 1 or 1]) == (tasks - 1 or 1)
+    assert batch.to("cpu").query_x.shape == (tasks, query, *shape)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"support_x": [[1.0]]}, "support_x is a list; expected a torch.Tensor"),
+        ({"query_y": torch.zeros(2)}, r"query_y is \[2\]; expected \[tasks, examples, ...\]"),
+        ({"query_x": torch.zeros(2, 0, 5)}, r"query_x is \[2, 0, 5\]; expected"),
+        ({"query_x": torch.zeros(3, 4, 5)}, "query_x has 3 tasks and support_x 2"),
+        ({"support_y": torch.zeros(2, 7)}, r"support_x is \[2, 3, 5\] and support_y \[2, 7\]"),
+        ({"query_x": torch.zeros(2, 4, 6)}, r"one support example is \[5\] and one query .* \[6\]"),
+        ({"query_y": torch.zeros(2, 4, 6)}, r"one support target is \[\] and one query .* \[6\]"),
+        ({"classes": torch.zeros(3, 5)}, "classes has 3 tasks and support_x 2"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, message):
+    with pytest.raises(InputError, match=message):
+        TaskBatch(**tensors() | change)
