@@ -33,6 +33,8 @@ class Config:
         inner_lr: Step size of the inner loop.
         inner_steps: Inner steps in training.
         test_inner_steps: Most inner steps in validation and test.
+        new_head: The last layer that finetune starts each task with: as a new layer is made
+            (random), or zeros.
         norm: What batch norm uses on the query set: the query batch's own statistics
             (transductive) or the support set's (inductive).
         memory: fast keeps the graph of every inner step, flat that of one.
@@ -66,6 +68,7 @@ class Config:
     inner_lr: float = 0.4
     inner_steps: int = 1
     test_inner_steps: int = 5
+    new_head: Literal["random", "zeros"] = "random"
     norm: Literal["transductive", "inductive"] = "transductive"
     memory: Literal["fast", "flat"] = "fast"
     execution: Literal["loop", "vectorised"] = "loop"

@@ -41,14 +41,21 @@ def test_the_gradient_is_that_of_ordinary_training():
         assert torch.allclose(result.gradient[name], parameter.grad, atol=1e-7)
 
 
-def test_adaptation_starts_from_the_learned_body_under_a_last_layer_of_zeros():
-    learner = FineTune(model(), WIDE, inner_lr=0.5)
+@pytest.mark.parametrize("new_head", ["random", "zeros"])
+def test_adaptation_starts_from_the_learned_body_under_a_new_last_layer(new_head):
+    learner = FineTune(model(), WIDE, inner_lr=0.5, new_head=new_head)
     with torch.no_grad():
         learner.wide[0].weight.fill_(0.25)
-    adapted = learner.adapt(tasks().support_x[0], tasks().support_y[0], steps=0)
-    assert (adapted[0].weight == 0.25).all()
-    assert (adapted[2].weight == 0).all()
-    assert adapted[2].out_features == WAYS
+    one, other = (learner.adapt(*support, steps=0) for support in supports())
+    assert (one[0].weight == 0.25).all()
+    assert bool((one[2].weight == 0).all()) == (new_head == "zeros")
+    assert torch.equal(one[2].weight, other[2].weight)
+    assert one[2].out_features == WAYS
+
+
+def supports():
+    batch = tasks()
+    return [(batch.support_x[number], batch.support_y[number]) for number in (0, 1)]
 
 
 def test_pre_training_helps_on_tasks():
@@ -68,6 +75,11 @@ def test_pre_training_helps_on_tasks():
 def test_tasks_without_classes():
     with pytest.raises(InputError, match="the tasks have no classes"):
         FineTune(model(), WIDE).differentiate(tasks(named=False))
+
+
+def test_a_last_layer_of_another_kind():
+    with pytest.raises(InputError, match="new_head is 'ones'; expected one of random, zeros"):
+        FineTune(model(), WIDE, new_head="ones")
 
 
 def test_a_model_without_a_last_layer_to_replace():

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewstep.engine import MetaGradient
+from fewstep.engine import Execution, MetaGradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm
+from fewstep.learners.checks import check_choice
 from fewstep.learners.learner import Evaluation
 from fewstep.learners.maml import MAML
 from fewstep.metagrad import Judgement
 from fewstep.tasks import TaskBatch
+
+Head = Literal["random", "zeros"]
 
 
 class FineTune:
@@ -28,12 +32,16 @@ class FineTune:
     Args:
         model: A network whose last layer is an ``nn.Linear`` with one output a way.
         classes: How many training classes there are.
+        new_head: What the new last layer of a task starts from: as ``nn.Linear`` makes it
+            (``"random"``, the ordinary practice), or ``"zeros"``, which favours no class, so that
+            the first step compares each picture with the mean of each class.
         inner_lr: Step size of fine-tuning.
         inner_steps: Steps of fine-tuning.
+        execution: How several tasks are fine-tuned, as in `MAML`.
         norm: Which statistics batch norm uses on the query set, as in `MAML`.
 
     Raises:
-        InputError: The model has no linear layer to replace.
+        InputError: The model has no linear layer to replace, or a setting is out of range.
     """
 
     def __init__(
@@ -43,19 +51,20 @@ class FineTune:
         inner_lr: float = 0.1,
         inner_steps: int = 5,
         *,
+        new_head: Head = "random",
+        execution: Execution = "loop",
         norm: Norm = "transductive",
     ) -> None:
-        self.model = model
+        check_choice("new_head", new_head, get_args(Head))
         self.head = _last_linear(model)
-        self.wide = copy.deepcopy(model)
-        old = self.wide.get_submodule(self.head)
-        assert isinstance(old, nn.Linear)
-        new = nn.Linear(old.in_features, classes, device=old.weight.device, dtype=old.weight.dtype)
-        nn.init.xavier_uniform_(new.weight)
-        nn.init.zeros_(new.bias)
-        _replace(self.wide, self.head, new)
+        self.narrow = _with_new_linear(model, self.head)
+        self.wide = _with_new_linear(model, self.head, classes)
+        if new_head == "zeros":
+            for parameter in self.narrow.get_submodule(self.head).parameters():
+                nn.init.zeros_(parameter)
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
+        self.execution: Execution = execution
         self.norm: Norm = norm
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -94,15 +103,13 @@ class FineTune:
         return self._few_shot().adapt(x, y, steps)
 
     def _few_shot(self) -> MAML:
-        """The pre-trained body under a last layer of zeros, which favours no class."""
-        model = copy.deepcopy(self.model)
+        """The pre-trained body under the last layer that every task starts from."""
+        model = copy.deepcopy(self.narrow)
         body = {n: p for n, p in self.wide.state_dict().items() if not self._of_head(n)}
         model.load_state_dict(body, strict=False)
-        head = model.get_submodule(self.head)
-        with torch.no_grad():
-            for parameter in head.parameters():
-                parameter.zero_()
-        return MAML(model, self.inner_lr, self.inner_steps, norm=self.norm)
+        return MAML(
+            model, self.inner_lr, self.inner_steps, execution=self.execution, norm=self.norm
+        )
 
     def _of_head(self, name: str) -> bool:
         return name.startswith(f"{self.head}.")
@@ -115,6 +122,12 @@ def _last_linear(model: nn.Module) -> str:
     return names[-1]
 
 
-def _replace(model: nn.Module, name: str, new: nn.Module) -> None:
+def _with_new_linear(model: nn.Module, name: str, outputs: int | None = None) -> nn.Module:
+    """A copy of the model whose layer ``name`` is new, with another number of outputs if given."""
+    changed = copy.deepcopy(model)
+    old = changed.get_submodule(name)
+    assert isinstance(old, nn.Linear)
+    new = nn.Linear(old.in_features, outputs or old.out_features).to(old.weight)
     parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, new)
+    setattr(changed.get_submodule(parent), child, new)
+    return changed

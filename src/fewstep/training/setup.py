@@ -63,25 +63,37 @@ def _shots(config: Config, split: Split) -> tuple[int, int]:
 
 
 def network(config: Config) -> nn.Module:
-    """The config's model with the initial weights of its seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        if config.model == "mlp":
-            return mlp(1, (40, 40), 1)
-        return conv4(1, 28, config.n_way, config.filters, config.downsample)
+    """The config's model, untrained."""
+    if config.model == "mlp":
+        return mlp(1, (40, 40), 1)
+    return conv4(1, 28, config.n_way, config.filters, config.downsample)
 
 
 def learner(config: Config, train: Sampler) -> Learner:
-    """The config's learner, on its device, around an untrained network.
+    """The config's learner, on its device, with the initial weights of its seed.
 
     Args:
         config: What to build.
         train: The training tasks; fine-tuning has to know how many classes they come from.
     """
-    model = network(config).to(_device(config.device))
+    device = _device(config.device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return _learner(config, network(config).to(device), train)
+
+
+def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
     if config.algorithm == "finetune":
         assert isinstance(train, EpisodeSampler)
-        return FineTune(model, train.classes, config.inner_lr, config.inner_steps, norm=config.norm)
+        return FineTune(
+            model,
+            train.classes,
+            config.inner_lr,
+            config.inner_steps,
+            new_head=config.new_head,
+            execution=config.execution,
+            norm=config.norm,
+        )
     return MAML(
         model,
         config.inner_lr,
