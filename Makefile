@@ -7,9 +7,9 @@ DEMO := runs/demo
 .PHONY: run test lint clean
 
 run: $(VENV)/run.ready
-	$(BIN)/fewstep train glyphs-5way-1shot --run-dir $(DEMO)/maml
-	$(BIN)/fewstep train glyphs-5way-1shot --algorithm finetune --run-dir $(DEMO)/finetune
-	$(BIN)/fewstep compare $(DEMO)/maml $(DEMO)/finetune --picture $(DEMO)/comparison.png
+	$(BIN)/fewstep train glyphs-5way-1shot --test-tasks 100 --run-dir $(DEMO)/maml
+	$(BIN)/fewstep train glyphs-5way-1shot --test-tasks 100 --algorithm finetune --run-dir $(DEMO)/finetune
+	$(BIN)/fewstep compare $(DEMO)/maml $(DEMO)/finetune --inner-steps 5 --picture $(DEMO)/comparison.png
 
 test: lint
 	$(BIN)/pytest

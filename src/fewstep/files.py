@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,12 +22,10 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         InputError: The disk is full or the place cannot be written. What stood at ``path`` stays.
     """
-    temporary = None
+    # Not by tempfile, which keeps its files from all other users.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-        temporary = Path(name)
         write(temporary)
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
@@ -34,7 +33,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        if temporary is not None:
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 

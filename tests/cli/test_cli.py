@@ -145,3 +145,10 @@ def test_every_command_has_help(command, capsys):
         main([command, "--help"])
     assert stop.value.code == 0
     assert f"usage: fewstep {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["--help", "recipes"])
+def test_a_reader_that_goes_away(command):
+    command = f"{sys.executable} -m fewstep {command} | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""

@@ -14,6 +14,7 @@ from PIL import Image
 from fewstep import InputError
 from fewstep.data import omniglot
 from fewstep.data.omniglot import load_omniglot
+from fewstep.data.pictures import folder_pictures
 
 ARCHIVES = ("images_background.zip", "images_evaluation.zip")
 
@@ -99,6 +100,29 @@ def test_a_truncated_archive(data_dir, tmp_path):
     content = (data_dir / "omniglot" / ARCHIVES[0]).read_bytes()
     cut.write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"images_background.zip is no whole zip archive"):
+        load_omniglot(tmp_path)
+
+
+@pytest.mark.usefixtures("small")
+def test_an_unpacked_file_that_cannot_be_read(tmp_path, write_both):
+    write_both(tmp_path)
+    folder = tmp_path / "omniglot"
+    for name in ARCHIVES:
+        with zipfile.ZipFile(folder / name) as archive:
+            archive.extractall(folder)
+        (folder / name).unlink()
+    pictures = folder_pictures(folder / "images_background")
+    (folder / pictures.names[3]).unlink()
+    with pytest.raises(InputError, match=r"cannot read .*_03\.png \(No such file"):
+        list(pictures.read(pictures.names))
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_archive_with_a_file_twice(tmp_path, write_both):
+    name = "images_background/background/character00/0_00.png"
+    write_both(tmp_path, extra=[(name, b"")])
+    with pytest.raises(InputError, match=r"0_00\.png' twice; get the archive again"):
         load_omniglot(tmp_path)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from fewstep import __version__
+from fewstep.cli.allocator import keep_memory
 from fewstep.errors import InputError
 
 COMMANDS = {
@@ -37,29 +39,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: As on the command line, without the program's name.
 
     Returns:
-        The exit status: 0, 2 for a user's mistake, 130 where the user stopped it.
+        The exit status: 0, 1 where nobody reads on, 2 for a user's mistake, 130 where the user
+        stopped it.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _run(given)
+        sys.stdout.flush()
+        return status
+    except InputError as error:
+        print(f"fewstep: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader has seen enough, as in `fewstep recipes | head -3`; Python would complain once
+        # more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("fewstep: stopped", file=sys.stderr)
+        return 130
+
+
+def _run(given: list[str]) -> int:
     if not given or given[0] in ("-h", "--help"):
         print(_HELP, end="")
         return 0
     if given[0] == "--version":
         print(f"fewstep {__version__}")
         return 0
-    try:
-        return _run(given[0], given[1:])
-    except InputError as error:
-        print(f"fewstep: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("fewstep: stopped", file=sys.stderr)
-        return 130
-
-
-def _run(command: str, arguments: list[str]) -> int:
+    command, *arguments = given
     if command not in COMMANDS:
         raise InputError(
             f"unknown command {command!r}; expected one of {', '.join(COMMANDS)} (fewstep --help)"
         )
+    keep_memory()
     # Each command loads what it needs and no more: PyTorch takes seconds.
     return int(import_module(f"fewstep.cli.{command}").main(arguments))

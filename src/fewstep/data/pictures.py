@@ -32,7 +32,7 @@ def zip_pictures(path: Path) -> Pictures:
     """The pictures of a zip archive.
 
     Raises:
-        InputError: It is damaged, or names a file outside its own folder.
+        InputError: It is damaged, names a file outside its own folder, or a file twice.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -47,6 +47,9 @@ def zip_pictures(path: Path) -> Pictures:
             )
     fingerprint = [f"{entry.filename} {entry.CRC}" for entry in entries]
     names = [entry.filename for entry in entries]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{path} holds {twice!r} twice; get the archive again")
     return Pictures(path, names, fingerprint, lambda wanted: _read_zip(path, wanted))
 
 
@@ -72,7 +75,14 @@ def folder_pictures(folder: Path) -> Pictures:
 
 def _read_folder(folder: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
     for name in names:
-        yield name, (folder.parent / name).read_bytes()
+        try:
+            content = (folder.parent / name).read_bytes()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InputError(
+                f"cannot read {folder.parent / name} ({reason}); see that the file may be read"
+            ) from error
+        yield name, content
 
 
 def _wanted(name: str) -> bool:

@@ -20,7 +20,8 @@ def score_table(config: Config, results: dict[str, Result]) -> Table:
         config: Of the tasks.
         results: By the name of the starting point.
     """
-    table = Table(box=box.SIMPLE_HEAD, title=f"{score_name(config)} after inner steps")
+    name = "mse" if score_name(config) == "mse" else "accuracy in %"
+    table = Table(box=box.SIMPLE_HEAD, title=f"{name} after inner steps")
     table.add_column("start")
     most = min(len(result.scores) for result in results.values()) - 1
     columns = [step for step in SHOWN_STEPS if step <= most]
@@ -35,7 +36,7 @@ def score_table(config: Config, results: dict[str, Result]) -> Table:
 def _cell(config: Config, score: float, ci95: float) -> str:
     if score_name(config) == "mse":
         return f"{score:.3f} ± {ci95:.3f}"
-    return f"{100 * score:.1f} ± {100 * ci95:.1f} %"
+    return f"{100 * score:.1f} ± {100 * ci95:.1f}"
 
 
 def protocol(config: Config, result: Result, split: Split, norm: Norm) -> str:
