@@ -35,7 +35,7 @@ _GLYPHS = Config(
     meta_batch=8,
     outer_lr=3e-3,
     averaging=0.98,
-    steps=500,
+    steps=700,
     val_every=100,
     val_tasks=100,
 )
@@ -46,8 +46,10 @@ _OMNIGLOT = Config(
     execution="vectorised",
     meta_batch=8,
     outer_lr=2e-3,
-    averaging=0.998,
+    averaging=0.999,
     steps=30_000,
+    val_every=500,
+    test_inner_steps=3,
 )
 _SINUSOID = Config(
     recipe="sinusoid",
@@ -67,7 +69,12 @@ _SINUSOID = Config(
 )
 
 # The paper takes five smaller inner steps where there are more classes to fit.
-_TWENTY_WAYS: dict[str, Any] = {"n_way": 20, "inner_steps": 5, "inner_lr": 0.1}
+_TWENTY_WAYS: dict[str, Any] = {
+    "n_way": 20,
+    "inner_steps": 5,
+    "inner_lr": 0.1,
+    "test_inner_steps": 5,
+}
 
 RECIPES = {
     recipe.config.recipe: recipe

@@ -1,0 +1,41 @@
+"""What the documents say about the code is true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+TRANSLATIONS = [("README.md", "README.zh-CN.md"), ("docs/algorithm.md", "docs/algorithm.zh-CN.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["docs/algorithm.md", "docs/algorithm.zh-CN.md"])
+def test_quoted_lines_stand_in_the_files_named(name):
+    rows = re.findall(r"\| `([^`]+)`[^|]*\[[^\]]+\]\(([^)]+)\) \|", (ROOT / name).read_text())
+    assert len(rows) == 11
+    for line, path in rows:
+        assert line in (ROOT / "docs" / path).read_text(), line
+
+
+@pytest.mark.parametrize(("one", "other"), TRANSLATIONS)
+def test_translations_have_the_same_code_and_figures(one, other):
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in (one, other)]
+    code = [re.findall(r"`([^`\n]+)`|^```\w*\n(.*?)^```", page, re.M | re.S) for page in pages]
+    assert sorted(code[0]) == sorted(code[1])
+    figures = [
+        sorted(re.findall(r"\d+\.\d+", re.sub(r"```.*?```", "", p, flags=re.S))) for p in pages
+    ]
+    assert figures[0] == figures[1]
+
+
+def test_the_example_of_the_readme_runs():
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    exec(example, {})
