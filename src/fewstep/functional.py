@@ -20,11 +20,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.overrides import TorchFunctionMode
 
+from fewstep.batchnorm import (
+    Statistics,
+    own_batch_norm,
+    recording_batch_norm,
+    replaying_batch_norm,
+)
 from fewstep.errors import InputError
 
 Params = dict[str, Tensor]
 Norm = Literal["transductive", "inductive"]
-Statistics = list[tuple[Tensor, Tensor]]
 
 
 def trainable(module: nn.Module) -> Params:
@@ -43,7 +48,7 @@ def pure_call(module: nn.Module, params: Params, x: Tensor) -> Any:
         params: Replacements by parameter name. A name that is missing keeps the module's tensor.
         x: ``[examples, ...]``.
     """
-    with _TwiceDifferentiable(_own_batch_norm):
+    with _TwiceDifferentiable(own_batch_norm):
         return _call(module, params, x)
 
 
@@ -57,9 +62,9 @@ def inductive_call(module: nn.Module, params: Params, support_x: Tensor, query_x
         query_x: ``[query examples, ...]``. What is predicted for one does not depend on the others.
     """
     statistics: Statistics = []
-    with _TwiceDifferentiable(_recording_batch_norm(statistics)):
+    with _TwiceDifferentiable(recording_batch_norm(statistics)):
         _call(module, params, support_x)
-    with _TwiceDifferentiable(_replaying_batch_norm(statistics)):
+    with _TwiceDifferentiable(replaying_batch_norm(statistics)):
         return _call(module, params, query_x)
 
 
@@ -133,60 +138,3 @@ def _without_fused_recurrence() -> Iterator[None]:
     finally:
         for backend, enabled in zip(backends, before, strict=True):
             backend.enabled = enabled
-
-
-def _own_batch_norm(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    if training:
-        # No running statistics are handed on: they would be written and then dropped.
-        return F.batch_norm(x, None, None, weight, bias, True, momentum, eps)
-    return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
-
-
-def _recording_batch_norm(statistics: Statistics) -> Callable[..., Tensor]:
-    def batch_norm(x: Tensor, *rest: Any, **named: Any) -> Tensor:
-        other = [dim for dim in range(x.dim()) if dim != 1]
-        statistics.append((x.mean(other), x.var(other, unbiased=False)))
-        return _own_batch_norm(x, *rest, **named)
-
-    return batch_norm
-
-
-def _replaying_batch_norm(statistics: Statistics) -> Callable[..., Tensor]:
-    recorded = iter(statistics)
-
-    def batch_norm(
-        x: Tensor,
-        running_mean: Tensor | None,
-        running_var: Tensor | None,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> Tensor:
-        mean, var = next(recorded)
-        if not training:
-            return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
-        return _normalised(x, mean, var, weight, bias, eps)
-
-    return batch_norm
-
-
-def _normalised(
-    x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
-) -> Tensor:
-    """Batch norm by given statistics; PyTorch's own cannot be differentiated through them."""
-    shape = [1, -1] + [1] * (x.dim() - 2)
-    result = (x - mean.view(shape)) * (var.view(shape) + eps).rsqrt()
-    if weight is not None:
-        result = result * weight.view(shape)
-    return result if bias is None else result + bias.view(shape)
