@@ -40,6 +40,8 @@ def test_any_number_of_tasks_and_examples(tasks, support, query, shape):
         ({"support_y": torch.zeros(2, 7)}, r"support_x is \[2, 3, 5\] and support_y \[2, 7\]"),
         ({"query_x": torch.zeros(2, 4, 6)}, r"one support example is \[5\] and one query .* \[6\]"),
         ({"query_y": torch.zeros(2, 4, 6)}, r"one support target is \[\] and one query .* \[6\]"),
+        ({"query_x": torch.zeros(2, 4, 5).double()}, "support_x is torch.float32 and query_x"),
+        ({"query_y": torch.zeros(2, 4)}, "support_y is torch.int64 and query_y torch.float32"),
         ({"classes": torch.zeros(3, 5)}, "classes has 3 tasks and support_x 2"),
     ],
 )

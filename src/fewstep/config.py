@@ -20,7 +20,7 @@ class Config:
         recipe: Name of the recipe that this started from.
         data: Where tasks come from.
         algorithm: How the initialisation is learned. finetune: ordinary training on all training
-            classes, a new last layer for each task.
+            classes, then a new last layer for the tasks.
         model: The network. conv4: four convolution blocks; mlp: two hidden layers of 40.
         filters: Filters of each convolution of conv4.
         downsample: How each block of conv4 halves the picture.
@@ -93,8 +93,8 @@ class Config:
                 raise InputError(f"{name} is {getattr(self, name)}; expected more than 0")
         if not 0 <= self.averaging < 1:
             raise InputError(f"averaging is {self.averaging}; expected at least 0 and less than 1")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; expected 0 or more")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed is {self.seed}; expected at least 0 and less than 2**63")
         if self.data == "sinusoid" and (self.model, self.algorithm) not in _REGRESSION:
             raise InputError(
                 f"data sinusoid with model {self.model} and algorithm {self.algorithm}; expected "
@@ -102,6 +102,12 @@ class Config:
             )
         if self.data != "sinusoid" and self.model == "mlp":
             raise InputError(f"data {self.data} with model mlp; pictures need model conv4")
+
+    def shots(self, split: str) -> tuple[int, int]:
+        """Support and query examples of each class (of the task, in a regression)."""
+        if split == "train":
+            return self.k_shot, self.q_query
+        return self.test_k_shot or self.k_shot, self.test_q_query or self.q_query
 
     def to_json(self) -> str:
         """One field a line."""
@@ -130,6 +136,11 @@ _AT_LEAST_ONE = (
 def score_name(config: Config) -> str:
     """``"accuracy"``, a fraction, or ``"mse"`` in a regression."""
     return "mse" if config.data == "sinusoid" else "accuracy"
+
+
+def batch_norm(config: Config, norm: str) -> str:
+    """Which statistics batch norm uses on the query set, in words."""
+    return "no batch norm" if config.model == "mlp" else f"{norm} batch norm"
 
 
 def read_config(path: Path) -> Config:

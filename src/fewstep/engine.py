@@ -13,6 +13,7 @@ from torch.func import vmap
 from fewstep.errors import InputError
 from fewstep.functional import Params
 from fewstep.inner import Objective
+from fewstep.layers import layer_at_fault
 from fewstep.metagrad import Gradient, Judge, Judgement
 from fewstep.randomness import reseed, seeded_calls
 from fewstep.tasks import TaskBatch
@@ -28,13 +29,11 @@ class Problem:
         support_loss: (parameters, support_x, support_y) to a scalar.
         judge: (parameters, support_x, query_x, query_y) to the query loss and the score, scalars.
         start: theta_0.
-        inner_steps: How many inner steps come before the judgement.
     """
 
     support_loss: Callable[[Params, Tensor, Tensor], Tensor]
     judge: Callable[[Params, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
     start: Params
-    inner_steps: int
 
 
 class MetaGradient(NamedTuple):
@@ -108,14 +107,14 @@ def _single(
     """One task. Its random numbers depend on the seed, its number and the inner step alone."""
     support_x, support_y = tasks.support_x[number], tasks.support_y[number]
     query_x, query_y = tasks.query_x[number], tasks.query_y[number]
-    first_seed = seed + number * (problem.inner_steps + 1)
+    first_seed = seed + number * (_MOST_STEPS + 1)
 
     def objective(params: Params, step: int) -> Tensor:
         reseed(first_seed + step)
         return problem.support_loss(params, support_x, support_y)
 
     def judge(params: Params) -> Judgement:
-        reseed(first_seed + problem.inner_steps)
+        reseed(first_seed + _MOST_STEPS)
         loss, score = problem.judge(params, support_x, query_x, query_y)
         return Judgement(loss[None], score[None])
 
@@ -143,6 +142,10 @@ def _stack(problem: Problem, tasks: TaskBatch) -> tuple[Objective, Judge, Params
     return objective, judge, start
 
 
+_MOST_STEPS = 2**20 - 1
+"""More inner steps than anyone takes, so that no two draws of random layers share a seed."""
+
+
 class _told_what_to_do:  # noqa: N801 - reads as a statement
     """Names the way out where a layer cannot be vectorised."""
 
@@ -150,10 +153,11 @@ class _told_what_to_do:  # noqa: N801 - reads as a statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, RuntimeError):
+        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
             reason = str(error).split("\n")[0]
             raise InputError(
-                f'the model cannot be vectorised over tasks ({reason}); use execution="loop"'
+                f"{layer_at_fault(error)} cannot be vectorised over tasks ({reason}); use "
+                'execution="loop"'
             ) from error
 
 

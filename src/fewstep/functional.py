@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.batchnorm import _NormBase
 from torch.overrides import TorchFunctionMode
 
 from fewstep.batchnorm import (
@@ -27,6 +27,7 @@ from fewstep.batchnorm import (
     replaying_batch_norm,
 )
 from fewstep.errors import InputError
+from fewstep.layers import CheckpointingError, layer_at_fault, refuse_checkpointing
 
 Params = dict[str, Tensor]
 Norm = Literal["transductive", "inductive"]
@@ -70,7 +71,13 @@ def inductive_call(module: nn.Module, params: Params, support_x: Tensor, query_x
 
 def _call(module: nn.Module, params: Params, x: Tensor) -> Any:
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
-    return functional_call(module, {**params, **buffers}, (x,))
+    try:
+        return functional_call(module, {**params, **buffers}, (x,))
+    except CheckpointingError as error:
+        raise InputError(
+            f"{layer_at_fault(error)} uses activation checkpointing, which would compute again "
+            'with other parameters on the way back; leave it out: memory="flat" saves memory too'
+        ) from error
 
 
 def without_dropout(module: nn.Module) -> nn.Module:
@@ -80,20 +87,6 @@ def without_dropout(module: nn.Module) -> nn.Module:
         if not isinstance(part, _NormBase):
             part.training = False
     return judged
-
-
-def check_running_statistics(module: nn.Module) -> None:
-    """Refuse a batch norm in eval mode whose running statistics nobody ever computed.
-
-    Raises:
-        InputError: Names the layer and says what to do.
-    """
-    for name, part in module.named_modules():
-        if isinstance(part, _BatchNorm) and not part.training and part.num_batches_tracked == 0:
-            raise InputError(
-                f"batch norm {name!r} is in eval mode, but its running statistics were never "
-                "computed; call model.train() so that it uses those of each batch"
-            )
 
 
 class _TwiceDifferentiable(TorchFunctionMode):
@@ -111,6 +104,7 @@ class _TwiceDifferentiable(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        refuse_checkpointing()
         if func is F.batch_norm:
             return self.batch_norm(*args, **kwargs)
         if func in _FUSED_ATTENTION:

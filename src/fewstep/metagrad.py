@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from fewstep.errors import InputError
 from fewstep.functional import Params
 from fewstep.inner import Objective, adapt, inner_step, leaves
 
@@ -91,13 +92,25 @@ def replayed(objective: Objective, judge: Judge, params: Params, steps: int, lr:
 
 def _pull_back(output: Tensor | Params, inputs: Params, cotangent: Params | None = None) -> Params:
     """The product of ``cotangent`` with the derivative of ``output`` with respect to ``inputs``."""
-    gradients = torch.autograd.grad(
-        output if isinstance(output, Tensor) else list(output.values()),
-        list(inputs.values()),
-        None if cotangent is None else list(cotangent.values()),
-        materialize_grads=True,
-    )
+    try:
+        gradients = torch.autograd.grad(
+            output if isinstance(output, Tensor) else list(output.values()),
+            list(inputs.values()),
+            None if cotangent is None else list(cotangent.values()),
+            materialize_grads=True,
+        )
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _NO_SECOND_DERIVATIVE):
+            raise
+        reason = str(error).split("\n")[0]
+        raise InputError(
+            f"an operation of the model or of the loss has no second derivative ({reason}); "
+            'replace it, or use order="first"'
+        ) from error
     return dict(zip(inputs, gradients, strict=True))
+
+
+_NO_SECOND_DERIVATIVE = ("derivative for", "once_differentiable", "differentiable twice")
 
 
 def _detached(judgement: Judgement) -> Judgement:

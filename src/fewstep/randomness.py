@@ -15,8 +15,15 @@ def seeded_calls(device: torch.device) -> Iterator[int]:
     Inside, `reseed` may be called at will. ``torch.manual_seed`` before it fixes all that follows.
     """
     seed = int(torch.randint(2**48, ()))
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with undisturbed(device):
         yield seed
+
+
+@contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Give PyTorch's generators back as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
 
 
 def reseed(seed: int) -> None:

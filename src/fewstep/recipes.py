@@ -16,7 +16,7 @@ class Recipe:
 
     Attributes:
         config: Everything that decides the result.
-        protocol: The task in words.
+        protocol: Where the tasks come from, in words.
         expected: The result to expect, measured with this recipe.
     """
 
@@ -79,25 +79,31 @@ _TWENTY_WAYS: dict[str, Any] = {
 RECIPES = {
     recipe.config.recipe: recipe
     for recipe in (
-        Recipe(_GLYPHS, "letters of scripts never seen, rendered here", "TODO"),
-        Recipe(_OMNIGLOT, "handwritten characters never seen", "TODO"),
+        Recipe(
+            _GLYPHS,
+            "glyphs: letters of scripts never seen, rendered here",
+            "92.2 ± 0.6 % after 1 step",
+        ),
+        Recipe(_OMNIGLOT, "Omniglot: handwritten characters never seen", "TODO"),
         Recipe(
             replace(_OMNIGLOT, recipe="omniglot-5way-5shot", k_shot=5),
-            "handwritten characters never seen",
+            "Omniglot: handwritten characters never seen",
             "not measured (paper: 99.9 %)",
         ),
         Recipe(
             replace(_OMNIGLOT, recipe="omniglot-20way-1shot", **_TWENTY_WAYS),
-            "handwritten characters never seen",
+            "Omniglot: handwritten characters never seen",
             "not measured (paper: 95.8 %)",
         ),
         Recipe(
             replace(_OMNIGLOT, recipe="omniglot-20way-5shot", k_shot=5, **_TWENTY_WAYS),
-            "handwritten characters never seen",
+            "Omniglot: handwritten characters never seen",
             "not measured (paper: 98.9 %)",
         ),
         Recipe(
-            _SINUSOID, "the MAML paper's regression, trained with 10 shots, tested with 5", "TODO"
+            _SINUSOID,
+            "the MAML paper's sinusoids, trained with 10 shots",
+            "MSE after 1 / 5 / 10 steps: 0.62 / 0.36 / 0.33 (paper: 0.67 / 0.38 / 0.35)",
         ),
     )
 }

@@ -50,6 +50,11 @@ class TaskBatch:
                     f"one support {example} is {list(support.shape[2:])} and one query {example} "
                     f"{list(query.shape[2:])}; expected the same shape"
                 )
+            if support.dtype != query.dtype:
+                raise InputError(
+                    f"support_{part} is {support.dtype} and query_{part} {query.dtype}; expected "
+                    "the same type"
+                )
 
     def _check_tensor(self, name: str) -> None:
         value = getattr(self, name)

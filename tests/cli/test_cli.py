@@ -1,6 +1,7 @@
 """The command line as a user meets it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ def test_a_run_directory_holds_what_it_promises(run_dir):
     names = {path.name for path in run_dir.iterdir()}
     assert names == {
         "config.json",
+        "versions.json",
         "metrics.jsonl",
         "tensorboard",
         "last.safetensors",
@@ -87,6 +89,7 @@ def test_recipes_lists_them_all(capsys):
         (["train", "omniglot-5way-1short"], "did you mean omniglot-5way-1shot?"),
         (["train", "chess"], "unknown recipe 'chess'; choose one of glyphs-5way-1shot"),
         (["train", "sinusoid", "--stepps", "3"], "Unrecognized options: --stepps"),
+        (["train", "--seed", "3", "sinusoid"], "the recipe comes first: fewstep train sinusoid"),
         (["train", "sinusoid", "--steps", "few"], "invalid literal for int"),
         (["train", "sinusoid", "--algorithm", "mamla"], "invalid choice 'mamla'"),
         (["train", "sinusoid", "--meta-batch", "0"], "meta_batch is 0; expected 1 or more"),
@@ -122,6 +125,35 @@ def test_runs_on_different_tasks_are_not_compared(run_dir, tmp_path, capsys):
     assert "other has seed = 1 and sinusoid 0" in capsys.readouterr().err
 
 
+def test_runs_of_the_same_folder_name_are_told_apart(run_dir, tmp_path, capsys):
+    other = tmp_path / run_dir.name
+    shutil.copytree(run_dir, other)
+    compare = ["compare", "--tasks", "2", "--json", "--picture", str(tmp_path / "c.png")]
+    assert main([*compare, str(run_dir), str(other)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told) == {str(run_dir.resolve()), str(other.resolve()), "random"}
+    assert told["random"]["algorithm"] == "none"
+    assert main([*compare, str(run_dir), str(run_dir)]) == 2
+    assert "is given twice" in capsys.readouterr().err
+
+
+def test_training_tasks_have_their_own_protocol(run_dir, capsys):
+    assert main(["evaluate", str(run_dir), "--tasks", "2", "--split", "train"]) == 0
+    assert "2 train tasks of sinusoid, 10-shot 10-query" in capsys.readouterr().out
+
+
+def test_the_last_inner_step_is_always_shown(run_dir, capsys):
+    assert main(["evaluate", str(run_dir), "--tasks", "2", "--inner-steps", "4"]) == 0
+    heading = next(line for line in capsys.readouterr().out.splitlines() if "start" in line)
+    assert heading.split() == ["start", "0", "1", "3", "4"]
+
+
+def test_a_single_task_has_no_interval(run_dir, capsys):
+    assert main(["evaluate", str(run_dir), "--tasks", "1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert told["ci95"]["1"] is None
+
+
 def fastest(command):
     """Seconds of the fastest of a few runs: what the machine can do when it is not busy."""
     best = float("inf")
@@ -136,7 +168,7 @@ def test_help_comes_at_once_and_the_import_soon():
     fewstep = [sys.executable, "-m", "fewstep"]
     assert fastest([*fewstep, "--help"]) < 1
     assert fastest([*fewstep, "train", "--help"]) < 2
-    assert fastest([sys.executable, "-c", "import fewstep"]) < 2.5
+    assert fastest([sys.executable, "-c", "from fewstep import MAML"]) < 2.5
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "compare", "recipes"])

@@ -46,8 +46,7 @@ def test_no_two_drawings_of_a_letter_are_the_same(glyphs):
 
 
 def test_a_damaged_cache_is_made_anew_and_comes_out_the_same(glyphs):
-    file = Path(os.environ["FEWSTEP_CACHE"], "glyphs-1.npz")
-    assert file.exists()
+    (file,) = Path(os.environ["FEWSTEP_CACHE"]).glob("glyphs-*.npz")
     file.write_bytes(file.read_bytes()[:1000])
     again = load_glyphs()
     for split, images in glyphs.items():

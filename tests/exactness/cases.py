@@ -71,9 +71,9 @@ class Attention(nn.Module):
 
 
 class Recurrent(nn.Module):
-    def __init__(self, kind: type[nn.RNNBase]):
+    def __init__(self, kind: type[nn.RNNBase], **settings):
         super().__init__()
-        self.body = kind(4, 5, batch_first=True)
+        self.body = kind(4, 5, batch_first=True, **settings)
         self.head = nn.Linear(5, CLASSES)
 
     def forward(self, x):
@@ -131,6 +131,13 @@ def _frozen() -> nn.Module:
     return model
 
 
+def _frozen_norm() -> nn.Module:
+    model = _images(nn.BatchNorm2d(4), nn.Tanh())
+    model[1].eval()
+    model[1].running_mean.fill_(0.3)
+    return model
+
+
 def _encoder(**settings) -> nn.Module:
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, **settings)
     return nn.Sequential(layer, Mean(), nn.Linear(4, CLASSES))
@@ -154,6 +161,7 @@ CASES = (
     Case("batch-norm-signal", _SIGNAL, lambda: _signals(nn.BatchNorm1d(4), nn.SiLU()), norms=_BOTH),
     Case("conv-2d", _IMAGE, lambda: _images(nn.Tanh())),
     Case("batch-norm-2d", _IMAGE, lambda: _images(nn.BatchNorm2d(4), nn.ReLU()), norms=_BOTH),
+    Case("batch-norm-in-eval-mode", _IMAGE, _frozen_norm),
     Case("group-norm", _IMAGE, lambda: _images(nn.GroupNorm(2, 4), nn.Tanh())),
     Case("instance-norm", _IMAGE, lambda: _images(nn.InstanceNorm2d(4, affine=True), nn.Tanh())),
     Case("max-pool", _IMAGE, lambda: _images(nn.MaxPool2d(2), nn.Tanh(), features=16)),
@@ -170,6 +178,13 @@ CASES = (
     Case("transformer-dropout", _SERIES, _encoder, vectorised=False),
     Case("lstm", _SERIES, lambda: Recurrent(nn.LSTM), vectorised=False, single=True),
     Case("gru", _SERIES, lambda: Recurrent(nn.GRU), vectorised=False, single=True),
+    Case("rnn", _SERIES, lambda: Recurrent(nn.RNN), vectorised=False),
+    Case(
+        "lstm-dropout",
+        _SERIES,
+        lambda: Recurrent(nn.LSTM, num_layers=2, dropout=0.3),
+        vectorised=False,
+    ),
     Case("tied", _VECTOR, Tied),
     Case("frozen", _VECTOR, _frozen),
     Case("buffers", _VECTOR, Counting),

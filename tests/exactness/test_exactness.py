@@ -97,7 +97,9 @@ def test_all_paths_give_the_same_gradient(case, norm, path):
 @pytest.mark.parametrize("path", VECTORISED)
 @pytest.mark.parametrize("case", [case for case in CASES if not case.vectorised], ids=_id)
 def test_what_cannot_be_vectorised_says_so(case, path):
-    with pytest.raises(InputError, match=r'cannot be vectorised over tasks .*execution="loop"'):
+    with pytest.raises(
+        InputError, match=r'^layer .* cannot be vectorised over tasks .*execution="loop"'
+    ):
         _gradient(case, "transductive", 1, path)
 
 

@@ -133,6 +133,26 @@ def test_an_adapted_module_does_as_the_evaluation_says(norm):
         torch.testing.assert_close(loss, judged.losses[number, 2])
 
 
+@pytest.mark.parametrize("norm", ["transductive", "inductive"])
+def test_instance_norm_with_running_statistics(norm):
+    model = network()
+    model[1] = nn.InstanceNorm2d(4, affine=True, track_running_stats=True)
+    tasks = some_tasks(1)
+    learner = MAML(model, 0.4, norm=norm)
+    adapted = learner.adapt(tasks.support_x[0], tasks.support_y[0])
+    loss = F.cross_entropy(adapted(tasks.query_x[0]), tasks.query_y[0])
+    torch.testing.assert_close(loss, learner.evaluate(tasks, 1).losses[0, 1])
+
+
+def test_a_batch_norm_called_twice_cannot_be_kept():
+    layer = nn.BatchNorm1d(4)
+    model = nn.Sequential(layer, nn.Linear(4, 4), layer, nn.Linear(4, 3))
+    x, y = torch.randn(5, 4), torch.arange(5) % 3
+    MAML(model).adapt(x, y)
+    with pytest.raises(InputError, match="a batch norm is called more than once"):
+        MAML(model, norm="inductive").adapt(x, y)
+
+
 def test_an_inductive_prediction_does_not_depend_on_the_other_queries():
     tasks = some_tasks(queries=5)
     x, y, query = tasks.support_x[0], tasks.support_y[0], tasks.query_x[0]
@@ -242,6 +262,44 @@ def test_labels_out_of_range(bad, part):
     for call in (learner.meta_gradient, lambda tasks: learner.evaluate(tasks, 1)):
         with pytest.raises(InputError, match=rf"labels run from .*{bad}.*expected labels from 0"):
             call(tasks)
+
+
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(), nn.CrossEntropyLoss(ignore_index=7)])
+def test_labels_of_a_loss_module(loss):
+    tasks = some_tasks()
+    tasks.query_y[2, 1] = WAYS
+    with pytest.raises(InputError, match="labels run from 0 to 3"):
+        MAML(network(), loss=loss).meta_gradient(tasks)
+    tasks.query_y[2, 1] = loss.ignore_index
+    MAML(network(), loss=loss).meta_gradient(tasks)
+
+
+def test_targets_that_would_be_stretched():
+    x, y = torch.randn(2, 5, 4), torch.randn(2, 5)
+    with pytest.raises(
+        InputError, match=r"prediction of shape \[5, 1\] and targets of shape \[5\]"
+    ):
+        MAML(nn.Linear(4, 1), loss=F.mse_loss).meta_gradient(TaskBatch(x, y, x, y))
+
+
+def test_a_single_query_example_under_batch_norm():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    x, y = torch.randn(2, 5, 4), torch.zeros(2, 5, dtype=torch.int64)
+    with pytest.raises(InputError, match=r"does not take query examples of shape \[1, 4\]"):
+        MAML(model).meta_gradient(TaskBatch(x, y, x[:, :1], y[:, :1]))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda learner, t: learner.evaluate(t, -1), "steps is -1; expected 0 or more"),
+        (lambda learner, t: learner.evaluate(t, 1, "inductve"), "norm is 'inductve'; expected"),
+        (lambda learner, t: learner.adapt(t.support_x[0], t.support_y[0], -2), "steps is -2"),
+    ],
+)
+def test_arguments_out_of_range(call, message):
+    with pytest.raises(InputError, match=message):
+        call(MAML(network()), some_tasks())
 
 
 def test_pictures_of_another_size():

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -12,6 +14,9 @@ from fewstep import InputError
 from fewstep.config import Config
 from fewstep.recipes import find_recipe
 from fewstep.training import checkpoint
+from fewstep.training.evaluation import evaluate
+from fewstep.training.interrupt import Interrupted
+from fewstep.training.metrics import Metrics
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import load_run, train
 
@@ -58,6 +63,50 @@ def test_averaging_keeps_an_average_of_the_learned_weights(tmp_path):
         assert (averaged[f"average.{name}"] - value).norm() < 0.1 * value.norm() + 0.05
 
 
+def test_a_validation_that_is_not_finite_stops_too(tmp_path):
+    wild = replace(CONFIG, inner_lr=3.0, outer_lr=1e-9, val_every=1)
+    with pytest.raises(
+        InputError, match=r"not finite in validation task \d+ after \d+ inner steps"
+    ):
+        run(wild, tmp_path / "run")
+    assert not RunDir(tmp_path / "run").best.exists()
+
+
+def test_ctrl_c_during_a_validation_is_saved_before_it_stops(tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return evaluate(*arguments)
+
+    monkeypatch.setattr("fewstep.training.loop.evaluate", interrupted)
+    with pytest.raises(Interrupted):
+        run(replace(CONFIG, checkpoint_every=1000), tmp_path / "run")
+    _, progress = checkpoint.load(RunDir(tmp_path / "run").last)
+    assert progress.step == CONFIG.val_every
+
+
+def test_metrics_are_json_even_where_there_is_no_number(tmp_path):
+    run(replace(CONFIG, val_tasks=1), tmp_path)
+    for line in RunDir(tmp_path).metrics.read_text().splitlines():
+        json.loads(line, parse_constant=pytest.fail)
+
+
+def test_a_disk_that_is_full_at_the_end(tmp_path):
+    metrics = Metrics(RunDir(tmp_path), 0)
+    metrics.file.close()
+    with open("/dev/full", "w") as full:
+        metrics.file = full
+        metrics.add(1, {"train/loss": 1.0})
+        with pytest.raises(InputError, match=r"no disk space left for .*metrics\.jsonl"):
+            metrics.__exit__(None, None, None)
+
+
+def test_damaged_metrics(tmp_path):
+    run(replace(CONFIG, steps=5), tmp_path)
+    RunDir(tmp_path).metrics.write_text("damaged\n")
+    with pytest.raises(InputError, match=r"metrics.jsonl has a line that is no metrics"):
+        run(replace(CONFIG, steps=10), tmp_path)
+
+
 @pytest.mark.parametrize("setting", ["inner_lr", "outer_lr"])
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path, setting):
     run(replace(CONFIG, steps=10), tmp_path / "run")
@@ -67,6 +116,26 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_
     with pytest.raises(InputError, match=r"(loss|gradient) is (nan|inf).*outer step \d+"):
         run(wild, tmp_path / "run")
     assert RunDir(tmp_path / "run").last.read_bytes() == good
+
+
+def test_fewer_steps_than_were_done(tmp_path):
+    run(replace(CONFIG, steps=10), tmp_path)
+    before = RunDir(tmp_path).config.read_text()
+    with pytest.raises(InputError, match="holds a run of 10 outer steps already, and steps is 5"):
+        run(replace(CONFIG, steps=5), tmp_path)
+    assert RunDir(tmp_path).config.read_text() == before
+
+
+def test_a_run_of_another_version(tmp_path):
+    run(replace(CONFIG, steps=5), tmp_path)
+    RunDir(tmp_path).versions.write_text('{"fewstep": "0.0.1"}')
+    with pytest.raises(InputError, match=r"was made by fewstep 0\.0\.1, and this is"):
+        run(replace(CONFIG, steps=10), tmp_path)
+
+
+def test_the_part_that_a_kill_left_behind_is_no_hindrance(tmp_path):
+    (tmp_path / ".config.json.0a1b2c3d.part").write_text("{")
+    run(replace(CONFIG, steps=5), tmp_path)
 
 
 def test_another_run_in_the_same_directory(tmp_path):
@@ -124,6 +193,7 @@ def test_a_config_of_another_version(tmp_path):
         ({"inner_lr": 0.0}, "inner_lr is 0.0; expected more than 0"),
         ({"averaging": 1.0}, "averaging is 1.0"),
         ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**63}, "expected at least 0 and less than"),
         ({"algorithm": "finetune"}, "data sinusoid with model mlp and algorithm finetune"),
         ({"data": "glyphs"}, "pictures need model conv4"),
         ({"device": "abacus"}, "device 'abacus' cannot be used"),

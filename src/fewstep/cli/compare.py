@@ -52,12 +52,15 @@ def main(arguments: list[str]) -> int:
     from fewstep.report.table import protocol, score_table
     from fewstep.training.runs import check_comparable, load_run, untrained
 
-    starts = {path.name: load_run(path, data_dir, options.device) for path in options.run_dirs}
+    starts = {
+        name: load_run(path, data_dir, options.device)
+        for name, path in zip(_names(options.run_dirs), options.run_dirs, strict=True)
+    }
     check_comparable(starts)
     first = next(iter(starts.values()))
     starts["random"] = untrained(first)
     config, norm = first.config, first.config.norm
-    errors = Console(stderr=True)
+    errors = Console(stderr=True, markup=False)
     results = {
         name: judge(run, options.tasks, options.inner_steps, norm, "test", errors)
         for name, run in starts.items()
@@ -68,10 +71,21 @@ def main(arguments: list[str]) -> int:
             name: summary(run.config, results[name], run.progress, "test", norm)
             for name, run in starts.items()
         }
+        told["random"]["algorithm"] = "none"
         print(json.dumps(told))
         return 0
-    output = Console()
+    output = Console(markup=False)
     output.print(score_table(config, results))
     output.print(protocol(config, results["random"], "test", norm), soft_wrap=True)
     output.print(f"picture: {options.picture}", soft_wrap=True)
     return 0
+
+
+def _names(paths: tuple[Path, ...]) -> list[str]:
+    """The folders' own names where they tell the runs apart, else their whole paths."""
+    whole = [str(path.resolve()) for path in paths]
+    if len(set(whole)) < len(whole):
+        twice = next(name for name in whole if whole.count(name) > 1)
+        raise InputError(f"{twice} is given twice; name each run directory once")
+    short = [path.resolve().name for path in paths]
+    return whole if len({*short, "random"}) <= len(short) else short

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from fewstep.config import batch_norm
 from fewstep.data.episodes import Split
 from fewstep.functional import Norm
 from fewstep.report.curves import draw_curves
@@ -38,10 +39,11 @@ def write_report(run: Run, run_dir: Path, result: Result, console: Console) -> N
     files, config = RunDir(run_dir), run.config
     files.write_json(files.summary, summary(config, result, run.progress, "test", config.norm))
     draw_curves(files.curve, config, {config.algorithm: result}, config.norm)
-    Console().print(score_table(config, {config.algorithm: result}))
+    Console(markup=False).print(score_table(config, {config.algorithm: result}))
     console.print(protocol(config, result, "test", config.norm), soft_wrap=True)
     pictures = [files.curve]
     if config.data != "sinusoid":
-        draw_task(files.task, run.learner, run.tasks["test"].batch([0]), config.test_inner_steps)
+        task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
+        draw_task(files.task, run.learner, task, config.test_inner_steps, norm)
         pictures.append(files.task)
     console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)

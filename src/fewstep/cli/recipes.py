@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from fewstep.cli.options import parse
-from fewstep.recipes import DEFAULT, RECIPES
+from fewstep.config import batch_norm
+from fewstep.recipes import DEFAULT, RECIPES, Recipe
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,21 @@ def main(arguments: list[str]) -> int:
     """Print one row a recipe."""
     parse(RecipesOptions, "recipes", arguments)
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("recipe", "data", "protocol", "expected"):
+    for heading in ("recipe", "data and protocol", "expected result"):
         table.add_column(heading, overflow="fold")
     for name, recipe in RECIPES.items():
         label = f"{name} (default)" if name == DEFAULT else name
-        table.add_row(label, recipe.config.data, recipe.protocol, recipe.expected)
-    Console().print(table)
+        table.add_row(label, _protocol(recipe), recipe.expected)
+    Console(markup=False).print(table)
     return 0
+
+
+def _protocol(recipe: Recipe) -> str:
+    config = recipe.config
+    k_shot, q_query = config.shots("test")
+    ways = "" if config.data == "sinusoid" else f"{config.n_way}-way "
+    steps = "1 inner step" if config.inner_steps == 1 else f"{config.inner_steps} inner steps"
+    return (
+        f"{recipe.protocol}; {ways}{k_shot}-shot {q_query}-query, {steps} of {config.inner_lr:g}, "
+        f"{batch_norm(config, config.norm)}"
+    )

@@ -10,12 +10,15 @@ from rich.console import Console
 
 from fewstep.cli.options import data_folder, parse
 from fewstep.config import Config
-from fewstep.recipes import DEFAULT, find_recipe, with_algorithm
+from fewstep.errors import InputError
+from fewstep.recipes import DEFAULT, RECIPES, find_recipe, with_algorithm
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """Meta-train a recipe, then judge it on test classes. The same command again goes on.
+
+    fewstep recipes lists the recipes. Without one it is glyphs-5way-1shot.
 
     Attributes:
         config: What decides the result; the defaults are the recipe's.
@@ -35,7 +38,7 @@ def main(arguments: list[str]) -> int:
     run_dir = options.run_dir or Path(
         "runs", f"{config.recipe}-{config.algorithm}-seed{config.seed}"
     )
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
 
     # After the flags are read, so that a mistake in them is told at once.
@@ -56,8 +59,11 @@ def main(arguments: list[str]) -> int:
 def _options(arguments: list[str]) -> TrainOptions:
     """The flags over the settings of the recipe and of the algorithm."""
     named = bool(arguments) and not arguments[0].startswith("-")
+    late = [word for word in arguments[1:] if word in RECIPES]
+    if late and not named:
+        raise InputError(f"the recipe comes first: fewstep train {late[0]} ...")
     recipe = find_recipe(arguments[0] if named else DEFAULT).config
     flags = arguments[1:] if named else arguments
-    command = f"train {recipe.recipe}"
+    command = f"train {recipe.recipe}" if named else "train [RECIPE]"
     algorithm = parse(TrainOptions, command, flags, TrainOptions(recipe)).config.algorithm
     return parse(TrainOptions, command, flags, TrainOptions(with_algorithm(recipe, algorithm)))

@@ -11,6 +11,7 @@ import numpy as np
 import pooch
 
 from fewstep.data.images import ImageClasses
+from fewstep.errors import InputError
 from fewstep.files import write_whole
 
 
@@ -34,7 +35,10 @@ def cached(name: str, build: Callable[[], ImageClasses]) -> ImageClasses:
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         made = build()
-    write_whole(path, lambda part: _save(part, made))
+    try:
+        write_whole(path, lambda part: _save(part, made))
+    except InputError as error:
+        raise InputError(f"{error}; the variable FEWSTEP_CACHE names another folder") from error
     return made
 
 

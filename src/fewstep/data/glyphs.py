@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import numpy.typing as npt
+import PIL
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
@@ -57,7 +58,7 @@ def load_glyphs() -> dict[str, ImageClasses]:
     Returns:
         The classes of ``"train"``, ``"val"`` and ``"test"``, named ``SCRIPT/letter U+CODE``.
     """
-    letters = cached("glyphs-1", _draw_all)
+    letters = cached(f"glyphs-1-{matplotlib.__version__}-{PIL.__version__}", _draw_all)
     of_script = [name.split("/")[0] for name in letters.names]
     return {
         split: letters.subset([i for i, script in enumerate(of_script) if script in scripts])

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
+from fewstep.errors import InputError
 from fewstep.functional import Norm, Params
 
 
@@ -21,36 +22,51 @@ def adapted_module(model: nn.Module, params: Params, support_x: Tensor, norm: No
         support_x: ``[examples, ...]``, what it was adapted on.
         norm: Which statistics batch norm uses from now on: those of the batch that the module is
             called with (``"transductive"``) or those of ``support_x`` (``"inductive"``).
+
+    Raises:
+        InputError: One batch norm would have to keep two statistics.
     """
     adapted = copy.deepcopy(model)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if name in params:
                 parameter.copy_(params[name])
-        batch_norms = [m for m in adapted.modules() if isinstance(m, _BatchNorm) and m.training]
+        layers = [m for m in adapted.modules() if isinstance(m, _NormBase) and m.training]
+        of_batches = [layer for layer in layers if isinstance(layer, _BatchNorm)]
         if norm == "inductive":
-            _remember_statistics(adapted, batch_norms, support_x)
-        else:
-            for layer in batch_norms:
+            _remember_statistics(adapted, of_batches, support_x)
+        for layer in layers:
+            if norm == "transductive" or not isinstance(layer, _BatchNorm):
                 _forget_statistics(layer)
     return adapted.eval()
 
 
-def _forget_statistics(layer: _BatchNorm) -> None:
+def _forget_statistics(layer: _NormBase) -> None:
     layer.track_running_stats = False
     layer.running_mean = layer.running_var = layer.num_batches_tracked = None
 
 
 def _remember_statistics(model: nn.Module, layers: list[_BatchNorm], support_x: Tensor) -> None:
-    hooks = [layer.register_forward_hook(_keep_statistics) for layer in layers]
+    seen: set[nn.Module] = set()
+
+    def keep(layer: nn.Module, inputs: tuple[Any, ...], _: Any) -> None:
+        if layer in seen:
+            raise InputError(
+                "a batch norm is called more than once in one prediction, and an inductive module "
+                "can keep only one of its statistics; use a layer for each call, or "
+                'norm="transductive"'
+            )
+        seen.add(layer)
+        _keep_statistics(layer, inputs[0])
+
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
     model(support_x)
     for hook in hooks:
         hook.remove()
 
 
-def _keep_statistics(layer: nn.Module, inputs: tuple[Any, ...], _: Any) -> None:
+def _keep_statistics(layer: nn.Module, x: Tensor) -> None:
     assert isinstance(layer, _BatchNorm)
-    x = inputs[0]
     other = [dim for dim in range(x.dim()) if dim != 1]
     layer.track_running_stats = True
     layer.running_mean = x.mean(other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
-from fewstep.functional import check_running_statistics, pure_call
+from fewstep.functional import pure_call
+from fewstep.layers import check_layers
 from fewstep.tasks import TaskBatch
 
+Loss = Callable[[Any, Tensor], Tensor]
+
+_OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss)
 _DOES_NOT_FIT = (RuntimeError, ValueError, IndexError)
 
 
@@ -26,31 +31,55 @@ def check_choice(name: str, given: str, choices: tuple[str, ...]) -> None:
         raise InputError(f"{name} is {given!r}; expected one of {', '.join(choices)}")
 
 
-def check_fit(model: nn.Module, loss: Callable[[Any, Tensor], Tensor], tasks: TaskBatch) -> None:
+def check_at_least_zero(name: str, given: float) -> None:
+    """See that a setting is no negative number and no NaN.
+
+    Raises:
+        InputError: Names the setting.
+    """
+    if not given >= 0:
+        raise InputError(f"{name} is {given}; expected 0 or more")
+
+
+def check_fit(model: nn.Module, loss: Loss, tasks: TaskBatch) -> None:
     """See that tasks fit the model and the loss, by the support set of the first of them.
 
     Raises:
         InputError: The model does not take the examples, or the loss not the targets.
     """
-    check_running_statistics(model)
-    x, y = tasks.support_x[0], tasks.support_y[0]
+    check_layers(model)
+    prediction = _try_model(model, "support", tasks.support_x[0])
+    if tasks.query_x.shape[1] == 1:
+        # Batch norm may refuse a single example.
+        _try_model(model, "query", tasks.query_x[0])
+    for target in (tasks.support_y, tasks.query_y):
+        _check_labels(prediction, target, loss)
+    _try_loss(loss, prediction, tasks.support_y[0])
+
+
+def _try_model(model: nn.Module, part: str, x: Tensor) -> Any:
     try:
         with torch.no_grad():
-            prediction = pure_call(model, {}, x)
+            return pure_call(model, {}, x)
+    except InputError:
+        raise
     except _DOES_NOT_FIT as error:
         raise InputError(
-            f"the model does not take support examples of shape {list(x.shape)} "
+            f"the model does not take {part} examples of shape {list(x.shape)}, {x.dtype} "
             f"({_first_line(error)})"
         ) from error
-    if loss is F.cross_entropy:
-        for target in (tasks.support_y, tasks.query_y):
-            _check_labels(prediction, target)
+
+
+def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> None:
     try:
-        value = loss(prediction, y)
-    except _DOES_NOT_FIT as error:
+        with warnings.catch_warnings():
+            # PyTorch's losses only warn where they stretch one shape to the other.
+            warnings.filterwarnings("error", "Using a target size")
+            value = loss(prediction, target)
+    except (*_DOES_NOT_FIT, UserWarning) as error:
         raise InputError(
             f"the loss does not take a prediction of shape {_shape(prediction)} and targets of "
-            f"shape {list(y.shape)}, {y.dtype} ({_first_line(error)})"
+            f"shape {list(target.shape)}, {target.dtype} ({_first_line(error)})"
         ) from error
     scalar(value)
 
@@ -68,11 +97,16 @@ def scalar(value: Tensor) -> Tensor:
     return value
 
 
-def _check_labels(prediction: Any, target: Tensor) -> None:
+def _check_labels(prediction: Any, target: Tensor, loss: Loss) -> None:
     """Out-of-range labels are undefined behaviour on a GPU and an obscure error elsewhere."""
+    if not (loss in (F.cross_entropy, F.nll_loss) or isinstance(loss, _OF_CLASSES)):
+        return
     if target.is_floating_point() or not isinstance(prediction, Tensor) or prediction.dim() < 2:
         return
-    low, high = int(target.min()), int(target.max())
+    counted = target[target != getattr(loss, "ignore_index", -100)]
+    if len(counted) == 0:
+        return
+    low, high = int(counted.min()), int(counted.max())
     if low < 0 or high >= prediction.shape[1]:
         raise InputError(
             f"labels run from {low} to {high}, but the model predicts {prediction.shape[1]} "

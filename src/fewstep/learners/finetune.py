@@ -27,7 +27,9 @@ Head = Literal["random", "zeros"]
 
 
 class FineTune:
-    """Ordinary training on all training classes; a new last layer for each task.
+    """Ordinary training on all training classes; a new last layer for the tasks.
+
+    Every task starts from the same new layer.
 
     Args:
         model: A network whose last layer is an ``nn.Linear`` with one output a way.

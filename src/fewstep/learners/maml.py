@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
@@ -20,14 +20,14 @@ from fewstep.functional import (
     trainable,
     without_dropout,
 )
-from fewstep.inner import adapt
+from fewstep.inner import adapt, leaves
+from fewstep.layers import check_second_derivative
 from fewstep.learners.adapted import adapted_module
-from fewstep.learners.checks import check_choice, check_fit, scalar
+from fewstep.learners.checks import Loss, check_at_least_zero, check_choice, check_fit, scalar
 from fewstep.learners.learner import Evaluation, score
 from fewstep.metagrad import Gradient, Memory, Order, replayed, unrolled
+from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
-
-Loss = Callable[[Any, Tensor], Tensor]
 
 
 class MAML:
@@ -68,14 +68,12 @@ class MAML:
         execution: Execution = "loop",
         norm: Norm = "transductive",
     ) -> None:
-        check_choice("order", order, ("exact", "first"))
-        check_choice("memory", memory, ("fast", "flat"))
-        check_choice("execution", execution, ("loop", "vectorised"))
-        check_choice("norm", norm, ("transductive", "inductive"))
-        if not inner_lr >= 0:
-            raise InputError(f"inner_lr is {inner_lr}; expected 0 or more")
-        if inner_steps < 0:
-            raise InputError(f"inner_steps is {inner_steps}; expected 0 or more")
+        check_choice("order", order, get_args(Order))
+        check_choice("memory", memory, get_args(Memory))
+        check_choice("execution", execution, get_args(Execution))
+        check_choice("norm", norm, get_args(Norm))
+        check_at_least_zero("inner_lr", inner_lr)
+        check_at_least_zero("inner_steps", inner_steps)
         if not trainable(model):
             raise InputError(
                 "no parameter of the model requires a gradient; leave at least one to be learned"
@@ -88,6 +86,7 @@ class MAML:
         self.memory: Memory = memory
         self.execution: Execution = execution
         self.norm: Norm = norm
+        self._twice_differentiable = False
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The initialisation: what the outer optimiser changes."""
@@ -116,11 +115,14 @@ class MAML:
     def differentiate(self, tasks: TaskBatch) -> MetaGradient:
         """As `meta_gradient`, with the loss and the score of each task."""
         check_fit(self.model, self.loss, tasks)
+        problem = self._problem(self.model, self.norm)
+        if self.order == "exact" and not self._twice_differentiable:
+            _check_twice_differentiable(problem, tasks)
+            self._twice_differentiable = True
         gradient: Callable[..., Gradient] = partial(unrolled, order=self.order)
         if self.memory == "flat" and self.order == "exact":
             gradient = replayed
         gradient = partial(gradient, steps=self.inner_steps, lr=self.inner_lr)
-        problem = self._problem(self.model, self.norm)
         return mean_gradient(problem, tasks, self.execution, gradient)
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
@@ -132,7 +134,13 @@ class MAML:
             tasks: The tasks.
             steps: How many inner steps; may be more than in training.
             norm: Overrides the learner's own.
+
+        Raises:
+            InputError: The tasks do not fit the model or the loss, or a setting is out of range.
         """
+        check_at_least_zero("steps", steps)
+        if norm is not None:
+            check_choice("norm", norm, get_args(Norm))
         check_fit(self.model, self.loss, tasks)
         problem = self._problem(without_dropout(self.model), norm or self.norm)
         path = partial(adapt, steps=steps, lr=self.inner_lr)
@@ -155,13 +163,15 @@ class MAML:
         Raises:
             InputError: The examples do not fit the model or the loss.
         """
+        steps = self.inner_steps if steps is None else steps
+        check_at_least_zero("steps", steps)
         check_fit(self.model, self.loss, TaskBatch(x[None], y[None], x[None], y[None]))
         model = without_dropout(self.model)
         problem = self._problem(model, self.norm)
         path = adapt(
             lambda params, _: problem.support_loss(params, x, y),
             problem.start,
-            self.inner_steps if steps is None else steps,
+            steps,
             self.inner_lr,
         )
         return adapted_module(model, path[-1], x, self.norm)
@@ -182,4 +192,14 @@ class MAML:
             loss = scalar(self.loss(prediction, query_y))
             return loss, score(prediction, query_y, loss)
 
-        return Problem(support_loss, judge, trainable(model), self.inner_steps)
+        return Problem(support_loss, judge, trainable(model))
+
+
+def _check_twice_differentiable(problem: Problem, tasks: TaskBatch) -> None:
+    """Once for a learner, since it takes a support gradient and a walk through its graph."""
+    start = leaves(problem.start)
+    with undisturbed(tasks.support_x.device):
+        loss = problem.support_loss(start, tasks.support_x[0], tasks.support_y[0])
+    check_second_derivative(
+        torch.autograd.grad(loss, list(start.values()), create_graph=True, materialize_grads=True)
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import nn
 
 Downsample = Literal["stride", "max-pool"]
@@ -53,4 +52,4 @@ def _initialise(layer: nn.Module) -> None:
     if isinstance(layer, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(layer.weight)
         if layer.bias is not None:
-            torch.nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.bias)

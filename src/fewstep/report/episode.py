@@ -16,7 +16,7 @@ from fewstep.tasks import TaskBatch
 RIGHT, WRONG = "#0072B2", "#D55E00"
 
 
-def draw_task(path: Path, learner: Learner, task: TaskBatch, steps: int) -> None:
+def draw_task(path: Path, learner: Learner, task: TaskBatch, steps: int, norm: str) -> None:
     """Draw a row a class: its support pictures, then its query pictures with what was predicted.
 
     Args:
@@ -24,11 +24,13 @@ def draw_task(path: Path, learner: Learner, task: TaskBatch, steps: int) -> None
         learner: Adapts to the support set.
         task: One task of pictures; pictures of a class lie side by side.
         steps: Inner steps.
+        norm: Which batch norm the learner uses, in words.
     """
-    adapted = learner.adapt(task.support_x[0], task.support_y[0], steps)
-    device = next(adapted.parameters()).device
+    _, parameter = next(iter(learner.named_parameters()))
+    there = task.to(parameter.device)
+    adapted = learner.adapt(there.support_x[0], there.support_y[0], steps)
     with torch.no_grad():
-        predicted = adapted(task.query_x[0].to(device)).argmax(1).cpu()
+        predicted = adapted(there.query_x[0]).argmax(1).cpu()
     ways = int(task.support_y.max()) + 1
     shots, queries = len(task.support_y[0]) // ways, len(task.query_y[0]) // ways
     columns = shots + queries
@@ -46,10 +48,10 @@ def draw_task(path: Path, learner: Learner, task: TaskBatch, steps: int) -> None
             colour = RIGHT if guess == way else WRONG
             mark = "✓" if guess == way else "✗"
             _show(grid[way, shots + 1 + q], task.query_x[0, index], colour, f"{mark} {guess}")
-    right = (predicted == task.query_y[0].cpu()).float().mean().item()
+    right = (predicted == task.query_y[0]).float().mean().item()
     figure.suptitle(
         f"support set (left) and query set (right) after {steps} inner steps: "
-        f"{100 * right:.0f}% right",
+        f"{100 * right:.0f}% right ({norm})",
         fontsize=9,
     )
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))

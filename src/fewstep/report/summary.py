@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import platform
+import math
 import shlex
 import sys
 from typing import Any
 
-import numpy
-import torch
-
-import fewstep
 from fewstep.config import Config, score_name
 from fewstep.data.episodes import Split
 from fewstep.functional import Norm
 from fewstep.training.checkpoint import Progress
 from fewstep.training.evaluation import Result
+from fewstep.training.versions import versions
 
 
 def summary(
@@ -30,6 +27,7 @@ def summary(
         split: Which classes the tasks are from.
         norm: Which statistics batch norm used on the query set.
     """
+    k_shot, q_query = config.shots(split)
     return {
         "recipe": config.recipe,
         "algorithm": config.algorithm,
@@ -40,8 +38,8 @@ def summary(
         "split": split,
         "norm": norm,
         "n_way": config.n_way,
-        "k_shot": config.test_k_shot or config.k_shot,
-        "q_query": config.test_q_query or config.q_query,
+        "k_shot": k_shot,
+        "q_query": q_query,
         "inner_lr": config.inner_lr,
         "models": 1,
         "seed": config.seed,
@@ -54,16 +52,6 @@ def summary(
     }
 
 
-def versions() -> dict[str, str]:
-    """What the result was computed with."""
-    return {
-        "fewstep": fewstep.__version__,
-        "torch": str(torch.__version__),
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
-    }
-
-
-def _by_steps(values: list[float]) -> dict[str, float]:
-    return {str(step): value for step, value in enumerate(values)}
+def _by_steps(values: list[float]) -> dict[str, float | None]:
+    # JSON knows no NaN: the interval of a single task, say.
+    return {str(s): value if math.isfinite(value) else None for s, value in enumerate(values)}

@@ -26,12 +26,15 @@ class Result:
         ci95: Half the 95% interval of each mean, over tasks: 1.96 standard errors.
         losses: Mean query loss after 0, 1, ... inner steps.
         tasks: How many tasks.
+        diverged: The first task with a loss that is not finite, and after which inner step; or
+            None.
     """
 
     scores: list[float]
     ci95: list[float]
     losses: list[float]
     tasks: int
+    diverged: tuple[int, int] | None
 
 
 def evaluate(
@@ -60,11 +63,14 @@ def evaluate(
         parts.append(learner.evaluate(sampler.batch(indices).to(device), steps, norm))
         advance(len(indices))
     scores = torch.cat([part.scores for part in parts])
+    losses = torch.cat([part.losses for part in parts])
+    bad = (~losses.isfinite()).nonzero().tolist()
     return Result(
         scores=scores.mean(0).tolist(),
         ci95=interval(scores).tolist(),
-        losses=torch.cat([part.losses for part in parts]).mean(0).tolist(),
+        losses=losses.mean(0).tolist(),
         tasks=tasks,
+        diverged=tuple(bad[0]) if bad else None,
     )
 
 

@@ -62,12 +62,14 @@ class OuterLoop:
             self.bar.start(first, self.config.steps)
             for step in range(first, self.config.steps):
                 self._outer_step(step)
-                last = step + 1 == self.config.steps or interrupt.requested
-                if (step + 1) % self.config.val_every == 0 or step + 1 == self.config.steps:
+                last = step + 1 == self.config.steps
+                if (step + 1) % self.config.val_every == 0 or last:
                     self._validate()
-                if (step + 1) % self.config.checkpoint_every == 0 or last:
+                # Read once: a signal that comes later is taken after the next outer step.
+                stop = interrupt.requested
+                if (step + 1) % self.config.checkpoint_every == 0 or last or stop:
                     self._checkpoint()
-                if interrupt.requested and step + 1 < self.config.steps:
+                if stop and not last:
                     raise Interrupted(step + 1)
         return self.state
 
@@ -104,6 +106,11 @@ class OuterLoop:
                 config.device,
             )
         step, score, best = state.progress.step, result.scores[-1], state.progress.best_score
+        if result.diverged:
+            task, inner = result.diverged
+            raise _diverged(
+                f"loss is not finite in validation task {task} after {inner} inner steps", step
+            )
         figures = {"score": score, "ci95": result.ci95[-1], "loss": result.losses[-1]}
         self.metrics.add(step, {f"val/{name}": value for name, value in figures.items()})
         self.bar.validated(step, result)
@@ -134,7 +141,11 @@ def _check_finite(result: MetaGradient, norm: float, step: int, numbers: range) 
         what = f"gradient is {norm} in tasks {numbers[0]} to {numbers[-1]}"
     else:
         return
-    raise InputError(
-        f"the {what} of outer step {step + 1}; the last good checkpoint is kept: try a smaller "
+    raise _diverged(what, step + 1)
+
+
+def _diverged(what: str, step: int) -> InputError:
+    return InputError(
+        f"the {what} of outer step {step}; the last good checkpoint is kept: try a smaller "
         "--inner-lr or --outer-lr in a new run directory"
     )

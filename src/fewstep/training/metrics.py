@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 from types import TracebackType
 
 from torch.utils.tensorboard import SummaryWriter
 
+from fewstep.errors import InputError
 from fewstep.files import cannot_write
 from fewstep.training.run_dir import RunDir
 
@@ -42,8 +45,13 @@ class Metrics:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.file.close()
-        self.board.close()
+        try:
+            with self.file, contextlib.closing(self.board):
+                pass
+        except OSError as failure:
+            # What stopped the run says more than that its last lines could not be written either.
+            if error is None:
+                raise cannot_write(self.path, failure) from failure
 
     def add(self, step: int, figures: dict[str, float]) -> None:
         """Write the figures of one outer step or one validation.
@@ -58,7 +66,9 @@ class Metrics:
         try:
             for name, value in figures.items():
                 self.board.add_scalar(name, value, step)
-            self.file.write(json.dumps({"step": step, **figures}) + "\n")
+            # JSON knows no NaN.
+            told = {n: value if math.isfinite(value) else None for n, value in figures.items()}
+            self.file.write(json.dumps({"step": step, **told}) + "\n")
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
@@ -78,5 +88,12 @@ class Metrics:
         if not self.path.exists():
             return []
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        # A line that a kill cut short is no JSON; it belongs to a step that is done again.
-        return [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        # A line that a kill cut short belongs to a step that is done again.
+        whole = [line for line in lines if line.endswith("\n")]
+        try:
+            return [line for line in whole if json.loads(line)["step"] <= step]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{self.path} has a line that is no metrics ({error}); restore it or train in a "
+                "new run directory"
+            ) from error

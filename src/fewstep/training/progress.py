@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fewstep.config import Config, batch_norm, score_name
 from fewstep.training.evaluation import Result
 
 SMOOTHING = 0.95
@@ -18,14 +19,14 @@ class ProgressBar:
 
     Args:
         console: Where to show it.
-        score_name: ``"accuracy"`` or ``"mse"``.
-        meta_batch: Tasks of an outer step.
+        config: Of the run.
     """
 
-    def __init__(self, console: Console, score_name: str, meta_batch: int) -> None:
+    def __init__(self, console: Console, config: Config) -> None:
         self.console = console
-        self.score_name = score_name
-        self.meta_batch = meta_batch
+        self.score_name = score_name(config)
+        self.meta_batch = config.meta_batch
+        self.norm = batch_norm(config, config.norm)
         self.loss: float | None = None
         self.score: float | None = None
         self.bar = Progress(
@@ -61,7 +62,8 @@ class ProgressBar:
     def step(self, step: int, loss: float, score: float) -> None:
         """One more outer step is done."""
         self.loss, self.score = _smooth(self.loss, loss), _smooth(self.score, score)
-        rate = (step - self.first) * self.meta_batch / (time.monotonic() - self.began)
+        seconds = max(time.monotonic() - self.began, 1e-9)
+        rate = (step - self.first) * self.meta_batch / seconds
         figures = f"loss {self.loss:.3f}  {self.score_name} {self.score:.3f}  {rate:.0f} tasks/s"
         self.bar.update(self.task, completed=step, figures=figures)
 
@@ -70,7 +72,7 @@ class ProgressBar:
         line = (
             f"step {step:>6,}  training {self.score_name} {self.score or 0:.3f}  "
             f"validation {self.score_name} {result.scores[-1]:.3f} ± {result.ci95[-1]:.3f} after "
-            f"{len(result.scores) - 1} inner steps"
+            f"{len(result.scores) - 1} inner steps, {self.norm}"
         )
         self.console.print(line, highlight=False, soft_wrap=True)
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from fewstep.config import Config, read_config
 from fewstep.errors import InputError
-from fewstep.files import write_whole
+from fewstep.files import cannot_write, write_whole
+from fewstep.training import checkpoint
+from fewstep.training.versions import versions
 
 MAY_CHANGE = ("steps", "device")
 """Settings of a run that may differ when it goes on."""
@@ -25,6 +27,11 @@ class RunDir:
     def config(self) -> Path:
         """Everything that decides the result."""
         return self.path / "config.json"
+
+    @property
+    def versions(self) -> Path:
+        """What the run was computed with, when it was last begun."""
+        return self.path / "versions.json"
 
     @property
     def metrics(self) -> Path:
@@ -70,14 +77,15 @@ class RunDir:
         Raises:
             InputError: It holds another run, or something that is no run at all.
         """
-        if not self.config.exists():
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                raise InputError(
-                    f"{self.path} exists and is no run directory; choose another --run-dir"
-                )
-        else:
-            self._check_same_run(config)
+        try:
+            if self.config.exists():
+                self._check_same_run(config)
+            elif self.path.exists():
+                self._check_empty()
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
         self.write(self.config, config.to_json())
+        self.write_json(self.versions, versions())
         return self.last.exists()
 
     def write(self, path: Path, text: str) -> None:
@@ -88,7 +96,15 @@ class RunDir:
         """Write a JSON file whole."""
         self.write(path, json.dumps(value, indent=2) + "\n")
 
+    def _check_empty(self) -> None:
+        # A kill in the middle of the first write leaves its part.
+        if not self.path.is_dir() or any(p.suffix != ".part" for p in self.path.iterdir()):
+            raise InputError(
+                f"{self.path} exists and is no run directory; choose another --run-dir"
+            )
+
     def _check_same_run(self, config: Config) -> None:
+        self._check_same_version()
         saved = read_config(self.config)
         for field in fields(Config):
             ours, theirs = getattr(config, field.name), getattr(saved, field.name)
@@ -97,6 +113,27 @@ class RunDir:
                     f"{self.path} holds a run with {field.name} = {theirs}, not {ours}; choose "
                     "another --run-dir, or the same settings to go on with it"
                 )
+        if self.last.exists():
+            done = checkpoint.load(self.last)[1].step
+            if done > config.steps:
+                raise InputError(
+                    f"{self.path} holds a run of {done} outer steps already, and steps is "
+                    f"{config.steps}; choose another --run-dir, or steps of {done} or more"
+                )
+
+    def _check_same_version(self) -> None:
+        ours, theirs = versions()["fewstep"], self._saved_version()
+        if ours != theirs:
+            raise InputError(
+                f"{self.path} was made by fewstep {theirs}, and this is {ours}; use a new run "
+                "directory, or that version to go on"
+            )
+
+    def _saved_version(self) -> str:
+        try:
+            return str(json.loads(self.versions.read_text(encoding="utf-8"))["fewstep"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return "of unknown version"
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fewstep.config import Config, read_config, score_name
+from fewstep.config import Config, read_config
 from fewstep.data.episodes import Split
 from fewstep.errors import InputError
 from fewstep.learners.learner import Learner
@@ -56,7 +56,7 @@ def train(config: Config, path: Path, data_dir: Path | None, console: Console) -
     new = learner(config, tasks["train"])
     run = RunDir(path)
     resume = run.open(config)
-    with ProgressBar(console, score_name(config), config.meta_batch) as bar:
+    with ProgressBar(console, config) as bar:
         OuterLoop(config, new, tasks, run, bar).train(resume)
     return load_best(config, new, tasks, run)
 
@@ -98,13 +98,24 @@ def check_comparable(runs: dict[str, Run]) -> None:
     """
     first_name, first = next(iter(runs.items()))
     for name, run in runs.items():
-        for field in ("data", "n_way", "k_shot", "q_query", "test_k_shot", "test_q_query", "seed"):
-            ours, theirs = getattr(first.config, field), getattr(run.config, field)
-            if ours != theirs:
+        ours, theirs = _test_tasks(first.config), _test_tasks(run.config)
+        for setting, value in ours.items():
+            if value != theirs[setting]:
                 raise InputError(
-                    f"{name} has {field} = {theirs} and {first_name} {ours}; expected runs that "
-                    "are judged on the same tasks"
+                    f"{name} has {setting} = {theirs[setting]} and {first_name} {value}; expected "
+                    "runs that are judged on the same tasks"
                 )
+
+
+def _test_tasks(config: Config) -> dict[str, object]:
+    k_shot, q_query = config.shots("test")
+    return {
+        "data": config.data,
+        "n_way": config.n_way,
+        "k_shot": k_shot,
+        "q_query": q_query,
+        "seed": config.seed,
+    }
 
 
 def load_best(config: Config, empty: Learner, tasks: dict[Split, Sampler], run: RunDir) -> Run:

@@ -39,27 +39,20 @@ def samplers(config: Config, data_dir: Path | None) -> dict[Split, Sampler]:
     """
     if config.data == "sinusoid":
         return {
-            split: SinusoidSampler(*_shots(config, split), config.seed, split) for split in SPLITS
+            split: SinusoidSampler(*config.shots(split), config.seed, split) for split in SPLITS
         }
     images = load_glyphs() if config.data == "glyphs" else load_omniglot(data_dir)
     return {
         split: EpisodeSampler(
             images[split],
             config.n_way,
-            *_shots(config, split),
+            *config.shots(split),
             config.seed,
             split,
             rotations=config.rotations and split == "train",
         )
         for split in SPLITS
     }
-
-
-def _shots(config: Config, split: Split) -> tuple[int, int]:
-    """Support and query examples."""
-    if split == "train":
-        return config.k_shot, config.q_query
-    return config.test_k_shot or config.k_shot, config.test_q_query or config.q_query
 
 
 def network(config: Config) -> nn.Module:

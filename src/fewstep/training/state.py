@@ -62,7 +62,12 @@ class State:
         for name, value in without_prefix("average", tensors).items():
             self.average[name].copy_(value)
         for name, parameter in self.parameters.items():
-            self.optimizer.state[parameter] = without_prefix(f"adam.{name}", tensors)
+            saved = without_prefix(f"adam.{name}", tensors)
+            # Adam counts its steps on the CPU, wherever the parameter is.
+            self.optimizer.state[parameter] = {
+                key: value if key == "step" else value.to(parameter.device)
+                for key, value in saved.items()
+            }
 
 
 def fresh_state(learner: Learner, outer_lr: float, averaging: float) -> State:

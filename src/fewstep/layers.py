@@ -1,0 +1,96 @@
+"""Layers that no path can make exact, and which layer an error comes from."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fewstep.errors import InputError
+
+
+def check_layers(model: nn.Module) -> None:
+    """Refuse what would be silently wrong.
+
+    Raises:
+        InputError: Names the layer and says what to do.
+    """
+    for name, part in model.named_modules():
+        if isinstance(part, _BatchNorm) and not part.training and _never_computed(part):
+            raise InputError(
+                f"batch norm {name!r} is in eval mode, but its running statistics were never "
+                "computed; call model.train() so that it uses those of each batch"
+            )
+        if isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.max_norm is not None:
+            raise InputError(
+                f"embedding {name!r} has max_norm, which rewrites its weight in place at every "
+                "call; leave max_norm out"
+            )
+
+
+def _never_computed(layer: _BatchNorm) -> bool:
+    mean, var = layer.running_mean, layer.running_var
+    if mean is None or var is None:
+        return False
+    return bool(layer.num_batches_tracked == 0 and not mean.any() and (var == 1).all())
+
+
+def refuse_checkpointing() -> None:
+    """Refuse activation checkpointing; to be called inside the model's forward.
+
+    What it drops is computed once more on the way back, when the module has its own parameters
+    again and not the adapted ones: the gradient would be wrong, silently.
+
+    Raises:
+        CheckpointingError: It is active.
+    """
+    hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
+    if hooks is not None and hooks[0].__module__ == "torch.utils.checkpoint":
+        raise CheckpointingError
+
+
+class CheckpointingError(Exception):
+    """The model uses activation checkpointing."""
+
+
+def check_second_derivative(gradients: Iterable[Tensor]) -> None:
+    """See that the gradients themselves can be differentiated.
+
+    PyTorch marks the result of an operation that allows one derivative only, but says nothing
+    where a part of the graph leads elsewhere: the operation would count as a constant.
+
+    Args:
+        gradients: Computed with ``create_graph=True``.
+
+    Raises:
+        InputError: There is such an operation.
+    """
+    nodes = [gradient.grad_fn for gradient in gradients]
+    seen: set[object] = set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name().endswith("Error"):
+            raise InputError(
+                "an operation of the model or of the loss has no second derivative (it is marked "
+                'once_differentiable); replace it, or use order="first"'
+            )
+        nodes += [before for before, _ in node.next_functions]
+
+
+def layer_at_fault(error: BaseException) -> str:
+    """The innermost layer whose code an error came through, in words."""
+    layers = [
+        frame.f_locals["self"]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if isinstance(frame.f_locals.get("self"), nn.Module)
+    ]
+    if len(layers) < 2:
+        return "the model"
+    name = next((name for name, part in layers[0].named_modules() if part is layers[-1]), "")
+    return f"layer {name!r} ({type(layers[-1]).__name__}) of the model"
