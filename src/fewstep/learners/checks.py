@@ -10,9 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewstep.engine import Problem
 from fewstep.errors import InputError
 from fewstep.functional import pure_call
-from fewstep.layers import check_layers
+from fewstep.inner import leaves
+from fewstep.layers import check_layers, check_second_derivative
+from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -82,6 +85,22 @@ def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> None:
             f"shape {list(target.shape)}, {target.dtype} ({_first_line(error)})"
         ) from error
     scalar(value)
+
+
+def check_twice_differentiable(problem: Problem, tasks: TaskBatch) -> None:
+    """See that the support gradient can be differentiated, by the first task.
+
+    Once for a learner is enough: it takes a gradient and a walk through its graph.
+
+    Raises:
+        InputError: It cannot.
+    """
+    start = leaves(problem.start)
+    with undisturbed(tasks.support_x.device):
+        loss = problem.support_loss(start, tasks.support_x[0], tasks.support_y[0])
+    check_second_derivative(
+        torch.autograd.grad(loss, list(start.values()), create_graph=True, materialize_grads=True)
+    )
 
 
 def scalar(value: Tensor) -> Tensor:

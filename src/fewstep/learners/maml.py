@@ -20,13 +20,18 @@ from fewstep.functional import (
     trainable,
     without_dropout,
 )
-from fewstep.inner import adapt, leaves
-from fewstep.layers import check_second_derivative
+from fewstep.inner import adapt
 from fewstep.learners.adapted import adapted_module
-from fewstep.learners.checks import Loss, check_at_least_zero, check_choice, check_fit, scalar
+from fewstep.learners.checks import (
+    Loss,
+    check_at_least_zero,
+    check_choice,
+    check_fit,
+    check_twice_differentiable,
+    scalar,
+)
 from fewstep.learners.learner import Evaluation, score
 from fewstep.metagrad import Gradient, Memory, Order, replayed, unrolled
-from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
 
 
@@ -117,7 +122,7 @@ class MAML:
         check_fit(self.model, self.loss, tasks)
         problem = self._problem(self.model, self.norm)
         if self.order == "exact" and not self._twice_differentiable:
-            _check_twice_differentiable(problem, tasks)
+            check_twice_differentiable(problem, tasks)
             self._twice_differentiable = True
         gradient: Callable[..., Gradient] = partial(unrolled, order=self.order)
         if self.memory == "flat" and self.order == "exact":
@@ -193,13 +198,3 @@ class MAML:
             return loss, score(prediction, query_y, loss)
 
         return Problem(support_loss, judge, trainable(model))
-
-
-def _check_twice_differentiable(problem: Problem, tasks: TaskBatch) -> None:
-    """Once for a learner, since it takes a support gradient and a walk through its graph."""
-    start = leaves(problem.start)
-    with undisturbed(tasks.support_x.device):
-        loss = problem.support_loss(start, tasks.support_x[0], tasks.support_y[0])
-    check_second_derivative(
-        torch.autograd.grad(loss, list(start.values()), create_graph=True, materialize_grads=True)
-    )
