@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     for name, recipe in RECIPES.items():
         label = f"{name} (default)" if name == DEFAULT else name
         table.add_row(label, _protocol(recipe), recipe.expected)
-    Console(markup=False).print(table)
+    Console(markup=False, highlight=False).print(table)
     return 0
 
 

@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     run_dir = options.run_dir or Path(
         "runs", f"{config.recipe}-{config.algorithm}-seed{config.seed}"
     )
-    console = Console(stderr=True, markup=False)
+    console = Console(stderr=True, markup=False, highlight=False)
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
 
     # After the flags are read, so that a mistake in them is told at once.
