@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: run test lint clean
+.PHONY: run test lint bench clean
 
 run: $(VENV)/run.ready
 	$(BIN)/fewstep train glyphs-5way-1shot --test-tasks 100 --run-dir $(DEMO)/maml
@@ -19,6 +19,9 @@ lint: $(VENV)/test.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: $(VENV)/bench.ready
+	$(BIN)/python -m benchmarks
+
 $(VENV)/run.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fewstep needs Python 3.11 or later; name one with: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +30,10 @@ $(VENV)/run.ready: pyproject.toml constraints.txt
 
 $(VENV)/test.ready: $(VENV)/run.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/bench.ready: $(VENV)/run.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	touch $@
 
 clean:

@@ -1,0 +1,125 @@
+"""What is timed: models, tasks and settings of the literature, the same for every library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fewstep import TaskBatch
+from fewstep.models.mlp import mlp
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table.
+
+    Attributes:
+        name: W1, W2, ...
+        text: What it is, in words.
+        model: Builds the network.
+        shape: Of one example.
+        ways: Classes of a task; 0 in a regression.
+        shots: Support examples of each class.
+        queries: Query examples of each class.
+        tasks: Of an outer step.
+        steps: Inner steps.
+        lr: Inner step size.
+    """
+
+    name: str
+    text: str
+    model: Callable[[], nn.Module]
+    shape: tuple[int, ...]
+    ways: int
+    shots: int
+    queries: int
+    tasks: int
+    steps: int
+    lr: float
+
+    @property
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Of support and query."""
+        return F.cross_entropy if self.ways else F.mse_loss
+
+    def build(self, dtype: torch.dtype) -> nn.Module:
+        """The network with the same initial weights every time."""
+        torch.manual_seed(0)
+        return self.model().to(dtype)
+
+    def batch(self, dtype: torch.dtype) -> TaskBatch:
+        """Random tasks, the same every time; what is computed does not depend on their meaning."""
+        random = torch.Generator().manual_seed(1)
+
+        def x(examples: int) -> Tensor:
+            shape = (self.tasks, examples * max(self.ways, 1), *self.shape)
+            return torch.randn(shape, generator=random, dtype=torch.float64).to(dtype)
+
+        def y(examples: int) -> Tensor:
+            if self.ways:
+                return torch.arange(self.ways).repeat_interleave(examples).repeat(self.tasks, 1)
+            shape = (self.tasks, examples, 1)
+            return torch.randn(shape, generator=random, dtype=torch.float64).to(dtype)
+
+        return TaskBatch(x(self.shots), y(self.shots), x(self.queries), y(self.queries))
+
+
+class Conv4(nn.Sequential):
+    """Max-pool network of the literature, with batch norm by the batch's statistics alone."""
+
+    def __init__(self, channels: int, filters: int, features: int, ways: int) -> None:
+        layers: list[nn.Module] = []
+        for inputs in (channels, filters, filters, filters):
+            layers += [
+                nn.Conv2d(inputs, filters, 3, padding=1),
+                nn.BatchNorm2d(filters, track_running_stats=False),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            ]
+        super().__init__(*layers, nn.Flatten(), nn.Linear(features, ways))
+
+
+class Sequences(nn.Module):
+    """Two transformer encoder layers over sequences of 32 vectors, averaged, and a linear layer."""
+
+    def __init__(self, width: int = 64, ways: int = 5) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(width, 4, 128, dropout=0.0, batch_first=True)
+        self.body = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.head = nn.Linear(width, ways)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[examples, 32, width]`` to ``[examples, ways]``."""
+        result: Tensor = self.head(self.body(x).mean(1))
+        return result
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload(
+            *("W1", "Omniglot 5-way 1-shot, Conv-4-64 max-pool, 32 tasks, 1 step"),
+            *(lambda: Conv4(1, 64, 64, 5), (1, 28, 28), 5, 1, 1, 32, 1, 0.4),
+        ),
+        Workload(
+            *("W2", "Omniglot 20-way 1-shot, Conv-4-64 max-pool, 8 tasks, 5 steps"),
+            *(lambda: Conv4(1, 64, 64, 20), (1, 28, 28), 20, 1, 1, 8, 5, 0.1),
+        ),
+        Workload(
+            *("W3", "84x84x3 5-way 1-shot 15-query, Conv-4-32, 4 tasks, 5 steps"),
+            *(lambda: Conv4(3, 32, 800, 5), (3, 84, 84), 5, 1, 15, 4, 5, 0.01),
+        ),
+        Workload(
+            *("W4", "sinusoid MLP 40-40, 10-shot, 25 tasks, 1 step"),
+            *(lambda: mlp(1, (40, 40), 1), (1,), 0, 10, 10, 25, 1, 0.01),
+        ),
+        Workload(
+            *("W5", "2-layer transformer encoder, sequences of 32, 8 tasks, 3 steps"),
+            *(Sequences, (32, 64), 5, 1, 5, 8, 3, 0.01),
+        ),
+    )
+}
