@@ -1,6 +1,7 @@
 """Time every library on every workload, interleaved, after a comparison of their gradients.
 
-``python -m benchmarks [W1 W2 ...]`` writes ``benchmarks/results/MACHINE.json`` and ``.md``.
+``python -m benchmarks`` writes ``benchmarks/results/MACHINE.json`` and ``.md``; with the names of some
+workloads (``W1 W2``) it only prints them.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ def main(names: list[str]) -> None:
     for name in names or WORKLOADS:
         results[name] = measure(name)
         print(f"\n{name}: {WORKLOADS[name].text}\n\n{table(results[name])}", flush=True)
+    if names:
+        return
     told = {"machine": machine(), "versions": versions(), "workloads": results}
     RESULTS.mkdir(exist_ok=True)
     stem = RESULTS / f"{platform.machine()}-{torch.get_num_threads()}-threads"
