@@ -1,7 +1,7 @@
 """Time every library on every workload, interleaved, after a comparison of their gradients.
 
-``python -m benchmarks`` writes ``benchmarks/results/MACHINE.json`` and ``.md``; with the names of some
-workloads (``W1 W2``) it only prints them.
+``python -m benchmarks`` writes ``benchmarks/results/MACHINE.json`` and ``.md``; with the names of
+some workloads (``W1 W2``) it only prints them.
 """
 
 from __future__ import annotations
