@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep import TaskBatch
+from fewstep.batchnorm import forget_statistics
+from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
 
 
@@ -68,19 +70,13 @@ class Workload:
         return TaskBatch(x(self.shots), y(self.shots), x(self.queries), y(self.queries))
 
 
-class Conv4(nn.Sequential):
-    """Max-pool network of the literature, with batch norm by the batch's statistics alone."""
-
-    def __init__(self, channels: int, filters: int, features: int, ways: int) -> None:
-        layers: list[nn.Module] = []
-        for inputs in (channels, filters, filters, filters):
-            layers += [
-                nn.Conv2d(inputs, filters, 3, padding=1),
-                nn.BatchNorm2d(filters, track_running_stats=False),
-                nn.ReLU(),
-                nn.MaxPool2d(2),
-            ]
-        super().__init__(*layers, nn.Flatten(), nn.Linear(features, ways))
+def max_pool_conv4(channels: int, size: int, ways: int, filters: int) -> nn.Module:
+    """Without running statistics, which not every library can carry along."""
+    network = conv4(channels, size, ways, filters, "max-pool")
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            forget_statistics(part)
+    return network
 
 
 class Sequences(nn.Module):
@@ -103,15 +99,15 @@ WORKLOADS = {
     for workload in (
         Workload(
             *("W1", "Omniglot 5-way 1-shot, Conv-4-64 max-pool, 32 tasks, 1 step"),
-            *(lambda: Conv4(1, 64, 64, 5), (1, 28, 28), 5, 1, 1, 32, 1, 0.4),
+            *(lambda: max_pool_conv4(1, 28, 5, 64), (1, 28, 28), 5, 1, 1, 32, 1, 0.4),
         ),
         Workload(
             *("W2", "Omniglot 20-way 1-shot, Conv-4-64 max-pool, 8 tasks, 5 steps"),
-            *(lambda: Conv4(1, 64, 64, 20), (1, 28, 28), 20, 1, 1, 8, 5, 0.1),
+            *(lambda: max_pool_conv4(1, 28, 20, 64), (1, 28, 28), 20, 1, 1, 8, 5, 0.1),
         ),
         Workload(
             *("W3", "84x84x3 5-way 1-shot 15-query, Conv-4-32, 4 tasks, 5 steps"),
-            *(lambda: Conv4(3, 32, 800, 5), (3, 84, 84), 5, 1, 15, 4, 5, 0.01),
+            *(lambda: max_pool_conv4(3, 84, 5, 32), (3, 84, 84), 5, 1, 15, 4, 5, 0.01),
         ),
         Workload(
             *("W4", "sinusoid MLP 40-40, 10-shot, 25 tasks, 1 step"),

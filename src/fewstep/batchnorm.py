@@ -12,12 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch._C._functorch import is_batchedtensor
+from torch.nn.modules.batchnorm import _NormBase
 
 Statistics = list[tuple[Tensor, Tensor]]
 """Mean and variance of each batch norm, in the order of their calls."""
 
 
-def own_batch_norm(
+InTraining = Callable[[Tensor, Tensor | None, Tensor | None, float], Tensor]
+"""Batch norm in training mode, of (x, weight, bias, eps)."""
+
+
+def batch_norm(
+    in_training: InTraining,
     x: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
@@ -27,46 +33,51 @@ def own_batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """In training mode by the statistics of ``x`` alone."""
-    if not training:
-        return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    """``F.batch_norm``, with ``in_training`` for its training mode."""
+    if training:
+        return in_training(x, weight, bias, eps)
+    return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+
+
+def by_own_statistics(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """By the statistics of ``x`` alone."""
     if is_batchedtensor(x):
         normalised: Tensor = _AllTasksAtOnce.apply(x, weight, bias, eps)  # type: ignore[no-untyped-call]
         return normalised
-    return F.batch_norm(x, None, None, weight, bias, True, momentum, eps)
+    return F.batch_norm(x, None, None, weight, bias, True, 0.0, eps)
 
 
-def recording_batch_norm(statistics: Statistics) -> Callable[..., Tensor]:
-    """As `own_batch_norm`, and appends the statistics of ``x``."""
+def recording(statistics: Statistics) -> InTraining:
+    """As `by_own_statistics`, and appends the statistics of ``x``."""
 
-    def batch_norm(x: Tensor, *rest: Any, **named: Any) -> Tensor:
-        other = [dim for dim in range(x.dim()) if dim != 1]
-        statistics.append((x.mean(other), x.var(other, unbiased=False)))
-        return own_batch_norm(x, *rest, **named)
+    def in_training(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+        statistics.append(batch_statistics(x))
+        return by_own_statistics(x, weight, bias, eps)
 
-    return batch_norm
+    return in_training
 
 
-def replaying_batch_norm(statistics: Statistics) -> Callable[..., Tensor]:
-    """In training mode by the recorded statistics, one pair a call."""
+def replaying(statistics: Statistics) -> InTraining:
+    """By the recorded statistics, one pair a call."""
     recorded = iter(statistics)
 
-    def batch_norm(
-        x: Tensor,
-        running_mean: Tensor | None,
-        running_var: Tensor | None,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> Tensor:
+    def in_training(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
         mean, var = next(recorded)
-        if not training:
-            return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
         return _normalised(x, mean, var, weight, bias, eps)
 
-    return batch_norm
+    return in_training
+
+
+def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel of ``[examples, channels, ...]``."""
+    other = [dim for dim in range(x.dim()) if dim != 1]
+    return x.mean(other), x.var(other, unbiased=False)
+
+
+def forget_statistics(layer: _NormBase) -> None:
+    """Let a layer use the statistics of each batch from now on, in eval mode too."""
+    layer.track_running_stats = False
+    layer.running_mean = layer.running_var = layer.num_batches_tracked = None
 
 
 def _normalised(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from fewstep.errors import InputError
+from fewstep.errors import InputError, first_line
 from fewstep.functional import Params
 from fewstep.inner import Objective
 from fewstep.layers import layer_at_fault
@@ -154,10 +154,9 @@ class _told_what_to_do:  # noqa: N801 - reads as a statement
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
-            reason = str(error).split("\n")[0]
             raise InputError(
-                f"{layer_at_fault(error)} cannot be vectorised over tasks ({reason}); use "
-                'execution="loop"'
+                f"{layer_at_fault(error)} cannot be vectorised over tasks ({first_line(error)}); "
+                'use execution="loop"'
             ) from error
 
 

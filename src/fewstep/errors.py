@@ -6,3 +6,8 @@ class InputError(ValueError):
 
     The command line prints the message and exits with status 2; it never shows a traceback for it.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """What another library says, without what it explains at length."""
+    return str(error).split("\n")[0]

@@ -21,10 +21,12 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.overrides import TorchFunctionMode
 
 from fewstep.batchnorm import (
+    InTraining,
     Statistics,
-    own_batch_norm,
-    recording_batch_norm,
-    replaying_batch_norm,
+    batch_norm,
+    by_own_statistics,
+    recording,
+    replaying,
 )
 from fewstep.errors import InputError
 from fewstep.layers import CheckpointingError, layer_at_fault, refuse_checkpointing
@@ -49,7 +51,7 @@ def pure_call(module: nn.Module, params: Params, x: Tensor) -> Any:
         params: Replacements by parameter name. A name that is missing keeps the module's tensor.
         x: ``[examples, ...]``.
     """
-    with _TwiceDifferentiable(own_batch_norm):
+    with _TwiceDifferentiable(by_own_statistics):
         return _call(module, params, x)
 
 
@@ -63,9 +65,9 @@ def inductive_call(module: nn.Module, params: Params, support_x: Tensor, query_x
         query_x: ``[query examples, ...]``. What is predicted for one does not depend on the others.
     """
     statistics: Statistics = []
-    with _TwiceDifferentiable(recording_batch_norm(statistics)):
+    with _TwiceDifferentiable(recording(statistics)):
         _call(module, params, support_x)
-    with _TwiceDifferentiable(replaying_batch_norm(statistics)):
+    with _TwiceDifferentiable(replaying(statistics)):
         return _call(module, params, query_x)
 
 
@@ -92,9 +94,9 @@ def without_dropout(module: nn.Module) -> nn.Module:
 class _TwiceDifferentiable(TorchFunctionMode):
     """Replaces, while it is active, what PyTorch cannot differentiate twice."""
 
-    def __init__(self, batch_norm: Callable[..., Tensor]) -> None:
+    def __init__(self, batch_norm_in_training: InTraining) -> None:
         super().__init__()
-        self.batch_norm = batch_norm
+        self.batch_norm_in_training = batch_norm_in_training
 
     def __torch_function__(
         self,
@@ -106,7 +108,7 @@ class _TwiceDifferentiable(TorchFunctionMode):
         kwargs = kwargs or {}
         refuse_checkpointing()
         if func is F.batch_norm:
-            return self.batch_norm(*args, **kwargs)
+            return batch_norm(self.batch_norm_in_training, *args, **kwargs)
         if func in _FUSED_ATTENTION:
             with sdpa_kernel(SDPBackend.MATH):
                 return func(*args, **kwargs)

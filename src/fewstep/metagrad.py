@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from fewstep.errors import InputError
+from fewstep.errors import InputError, first_line
 from fewstep.functional import Params
 from fewstep.inner import Objective, adapt, inner_step, leaves
 
@@ -102,10 +102,9 @@ def _pull_back(output: Tensor | Params, inputs: Params, cotangent: Params | None
     except RuntimeError as error:
         if not any(words in str(error) for words in _NO_SECOND_DERIVATIVE):
             raise
-        reason = str(error).split("\n")[0]
         raise InputError(
-            f"an operation of the model or of the loss has no second derivative ({reason}); "
-            'replace it, or use order="first"'
+            "an operation of the model or of the loss has no second derivative "
+            f'({first_line(error)}); replace it, or use order="first"'
         ) from error
     return dict(zip(inputs, gradients, strict=True))
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
+from fewstep.cli.console import plain_console
 from fewstep.cli.options import data_folder, parse
 from fewstep.errors import InputError
 
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
     first = next(iter(starts.values()))
     starts["random"] = untrained(first)
     config, norm = first.config, first.config.norm
-    errors = Console(stderr=True, markup=False, highlight=False)
+    errors = plain_console(stderr=True)
     results = {
         name: judge(run, options.tasks, options.inner_steps, norm, "test", errors)
         for name, run in starts.items()
@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> int:
         told["random"]["algorithm"] = "none"
         print(json.dumps(told))
         return 0
-    output = Console(markup=False, highlight=False)
+    output = plain_console()
     output.print(score_table(config, results))
     output.print(protocol(config, results["random"], "test", norm), soft_wrap=True)
     output.print(f"picture: {options.picture}", soft_wrap=True)

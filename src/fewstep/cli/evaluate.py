@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from rich.console import Console
 
+from fewstep.cli.console import plain_console
 from fewstep.cli.options import data_folder, parse
 from fewstep.errors import InputError
 
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     from fewstep.report.table import protocol, score_table
     from fewstep.training.runs import load_run
 
-    console = Console(stderr=True, markup=False, highlight=False)
+    console = plain_console(stderr=True)
     run = load_run(options.run_dir, data_dir, options.device)
     norm = options.norm or run.config.norm
     steps = options.inner_steps or run.config.test_inner_steps
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps(summary(run.config, result, run.progress, options.split, norm)))
         return 0
-    output = Console(markup=False, highlight=False)
+    output = plain_console()
     output.print(score_table(run.config, {run.config.algorithm: result}))
     output.print(protocol(run.config, result, options.split, norm), soft_wrap=True)
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from fewstep.cli.console import plain_console
 from fewstep.config import batch_norm
 from fewstep.data.episodes import Split
 from fewstep.functional import Norm
@@ -39,7 +40,7 @@ def write_report(run: Run, run_dir: Path, result: Result, console: Console) -> N
     files, config = RunDir(run_dir), run.config
     files.write_json(files.summary, summary(config, result, run.progress, "test", config.norm))
     draw_curves(files.curve, config, {config.algorithm: result}, config.norm)
-    Console(markup=False, highlight=False).print(score_table(config, {config.algorithm: result}))
+    plain_console().print(score_table(config, {config.algorithm: result}))
     console.print(protocol(config, result, "test", config.norm), soft_wrap=True)
     pictures = [files.curve]
     if config.data != "sinusoid":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from fewstep.cli.console import plain_console
 from fewstep.cli.options import parse
 from fewstep.config import batch_norm
 from fewstep.recipes import DEFAULT, RECIPES, Recipe
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     for name, recipe in RECIPES.items():
         label = f"{name} (default)" if name == DEFAULT else name
         table.add_row(label, _protocol(recipe), recipe.expected)
-    Console(markup=False, highlight=False).print(table)
+    plain_console().print(table)
     return 0
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
+from fewstep.cli.console import plain_console
 from fewstep.cli.options import data_folder, parse
 from fewstep.config import Config
 from fewstep.errors import InputError
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     run_dir = options.run_dir or Path(
         "runs", f"{config.recipe}-{config.algorithm}-seed{config.seed}"
     )
-    console = Console(stderr=True, markup=False, highlight=False)
+    console = plain_console(stderr=True)
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
 
     # After the flags are read, so that a mistake in them is told at once.

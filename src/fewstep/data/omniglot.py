@@ -16,7 +16,7 @@ from PIL import Image
 from fewstep.data.cache import cache_dir, cached
 from fewstep.data.images import ImageClasses
 from fewstep.data.pictures import Pictures, folder_pictures, zip_pictures
-from fewstep.errors import InputError
+from fewstep.errors import InputError, first_line
 
 CHARACTERS = {"images_background": 964, "images_evaluation": 659}
 DRAWINGS = 20
@@ -85,10 +85,10 @@ def _download() -> dict[str, Pictures]:
             )
         # pooch lets errors of several libraries through: of the network, the disk, the checksum.
         except Exception as error:
-            reason = str(error).split("\n")[0]
             raise InputError(
-                f"cannot download {URL + name} ({reason}); where there is no network, give the "
-                "folder that holds omniglot/ with its two zips by --data-dir or FEWSTEP_DATA"
+                f"cannot download {URL + name} ({first_line(error)}); where there is no network, "
+                "give the folder that holds omniglot/ with its two zips by --data-dir or "
+                "FEWSTEP_DATA"
             ) from error
         parts[name.removesuffix(".zip")] = zip_pictures(Path(path))
     return parts

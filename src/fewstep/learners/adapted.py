@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
+from fewstep.batchnorm import batch_statistics, forget_statistics
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params
 
@@ -37,13 +38,8 @@ def adapted_module(model: nn.Module, params: Params, support_x: Tensor, norm: No
             _remember_statistics(adapted, of_batches, support_x)
         for layer in layers:
             if norm == "transductive" or not isinstance(layer, _BatchNorm):
-                _forget_statistics(layer)
+                forget_statistics(layer)
     return adapted.eval()
-
-
-def _forget_statistics(layer: _NormBase) -> None:
-    layer.track_running_stats = False
-    layer.running_mean = layer.running_var = layer.num_batches_tracked = None
 
 
 def _remember_statistics(model: nn.Module, layers: list[_BatchNorm], support_x: Tensor) -> None:
@@ -67,7 +63,5 @@ def _remember_statistics(model: nn.Module, layers: list[_BatchNorm], support_x: 
 
 def _keep_statistics(layer: nn.Module, x: Tensor) -> None:
     assert isinstance(layer, _BatchNorm)
-    other = [dim for dim in range(x.dim()) if dim != 1]
     layer.track_running_stats = True
-    layer.running_mean = x.mean(other)
-    layer.running_var = x.var(other, unbiased=False)
+    layer.running_mean, layer.running_var = batch_statistics(x)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.engine import Problem
-from fewstep.errors import InputError
+from fewstep.errors import InputError, first_line
 from fewstep.functional import pure_call
 from fewstep.inner import leaves
 from fewstep.layers import check_layers, check_second_derivative
@@ -69,7 +69,7 @@ def _try_model(model: nn.Module, part: str, x: Tensor) -> Any:
     except _DOES_NOT_FIT as error:
         raise InputError(
             f"the model does not take {part} examples of shape {list(x.shape)}, {x.dtype} "
-            f"({_first_line(error)})"
+            f"({first_line(error)})"
         ) from error
 
 
@@ -82,7 +82,7 @@ def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> None:
     except (*_DOES_NOT_FIT, UserWarning) as error:
         raise InputError(
             f"the loss does not take a prediction of shape {_shape(prediction)} and targets of "
-            f"shape {list(target.shape)}, {target.dtype} ({_first_line(error)})"
+            f"shape {list(target.shape)}, {target.dtype} ({first_line(error)})"
         ) from error
     scalar(value)
 
@@ -131,10 +131,6 @@ def _check_labels(prediction: Any, target: Tensor, loss: Loss) -> None:
             f"labels run from {low} to {high}, but the model predicts {prediction.shape[1]} "
             f"classes; expected labels from 0 to {prediction.shape[1] - 1}"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n")[0]
 
 
 def _shape(value: Any) -> str:

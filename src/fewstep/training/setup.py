@@ -15,7 +15,7 @@ from fewstep.data.episodes import SPLITS, EpisodeSampler, Split
 from fewstep.data.glyphs import load_glyphs
 from fewstep.data.omniglot import load_omniglot
 from fewstep.data.sinusoid import SinusoidSampler
-from fewstep.errors import InputError
+from fewstep.errors import InputError, first_line
 from fewstep.learners.finetune import FineTune
 from fewstep.learners.learner import Learner
 from fewstep.learners.maml import MAML
@@ -104,6 +104,7 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).split("\n")[0]
-        raise InputError(f"device {name!r} cannot be used ({reason}); try --device cpu") from error
+        raise InputError(
+            f"device {name!r} cannot be used ({first_line(error)}); try --device cpu"
+        ) from error
     return device
