@@ -6,13 +6,14 @@ No running statistics are handed on: they would be written and then dropped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch._C._functorch import is_batchedtensor
 from torch.nn.modules.batchnorm import _NormBase
+
+from fewstep.kernels.layout import pays
+from fewstep.kernels.norm_block import Block, norm_block
+from fewstep.kernels.tasks import under_vmap, with_all_tasks
 
 Statistics = list[tuple[Tensor, Tensor]]
 """Mean and variance of each batch norm, in the order of their calls."""
@@ -41,9 +42,10 @@ def batch_norm(
 
 def by_own_statistics(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
     """By the statistics of ``x`` alone."""
-    if is_batchedtensor(x):
-        normalised: Tensor = _AllTasksAtOnce.apply(x, weight, bias, eps)  # type: ignore[no-untyped-call]
-        return normalised
+    if pays(x):
+        return norm_block(x, weight, bias, Block(eps))
+    if under_vmap(x):
+        return with_all_tasks(_side_by_side(eps), x, weight, bias)
     return F.batch_norm(x, None, None, weight, bias, True, 0.0, eps)
 
 
@@ -91,42 +93,16 @@ def _normalised(
     return result if bias is None else result + bias.view(shape)
 
 
-class _AllTasksAtOnce(torch.autograd.Function):
-    """Batch norm under vmap: the channels of all tasks side by side in one call.
+def _side_by_side(eps: float) -> Callable[..., Tensor]:
+    """Batch norm of many tasks in one call, with the channels of all side by side.
 
-    vmap's own rule copies ``x`` and scales it in passes of its own. What is called here is
-    recorded by the ordinary autograd beneath vmap, so it can be differentiated as often as any.
+    vmap's own rule copies ``x`` and scales it in passes of its own.
     """
 
-    @staticmethod
-    def forward(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-        raise NotImplementedError("only under vmap")
+    def normalise(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        channels = x.movedim(0, 1)
+        weight, bias = (None if value is None else value.flatten() for value in (weight, bias))
+        result = F.batch_norm(channels.flatten(1, 2), None, None, weight, bias, True, 0.0, eps)
+        return result.view(channels.shape).movedim(1, 0)
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        pass
-
-    @staticmethod
-    def vmap(
-        info: Any,
-        in_dims: tuple[int | None, ...],
-        x: Tensor,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        eps: float,
-    ) -> tuple[Tensor, int]:
-        tasks = info.batch_size
-        x = _with_tasks(x, in_dims[0], tasks, 1)
-        if weight is not None:
-            weight = _with_tasks(weight, in_dims[1], tasks, 0).flatten()
-        if bias is not None:
-            bias = _with_tasks(bias, in_dims[2], tasks, 0).flatten()
-        result = F.batch_norm(x.flatten(1, 2), None, None, weight, bias, True, 0.0, eps)
-        return result.view(x.shape), 1
-
-
-def _with_tasks(value: Tensor, dim: int | None, tasks: int, wanted: int) -> Tensor:
-    """Bring the dimension of the tasks to a place, or make it where all share the value."""
-    if dim is None:
-        return value.unsqueeze(wanted).expand(*value.shape[:wanted], tasks, *value.shape[wanted:])
-    return value.movedim(dim, wanted)
+    return normalise

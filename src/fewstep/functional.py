@@ -29,6 +29,7 @@ from fewstep.batchnorm import (
     replaying,
 )
 from fewstep.errors import InputError
+from fewstep.kernels.replacements import REPLACEMENTS
 from fewstep.layers import CheckpointingError, layer_at_fault, refuse_checkpointing
 
 Params = dict[str, Tensor]
@@ -115,7 +116,8 @@ class _TwiceDifferentiable(TorchFunctionMode):
         if func in _FUSED_RECURRENT:
             with _without_fused_recurrence():
                 return func(*args, **kwargs)
-        return func(*args, **kwargs)
+        stand_in: Callable[..., Any] = REPLACEMENTS.get(func, func)
+        return stand_in(*args, **kwargs)
 
 
 _FUSED_ATTENTION = (F.scaled_dot_product_attention, F.multi_head_attention_forward)

@@ -161,6 +161,12 @@ CASES = (
     Case("batch-norm-signal", _SIGNAL, lambda: _signals(nn.BatchNorm1d(4), nn.SiLU()), norms=_BOTH),
     Case("conv-2d", _IMAGE, lambda: _images(nn.Tanh())),
     Case("batch-norm-2d", _IMAGE, lambda: _images(nn.BatchNorm2d(4), nn.ReLU()), norms=_BOTH),
+    Case(
+        "convolutional-block",
+        _IMAGE,
+        lambda: _images(nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), features=16),
+        norms=_BOTH,
+    ),
     Case("batch-norm-in-eval-mode", _IMAGE, _frozen_norm),
     Case("group-norm", _IMAGE, lambda: _images(nn.GroupNorm(2, 4), nn.Tanh())),
     Case("instance-norm", _IMAGE, lambda: _images(nn.InstanceNorm2d(4, affine=True), nn.Tanh())),

@@ -21,6 +21,7 @@ from fewstep.functional import (
     without_dropout,
 )
 from fewstep.inner import adapt
+from fewstep.kernels.fuse import fused
 from fewstep.learners.adapted import adapted_module
 from fewstep.learners.checks import (
     Loss,
@@ -183,9 +184,10 @@ class MAML:
 
     def _problem(self, model: nn.Module, norm: Norm) -> Problem:
         """Support loss and judgement of one task, as pure functions."""
+        fast = fused(model)
 
         def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:
-            return scalar(self.loss(pure_call(model, params, x), y))
+            return scalar(self.loss(pure_call(fast, params, x), y))
 
         def judge(
             params: Params, support_x: Tensor, query_x: Tensor, query_y: Tensor
@@ -193,7 +195,7 @@ class MAML:
             if norm == "inductive":
                 prediction = inductive_call(model, params, support_x, query_x)
             else:
-                prediction = pure_call(model, params, query_x)
+                prediction = pure_call(fast, params, query_x)
             loss = scalar(self.loss(prediction, query_y))
             return loss, score(prediction, query_y, loss)
 

@@ -1,0 +1,68 @@
+"""Finds, in ``nn.Sequential``, the layers that can be computed as one operation."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from fewstep.kernels.layout import pays
+from fewstep.kernels.norm_block import Block, norm_block
+from fewstep.kernels.pooling import window_of
+
+
+def fused(module: nn.Module) -> nn.Module:
+    """A view of a module, with the same tensors and names, that computes blocks at once.
+
+    Batch norm in training mode uses the statistics of each batch alone, and records none.
+    """
+    view = copy.copy(module)
+    view._modules = {
+        name: child if child is None else fused(child) for name, child in module._modules.items()
+    }
+    if type(module) is nn.Sequential:
+        view.__class__ = _FusedSequential
+    return view
+
+
+class _FusedSequential(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        """What ``nn.Sequential`` computes."""
+        for layers in _groups(list(self)):
+            norm = layers[0]
+            if isinstance(norm, nn.BatchNorm2d) and norm.training and pays(x):
+                x = norm_block(x, norm.weight, norm.bias, _block(norm, layers[1:]))
+            else:
+                for layer in layers:
+                    x = layer(x)
+        return x
+
+
+def _groups(layers: list[nn.Module]) -> Iterator[list[nn.Module]]:
+    """The layers in order, with batch norm, ReLU and max-pooling together where they follow."""
+    while layers:
+        size = 1
+        if _plain(layers[0], nn.BatchNorm2d):
+            for kind in (nn.ReLU, nn.MaxPool2d):
+                size += len(layers) > size and _plain(layers[size], kind)
+        yield layers[:size]
+        layers = layers[size:]
+
+
+def _plain(layer: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a layer is of this kind and does nothing else."""
+    if isinstance(layer, nn.MaxPool2d) and layer.return_indices:
+        return False
+    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)
+    return type(layer) is kind and not any(hooks) and not layer._backward_pre_hooks
+
+
+def _block(norm: nn.BatchNorm2d, after: list[nn.Module]) -> Block:
+    pool = after[-1] if after else None
+    window = None
+    if isinstance(pool, nn.MaxPool2d):
+        window = window_of(
+            pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode
+        )
+    return Block(norm.eps, any(isinstance(layer, nn.ReLU) for layer in after), window)

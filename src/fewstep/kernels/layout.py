@@ -1,0 +1,46 @@
+"""Channels-last layout of ``[examples, channels, height, width]``, alone or with tasks in front."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+Size = int | tuple[int, ...]
+"""One number for height and width, or one each."""
+
+
+def pair(size: Size) -> tuple[int, int]:
+    """Height and width."""
+    if isinstance(size, int):
+        return size, size
+    return size[0], size[-1]
+
+
+def pays(x: Tensor) -> bool:
+    """Whether pictures like ``x`` are computed faster here than by PyTorch's own derivatives."""
+    return (
+        x.device.type == "cpu"
+        and x.dim() == 4
+        and x.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same values, with the channels of a pixel side by side in memory."""
+    # contiguous() would keep the strides of a picture of one channel, which oneDNN reads as
+    # channels-first.
+    if x.dim() == 4:
+        return x.to(memory_format=torch.channels_last)
+    return x.flatten(0, 1).to(memory_format=torch.channels_last).view(x.shape)
+
+
+def rows(x: Tensor) -> Tensor:
+    """``[..., examples, channels, height, width]`` as ``[..., pixels, channels]``, a view."""
+    return x.movedim(-3, -1).flatten(-4, -2)
+
+
+def pictures(rows: Tensor, like: Tensor) -> Tensor:
+    """What `rows` of a tensor of this shape gave, as pictures again."""
+    *front, channels, height, width = like.shape
+    return rows.view(*front, height, width, channels).movedim(-1, -3)

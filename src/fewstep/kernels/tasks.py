@@ -1,0 +1,82 @@
+"""Tensors of one task, ``[examples, ...]``, and of many, ``[tasks, examples, ...]``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._C._functorch import is_batchedtensor
+
+
+def under_vmap(*tensors: Tensor | None) -> bool:
+    """Whether one of the tensors hides a dimension of tasks."""
+    return any(tensor is not None and is_batchedtensor(tensor) for tensor in tensors)
+
+
+def with_all_tasks(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
+    """Call, under vmap, a function of tensors that have the tasks in front.
+
+    What it does is recorded by the ordinary autograd beneath vmap, so it can be differentiated as
+    often as any.
+    """
+    return _AllTasks.apply(function, *tensors)
+
+
+class _AllTasks(torch.autograd.Function):
+    @staticmethod
+    def forward(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
+        raise NotImplementedError("only under vmap")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        function: Callable[..., Tensor],
+        *tensors: Tensor | None,
+    ) -> tuple[Tensor, int]:
+        stacked = [
+            None if tensor is None else _tasks_in_front(tensor, dim, info.batch_size)
+            for tensor, dim in zip(tensors, in_dims[1:], strict=True)
+        ]
+        return function(*stacked), 0
+
+
+def each_task(function: Callable[..., Any], *tensors: Tensor | None, **settings: Any) -> Any:
+    """Call a function once a task, and stack each of its results."""
+    tasks = next(len(tensor) for tensor in tensors if tensor is not None)
+    columns = ([None] * tasks if tensor is None else tensor for tensor in tensors)
+    results = [function(*task, **settings) for task in zip(*columns, strict=True)]
+    if isinstance(results[0], Tensor):
+        return _stack(results)
+    return tuple(map(_stack, zip(*results, strict=True)))
+
+
+def tasks_as_examples(function: Callable[..., Any], *tensors: Tensor, **settings: Any) -> Any:
+    """Call a function that treats each example alone once, with the examples of all tasks."""
+    tasks = len(tensors[0])
+    results = function(*(tensor.flatten(0, 1) for tensor in tensors), **settings)
+    if isinstance(results, Tensor):
+        return results.view(tasks, -1, *results.shape[1:])
+    return tuple(result.view(tasks, -1, *result.shape[1:]) for result in results)
+
+
+def _stack(results: Sequence[Tensor | None]) -> Tensor | None:
+    present = [result for result in results if result is not None]
+    if not present:
+        return None
+    if present[0].dim() != 4:
+        return torch.stack(present)
+    # Unlike stack, cat keeps pictures in channels-last layout.
+    return torch.cat(present).view(len(present), *present[0].shape)
+
+
+def _tasks_in_front(tensor: Tensor, dim: int | None, tasks: int) -> Tensor:
+    if dim is None:
+        return tensor.expand(tasks, *tensor.shape)
+    return tensor.movedim(dim, 0)

@@ -1,0 +1,190 @@
+"""The operations with derivatives of their own against PyTorch's, to the second order."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import vmap
+
+from fewstep.functional import pure_call, trainable
+from fewstep.kernels.fuse import fused
+from fewstep.kernels.norm_block import Block, norm_block
+from fewstep.kernels.pooling import window_of
+
+TASKS = 3
+
+
+def _random(*shape):
+    return torch.randn(shape, dtype=torch.float64, requires_grad=True)
+
+
+def _derivatives(function, arguments):
+    """Value, gradient, and the gradient of its product with a random vector."""
+    value = function(*arguments)
+    gradient = torch.autograd.grad(value, arguments, create_graph=True, materialize_grads=True)
+    generator = torch.Generator().manual_seed(5)
+    product = sum(
+        (g * torch.randn(g.shape, generator=generator, dtype=g.dtype)).sum() for g in gradient
+    )
+    return value, *gradient, *torch.autograd.grad(product, arguments, materialize_grads=True)
+
+
+def _assert_same(function, reference, arguments):
+    """Of one task after another, and of all at once, ``arguments`` having the tasks in front."""
+
+    def one_by_one(chosen):
+        return lambda *stacked: sum(chosen(*(t[i] for t in stacked)) for i in range(TASKS))
+
+    expected = _derivatives(one_by_one(reference), arguments)
+    for way in (one_by_one(function), lambda *stacked: vmap(function)(*stacked).sum()):
+        for found, wanted in zip(_derivatives(way, arguments), expected, strict=True):
+            torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize(
+    "window", [None, window_of(2), window_of(3, stride=2, padding=1, ceil_mode=True)]
+)
+def test_norm_block(window, relu, affine):
+    """With weights of either sign: where one is negative the smallest number is selected."""
+    torch.manual_seed(0)
+
+    def ours(x, weight, bias):
+        weight, bias = (weight, bias) if affine else (None, None)
+        return norm_block(x, weight, bias, Block(1e-5, relu, window)).tanh().square().sum()
+
+    def plain(x, weight, bias):
+        weight, bias = (weight, bias) if affine else (None, None)
+        y = F.batch_norm(x, None, None, weight, bias, True, 0.0, 1e-5)
+        y = F.relu(y) if relu else y
+        return (F.max_pool2d(y, *window) if window else y).tanh().square().sum()
+
+    _assert_same(ours, plain, (_random(TASKS, 4, 5, 7, 6), _random(TASKS, 5), _random(TASKS, 5)))
+
+
+def test_a_weight_of_zero_selects_the_first_of_the_ties():
+    x, bias = _random(2, 3, 4, 4), torch.ones(3, dtype=torch.float64, requires_grad=True)
+    weight = torch.tensor([0.0, 1.0, -1.0], dtype=torch.float64, requires_grad=True)
+    block = Block(1e-5, True, window_of(2))
+
+    def plain(x, weight, bias):
+        y = F.batch_norm(x, None, None, weight, bias, True, 0.0, 1e-5)
+        return F.max_pool2d(F.relu(y), 2).square().sum()
+
+    found = _derivatives(lambda *a: norm_block(*a, block).square().sum(), (x, weight, bias))
+    for ours, theirs in zip(found, _derivatives(plain, (x, weight, bias)), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+CONVOLUTIONS = [
+    {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "bias": bias}
+    for stride, padding, dilation, groups, bias in itertools.chain(
+        itertools.product((1, 2), (0, 1), (1, 2), (1, 2), (True, False)),
+        [((1, 2), (0, 1), (2, 1), 1, True), (1, "same", 1, 1, True)],
+    )
+]
+
+
+@pytest.mark.parametrize("settings", CONVOLUTIONS, ids=str)
+def test_convolution(settings):
+    """Through a module, so that what stands in is what a user's model gets."""
+    torch.manual_seed(0)
+    model = nn.Conv2d(2, 4, 3, **settings).double()
+    names = [name for name, _ in model.named_parameters()]
+    stacked = [torch.stack([p.detach() + i for i in range(TASKS)]) for p in model.parameters()]
+    arguments = (_random(TASKS, 3, 2, 7, 6), *(p.requires_grad_() for p in stacked))
+
+    def ours(x, *params):
+        return pure_call(model, dict(zip(names, params, strict=True)), x).tanh().sum()
+
+    def plain(x, weight, bias=None):
+        where = [settings[name] for name in ("stride", "padding", "dilation", "groups")]
+        return F.conv2d(x, weight, bias, *where).tanh().sum()
+
+    _assert_same(ours, plain, arguments)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.MaxPool2d(2),
+        nn.MaxPool2d((3, 2), stride=1, padding=1),
+        nn.MaxPool2d(2, dilation=2, ceil_mode=True),
+        nn.AdaptiveAvgPool2d(1),
+        nn.AvgPool2d(2),
+        nn.GroupNorm(2, 4, affine=False, dtype=torch.float64),
+    ],
+    ids=str,
+)
+def test_layers_of_each_example_alone(layer):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(4, 4, 1, dtype=torch.float64), nn.Tanh(), layer)
+    _assert_same(
+        lambda x: pure_call(model, {}, x).square().sum(),
+        lambda x: model(x).square().sum(),
+        (_random(TASKS, 3, 4, 7, 6),),
+    )
+
+
+def _operations(value):
+    """Names of the nodes in the graph of a value."""
+    found, nodes = set(), [value.grad_fn]
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in found:
+            found.add(node)
+            nodes += [before for before, _ in node.next_functions]
+    return {node.name() for node in found}
+
+
+def test_the_blocks_of_a_sequential_are_computed_at_once():
+    block = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2))
+    model = nn.Sequential(nn.Sequential(block), nn.Flatten())
+    x = torch.randn(5, 1, 8, 8)
+    names = _operations(pure_call(fused(model), trainable(model), x).sum())
+    assert {"_NormBlockBackward", "_ConvolutionBackward"} < names
+    assert not {"ReluBackward0", "_MaxPoolBackward"} & names
+    assert {"ReluBackward0", "_MaxPoolBackward"} < _operations(
+        pure_call(model, trainable(model), x).sum()
+    )
+
+
+def _with_hook(model):
+    model[1].register_forward_hook(lambda module, given, result: 2 * result)
+
+
+def _of_another_kind(model):
+    model[1].__class__ = type("Doubled", (nn.ReLU,), {"forward": lambda self, x: 2 * F.relu(x)})
+
+
+def _in_eval_mode(model):
+    model[0].eval()
+    model[0].running_mean.fill_(0.5)
+
+
+def _as_it_is(model):
+    pass
+
+
+@pytest.mark.parametrize("change", [_with_hook, _of_another_kind, _in_eval_mode, _as_it_is])
+def test_a_block_that_does_something_else_is_left_alone(change):
+    model = nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(3))
+    change(model)
+    x = torch.randn(4, 3, 6, 6)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.testing.assert_close(
+        pure_call(fused(model), trainable(model), x), pure_call(model, trainable(model), x)
+    )
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_in_other_precisions_pytorch_computes():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
+    x = torch.randn(5, 1, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        result = pure_call(fused(model), trainable(model), x)
+    assert "ConvolutionBackward0" in _operations(result.sum())
+    result.float().sum().backward()
