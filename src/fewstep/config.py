@@ -39,7 +39,7 @@ class Config:
             (transductive) or the support set's (inductive).
         memory: fast keeps the graph of every inner step, flat that of one.
         execution: loop computes the tasks of an outer step one by one, vectorised all at once,
-            which suits small networks.
+            chunked as many at once as suit the memory, auto decides by the size of a task.
         meta_batch: Tasks of an outer step.
         outer_lr: Step size of the outer optimiser, Adam.
         averaging: The initialisation that is judged and kept is the exponential moving average
@@ -71,7 +71,7 @@ class Config:
     new_head: Literal["random", "zeros"] = "random"
     norm: Literal["transductive", "inductive"] = "transductive"
     memory: Literal["fast", "flat"] = "fast"
-    execution: Literal["loop", "vectorised"] = "loop"
+    execution: Literal["auto", "loop", "vectorised", "chunked"] = "auto"
     meta_batch: int = 32
     outer_lr: float = 1e-3
     averaging: float = 0.0

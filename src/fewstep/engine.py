@@ -1,10 +1,12 @@
-"""How a meta-batch is executed: task by task, or all tasks at once. Results are the same."""
+"""Executes a meta-batch: task by task, or several tasks at once. Results are the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,10 +17,8 @@ from fewstep.functional import Params
 from fewstep.inner import Objective
 from fewstep.layers import layer_at_fault
 from fewstep.metagrad import Gradient, Judge, Judgement
-from fewstep.randomness import reseed, seeded_calls
+from fewstep.randomness import reseed, seeded_calls, undisturbed
 from fewstep.tasks import TaskBatch
-
-Execution = Literal["loop", "vectorised"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class MetaGradient(NamedTuple):
 def mean_gradient(
     problem: Problem,
     tasks: TaskBatch,
-    execution: Execution,
+    at_once: int,
     differentiate: Callable[[Objective, Judge, Params], Gradient],
 ) -> MetaGradient:
     """The gradient of the mean query loss of a meta-batch.
@@ -59,27 +59,24 @@ def mean_gradient(
     Args:
         problem: What each task is.
         tasks: The meta-batch.
-        execution: ``"loop"`` needs the memory of one task; ``"vectorised"`` makes fewer and
-            larger calls.
+        at_once: How many tasks to vectorise over at most; 0 computes one after another without.
         differentiate: Takes the support loss, the judge and theta_0.
     """
-    if execution == "vectorised":
-        judgement, stacked = differentiate(*_stack(problem, tasks))
-        return MetaGradient(judgement, {name: g.mean(0) for name, g in stacked.items()})
     judgements = []
     total: Params = {}
-    with seeded_calls(tasks.support_x.device) as seed:
-        for number in range(len(tasks)):
-            judgement, gradient = differentiate(*_single(problem, tasks, number, seed))
-            judgements.append(judgement)
-            total = {name: total[name] + g for name, g in gradient.items()} if total else gradient
+    for objective, judge, start in _pieces(problem, tasks, at_once):
+        judgement, gradient = differentiate(objective, judge, start)
+        judgements.append(judgement)
+        if at_once:
+            gradient = {name: g.sum(0) for name, g in gradient.items()}
+        total = {name: total[name] + g for name, g in gradient.items()} if total else gradient
     return MetaGradient(_cat(judgements), {name: g / len(tasks) for name, g in total.items()})
 
 
 def judge_paths(
     problem: Problem,
     tasks: TaskBatch,
-    execution: Execution,
+    at_once: int,
     path: Callable[[Objective, Params], list[Params]],
 ) -> list[Judgement]:
     """The judgement of every point on each task's path of parameters.
@@ -87,18 +84,43 @@ def judge_paths(
     Args:
         problem: What each task is.
         tasks: The tasks.
-        execution: As in `mean_gradient`.
+        at_once: As in `mean_gradient`.
         path: Takes the support loss and theta_0; returns theta_0, theta_1, ...
     """
-    if execution == "vectorised":
-        objective, judge, start = _stack(problem, tasks)
-        return _judge_all(judge, path(objective, start))
-    rows = []
-    with seeded_calls(tasks.support_x.device) as seed:
-        for number in range(len(tasks)):
-            objective, judge, start = _single(problem, tasks, number, seed)
-            rows.append(_judge_all(judge, path(objective, start)))
+    rows = [
+        _judge_all(judge, path(objective, start))
+        for objective, judge, start in _pieces(problem, tasks, at_once)
+    ]
     return [_cat(list(column)) for column in zip(*rows, strict=True)]
+
+
+def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
+    """Whether the model and the loss can be computed for several tasks at once, fast."""
+    objective, judge, start = _stack(problem, tasks[:2])
+    try:
+        with torch.no_grad(), undisturbed(tasks.support_x.device), warnings.catch_warnings():
+            # PyTorch warns where vmap falls back to a loop of its own.
+            warnings.simplefilter("error")
+            objective(start, 0)
+            judge(start)
+    except (InputError, Warning):
+        return False
+    return True
+
+
+def _pieces(
+    problem: Problem, tasks: TaskBatch, at_once: int
+) -> Iterator[tuple[Objective, Judge, Params]]:
+    if not at_once:
+        with seeded_calls(tasks.support_x.device) as seed:
+            for number in range(len(tasks)):
+                yield _single(problem, tasks, number, seed)
+        return
+    # Of almost the same size, so that none is too small to be worth it.
+    pieces = -(-len(tasks) // at_once)
+    bounds = [len(tasks) * piece // pieces for piece in range(pieces + 1)]
+    for first, end in pairwise(bounds):
+        yield _stack(problem, tasks[first:end])
 
 
 def _single(

@@ -44,7 +44,12 @@ class Gradient(NamedTuple):
 
 
 def unrolled(
-    objective: Objective, judge: Judge, params: Params, steps: int, lr: float, order: Order
+    objective: Objective,
+    judge: Judge,
+    params: Params,
+    steps: int,
+    lr: float,
+    order: Order = "exact",
 ) -> Gradient:
     """Differentiate through the whole inner loop at once (MAML, equation 1).
 
@@ -69,9 +74,9 @@ def unrolled(
 def replayed(objective: Objective, judge: Judge, params: Params, steps: int, lr: float) -> Gradient:
     """The same exact gradient in the memory of one inner step.
 
-    Only theta_s of each step is kept. On the way back each inner step is done once more and
-    differentiated alone: v_s = (d theta_{s+1} / d theta_s)^T v_{s+1} (the idea of MixFlow-MG,
-    Kemaev et al. 2025, arXiv 2505.00793).
+    Only theta_s of each step is kept, and the graph of the last. On the way back each step before
+    it is done once more and differentiated alone: v_s = (d theta_{s+1} / d theta_s)^T v_{s+1} (the
+    idea of MixFlow-MG, Kemaev et al. 2025, arXiv 2505.00793).
 
     Args:
         objective: The support loss. It has to give the same value again for the same arguments.
@@ -80,14 +85,15 @@ def replayed(objective: Objective, judge: Judge, params: Params, steps: int, lr:
         steps: How many inner steps.
         lr: alpha, the inner learning rate.
     """
-    path = adapt(objective, params, steps, lr)
-    judgement = judge(path[-1])
-    gradient = _pull_back(judgement.losses.sum(), path.pop())
-    for step in reversed(range(steps)):
+    path = adapt(objective, params, max(steps - 1, 0), lr)
+    judgement, gradient = unrolled(
+        lambda params, _: objective(params, steps - 1), judge, path.pop(), min(steps, 1), lr
+    )
+    for step in reversed(range(steps - 1)):
         before = path.pop()
         after = inner_step(objective, before, step, lr, create_graph=True)
         gradient = _pull_back(after, before, gradient)
-    return Gradient(_detached(judgement), gradient)
+    return Gradient(judgement, gradient)
 
 
 def _pull_back(output: Tensor | Params, inputs: Params, cotangent: Params | None = None) -> Params:

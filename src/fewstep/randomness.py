@@ -28,4 +28,7 @@ def undisturbed(device: torch.device) -> Iterator[None]:
 
 def reseed(seed: int) -> None:
     """Start the generators of every device anew."""
-    torch.manual_seed(seed)
+    # torch.manual_seed takes half a millisecond, most of it for devices that are not there.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)

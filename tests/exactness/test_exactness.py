@@ -11,7 +11,11 @@ from fewstep import InputError
 
 from .cases import CASES, CLASSES, Case
 
-LOOPS = {"fast": {"memory": "fast"}, "flat": {"memory": "flat"}}
+LOOPS = {
+    "fast": {"execution": "loop"},
+    "flat": {"execution": "loop", "memory": "flat"},
+    "auto": {},
+}
 VECTORISED = {
     "vectorised": {"execution": "vectorised"},
     "vectorised-flat": {"execution": "vectorised", "memory": "flat"},

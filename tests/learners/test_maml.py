@@ -105,7 +105,7 @@ def test_the_result_is_the_mean_over_tasks_whatever_their_order():
     shots=st.integers(1, 3),
     queries=st.integers(1, 3),
     steps=st.integers(0, 3),
-    execution=st.sampled_from(["loop", "vectorised"]),
+    execution=st.sampled_from(["auto", "loop", "vectorised", "chunked"]),
 )
 def test_shapes(number, shots, queries, steps, execution):
     model = network()
@@ -236,7 +236,10 @@ def test_flat_memory_keeps_no_more_for_more_steps():
     [
         ({"order": "second"}, "order is 'second'; expected one of exact, first"),
         ({"memory": "low"}, "memory is 'low'; expected one of fast, flat"),
-        ({"execution": "vmap"}, "execution is 'vmap'; expected one of loop, vectorised"),
+        (
+            {"execution": "vmap"},
+            "execution is 'vmap'; expected one of auto, loop, ",
+        ),
         ({"norm": "running"}, "norm is 'running'; expected one of transductive, inductive"),
         ({"inner_steps": -1}, "inner_steps is -1; expected 0 or more"),
         ({"inner_lr": -0.1}, "inner_lr is -0.1; expected 0 or more"),

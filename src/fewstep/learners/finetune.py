@@ -14,13 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewstep.engine import Execution, MetaGradient
+from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm
 from fewstep.learners.checks import check_choice
 from fewstep.learners.learner import Evaluation
 from fewstep.learners.maml import MAML
 from fewstep.metagrad import Judgement
+from fewstep.plans import Execution
 from fewstep.tasks import TaskBatch
 
 Head = Literal["random", "zeros"]
@@ -54,7 +55,7 @@ class FineTune:
         inner_steps: int = 5,
         *,
         new_head: Head = "random",
-        execution: Execution = "loop",
+        execution: Execution = "auto",
         norm: Norm = "transductive",
     ) -> None:
         check_choice("new_head", new_head, get_args(Head))

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewstep.engine import Execution, MetaGradient, Problem, judge_paths, mean_gradient
+from fewstep.engine import MetaGradient, Problem, judge_paths, mean_gradient
 from fewstep.errors import InputError
 from fewstep.functional import (
     Norm,
@@ -33,6 +33,7 @@ from fewstep.learners.checks import (
 )
 from fewstep.learners.learner import Evaluation, score
 from fewstep.metagrad import Gradient, Memory, Order, replayed, unrolled
+from fewstep.plans import Execution, Planner
 from fewstep.tasks import TaskBatch
 
 
@@ -53,7 +54,9 @@ class MAML:
         memory: ``"fast"`` keeps the graph of every inner step; ``"flat"`` computes the same
             gradient in the memory of one inner step, for more time.
         execution: ``"loop"`` computes the tasks of a meta-batch one after another;
-            ``"vectorised"`` all at once, which suits small networks without random layers.
+            ``"vectorised"`` all at once, which suits small networks without random layers;
+            ``"chunked"`` as many at once as suit the machine's memory; ``"auto"`` decides between
+            the loop and chunks by the size of a task. All give the same gradient.
         norm: What batch norm in training mode uses when the query set is judged: the query
             batch's own statistics (``"transductive"``, as in the paper) or the support set's
             (``"inductive"``).
@@ -71,7 +74,7 @@ class MAML:
         loss: Loss = F.cross_entropy,
         order: Order = "exact",
         memory: Memory = "fast",
-        execution: Execution = "loop",
+        execution: Execution = "auto",
         norm: Norm = "transductive",
     ) -> None:
         check_choice("order", order, get_args(Order))
@@ -92,6 +95,7 @@ class MAML:
         self.memory: Memory = memory
         self.execution: Execution = execution
         self.norm: Norm = norm
+        self._planner = Planner(execution)
         self._twice_differentiable = False
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -129,7 +133,7 @@ class MAML:
         if self.memory == "flat" and self.order == "exact":
             gradient = replayed
         gradient = partial(gradient, steps=self.inner_steps, lr=self.inner_lr)
-        return mean_gradient(problem, tasks, self.execution, gradient)
+        return mean_gradient(problem, tasks, self._planner.at_once(problem, tasks), gradient)
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
         """Adapt to each task and judge it after every inner step. Nothing is learned.
@@ -150,7 +154,8 @@ class MAML:
         check_fit(self.model, self.loss, tasks)
         problem = self._problem(without_dropout(self.model), norm or self.norm)
         path = partial(adapt, steps=steps, lr=self.inner_lr)
-        judgements = judge_paths(problem, tasks, self.execution, path)
+        at_once = self._planner.at_once(problem, tasks)
+        judgements = judge_paths(problem, tasks, at_once, path)
         losses, scores = (torch.stack(column, 1) for column in zip(*judgements, strict=True))
         return Evaluation(losses, scores)
 
