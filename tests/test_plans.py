@@ -36,7 +36,7 @@ def test_chunks_of_any_number_of_tasks_give_the_same(model, monkeypatch, number,
     tasks = _tasks(number)
     loss, expected = MAML(model, 0.1, 3, execution="loop").meta_gradient(tasks)
     learner = MAML(model, 0.1, 3, execution="chunked", memory=memory)
-    problem = learner._problem(model, "transductive")
+    problem = learner.problem(model, "transductive")
     monkeypatch.setattr(plans, "CPU_BUDGET", 3 * plans.forward_bytes(problem, tasks))
     sizes = []
     monkeypatch.setattr("fewstep.engine._stack", _noting(sizes))
@@ -63,7 +63,7 @@ def _noting(sizes):
 
 def _at_once(model, tasks, **settings):
     learner = MAML(model, 0.1, 1, **settings)
-    problem = learner._problem(model, "transductive")
+    problem = learner.problem(model, "transductive")
     return plans.Planner(learner.execution).at_once(problem, tasks)
 
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fewstep.errors import InputError
     from fewstep.learners.maml import MAML
+    from fewstep.learners.parallel import Parallel
     from fewstep.tasks import TaskBatch
 
 __version__ = "0.1.0"
-__all__ = ["MAML", "InputError", "TaskBatch", "__version__"]
+__all__ = ["MAML", "InputError", "Parallel", "TaskBatch", "__version__"]
 
 _HOMES = {
     "MAML": "fewstep.learners.maml",
+    "Parallel": "fewstep.learners.parallel",
     "TaskBatch": "fewstep.tasks",
     "InputError": "fewstep.errors",
 }

@@ -40,6 +40,8 @@ class Config:
         memory: fast keeps the graph of every inner step, flat that of one.
         execution: loop computes the tasks of an outer step one by one, vectorised all at once,
             chunked as many at once as suit the memory, auto decides by the size of a task.
+        workers: Processes of one thread that share the tasks of an outer step, on the CPU; 0 for
+            one a core where tasks are large enough.
         meta_batch: Tasks of an outer step.
         outer_lr: Step size of the outer optimiser, Adam.
         averaging: The initialisation that is judged and kept is the exponential moving average
@@ -72,6 +74,7 @@ class Config:
     norm: Literal["transductive", "inductive"] = "transductive"
     memory: Literal["fast", "flat"] = "fast"
     execution: Literal["auto", "loop", "vectorised", "chunked"] = "auto"
+    workers: int = 0
     meta_batch: int = 32
     outer_lr: float = 1e-3
     averaging: float = 0.0
@@ -93,6 +96,8 @@ class Config:
                 raise InputError(f"{name} is {getattr(self, name)}; expected more than 0")
         if not 0 <= self.averaging < 1:
             raise InputError(f"averaging is {self.averaging}; expected at least 0 and less than 1")
+        if self.workers < 0:
+            raise InputError(f"workers is {self.workers}; expected 0 or more")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed is {self.seed}; expected at least 0 and less than 2**63")
         if self.data == "sinusoid" and (self.model, self.algorithm) not in _REGRESSION:

@@ -17,7 +17,7 @@ from fewstep.functional import Params
 from fewstep.inner import Objective
 from fewstep.layers import layer_at_fault
 from fewstep.metagrad import Gradient, Judge, Judgement
-from fewstep.randomness import reseed, seeded_calls, undisturbed
+from fewstep.randomness import reseed, seed_of, seeded_calls, undisturbed
 from fewstep.tasks import TaskBatch
 
 
@@ -129,14 +129,13 @@ def _single(
     """One task. Its random numbers depend on the seed, its number and the inner step alone."""
     support_x, support_y = tasks.support_x[number], tasks.support_y[number]
     query_x, query_y = tasks.query_x[number], tasks.query_y[number]
-    first_seed = seed + number * (_MOST_STEPS + 1)
 
     def objective(params: Params, step: int) -> Tensor:
-        reseed(first_seed + step)
+        reseed(seed_of(seed, number, step))
         return problem.support_loss(params, support_x, support_y)
 
     def judge(params: Params) -> Judgement:
-        reseed(first_seed + _MOST_STEPS)
+        reseed(seed_of(seed, number, None))
         loss, score = problem.judge(params, support_x, query_x, query_y)
         return Judgement(loss[None], score[None])
 
@@ -162,10 +161,6 @@ def _stack(problem: Problem, tasks: TaskBatch) -> tuple[Objective, Judge, Params
 
     start = {name: p.expand(len(tasks), *p.shape) for name, p in problem.start.items()}
     return objective, judge, start
-
-
-_MOST_STEPS = 2**20 - 1
-"""More inner steps than anyone takes, so that no two draws of random layers share a seed."""
 
 
 class _told_what_to_do:  # noqa: N801 - reads as a statement

@@ -51,6 +51,11 @@ class Planner:
         return number if number >= WORTH and can_vectorise(problem, tasks) else 0
 
 
+def worth_sharing(problem: Problem, tasks: TaskBatch) -> bool:
+    """Whether a meta-batch is enough work for several processes."""
+    return forward_bytes(problem, tasks) * len(tasks) >= CPU_BUDGET
+
+
 def forward_bytes(problem: Problem, tasks: TaskBatch) -> int:
     """What all operations of one task's support loss and judgement put out together."""
     counting = _Counting()  # type: ignore[no-untyped-call]

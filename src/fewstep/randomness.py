@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
+
+_MOST_STEPS = 2**20 - 1
+"""More inner steps than anyone takes, so that no two draws of random layers share a seed."""
+
+_given: ContextVar[int | None] = ContextVar("seed of the first task", default=None)
 
 
 @contextmanager
@@ -14,9 +20,20 @@ def seeded_calls(device: torch.device) -> Iterator[int]:
 
     Inside, `reseed` may be called at will. ``torch.manual_seed`` before it fixes all that follows.
     """
-    seed = int(torch.randint(2**48, ()))
+    given = _given.get()
+    seed = int(torch.randint(2**48, ())) if given is None else given
     with undisturbed(device):
         yield seed
+
+
+@contextmanager
+def numbered_from(seed: int, first: int) -> Iterator[None]:
+    """Inside, tasks draw what those from number ``first`` on draw after this seed."""
+    token = _given.set(seed_of(seed, first, 0))
+    try:
+        yield
+    finally:
+        _given.reset(token)
 
 
 @contextmanager
@@ -24,6 +41,11 @@ def undisturbed(device: torch.device) -> Iterator[None]:
     """Give PyTorch's generators back as they were."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
+
+
+def seed_of(seed: int, task: int, step: int | None) -> int:
+    """For an inner step of a task, or for its judgement where there is none."""
+    return seed + task * (_MOST_STEPS + 1) + (_MOST_STEPS if step is None else step)
 
 
 def reseed(seed: int) -> None:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import fewstep
-from fewstep import InputError
+from fewstep import InputError, Parallel
 
 from .cases import CASES, CLASSES, Case
 
@@ -96,6 +96,13 @@ def test_finite_differences(case, norm, path, steps):
 @pytest.mark.parametrize(("case", "norm", "path"), EVERY_PATH, ids=_id)
 def test_all_paths_give_the_same_gradient(case, norm, path):
     assert deviation(_gradient(case, norm, 2, path), _gradient(case, norm, 2, "fast")) < 1e-10
+
+
+@pytest.mark.parametrize(("case", "norm"), SETTINGS, ids=_id)
+def test_processes_give_the_same_gradient(case, norm):
+    learner = Parallel(case.learner(2, norm=norm), workers=2)
+    _, gradient = _loss_and_gradient(learner, case.tasks())
+    assert deviation(gradient, _gradient(case, norm, 2, "fast")) < 1e-10
 
 
 @pytest.mark.parametrize("path", VECTORISED)

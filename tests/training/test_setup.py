@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from fewstep import InputError, Parallel
 from fewstep.recipes import RECIPES, with_algorithm
 from fewstep.training.setup import learner, samplers
 
@@ -23,3 +24,24 @@ def test_the_seed_fixes_every_initial_weight(algorithm):
     torch.manual_seed(7)
     assert all(torch.equal(one, other) for one, other in zip(first, weights(0), strict=True))
     assert not all(torch.equal(one, other) for one, other in zip(first, weights(1), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "shared"),
+    [
+        ({}, False),
+        ({"downsample": "max-pool", "filters": 64, "meta_batch": 32}, True),
+        ({"workers": 2}, True),
+        ({"workers": 1, "downsample": "max-pool", "filters": 64, "meta_batch": 32}, False),
+    ],
+)
+def test_only_large_outer_steps_are_shared_among_processes(changes, shared, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    config = replace(RECIPES["glyphs-5way-1shot"].config, **changes)
+    made = learner(config, samplers(config, None)["train"])
+    assert isinstance(made, Parallel) == shared
+
+
+def test_a_negative_number_of_workers():
+    with pytest.raises(InputError, match="workers is -1; expected 0 or more"):
+        replace(RECIPES["glyphs-5way-1shot"].config, workers=-1)

@@ -62,7 +62,7 @@ def check_fit(model: nn.Module, loss: Loss, tasks: TaskBatch) -> None:
 
 def _try_model(model: nn.Module, part: str, x: Tensor) -> Any:
     try:
-        with torch.no_grad():
+        with torch.no_grad(), undisturbed(x.device):
             return pure_call(model, {}, x)
     except InputError:
         raise

@@ -125,7 +125,7 @@ class MAML:
     def differentiate(self, tasks: TaskBatch) -> MetaGradient:
         """As `meta_gradient`, with the loss and the score of each task."""
         check_fit(self.model, self.loss, tasks)
-        problem = self._problem(self.model, self.norm)
+        problem = self.problem(self.model, self.norm)
         if self.order == "exact" and not self._twice_differentiable:
             check_twice_differentiable(problem, tasks)
             self._twice_differentiable = True
@@ -152,7 +152,7 @@ class MAML:
         if norm is not None:
             check_choice("norm", norm, get_args(Norm))
         check_fit(self.model, self.loss, tasks)
-        problem = self._problem(without_dropout(self.model), norm or self.norm)
+        problem = self.problem(without_dropout(self.model), norm or self.norm)
         path = partial(adapt, steps=steps, lr=self.inner_lr)
         at_once = self._planner.at_once(problem, tasks)
         judgements = judge_paths(problem, tasks, at_once, path)
@@ -178,7 +178,7 @@ class MAML:
         check_at_least_zero("steps", steps)
         check_fit(self.model, self.loss, TaskBatch(x[None], y[None], x[None], y[None]))
         model = without_dropout(self.model)
-        problem = self._problem(model, self.norm)
+        problem = self.problem(model, self.norm)
         path = adapt(
             lambda params, _: problem.support_loss(params, x, y),
             problem.start,
@@ -187,8 +187,8 @@ class MAML:
         )
         return adapted_module(model, path[-1], x, self.norm)
 
-    def _problem(self, model: nn.Module, norm: Norm) -> Problem:
-        """Support loss and judgement of one task, as pure functions."""
+    def problem(self, model: nn.Module, norm: Norm) -> Problem:
+        """What a task is for this learner: support loss and judgement, as pure functions."""
         fast = fused(model)
 
         def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:

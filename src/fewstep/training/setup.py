@@ -19,8 +19,10 @@ from fewstep.errors import InputError, first_line
 from fewstep.learners.finetune import FineTune
 from fewstep.learners.learner import Learner
 from fewstep.learners.maml import MAML
+from fewstep.learners.parallel import Parallel
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
+from fewstep.plans import worth_sharing
 from fewstep.tasks import TaskBatch
 
 
@@ -87,7 +89,7 @@ def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
             execution=config.execution,
             norm=config.norm,
         )
-    return MAML(
+    maml = MAML(
         model,
         config.inner_lr,
         config.inner_steps,
@@ -97,6 +99,17 @@ def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
         execution=config.execution,
         norm=config.norm,
     )
+    workers = config.workers or _workers(config, maml, train)
+    return Parallel(maml, workers) if workers > 1 else maml
+
+
+def _workers(config: Config, learner: MAML, train: Sampler) -> int:
+    """One a core, where an outer step is enough work to be shared."""
+    cores = torch.get_num_threads()
+    if torch.device(config.device).type != "cpu" or cores == 1:
+        return 1
+    tasks = train.batch(range(config.meta_batch))
+    return cores if worth_sharing(learner.problem(learner.model, learner.norm), tasks) else 1
 
 
 def _device(name: str) -> torch.device:

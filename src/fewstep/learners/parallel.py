@@ -1,0 +1,112 @@
+"""A learner whose tasks are shared out among processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fewstep.engine import MetaGradient
+from fewstep.errors import InputError
+from fewstep.functional import Norm, Params
+from fewstep.learners.learner import Evaluation
+from fewstep.learners.maml import MAML
+from fewstep.metagrad import Judgement
+from fewstep.randomness import numbered_from, seeded_calls
+from fewstep.tasks import TaskBatch
+from fewstep.workers import Workers
+
+
+class Parallel:
+    """Computes what a learner computes, with the tasks shared out among processes of one thread.
+
+    On a CPU this is the fastest way for networks such as Conv-4; each process takes the memory of
+    a learner of its own.
+
+    Args:
+        learner: Its model and loss have to be picklable: defined at the top of a module.
+        workers: How many processes, with this one.
+
+    Raises:
+        InputError: ``workers`` is not at least 1.
+    """
+
+    def __init__(self, learner: MAML, workers: int) -> None:
+        if workers < 1:
+            raise InputError(f"workers is {workers}; expected 1 or more")
+        self.learner = learner
+        self._workers = Workers(workers)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Those of the learner."""
+        return self.learner.parameters()
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Those of the learner."""
+        return self.learner.named_parameters()
+
+    def meta_gradient(self, tasks: TaskBatch) -> tuple[Tensor, Params]:
+        """As `MAML.meta_gradient`."""
+        result = self.differentiate(tasks)
+        return result.judgement.losses.mean(), result.gradient
+
+    def differentiate(self, tasks: TaskBatch) -> MetaGradient:
+        """As `MAML.differentiate`.
+
+        Raises:
+            InputError: The tasks do not fit, are not on the CPU, or a process ended.
+        """
+        parts: list[MetaGradient] = self._each(MAML.differentiate, tasks)
+        judgement = Judgement(
+            torch.cat([part.judgement.losses for part in parts]),
+            torch.cat([part.judgement.scores for part in parts]),
+        )
+        shares = [len(part.judgement.losses) / len(tasks) for part in parts]
+        gradient = {
+            name: sum(
+                share * part.gradient[name] for share, part in zip(shares, parts, strict=True)
+            )
+            for name in parts[0].gradient
+        }
+        return MetaGradient(judgement, gradient)  # type: ignore[arg-type]
+
+    def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
+        """As `MAML.evaluate`."""
+        parts: list[Evaluation] = self._each(MAML.evaluate, tasks, steps, norm)
+        return Evaluation(
+            torch.cat([part.losses for part in parts]), torch.cat([part.scores for part in parts])
+        )
+
+    def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
+        """As `MAML.adapt`, in this process."""
+        return self.learner.adapt(x, y, steps)
+
+    def _each(self, method: Callable[..., Any], tasks: TaskBatch, *arguments: Any) -> list[Any]:
+        """What a method of the learner returns for each share of the tasks."""
+        device = tasks.support_x.device
+        if device.type != "cpu":
+            raise InputError(f"the tasks are on {device}; workers are for the CPU, use workers=1")
+        number = min(self._workers.number, len(tasks))
+        bounds = [len(tasks) * part // number for part in range(number + 1)]
+        with seeded_calls(device) as seed:
+            return self._workers.run(
+                [
+                    (_share, (method, self.learner, tasks[first:end], seed, first, *arguments))
+                    for first, end in pairwise(bounds)
+                ]
+            )
+
+
+def _share(
+    method: Callable[..., Any],
+    learner: MAML,
+    tasks: TaskBatch,
+    seed: int,
+    first: int,
+    *arguments: Any,
+) -> Any:
+    with numbered_from(seed, first):
+        return method(learner, tasks, *arguments)

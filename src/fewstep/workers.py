@@ -1,0 +1,169 @@
+"""Processes that each do a share of some work, with one thread each.
+
+On a CPU, tasks side by side keep all cores busy where the small operations of one task cannot.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from fewstep.errors import InputError, first_line
+
+Job = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function and its arguments."""
+Outcome = tuple[Any, Exception | None]
+"""What it returned, or what it raised."""
+
+
+class Workers:
+    """Does several jobs at once: the first in this process, each other in one of its own.
+
+    Args:
+        number: Of processes, with this one.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._connections: list[Connection] = []
+        self._calls = 0
+
+    def run(self, jobs: Sequence[Job]) -> list[Any]:
+        """The results of at most ``number`` jobs, in order.
+
+        Raises:
+            InputError: A job cannot be sent to another process, or that process ended.
+            Exception: What the first job to fail raised.
+        """
+        with one_thread():
+            self._start()
+            self._calls += 1
+            sent = [_packed((self._calls, job)) for job in jobs[1:]]
+            busy = self._connections[: len(sent)]
+            for connection, message in zip(busy, sent, strict=True):
+                _send(connection, message)
+            outcomes = [_outcome(jobs[0]), *(_receive(each, self._calls) for each in busy)]
+        for _, error in outcomes:
+            if error is not None:
+                raise error
+        return [result for result, _ in outcomes]
+
+    def _start(self) -> None:
+        if self._connections:
+            return
+        # A process that is forked knows what the user's script defined, without running it again.
+        context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        for _ in range(self.number - 1):
+            here, there = context.Pipe()
+            process = context.Process(target=_serve, args=(there, os.getpid()), daemon=True)
+            with warnings.catch_warnings():
+                # Python warns of any fork beside threads; PyTorch's only sleep between its calls.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                process.start()
+            there.close()
+            self._connections.append(here)
+            _ours.add(here)
+        weakref.finalize(self, _close, self._connections)
+
+
+_ours: set[Connection] = set()
+"""The ends of all pipes that belong to the first process; one that is forked inherits them."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch use one thread only, so that each process keeps to one core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _serve(connection: Connection, parent: int) -> None:
+    # Ctrl-C goes to all processes; the first of them decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)
+    _close(list(_ours))
+    while True:
+        # Should the first process be killed while it starts another, its pipe stays open.
+        while not connection.poll(1.0):
+            if os.getppid() != parent:
+                return
+        try:
+            message = connection.recv_bytes()
+        except (EOFError, ConnectionResetError):
+            return
+        call, job = pickle.loads(message)
+        try:
+            connection.send_bytes(_packed((call, _outcome(job))))
+        except BrokenPipeError:
+            return
+
+
+def _outcome(job: Job) -> Outcome:
+    function, arguments = job
+    try:
+        return function(*arguments), None
+    except Exception as error:
+        # A traceback holds frames, which cannot be sent; the error alone says what is wrong.
+        return None, error.with_traceback(None)
+
+
+def _packed(value: Any) -> bytes:
+    buffer = io.BytesIO()
+    try:
+        pickle.dump(value, buffer, protocol=pickle.HIGHEST_PROTOCOL)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"the model or the loss cannot be sent to other processes ({first_line(error)}); "
+            "define it with def or class at the top of a module, or use one process"
+        ) from error
+    return buffer.getvalue()
+
+
+def _send(connection: Connection, message: bytes) -> None:
+    try:
+        connection.send_bytes(message)
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise _ended() from error
+
+
+def _receive(connection: Connection, call: int) -> Outcome:
+    try:
+        while True:
+            answered: int
+            outcome: Outcome
+            answered, outcome = pickle.loads(connection.recv_bytes())
+            # Ctrl-C may have left the answer to an earlier call unread.
+            if answered == call:
+                return outcome
+    except (EOFError, ConnectionResetError):
+        return None, _ended()
+
+
+def _ended() -> InputError:
+    return InputError(
+        "a worker process ended before its work was done, perhaps for lack of memory; use fewer "
+        "workers"
+    )
+
+
+def _close(connections: list[Connection]) -> None:
+    for connection in connections:
+        connection.close()
+        _ours.discard(connection)

@@ -1,0 +1,164 @@
+"""Tasks shared out among processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fewstep import MAML, InputError, Parallel, TaskBatch
+
+
+def _tasks(number):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, number, 4, 5, generator=generator, dtype=torch.float64)
+    y = torch.arange(4).remainder(3).repeat(number, 1)
+    return TaskBatch(x[0], y, x[1], y)
+
+
+def _learner(*middle, **settings):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 6), *middle, nn.Tanh(), nn.Linear(6, 3)).double()
+    return MAML(model, 0.3, 2, **settings)
+
+
+def _assert_same(parallel, learner, tasks):
+    torch.manual_seed(1)
+    found = parallel.differentiate(tasks)
+    torch.manual_seed(1)
+    expected = learner.differentiate(tasks)
+    torch.testing.assert_close(found.judgement, expected.judgement, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(found.gradient, expected.gradient, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("workers", "number"), [(1, 3), (2, 1), (2, 5), (3, 4), (5, 3)])
+def test_the_number_of_processes_changes_nothing(workers, number):
+    learner = _learner(nn.BatchNorm1d(6))
+    parallel = Parallel(learner, workers)
+    for _ in range(2):
+        _assert_same(parallel, learner, _tasks(number))
+    found, expected = (each.evaluate(_tasks(number), 3) for each in (parallel, learner))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    threads = torch.get_num_threads()
+    parallel.meta_gradient(_tasks(number))
+    assert torch.get_num_threads() == threads
+
+
+def test_what_random_layers_draw_does_not_depend_on_the_process():
+    learner = _learner(nn.Dropout(0.5))
+    _assert_same(Parallel(learner, 3), learner, _tasks(4))
+
+
+def test_changed_parameters_and_modes_are_seen():
+    learner = _learner(nn.BatchNorm1d(6))
+    parallel = Parallel(learner, 2)
+    parallel.meta_gradient(_tasks(4))
+    with torch.no_grad():
+        for parameter in learner.parameters():
+            parameter += 0.1
+    learner.model[1].running_mean.fill_(0.3)
+    learner.model[1].eval()
+    _assert_same(parallel, learner, _tasks(4))
+
+
+def test_a_mistake_in_a_later_task_is_told_as_ever():
+    tasks = _tasks(4)
+    tasks.support_y[:] = 7
+    with pytest.raises(InputError, match="labels run from 7 to 7, but the model predicts 3"):
+        Parallel(_learner(), 2).meta_gradient(tasks)
+
+
+def _fails_in_worker(prediction, target):
+    if os.getpid() != _HERE:
+        raise KeyError("nothing of that name")
+    return F.cross_entropy(prediction, target)
+
+
+def _interrupted_here(prediction, target):
+    if os.getpid() == _HERE:
+        raise KeyboardInterrupt
+    return F.cross_entropy(prediction, target)
+
+
+_HERE = os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("loss", "error"), [(_fails_in_worker, KeyError), (_interrupted_here, KeyboardInterrupt)]
+)
+def test_after_an_error_of_one_process_the_next_call_is_right(loss, error):
+    parallel = Parallel(_learner(loss=loss), 2)
+    with pytest.raises(error):
+        parallel.meta_gradient(_tasks(4))
+    parallel.learner = _learner()
+    _assert_same(parallel, _learner(), _tasks(4))
+
+
+def test_what_cannot_be_sent_says_so():
+    learner = _learner(loss=lambda prediction, target: F.cross_entropy(prediction, target))
+    with pytest.raises(InputError, match=r"cannot be sent .*at the top of a module"):
+        Parallel(learner, 2).meta_gradient(_tasks(4))
+
+
+def test_a_process_that_was_killed_is_noticed():
+    parallel = Parallel(_learner(), 2)
+    parallel.meta_gradient(_tasks(4))
+    os.kill(_children(os.getpid())[-1], signal.SIGKILL)
+    with pytest.raises(InputError, match=r"a worker process ended .*use fewer workers"):
+        parallel.meta_gradient(_tasks(4))
+
+
+def test_too_few_workers():
+    with pytest.raises(InputError, match="workers is 0; expected 1 or more"):
+        Parallel(_learner(), 0)
+
+
+def test_tasks_elsewhere():
+    tasks = _tasks(2).to("meta")
+    with pytest.raises(InputError, match="the tasks are on meta; workers are for the CPU"):
+        Parallel(_learner(), 2).meta_gradient(tasks)
+
+
+_SCRIPT = """
+import sys, time, torch
+from fewstep import MAML, Parallel, TaskBatch
+class Mine(torch.nn.Linear):
+    pass
+x, y = torch.randn(4, 3, 5), torch.zeros(4, 3, dtype=torch.long)
+parallel = Parallel(MAML(Mine(5, 3)), 3)
+parallel.meta_gradient(TaskBatch(x, y, x, y))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def _children(process):
+    """Their numbers, the oldest first."""
+    return [int(n) for n in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_no_process_outlives_the_first(kind):
+    """Run by a script without a main guard, whose classes the others have to know."""
+    script = subprocess.Popen(
+        [sys.executable, "-c", _SCRIPT],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    assert script.stdout.readline() == "ready\n"
+    children = _children(script.pid)
+    assert len(children) == 2
+    os.killpg(script.pid, signal.SIGINT) if kind == signal.SIGINT else script.send_signal(kind)
+    script.communicate()
+    end = time.monotonic() + 20
+    while any(os.path.exists(f"/proc/{child}") for child in children):
+        assert time.monotonic() < end
+        time.sleep(0.1)
