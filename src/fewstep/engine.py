@@ -14,7 +14,7 @@ from torch.func import vmap
 
 from fewstep.errors import InputError, first_line
 from fewstep.functional import Params
-from fewstep.inner import Objective
+from fewstep.inner import Slope, leaves, slope
 from fewstep.layers import layer_at_fault
 from fewstep.metagrad import Gradient, Judge, Judgement
 from fewstep.randomness import reseed, seed_of, seeded_calls, undisturbed
@@ -29,11 +29,14 @@ class Problem:
         support_loss: (parameters, support_x, support_y) to a scalar.
         judge: (parameters, support_x, query_x, query_y) to the query loss and the score, scalars.
         start: theta_0.
+        compiled: (parameters, support_x, support_y) to the gradient of the support loss by a
+            compiled function, or to None where it cannot be; None for autograd always.
     """
 
     support_loss: Callable[[Params, Tensor, Tensor], Tensor]
     judge: Callable[[Params, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
     start: Params
+    compiled: Callable[[Params, Tensor, Tensor], Params | None] | None = None
 
 
 class MetaGradient(NamedTuple):
@@ -52,7 +55,7 @@ def mean_gradient(
     problem: Problem,
     tasks: TaskBatch,
     at_once: int,
-    differentiate: Callable[[Objective, Judge, Params], Gradient],
+    differentiate: Callable[[Slope, Judge, Params], Gradient],
 ) -> MetaGradient:
     """The gradient of the mean query loss of a meta-batch.
 
@@ -60,12 +63,12 @@ def mean_gradient(
         problem: What each task is.
         tasks: The meta-batch.
         at_once: How many tasks to vectorise over at most; 0 computes one after another without.
-        differentiate: Takes the support loss, the judge and theta_0.
+        differentiate: Takes the support gradient, the judge and theta_0.
     """
     judgements = []
     total: Params = {}
-    for objective, judge, start in _pieces(problem, tasks, at_once):
-        judgement, gradient = differentiate(objective, judge, start)
+    for gradient_of, judge, start in _pieces(problem, tasks, at_once):
+        judgement, gradient = differentiate(gradient_of, judge, start)
         judgements.append(judgement)
         if at_once:
             gradient = {name: g.sum(0) for name, g in gradient.items()}
@@ -77,7 +80,7 @@ def judge_paths(
     problem: Problem,
     tasks: TaskBatch,
     at_once: int,
-    path: Callable[[Objective, Params], list[Params]],
+    path: Callable[[Slope, Params], list[Params]],
 ) -> list[Judgement]:
     """The judgement of every point on each task's path of parameters.
 
@@ -85,23 +88,23 @@ def judge_paths(
         problem: What each task is.
         tasks: The tasks.
         at_once: As in `mean_gradient`.
-        path: Takes the support loss and theta_0; returns theta_0, theta_1, ...
+        path: Takes the support gradient and theta_0; returns theta_0, theta_1, ...
     """
     rows = [
-        _judge_all(judge, path(objective, start))
-        for objective, judge, start in _pieces(problem, tasks, at_once)
+        _judge_all(judge, path(gradient_of, start))
+        for gradient_of, judge, start in _pieces(problem, tasks, at_once)
     ]
     return [_cat(list(column)) for column in zip(*rows, strict=True)]
 
 
 def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
     """Whether the model and the loss can be computed for several tasks at once, fast."""
-    objective, judge, start = _stack(problem, tasks[:2])
+    gradient, judge, start = _stack(problem, tasks[:2])
     try:
-        with torch.no_grad(), undisturbed(tasks.support_x.device), warnings.catch_warnings():
+        with undisturbed(tasks.support_x.device), warnings.catch_warnings():
             # PyTorch warns where vmap falls back to a loop of its own.
             warnings.simplefilter("error")
-            objective(start, 0)
+            gradient(leaves(start), 0, False)
             judge(start)
     except (InputError, Warning):
         return False
@@ -110,7 +113,7 @@ def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
 
 def _pieces(
     problem: Problem, tasks: TaskBatch, at_once: int
-) -> Iterator[tuple[Objective, Judge, Params]]:
+) -> Iterator[tuple[Slope, Judge, Params]]:
     if not at_once:
         with seeded_calls(tasks.support_x.device) as seed:
             for number in range(len(tasks)):
@@ -125,7 +128,7 @@ def _pieces(
 
 def _single(
     problem: Problem, tasks: TaskBatch, number: int, seed: int
-) -> tuple[Objective, Judge, Params]:
+) -> tuple[Slope, Judge, Params]:
     """One task. Its random numbers depend on the seed, its number and the inner step alone."""
     support_x, support_y = tasks.support_x[number], tasks.support_y[number]
     query_x, query_y = tasks.query_x[number], tasks.query_y[number]
@@ -139,10 +142,20 @@ def _single(
         loss, score = problem.judge(params, support_x, query_x, query_y)
         return Judgement(loss[None], score[None])
 
-    return objective, judge, problem.start
+    by_autograd = slope(objective)
+
+    def gradient(params: Params, step: int, create_graph: bool) -> Params:
+        if problem.compiled is not None:
+            reseed(seed_of(seed, number, step))
+            found = problem.compiled(params, support_x, support_y)
+            if found is not None:
+                return found if create_graph else {n: g.detach() for n, g in found.items()}
+        return by_autograd(params, step, create_graph)
+
+    return gradient, judge, problem.start
 
 
-def _stack(problem: Problem, tasks: TaskBatch) -> tuple[Objective, Judge, Params]:
+def _stack(problem: Problem, tasks: TaskBatch) -> tuple[Slope, Judge, Params]:
     """All tasks, each with parameters of its own: every tensor has the task in front.
 
     The tasks do not touch one another, so the gradient of the sum of their losses with respect to
@@ -160,7 +173,7 @@ def _stack(problem: Problem, tasks: TaskBatch) -> tuple[Objective, Judge, Params
             return Judgement(*judgements(params, tasks.support_x, tasks.query_x, tasks.query_y))
 
     start = {name: p.expand(len(tasks), *p.shape) for name, p in problem.start.items()}
-    return objective, judge, start
+    return slope(objective), judge, start
 
 
 class _told_what_to_do:  # noqa: N801 - reads as a statement

@@ -29,10 +29,12 @@ from fewstep.batchnorm import (
     replaying,
 )
 from fewstep.errors import InputError
+from fewstep.kernels import traceable
 from fewstep.kernels.replacements import REPLACEMENTS
 from fewstep.layers import CheckpointingError, layer_at_fault, refuse_checkpointing
 
 Params = dict[str, Tensor]
+StandIns = dict[Callable[..., Any], Callable[..., Any]]
 Norm = Literal["transductive", "inductive"]
 
 
@@ -72,6 +74,18 @@ def inductive_call(module: nn.Module, params: Params, support_x: Tensor, query_x
         return _call(module, params, query_x)
 
 
+def traceable_call(module: nn.Module, tensors: Params, x: Tensor) -> Any:
+    """As `pure_call`, for a compiler: of operations that can be fused.
+
+    Args:
+        module: Any module.
+        tensors: Replacements for all parameters and buffers; buffers may be written to.
+        x: ``[examples, ...]``.
+    """
+    with _TwiceDifferentiable(traceable.batch_norm, traceable.REPLACEMENTS):
+        return functional_call(module, tensors, (x,))
+
+
 def _call(module: nn.Module, params: Params, x: Tensor) -> Any:
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     try:
@@ -95,9 +109,12 @@ def without_dropout(module: nn.Module) -> nn.Module:
 class _TwiceDifferentiable(TorchFunctionMode):
     """Replaces, while it is active, what PyTorch cannot differentiate twice."""
 
-    def __init__(self, batch_norm_in_training: InTraining) -> None:
+    def __init__(
+        self, batch_norm_in_training: InTraining, stand_ins: StandIns = REPLACEMENTS
+    ) -> None:
         super().__init__()
         self.batch_norm_in_training = batch_norm_in_training
+        self.stand_ins = stand_ins
 
     def __torch_function__(
         self,
@@ -116,8 +133,7 @@ class _TwiceDifferentiable(TorchFunctionMode):
         if func in _FUSED_RECURRENT:
             with _without_fused_recurrence():
                 return func(*args, **kwargs)
-        stand_in: Callable[..., Any] = REPLACEMENTS.get(func, func)
-        return stand_in(*args, **kwargs)
+        return self.stand_ins.get(func, func)(*args, **kwargs)
 
 
 _FUSED_ATTENTION = (F.scaled_dot_product_attention, F.multi_head_attention_forward)

@@ -11,15 +11,32 @@ from fewstep.functional import Params
 
 Objective = Callable[[Params, int], Tensor]
 """The support loss, a scalar, as a function of the parameters and of the inner step's number."""
+Slope = Callable[[Params, int, bool], Params]
+"""The gradient of the support loss, as a function of the same and of whether to keep its graph."""
+
+
+def slope(objective: Objective) -> Slope:
+    """The gradient by autograd; zero for a parameter without influence."""
+
+    def gradient(params: Params, step: int, create_graph: bool) -> Params:
+        gradients = torch.autograd.grad(
+            objective(params, step),
+            list(params.values()),
+            create_graph=create_graph,
+            materialize_grads=True,
+        )
+        return dict(zip(params, gradients, strict=True))
+
+    return gradient
 
 
 def inner_step(
-    objective: Objective, params: Params, step: int, lr: float, *, create_graph: bool
+    gradient: Slope, params: Params, step: int, lr: float, *, create_graph: bool
 ) -> Params:
     """One gradient step on the support set (MAML, Algorithm 1, line 6; Algorithm 2, line 7).
 
     Args:
-        objective: The support loss.
+        gradient: Of the support loss.
         params: theta_s; every tensor requires a gradient.
         step: s, counted from 0.
         lr: alpha, the inner learning rate.
@@ -27,25 +44,17 @@ def inner_step(
             depends on ``params``, but as if the gradient were a constant (first order).
 
     Returns:
-        theta_{s+1} = theta_s - alpha * gradient; a parameter without influence stays as it is.
+        theta_{s+1} = theta_s - alpha * gradient.
     """
-    gradients = torch.autograd.grad(
-        objective(params, step),
-        list(params.values()),
-        create_graph=create_graph,
-        materialize_grads=True,
-    )
-    return {
-        name: value - lr * gradient
-        for (name, value), gradient in zip(params.items(), gradients, strict=True)
-    }
+    slopes = gradient(params, step, create_graph)
+    return {name: value - lr * slopes[name] for name, value in params.items()}
 
 
-def adapt(objective: Objective, params: Params, steps: int, lr: float) -> list[Params]:
+def adapt(gradient: Slope, params: Params, steps: int, lr: float) -> list[Params]:
     """The parameters before and after each inner step, with no graph kept.
 
     Args:
-        objective: The support loss.
+        gradient: Of the support loss.
         params: theta_0.
         steps: How many inner steps.
         lr: alpha, the inner learning rate.
@@ -55,7 +64,7 @@ def adapt(objective: Objective, params: Params, steps: int, lr: float) -> list[P
     """
     path = [leaves(params)]
     for step in range(steps):
-        path.append(leaves(inner_step(objective, path[-1], step, lr, create_graph=False)))
+        path.append(leaves(inner_step(gradient, path[-1], step, lr, create_graph=False)))
     return path
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fewstep.errors import InputError, first_line
 from fewstep.functional import Params
-from fewstep.inner import Objective, adapt, inner_step, leaves
+from fewstep.inner import Slope, adapt, inner_step, leaves
 
 Order = Literal["exact", "first"]
 Memory = Literal["fast", "flat"]
@@ -44,7 +44,7 @@ class Gradient(NamedTuple):
 
 
 def unrolled(
-    objective: Objective,
+    slope: Slope,
     judge: Judge,
     params: Params,
     steps: int,
@@ -56,7 +56,7 @@ def unrolled(
     Memory grows with ``steps``: the graph of each inner step is kept until the way back.
 
     Args:
-        objective: The support loss.
+        slope: The gradient of the support loss.
         judge: The query losses and scores.
         params: theta_0.
         steps: How many inner steps.
@@ -66,12 +66,12 @@ def unrolled(
     start = leaves(params)
     adapted = start
     for step in range(steps):
-        adapted = inner_step(objective, adapted, step, lr, create_graph=order == "exact")
+        adapted = inner_step(slope, adapted, step, lr, create_graph=order == "exact")
     judgement = judge(adapted)
     return Gradient(_detached(judgement), _pull_back(judgement.losses.sum(), start))
 
 
-def replayed(objective: Objective, judge: Judge, params: Params, steps: int, lr: float) -> Gradient:
+def replayed(slope: Slope, judge: Judge, params: Params, steps: int, lr: float) -> Gradient:
     """The same exact gradient in the memory of one inner step.
 
     Only theta_s of each step is kept, and the graph of the last. On the way back each step before
@@ -79,19 +79,20 @@ def replayed(objective: Objective, judge: Judge, params: Params, steps: int, lr:
     idea of MixFlow-MG, Kemaev et al. 2025, arXiv 2505.00793).
 
     Args:
-        objective: The support loss. It has to give the same value again for the same arguments.
+        slope: The gradient of the support loss. It has to give the same value again for the same
+            arguments.
         judge: The query losses and scores.
         params: theta_0.
         steps: How many inner steps.
         lr: alpha, the inner learning rate.
     """
-    path = adapt(objective, params, max(steps - 1, 0), lr)
+    path = adapt(slope, params, max(steps - 1, 0), lr)
     judgement, gradient = unrolled(
-        lambda params, _: objective(params, steps - 1), judge, path.pop(), min(steps, 1), lr
+        lambda params, _, keep: slope(params, steps - 1, keep), judge, path.pop(), min(steps, 1), lr
     )
     for step in reversed(range(steps - 1)):
         before = path.pop()
-        after = inner_step(objective, before, step, lr, create_graph=True)
+        after = inner_step(slope, before, step, lr, create_graph=True)
         gradient = _pull_back(after, before, gradient)
     return Gradient(judgement, gradient)
 

@@ -98,6 +98,28 @@ def test_all_paths_give_the_same_gradient(case, norm, path):
     assert deviation(_gradient(case, norm, 2, path), _gradient(case, norm, 2, "fast")) < 1e-10
 
 
+COMPILED = ("tanh", "convolutional-block", "tied", "dropout")
+"""A sample for every day; ``pytest -m compiled`` compiles all cases, in a quarter of an hour."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=() if case.name in COMPILED else pytest.mark.compiled)
+        for case in CASES
+    ],
+    ids=_id,
+)
+def test_compiled(case, caplog):
+    for steps in (1, 2):
+        _, gradient = _loss_and_gradient(case.learner(steps, compile=True), case.tasks())
+        assert deviation(gradient, _gradient(case, "transductive", steps, "fast")) < 1e-10
+        assert relative_error(gradient, _slopes(case, "transductive", steps)) < TOLERANCE
+    told = [r.getMessage() for r in caplog.records if r.name == "fewstep" and r.levelno > 20]
+    assert all(text.startswith("random layers are not compiled") for text in told)
+    assert bool(told) == ("dropout" in case.name)
+
+
 @pytest.mark.parametrize(("case", "norm"), SETTINGS, ids=_id)
 def test_processes_give_the_same_gradient(case, norm):
     learner = Parallel(case.learner(2, norm=norm), workers=2)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewstep.compiled import Compiler
 from fewstep.engine import MetaGradient, Problem, judge_paths, mean_gradient
 from fewstep.errors import InputError
 from fewstep.functional import (
@@ -20,7 +21,7 @@ from fewstep.functional import (
     trainable,
     without_dropout,
 )
-from fewstep.inner import adapt
+from fewstep.inner import adapt, slope
 from fewstep.kernels.fuse import fused
 from fewstep.learners.adapted import adapted_module
 from fewstep.learners.checks import (
@@ -57,6 +58,9 @@ class MAML:
             ``"vectorised"`` all at once, which suits small networks without random layers;
             ``"chunked"`` as many at once as suit the machine's memory; ``"auto"`` decides between
             the loop and chunks by the size of a task. All give the same gradient.
+        compile: Compute the inner gradient by a function that `torch.compile` makes of it, once
+            for each shape of support sets; one task after another. It needs a C++ compiler, and
+            what the model's code does in Python is fixed by the first call.
         norm: What batch norm in training mode uses when the query set is judged: the query
             batch's own statistics (``"transductive"``, as in the paper) or the support set's
             (``"inductive"``).
@@ -75,12 +79,18 @@ class MAML:
         order: Order = "exact",
         memory: Memory = "fast",
         execution: Execution = "auto",
+        compile: bool = False,
         norm: Norm = "transductive",
     ) -> None:
         check_choice("order", order, get_args(Order))
         check_choice("memory", memory, get_args(Memory))
         check_choice("execution", execution, get_args(Execution))
         check_choice("norm", norm, get_args(Norm))
+        if compile and execution not in ("auto", "loop"):
+            raise InputError(
+                f"execution is {execution!r} with compile=True, which computes one task after "
+                'another; use execution="loop"'
+            )
         check_at_least_zero("inner_lr", inner_lr)
         check_at_least_zero("inner_steps", inner_steps)
         if not trainable(model):
@@ -95,7 +105,9 @@ class MAML:
         self.memory: Memory = memory
         self.execution: Execution = execution
         self.norm: Norm = norm
-        self._planner = Planner(execution)
+        self.compile = compile
+        self._planner = Planner("loop" if compile else execution)
+        self._compiler = Compiler(loss) if compile else None
         self._twice_differentiable = False
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -180,7 +192,7 @@ class MAML:
         model = without_dropout(self.model)
         problem = self.problem(model, self.norm)
         path = adapt(
-            lambda params, _: problem.support_loss(params, x, y),
+            slope(lambda params, _: problem.support_loss(params, x, y)),
             problem.start,
             steps,
             self.inner_lr,
@@ -204,4 +216,5 @@ class MAML:
             loss = scalar(self.loss(prediction, query_y))
             return loss, score(prediction, query_y, loss)
 
-        return Problem(support_loss, judge, trainable(model))
+        compiled = partial(self._compiler.gradient, model) if self._compiler else None
+        return Problem(support_loss, judge, trainable(model), compiled)

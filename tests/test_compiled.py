@@ -1,0 +1,95 @@
+"""When the inner gradient is compiled, how often, and what is told."""
+
+import pytest
+import torch
+from torch import nn
+
+from fewstep import MAML, InputError, Parallel, TaskBatch
+
+
+def _tasks(number, support=3):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(number, 6, 4, generator=generator)
+    y = torch.arange(3).repeat(number, 2)
+    return TaskBatch(x[:, :support], y[:, :support], x[:, 3:], y[:, 3:])
+
+
+def _model(*middle):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), *middle, nn.Linear(5, 3))
+
+
+def _told(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == "fewstep"]
+
+
+def test_it_compiles_once_for_a_run(caplog):
+    """Other numbers of tasks and of steps, evaluation and changed weights need no other code."""
+    caplog.set_level("INFO", "fewstep")
+    model = _model()
+    learner = MAML(model, 0.1, 2, compile=True)
+    plain = MAML(model, 0.1, 2, execution="loop")
+    for number in (3, 2):
+        for memory in ("fast", "flat"):
+            learner.memory = plain.memory = memory
+            _, found = learner.meta_gradient(_tasks(number))
+            _, expected = plain.meta_gradient(_tasks(number))
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        model[0].weight.add_(0.1)
+    found, expected = (each.evaluate(_tasks(5), 4) for each in (learner, plain))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    told = _told(caplog)
+    assert told[0] == "compiling for support sets of [3, 4]: once, up to a minute"
+    assert told[1].startswith("compiled in ")
+    assert len(told) == 2
+    learner.meta_gradient(_tasks(2, support=2))
+    assert _told(caplog)[2].startswith("compiling for support sets of [2, 4]")
+
+
+def test_without_a_compiler_it_warns_once_and_goes_on(caplog, monkeypatch):
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
+    # Of a shape that no other test compiles.
+    model = nn.Sequential(nn.Linear(4, 7), nn.Tanh(), nn.Linear(7, 3))
+    learner = MAML(model, 0.1, 2, compile=True)
+    for _ in range(2):
+        _, found = learner.meta_gradient(_tasks(3))
+    _, expected = MAML(model, 0.1, 2, execution="loop").meta_gradient(_tasks(3))
+    torch.testing.assert_close(found, expected)
+    (told,) = _told(caplog)
+    assert told.startswith("cannot be compiled (")
+    assert told.endswith("); computed without")
+
+
+class _Judging(nn.Module):
+    """Looks at a number, which no compiled function can."""
+
+    def forward(self, x):
+        return x / x.max().item()
+
+
+@pytest.mark.parametrize(
+    ("layer", "start"),
+    [(_Judging(), "cannot be compiled ("), (nn.Dropout(0.5), "random layers are not compiled")],
+)
+def test_what_does_not_compile_is_computed_without(caplog, layer, start):
+    model = _model(layer)
+    torch.manual_seed(1)
+    _, found = MAML(model, 0.1, 2, compile=True).meta_gradient(_tasks(3))
+    torch.manual_seed(1)
+    _, expected = MAML(model, 0.1, 2, execution="loop").meta_gradient(_tasks(3))
+    torch.testing.assert_close(found, expected)
+    (told,) = _told(caplog)
+    assert told.startswith(start)
+
+
+@pytest.mark.parametrize("execution", ["vectorised", "chunked"])
+def test_compiled_tasks_come_one_after_another(execution):
+    with pytest.raises(InputError, match=r"compile=True, which .*use execution=\"loop\""):
+        MAML(_model(), execution=execution, compile=True)
+
+
+def test_a_compiled_learner_stays_in_one_process():
+    with pytest.raises(InputError, match=r"the learner is compiled.*use compile=False"):
+        Parallel(MAML(_model(), compile=True), 2)
