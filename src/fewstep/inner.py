@@ -31,12 +31,12 @@ def slope(objective: Objective) -> Slope:
 
 
 def inner_step(
-    gradient: Slope, params: Params, step: int, lr: float, *, create_graph: bool
+    gradient_of: Slope, params: Params, step: int, lr: float, *, create_graph: bool
 ) -> Params:
     """One gradient step on the support set (MAML, Algorithm 1, line 6; Algorithm 2, line 7).
 
     Args:
-        gradient: Of the support loss.
+        gradient_of: Its gradient, by the names of ``params`` and in their order.
         params: theta_s; every tensor requires a gradient.
         step: s, counted from 0.
         lr: alpha, the inner learning rate.
@@ -46,8 +46,11 @@ def inner_step(
     Returns:
         theta_{s+1} = theta_s - alpha * gradient.
     """
-    slopes = gradient(params, step, create_graph)
-    return {name: value - lr * slopes[name] for name, value in params.items()}
+    gradients = gradient_of(params, step, create_graph)
+    return {
+        name: value - lr * gradient
+        for (name, value), gradient in zip(params.items(), gradients.values(), strict=True)
+    }
 
 
 def adapt(gradient: Slope, params: Params, steps: int, lr: float) -> list[Params]:

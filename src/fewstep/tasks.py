@@ -81,7 +81,13 @@ class TaskBatch:
 
     def to(self, device: torch.device | str) -> TaskBatch:
         """The same tasks on another device."""
-        return self._map(lambda tensor: tensor.to(device))
+        if self.support_x.device == torch.device(device):
+            return self
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> TaskBatch:
+        """The same tasks in memory that a GPU can copy from by itself."""
+        return self._map(lambda tensor: tensor.pin_memory())
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> TaskBatch:
         values = (getattr(self, field.name) for field in fields(self))

@@ -39,6 +39,7 @@ class Workers:
         self.number = number
         self._connections: list[Connection] = []
         self._calls = 0
+        self._start()
 
     def run(self, jobs: Sequence[Job]) -> list[Any]:
         """The results of at most ``number`` jobs, in order.
@@ -48,7 +49,6 @@ class Workers:
             Exception: What the first job to fail raised.
         """
         with one_thread():
-            self._start()
             self._calls += 1
             sent = [_packed((self._calls, job)) for job in jobs[1:]]
             busy = self._connections[: len(sent)]
@@ -61,8 +61,6 @@ class Workers:
         return [result for result, _ in outcomes]
 
     def _start(self) -> None:
-        if self._connections:
-            return
         # A process that is forked knows what the user's script defined, without running it again.
         context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         for _ in range(self.number - 1):

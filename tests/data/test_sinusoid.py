@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fewstep import InputError
-from fewstep.data.sinusoid import SinusoidSampler
+from fewstep.data.sinusoid import BLOCK, SinusoidSampler
 
 
 def test_points_lie_on_a_sine_of_the_papers_range():
@@ -32,6 +32,11 @@ def test_points_lie_on_a_sine_of_the_papers_range():
 def test_a_task_depends_on_its_number_alone():
     sampler = SinusoidSampler(5, 5, seed=3)
     assert torch.equal(sampler.batch([9]).query_y[0], sampler.batch(range(10)).query_y[9])
+    numbers = [2 * BLOCK, 3, BLOCK, BLOCK - 1, 3]
+    together = sampler.batch(numbers)
+    for place, number in enumerate(numbers):
+        assert torch.equal(sampler.batch([number]).support_x[0], together.support_x[place])
+    assert not torch.equal(together.support_x[0], together.support_x[2])
 
 
 def test_no_points():

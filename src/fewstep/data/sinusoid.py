@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from fewstep.data.episodes import Split, generator
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
+
+BLOCK = 1000
+"""Tasks whose numbers are drawn together: one by one takes as long as learning from them."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,22 @@ class SinusoidSampler:
 
     def batch(self, indices: Sequence[int]) -> TaskBatch:
         """The tasks of these numbers: every tensor is ``float32 [tasks, points, 1]``."""
-        waves = [self._wave(generator(self.seed, self.split, index)) for index in indices]
-        x, y = torch.tensor(np.stack(waves), dtype=torch.float32).unbind(1)
+        blocks, places = np.divmod(np.asarray(indices), BLOCK)
+        points = self.k_shot + self.q_query
+        waves = np.empty((len(blocks), 2, points, 1), np.float32)
+        for block in set(blocks.tolist()):
+            here = blocks == block
+            waves[here] = _waves(self.seed, self.split, block, points)[places[here]]
+        x, y = torch.from_numpy(waves).unbind(1)
         k = self.k_shot
         return TaskBatch(x[:, :k], y[:, :k], x[:, k:], y[:, k:])
 
-    def _wave(self, random: np.random.Generator) -> np.ndarray:
-        """``[2, points, 1]``: x and y."""
-        amplitude, phase = random.uniform(0.1, 5.0), random.uniform(0.0, np.pi)
-        x = random.uniform(-5.0, 5.0, (self.k_shot + self.q_query, 1))
-        return np.stack([x, amplitude * np.sin(x - phase)])
+
+@lru_cache(maxsize=16)
+def _waves(seed: int, split: Split, block: int, points: int) -> npt.NDArray[np.float32]:
+    """``[tasks of the block, 2, points, 1]``: x and y."""
+    random = generator(seed, split, block)
+    amplitude = random.uniform(0.1, 5.0, (BLOCK, 1, 1))
+    phase = random.uniform(0.0, np.pi, (BLOCK, 1, 1))
+    x = random.uniform(-5.0, 5.0, (BLOCK, points, 1))
+    return np.stack([x, amplitude * np.sin(x - phase)], 1).astype(np.float32)

@@ -35,6 +35,7 @@ from fewstep.learners.checks import (
 from fewstep.learners.learner import Evaluation, score
 from fewstep.metagrad import Gradient, Memory, Order, replayed, unrolled
 from fewstep.plans import Execution, Planner
+from fewstep.precision import Precision, autocast, multiplying_in
 from fewstep.tasks import TaskBatch
 
 
@@ -61,6 +62,8 @@ class MAML:
         compile: Compute the inner gradient by a function that `torch.compile` makes of it, once
             for each shape of support sets; one task after another. It needs a C++ compiler, and
             what the model's code does in Python is fixed by the first call.
+        precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
+            ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
         norm: What batch norm in training mode uses when the query set is judged: the query
             batch's own statistics (``"transductive"``, as in the paper) or the support set's
             (``"inductive"``).
@@ -80,11 +83,13 @@ class MAML:
         memory: Memory = "fast",
         execution: Execution = "auto",
         compile: bool = False,
+        precision: Precision = "float32",
         norm: Norm = "transductive",
     ) -> None:
         check_choice("order", order, get_args(Order))
         check_choice("memory", memory, get_args(Memory))
         check_choice("execution", execution, get_args(Execution))
+        check_choice("precision", precision, get_args(Precision))
         check_choice("norm", norm, get_args(Norm))
         if compile and execution not in ("auto", "loop"):
             raise InputError(
@@ -103,6 +108,7 @@ class MAML:
         self.loss = loss
         self.order: Order = order
         self.memory: Memory = memory
+        self.precision: Precision = precision
         self.execution: Execution = execution
         self.norm: Norm = norm
         self.compile = compile
@@ -145,7 +151,8 @@ class MAML:
         if self.memory == "flat" and self.order == "exact":
             gradient = replayed
         gradient = partial(gradient, steps=self.inner_steps, lr=self.inner_lr)
-        return mean_gradient(problem, tasks, self._planner.at_once(problem, tasks), gradient)
+        with multiplying_in(self.precision):
+            return mean_gradient(problem, tasks, self._planner.at_once(problem, tasks), gradient)
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
         """Adapt to each task and judge it after every inner step. Nothing is learned.
@@ -166,8 +173,9 @@ class MAML:
         check_fit(self.model, self.loss, tasks)
         problem = self.problem(without_dropout(self.model), norm or self.norm)
         path = partial(adapt, steps=steps, lr=self.inner_lr)
-        at_once = self._planner.at_once(problem, tasks)
-        judgements = judge_paths(problem, tasks, at_once, path)
+        with multiplying_in(self.precision):
+            at_once = self._planner.at_once(problem, tasks)
+            judgements = judge_paths(problem, tasks, at_once, path)
         losses, scores = (torch.stack(column, 1) for column in zip(*judgements, strict=True))
         return Evaluation(losses, scores)
 
@@ -204,16 +212,18 @@ class MAML:
         fast = fused(model)
 
         def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:
-            return scalar(self.loss(pure_call(fast, params, x), y))
+            with autocast(self.precision, x.device):
+                return scalar(self.loss(pure_call(fast, params, x), y))
 
         def judge(
             params: Params, support_x: Tensor, query_x: Tensor, query_y: Tensor
         ) -> tuple[Tensor, Tensor]:
-            if norm == "inductive":
-                prediction = inductive_call(model, params, support_x, query_x)
-            else:
-                prediction = pure_call(fast, params, query_x)
-            loss = scalar(self.loss(prediction, query_y))
+            with autocast(self.precision, query_x.device):
+                if norm == "inductive":
+                    prediction = inductive_call(model, params, support_x, query_x)
+                else:
+                    prediction = pure_call(fast, params, query_x)
+                loss = scalar(self.loss(prediction, query_y))
             return loss, score(prediction, query_y, loss)
 
         compiled = partial(self._compiler.gradient, model) if self._compiler else None

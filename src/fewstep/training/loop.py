@@ -14,7 +14,9 @@ from fewstep.data.episodes import Split
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
 from fewstep.learners.learner import Learner
+from fewstep.tasks import TaskBatch
 from fewstep.training import checkpoint
+from fewstep.training.ahead import meta_batches
 from fewstep.training.evaluation import borrowed, evaluate
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.metrics import Metrics
@@ -60,8 +62,8 @@ class OuterLoop:
         self.began = time.monotonic() - self.state.progress.seconds
         with Metrics(self.run, first) as self.metrics, Interrupt() as interrupt:
             self.bar.start(first, self.config.steps)
-            for step in range(first, self.config.steps):
-                self._outer_step(step)
+            for step, numbers, batch in meta_batches(self.tasks["train"], self.config, first):
+                self._outer_step(step, numbers, batch)
                 last = step + 1 == self.config.steps
                 if (step + 1) % self.config.val_every == 0 or last:
                     self._validate()
@@ -73,11 +75,9 @@ class OuterLoop:
                     raise Interrupted(step + 1)
         return self.state
 
-    def _outer_step(self, step: int) -> None:
-        """Lines 3 to 10 of Algorithm 2 for one meta-batch, and the average."""
+    def _outer_step(self, step: int, numbers: range, batch: TaskBatch) -> None:
+        """Lines 4 to 10 of Algorithm 2 for one meta-batch, and the average."""
         config, state = self.config, self.state
-        numbers = range(step * config.meta_batch, (step + 1) * config.meta_batch)
-        batch = self.tasks["train"].batch(numbers).to(config.device)
         # Random layers depend on the step alone, so that a resumed run draws what this one drew.
         torch.manual_seed(zlib.crc32(f"{config.seed}/{step}".encode()))
         result = self.learner.differentiate(batch)

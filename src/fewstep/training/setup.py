@@ -97,6 +97,8 @@ def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
         order="first" if config.algorithm == "fomaml" else "exact",
         memory=config.memory,
         execution=config.execution,
+        compile=config.compile,
+        precision=config.precision,
         norm=config.norm,
     )
     workers = config.workers or _workers(config, maml, train)
@@ -106,7 +108,7 @@ def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
 def _workers(config: Config, learner: MAML, train: Sampler) -> int:
     """One a core, where an outer step is enough work to be shared."""
     cores = torch.get_num_threads()
-    if torch.device(config.device).type != "cpu" or cores == 1:
+    if torch.device(config.device).type != "cpu" or cores == 1 or config.compile:
         return 1
     tasks = train.batch(range(config.meta_batch))
     return cores if worth_sharing(learner.problem(learner.model, learner.norm), tasks) else 1
