@@ -19,12 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.libraries import LIBRARIES
+from benchmarks.libraries import OWN, libraries_for
 from benchmarks.workloads import WORKLOADS
 
 RESULTS = Path(__file__).parent / "results"
-REFERENCE = "fewstep loop"
+REFERENCE = "fewstep, loop"
 WARM_UP, REPEATS = 2, 10
+TURN = 0.3
+"""Seconds that the plain loop spends on steps, one after another, at each of its turns."""
 SAME = 1e-8
 """Gradients that differ by more, relative and in float64, are not the same gradient."""
 
@@ -85,9 +87,10 @@ def main(names: list[str]) -> None:
 def measure(workload: str) -> dict[str, dict[str, Any]]:
     """One row a library: milliseconds of an outer gradient, tasks a second, MiB; or why not."""
     rows: dict[str, dict[str, Any]] = {}
+    limit = limits(workload)
     reference = gradient(workload, REFERENCE)
     workers = {}
-    for library in LIBRARIES:
+    for library in libraries_for(WORKLOADS[workload]):
         try:
             deviation = distance(gradient(workload, library), reference)
         except RuntimeError as error:
@@ -96,19 +99,35 @@ def measure(workload: str) -> dict[str, dict[str, Any]]:
         rows[library] = {"deviation": deviation}
         if deviation < SAME:
             workers[library] = Worker(workload, library)
-    seconds: dict[str, list[float]] = {library: [] for library in workers}
-    for _ in range(WARM_UP + REPEATS):
+    seconds = {library: [float(worker.ask("steps 1"))] for library, worker in workers.items()}
+    for turn in range(1, WARM_UP + REPEATS):
+        # One step alone, after the turns of the others, would find all caches cold.
+        together = 1 if turn == 1 else max(1, round(TURN / seconds[REFERENCE][1]))
         for library, worker in workers.items():
-            seconds[library].append(float(worker.ask("step")))
+            seconds[library].append(float(worker.ask(f"steps {together}")))
     for library, worker in workers.items():
         median = statistics.median(seconds[library][WARM_UP:])
         rows[library] |= {
             "ms": 1000 * median,
             "tasks_per_second": WORKLOADS[workload].tasks / median,
+            "setup_seconds": max(seconds[library][0] - median, 0.0),
+            "share_of_limit": limit["flops"] / limit["best_rate"] / median,
             "peak_mib": float(worker.ask("peak")),
         }
         worker.stop()
     return rows
+
+
+def limits(workload: str) -> dict[str, float]:
+    """Operations of an outer gradient, and the most a second that one of them alone reaches."""
+    printed = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "benchmarks.limit", workload],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    told: dict[str, float] = json.loads(printed)
+    return told
 
 
 def gradient(workload: str, library: str) -> dict[str, Tensor]:
@@ -132,22 +151,25 @@ def distance(found: dict[str, Tensor], reference: dict[str, Tensor]) -> float:
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """Markdown; the ratio is to the fastest way of fewstep."""
-    own = min(row["ms"] for name, row in rows.items() if name.startswith("fewstep") and "ms" in row)
+    own = min(rows[name]["ms"] for name in OWN if "ms" in rows[name])
     lines = [
-        "| library | ms an outer step | tasks/s | time beside fewstep's best | peak MiB |",
-        "|---|---|---|---|---|",
+        "| library | ms an outer step | tasks/s | time beside fewstep's best | peak MiB "
+        "| set-up s | share of the limit |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, row in rows.items():
         if "failed" in row:
-            cells = [f"failed: {row['failed']}", "", "", ""]
+            cells = [f"failed: {row['failed']}", *5 * [""]]
         elif "ms" not in row:
-            cells = [f"not timed: its gradient differs by {row['deviation']:.1e}", "", "", ""]
+            cells = [f"not timed: its gradient differs by {row['deviation']:.1e}", *5 * [""]]
         else:
             cells = [
                 f"{row['ms']:.1f}",
                 f"{row['tasks_per_second']:.0f}",
                 f"{row['ms'] / own:.2f}",
                 f"{row['peak_mib']:.0f}",
+                f"{row['setup_seconds']:.1f}",
+                f"{row['share_of_limit']:.0%}",
             ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -158,7 +180,8 @@ def page(told: dict[str, Any]) -> str:
     head = f"{told['machine']}; " + ", ".join(f"{n} {v}" for n, v in told["versions"].items())
     text = (
         f"# Speed\n\nExact meta-gradients in float32, median of {REPEATS} interleaved outer steps, "
-        f"one process a library.\n{head}.\nBy `make bench`.\n"
+        f"one process a library.\n{head}.\nBy `make bench`; columns and rows are explained in "
+        "[docs/speed.md](../../docs/speed.md). On a GPU: not measured.\n"
     )
     for name, rows in told["workloads"].items():
         text += f"\n## {name}: {WORKLOADS[name].text}\n\n{table(rows)}\n"
@@ -181,7 +204,7 @@ def machine() -> str:
 def versions() -> dict[str, str]:
     """Of everything that takes part."""
     found = {"python": platform.python_version()}
-    for name in ("torch", "fewstep", "higher", "torchopt", "iteryne"):
+    for name in ("torch", "fewstep", "higher", "torchopt", "iteryne", "parallel-metalearn"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.workloads import Workload
-from fewstep import MAML, TaskBatch
+from fewstep import MAML, Parallel, TaskBatch
 
 OuterGradient = Callable[[], dict[str, Tensor]]
 """Computes the gradient of the mean query loss, by parameter name."""
 
 
-def by_fewstep(execution: str) -> Callable[[Workload, nn.Module, TaskBatch], OuterGradient]:
-    """`fewstep.MAML` with one way of execution."""
+Prepare = Callable[[Workload, nn.Module, TaskBatch], OuterGradient]
+"""Everything that is done once."""
+
+
+def by_fewstep(workers: int = 1, **settings: Any) -> Prepare:
+    """`fewstep.MAML` with some settings, in a number of processes."""
 
     def prepare(workload: Workload, model: nn.Module, tasks: TaskBatch) -> OuterGradient:
-        learner = MAML(model, workload.lr, workload.steps, loss=workload.loss, execution=execution)
-        return lambda: learner.meta_gradient(tasks)[1]
+        learner = MAML(model, workload.lr, workload.steps, loss=workload.loss, **settings)
+        chosen = Parallel(learner, workers) if workers > 1 else learner
+        return lambda: chosen.meta_gradient(tasks)[1]
 
     return prepare
 
@@ -86,6 +94,65 @@ def by_iteryne(workload: Workload, model: nn.Module, tasks: TaskBatch) -> OuterG
     return gradient
 
 
+def by_parallel_metalearn(workload: Workload, model: nn.Module, tasks: TaskBatch) -> OuterGradient:
+    """``metalearn.algorithms.MAML`` over all tasks at once, with its own batch norm."""
+    from metalearn.algorithms import MAML as ItsMAML  # noqa: N811 - it is a class
+    from metalearn.inner_optimizers import InnerSGD
+    from metalearn.loss import BaseLoss
+    from metalearn.nn_models.basic_layers.BatchNormalization import BatchNorm
+
+    # Its own converter of models calls this layer with arguments that it does not have.
+    for block in model.modules():
+        for name, layer in block.named_children():
+            if isinstance(layer, nn.BatchNorm2d):
+                own = BatchNorm(layer.num_features, layer.eps, track_running_stats=False)
+                own.load_state_dict(layer.state_dict())
+                setattr(block, name, own.to(layer.weight.dtype))
+
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, x: Tensor, **_: object) -> dict[str, object]:
+            return {"prediction": self.model(x), "buffers": dict(self.named_buffers())}
+
+        def get_fast_weights(self) -> OrderedDict[str, Tensor]:
+            return OrderedDict(self.named_parameters())
+
+    class Loss(BaseLoss):
+        def forward(self, out_dict: dict[str, Tensor], targets: Tensor, **_: object) -> object:
+            loss = workload.loss(out_dict["prediction"], targets)
+            return loss, loss.detach()
+
+    wrapped = Wrapped().to(next(model.parameters()).dtype)
+    inner = InnerSGD(
+        wrapped.get_fast_weights(),
+        inner_lr=workload.lr,
+        max_inner_steps=workload.steps,
+        learn_lr=False,
+    ).to(next(model.parameters()).dtype)
+    for value in (*inner.parameters(), *inner.buffers()):
+        # It was rounded to float32.
+        value.data.fill_(workload.lr)
+    learner = ItsMAML(
+        model=wrapped,
+        # It takes the outer step as well; this one changes nothing.
+        optimizer=torch.optim.SGD(wrapped.parameters(), lr=0.0),
+        inner_optimizer=inner,
+        support_loss_fn=Loss(),
+        inner_steps=workload.steps,
+        device=torch.device("cpu"),
+    )
+
+    def gradient() -> dict[str, Tensor]:
+        batch = (tasks.support_x, tasks.support_y, tasks.query_x, tasks.query_y)
+        learner.step(iter([batch]), training=True)
+        return _gradients(wrapped.model)
+
+    return gradient
+
+
 def _each(tasks: TaskBatch) -> zip[tuple[Tensor, Tensor, Tensor, Tensor]]:
     return zip(tasks.support_x, tasks.support_y, tasks.query_x, tasks.query_y, strict=True)
 
@@ -94,10 +161,41 @@ def _gradients(model: nn.Module) -> dict[str, Tensor]:
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
-LIBRARIES = {
-    "fewstep loop": by_fewstep("loop"),
-    "fewstep vectorised": by_fewstep("vectorised"),
+def plain_attention(prepare: Prepare) -> Prepare:
+    """Another library, when its user has turned off what PyTorch cannot differentiate twice."""
+
+    def prepared(workload: Workload, model: nn.Module, tasks: TaskBatch) -> OuterGradient:
+        gradient = prepare(workload, model, tasks)
+
+        def plainly() -> dict[str, Tensor]:
+            with sdpa_kernel(SDPBackend.MATH):
+                return gradient()
+
+        return plainly
+
+    return prepared
+
+
+CORES = torch.get_num_threads()
+OWN: dict[str, Prepare] = {
+    "fewstep": by_fewstep(),
+    f"fewstep, {CORES} processes": by_fewstep(CORES),
+    "fewstep, loop": by_fewstep(execution="loop"),
+    "fewstep, flat": by_fewstep(memory="flat"),
+    "fewstep, compiled": by_fewstep(compile=True),
+}
+PEERS: dict[str, Prepare] = {
     "higher": by_higher,
     "TorchOpt": by_torchopt,
     "iteryne": by_iteryne,
+    "parallel-metalearn": by_parallel_metalearn,
 }
+WITH_PLAIN_ATTENTION = {
+    f"{name}, plain attention": plain_attention(prepare) for name, prepare in PEERS.items()
+}
+LIBRARIES = OWN | PEERS | WITH_PLAIN_ATTENTION
+
+
+def libraries_for(workload: Workload) -> list[str]:
+    """Those that are worth a row."""
+    return list(LIBRARIES if workload.attention else OWN | PEERS)

@@ -1,15 +1,17 @@
 """One library on one workload, in a process of its own that does what it is told line by line.
 
 ``python -m benchmarks.worker WORKLOAD LIBRARY``; ``gradient FILE`` writes the float64 gradient,
-``step`` does one outer gradient in float32 and prints its seconds, ``peak`` prints the most memory
-ever held beyond what the imports took, in MiB.
+``steps N`` does N outer gradients in float32 and prints the seconds of one, the first time with
+those of the preparation; ``peak`` prints the most memory ever held beyond what the imports took, in
+MiB, with that of its own processes.
 """
 
 from __future__ import annotations
 
-import resource
+import multiprocessing
 import sys
 import time
+from pathlib import Path
 
 from fewstep.cli.allocator import keep_memory
 
@@ -24,8 +26,8 @@ from benchmarks.workloads import WORKLOADS  # noqa: E402
 def main(workload_name: str, library: str) -> None:
     """Answer one line with one line until there is no more."""
     workload, prepare = WORKLOADS[workload_name], LIBRARIES[library]
-    before = _peak()
-    step = prepare(workload, workload.build(torch.float32), workload.batch(torch.float32))
+    imports = _peak("self")
+    step = None
     for line in sys.stdin:
         match line.split(maxsplit=1):
             case ["gradient", path]:
@@ -33,16 +35,27 @@ def main(workload_name: str, library: str) -> None:
                 exact = prepare(workload, model, workload.batch(torch.float64))()
                 torch.save(exact, path.strip())
                 print("ok", flush=True)
-            case ["step"]:
+            case ["steps", number]:
                 began = time.perf_counter()
-                step()
-                print(time.perf_counter() - began, flush=True)
+                if step is None:
+                    model = workload.build(torch.float32)
+                    step = prepare(workload, model, workload.batch(torch.float32))
+                for _ in range(int(number)):
+                    step()
+                print((time.perf_counter() - began) / int(number), flush=True)
             case ["peak"]:
-                print(_peak() - before, flush=True)
+                processes = ["self", *map(str, _children())]
+                print(sum(_peak(process) - imports for process in processes), flush=True)
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _children() -> list[int]:
+    return [process.pid for process in multiprocessing.active_children() if process.pid]
+
+
+def _peak(process: str) -> float:
+    """The most memory a process ever held, in MiB."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return float(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class Workload:
         tasks: Of an outer step.
         steps: Inner steps.
         lr: Inner step size.
+        attention: Whether the model has any.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Workload:
     tasks: int
     steps: int
     lr: float
+    attention: bool = False
 
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
@@ -115,7 +117,7 @@ WORKLOADS = {
         ),
         Workload(
             *("W5", "2-layer transformer encoder, sequences of 32, 8 tasks, 3 steps"),
-            *(Sequences, (32, 64), 5, 1, 5, 8, 3, 0.01),
+            *(Sequences, (32, 64), 5, 1, 5, 8, 3, 0.01, True),
         ),
     )
 }

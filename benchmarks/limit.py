@@ -1,0 +1,76 @@
+"""How much arithmetic a workload is, and the best rate at which the machine does any of it.
+
+``python -m benchmarks.limit WORKLOAD`` prints both as JSON: the floating-point operations of an
+outer gradient that keeps what it computes, and the highest rate, in operations a second, that one
+of its convolutions or matrix products reaches alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fewstep.cli.allocator import keep_memory
+
+keep_memory()
+
+import torch  # noqa: E402 - after the allocator is set
+from torch import Tensor  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode, flop_registry  # noqa: E402
+
+from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
+from fewstep import MAML  # noqa: E402
+
+REPEATS = 20
+
+
+def main(workload: Workload) -> None:
+    """Print the operations and the rate."""
+    model = workload.build(torch.float32)
+    tasks = workload.batch(torch.float32)
+    learner = MAML(model, workload.lr, workload.steps, loss=workload.loss, execution="loop")
+    learner.meta_gradient(tasks)
+    with FlopCounterMode(display=False) as counter:
+        learner.meta_gradient(tasks)
+    with _Calls() as calls:
+        learner.meta_gradient(tasks[:1])
+    best = max(_rate(function, arguments) for function, arguments in calls.found.values())
+    print(json.dumps({"flops": counter.get_total_flops(), "best_rate": best}))
+
+
+class _Calls(TorchDispatchMode):
+    """One call of each kind and shape that counts as arithmetic."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, tuple[Any, tuple[Any, ...]]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in flop_registry and not kwargs:
+            self.found.setdefault(str((func, *map(_shape, args))), (func, args))
+        return result
+
+
+def _shape(value: object) -> object:
+    return tuple(value.shape) if isinstance(value, Tensor) else value
+
+
+def _rate(function: Callable[..., object], arguments: tuple[Any, ...]) -> float:
+    """Operations a second of one call, the fastest of several."""
+    with FlopCounterMode(display=False) as counter:
+        function(*arguments)
+    fastest = float("inf")
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        function(*arguments)
+        fastest = min(fastest, time.perf_counter() - began)
+    return counter.get_total_flops() / fastest
+
+
+if __name__ == "__main__":
+    main(WORKLOADS[sys.argv[1]])
