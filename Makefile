@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint compiled bench clean
 
 run: $(VENV)/run.ready
 	$(BIN)/fewstep train glyphs-5way-1shot --test-tasks 100 --run-dir $(DEMO)/maml
@@ -18,6 +18,9 @@ lint: $(VENV)/test.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+compiled: $(VENV)/test.ready
+	$(BIN)/pytest tests/exactness -m "compiled or not compiled" -k compiled
 
 bench: $(VENV)/bench.ready
 	$(BIN)/python -m benchmarks

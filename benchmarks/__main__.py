@@ -1,7 +1,7 @@
 """Time every library on every workload, interleaved, after a comparison of their gradients.
 
 ``python -m benchmarks`` writes ``benchmarks/results/MACHINE.json`` and ``.md``; with the names of
-some workloads (``W1 W2``) it only prints them.
+some workloads (``W1 W2``) it measures those again and keeps the others.
 """
 
 from __future__ import annotations
@@ -70,16 +70,14 @@ class Worker:
 
 
 def main(names: list[str]) -> None:
-    """Measure the workloads of these names, all of them where none is given."""
-    results = {}
-    for name in names or WORKLOADS:
-        results[name] = measure(name)
-        print(f"\n{name}: {WORKLOADS[name].text}\n\n{table(results[name])}", flush=True)
-    if names:
-        return
-    told = {"machine": machine(), "versions": versions(), "workloads": results}
+    """Measure the workloads of these names, all of them where none is given, and keep the rest."""
     RESULTS.mkdir(exist_ok=True)
     stem = RESULTS / f"{platform.machine()}-{torch.get_num_threads()}-threads"
+    kept = json.loads(stem.with_suffix(".json").read_text())["workloads"] if names else {}
+    for name in names or WORKLOADS:
+        kept[name] = measure(name)
+        print(f"\n{name}: {WORKLOADS[name].text}\n\n{table(kept[name])}", flush=True)
+    told = {"machine": machine(), "versions": versions(), "workloads": kept}
     stem.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
     stem.with_suffix(".md").write_text(page(told))
 

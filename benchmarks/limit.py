@@ -25,7 +25,8 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry  # noqa: E40
 from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
 from fewstep import MAML  # noqa: E402
 
-REPEATS = 20
+ROUNDS, REPEATS, PAUSE = 5, 20, 1.0
+"""The speed of a shared machine changes from second to second; its limit is the best of it."""
 
 
 def main(workload: Workload) -> None:
@@ -38,7 +39,10 @@ def main(workload: Workload) -> None:
         learner.meta_gradient(tasks)
     with _Calls() as calls:
         learner.meta_gradient(tasks[:1])
-    best = max(_rate(function, arguments) for function, arguments in calls.found.values())
+    best = 0.0
+    for _ in range(ROUNDS):
+        best = max(best, *(_rate(function, given) for function, given in calls.found.values()))
+        time.sleep(PAUSE)
     print(json.dumps({"flops": counter.get_total_flops(), "best_rate": best}))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from fewstep.cli.allocator import keep_memory
@@ -20,12 +21,12 @@ keep_memory()
 import torch  # noqa: E402 - after the allocator is set
 
 from benchmarks.libraries import LIBRARIES  # noqa: E402
-from benchmarks.workloads import WORKLOADS  # noqa: E402
+from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
 
 
 def main(workload_name: str, library: str) -> None:
     """Answer one line with one line until there is no more."""
-    workload, prepare = WORKLOADS[workload_name], LIBRARIES[library]
+    workload, prepare = _workload(workload_name), LIBRARIES[library]
     imports = _peak("self")
     step = None
     for line in sys.stdin:
@@ -46,6 +47,13 @@ def main(workload_name: str, library: str) -> None:
             case ["peak"]:
                 processes = ["self", *map(str, _children())]
                 print(sum(_peak(process) - imports for process in processes), flush=True)
+
+
+def _workload(name: str) -> Workload:
+    """``W2`` as it is, ``W2:20`` with 20 inner steps."""
+    name, _, steps = name.partition(":")
+    workload = WORKLOADS[name]
+    return replace(workload, steps=int(steps)) if steps else workload
 
 
 def _children() -> list[int]:

@@ -7,6 +7,7 @@ from torch import nn
 from fewstep import MAML, TaskBatch, plans
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
+from fewstep.workers import one_thread
 
 
 def _tasks(number, size=8, ways=3):
@@ -23,6 +24,14 @@ def _model():
     )
 
 
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def model():
     model = _model()
@@ -37,7 +46,7 @@ def test_chunks_of_any_number_of_tasks_give_the_same(model, monkeypatch, number,
     loss, expected = MAML(model, 0.1, 3, execution="loop").meta_gradient(tasks)
     learner = MAML(model, 0.1, 3, execution="chunked", memory=memory)
     problem = learner.problem(model, "transductive")
-    monkeypatch.setattr(plans, "CPU_BUDGET", 3 * plans.forward_bytes(problem, tasks))
+    monkeypatch.setattr(plans, "CPU_BUDGET", 3 * plans.graph_bytes(problem, tasks))
     sizes = []
     monkeypatch.setattr("fewstep.engine._stack", _noting(sizes))
     found_loss, found = learner.meta_gradient(tasks)
@@ -81,6 +90,22 @@ def test_few_tasks_are_computed_one_after_another():
     for number in (1, 2, 3):
         loss = nn.functional.mse_loss
         assert _at_once(mlp(1, (40, 40), 1), _regression(number), loss=loss) == 0
+
+
+def test_one_thread_needs_more_tasks(model):
+    assert _at_once(model, _tasks(5)) == 5
+    with one_thread():
+        assert _at_once(model, _tasks(5)) == 0
+        assert _at_once(model, _tasks(8)) == 8
+
+
+def test_it_decides_once_for_tasks_of_a_shape(model, monkeypatch):
+    learner, asked = MAML(model, 0.1), []
+    measured = plans.graph_bytes
+    monkeypatch.setattr(plans, "graph_bytes", lambda *a: asked.append(a) or measured(*a))
+    for number in (5, 7, 2):
+        learner.meta_gradient(_tasks(number))
+    assert len(asked) == 1
 
 
 def test_large_tasks_are_computed_one_after_another():

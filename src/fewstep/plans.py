@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.autograd.graph import saved_tensors_hooks
 
 from fewstep.engine import Problem, can_vectorise
+from fewstep.inner import leaves
 from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
 
 Execution = Literal["auto", "loop", "vectorised", "chunked"]
 
 CPU_BUDGET = 64 * 2**20
-"""Bytes of a forward pass of the tasks that are computed at once.
+"""Bytes of the graph of one inner step of the tasks that are computed at once.
 
 Measured on two cores: up to it, fewer and larger calls pay; far beyond, memory no longer keeps up.
 """
 GPU_SHARE = 1 / 64
 """The same as a share of the device's memory; a guess that leaves room for the derivatives."""
-WORTH = 4
+WORTH, WORTH_WITH_ONE_THREAD = 4, 8
 """With fewer tasks at once, vectorising costs more than it saves."""
 
 
@@ -30,7 +31,7 @@ class Planner:
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
-        self._decided: dict[tuple[torch.Size, torch.Size, torch.device], int] = {}
+        self._most: dict[tuple[torch.Size, torch.Size, torch.device], int] = {}
 
     def at_once(self, problem: Problem, tasks: TaskBatch) -> int:
         """How many tasks to vectorise over at most; 0 for one after another."""
@@ -38,42 +39,44 @@ class Planner:
             return 0
         if self.execution == "vectorised":
             return len(tasks)
-        key = (tasks.support_x.shape, tasks.query_x.shape, tasks.support_x.device)
-        if key not in self._decided:
-            self._decided[key] = self._decide(problem, tasks)
-        return self._decided[key]
+        key = (tasks.support_x.shape[1:], tasks.query_x.shape[1:], tasks.support_x.device)
+        if key not in self._most:
+            self._most[key] = self._decide(problem, tasks)
+        number = min(len(tasks), self._most[key])
+        return number if self.execution == "chunked" or number >= _worth() else 0
 
     def _decide(self, problem: Problem, tasks: TaskBatch) -> int:
-        fitting = _budget(tasks.support_x.device) // max(forward_bytes(problem, tasks), 1)
-        number = max(1, min(len(tasks), fitting))
-        if self.execution == "chunked":
-            return number
-        return number if number >= WORTH and can_vectorise(problem, tasks) else 0
+        fitting = max(1, _budget(tasks.support_x.device) // max(graph_bytes(problem, tasks), 1))
+        if self.execution == "chunked" or fitting < _worth():
+            return fitting
+        return fitting if can_vectorise(problem, tasks) else 0
+
+
+def _worth() -> int:
+    return WORTH if torch.get_num_threads() > 1 else WORTH_WITH_ONE_THREAD
 
 
 def worth_sharing(problem: Problem, tasks: TaskBatch) -> bool:
     """Whether a meta-batch is enough work for several processes."""
-    return forward_bytes(problem, tasks) * len(tasks) >= CPU_BUDGET
+    return graph_bytes(problem, tasks) * len(tasks) >= CPU_BUDGET
 
 
-def forward_bytes(problem: Problem, tasks: TaskBatch) -> int:
-    """What all operations of one task's support loss and judgement put out together."""
-    counting = _Counting()  # type: ignore[no-untyped-call]
-    with torch.no_grad(), undisturbed(tasks.support_x.device), counting:
-        problem.support_loss(problem.start, tasks.support_x[0], tasks.support_y[0])
-        problem.judge(problem.start, tasks.support_x[0], tasks.query_x[0], tasks.query_y[0])
-    return counting.bytes
+def graph_bytes(problem: Problem, tasks: TaskBatch) -> int:
+    """What autograd keeps of one task's support loss and judgement."""
+    kept: dict[int, int] = {}
 
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
 
-class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    bytes: int = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for value in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(value, Tensor) and not func.is_view:
-                self.bytes += value.nbytes
-        return result
+    params = leaves(problem.start)
+    with undisturbed(tasks.support_x.device), saved_tensors_hooks(note, lambda tensor: tensor):
+        loss = problem.support_loss(params, tasks.support_x[0], tasks.support_y[0])
+        judged = problem.judge(params, tasks.support_x[0], tasks.query_x[0], tasks.query_y[0])
+        # Until here, or memory that is freed would be counted once for two tensors.
+        del loss, judged
+    return sum(kept.values())
 
 
 def _budget(device: torch.device) -> int:

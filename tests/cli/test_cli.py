@@ -184,3 +184,11 @@ def test_a_reader_that_goes_away(command):
     command = f"{sys.executable} -m fewstep {command} | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+def test_what_is_compiled_is_told_once(tmp_path, capsys):
+    shots = ["--test-k-shot", "10", "--compile"]
+    assert main([*SMALL, *shots, "--run-dir", str(tmp_path / "run")]) == 0
+    told = capsys.readouterr().err
+    assert told.count("compiling for support sets of [10, 1]: once, up to a minute") == 1
+    assert told.count("compiled in") == 1

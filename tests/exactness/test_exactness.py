@@ -99,7 +99,7 @@ def test_all_paths_give_the_same_gradient(case, norm, path):
 
 
 COMPILED = ("tanh", "convolutional-block", "tied", "dropout")
-"""A sample for every day; ``pytest -m compiled`` compiles all cases, in a quarter of an hour."""
+"""A sample for every day; ``make compiled`` compiles all cases."""
 
 
 @pytest.mark.parametrize(

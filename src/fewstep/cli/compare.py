@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from fewstep.cli.console import plain_console
+from fewstep.cli.console import error_console, plain_console
 from fewstep.cli.options import data_folder, parse
 from fewstep.errors import InputError
 
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
     first = next(iter(starts.values()))
     starts["random"] = untrained(first)
     config, norm = first.config, first.config.norm
-    errors = plain_console(stderr=True)
+    errors = error_console()
     results = {
         name: judge(run, options.tasks, options.inner_steps, norm, "test", errors)
         for name, run in starts.items()

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+
 from rich.console import Console
 
 
 def plain_console(*, stderr: bool = False) -> Console:
     """A console that takes a user's paths and names for what they are, and colours no figures."""
     return Console(stderr=stderr, markup=False, highlight=False)
+
+
+def error_console() -> Console:
+    """The same on standard error, where what the library has to tell appears from now on, too."""
+    console = plain_console(stderr=True)
+    logger = logging.getLogger("fewstep")
+    logger.handlers = [_Told(console)]
+    logger.setLevel(logging.INFO)
+    return console
+
+
+class _Told(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Above a progress bar, where there is one."""
+        self._console.print(record.getMessage(), soft_wrap=True)

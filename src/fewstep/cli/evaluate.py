@@ -9,7 +9,7 @@ from typing import Literal
 
 import tyro
 
-from fewstep.cli.console import plain_console
+from fewstep.cli.console import error_console, plain_console
 from fewstep.cli.options import data_folder, parse
 from fewstep.errors import InputError
 
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     from fewstep.report.table import protocol, score_table
     from fewstep.training.runs import load_run
 
-    console = plain_console(stderr=True)
+    console = error_console()
     run = load_run(options.run_dir, data_dir, options.device)
     norm = options.norm or run.config.norm
     steps = options.inner_steps or run.config.test_inner_steps

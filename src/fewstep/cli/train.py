@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from fewstep.cli.console import plain_console
+from fewstep.cli.console import error_console
 from fewstep.cli.options import data_folder, parse
 from fewstep.config import Config
 from fewstep.errors import InputError
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     run_dir = options.run_dir or Path(
         "runs", f"{config.recipe}-{config.algorithm}-seed{config.seed}"
     )
-    console = plain_console(stderr=True)
+    console = error_console()
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
 
     # After the flags are read, so that a mistake in them is told at once.
