@@ -149,7 +149,7 @@ def distance(found: dict[str, Tensor], reference: dict[str, Tensor]) -> float:
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """Markdown; the ratio is to the fastest way of fewstep."""
-    own = min(rows[name]["ms"] for name in OWN if "ms" in rows[name])
+    own = min(rows[name]["ms"] for name in OWN if "ms" in rows.get(name, {}))
     lines = [
         "| library | ms an outer step | tasks/s | time beside fewstep's best | peak MiB "
         "| set-up s | share of the limit |",

@@ -183,6 +183,7 @@ OWN: dict[str, Prepare] = {
     "fewstep, loop": by_fewstep(execution="loop"),
     "fewstep, flat": by_fewstep(memory="flat"),
     "fewstep, compiled": by_fewstep(compile=True),
+    f"fewstep, compiled, {CORES} processes": by_fewstep(CORES, compile=True),
 }
 PEERS: dict[str, Prepare] = {
     "higher": by_higher,

@@ -41,10 +41,38 @@ def test_it_compiles_once_for_a_run(caplog):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     told = _told(caplog)
     assert told[0] == "compiling for support sets of [3, 4]: once, up to a minute"
-    assert told[1].startswith("compiled in ")
-    assert len(told) == 2
+    assert told[2] == "compiling for query sets of [3, 4]: once, up to a minute"
+    assert all(text.startswith("compiled in ") for text in told[1::2])
+    assert len(told) == 4
     learner.meta_gradient(_tasks(2, support=2))
-    assert _told(caplog)[2].startswith("compiling for support sets of [2, 4]")
+    assert _told(caplog)[4].startswith("compiling for support sets of [2, 4]")
+
+
+def test_few_operations_are_compiled_whole(caplog):
+    caplog.set_level("INFO", "fewstep")
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    learner = MAML(model, 0.1, 2, compile=True)
+    for _ in range(2):
+        found = learner.differentiate(_tasks(9))
+        expected = MAML(model, 0.1, 2, execution="loop").differentiate(_tasks(9))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        with torch.no_grad():
+            model[0].weight.add_(0.1)
+    learner.evaluate(_tasks(9), 3)
+    told = _told(caplog)
+    assert told[0] == "compiling for 9 tasks at once: once, up to a minute"
+    assert len(told) == 2
+
+
+def test_weights_that_stay_fixed_are_not_compiled_in():
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    model[0].requires_grad_(False)
+    learner, plain = MAML(model, 0.1, 1, compile=True), MAML(model, 0.1, 1, execution="loop")
+    for _ in range(2):
+        found, expected = (each.meta_gradient(_tasks(9)) for each in (learner, plain))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        with torch.no_grad():
+            model[0].weight.add_(0.1)
 
 
 def test_without_a_compiler_it_warns_once_and_goes_on(caplog, monkeypatch):
@@ -90,6 +118,12 @@ def test_compiled_tasks_come_one_after_another(execution):
         MAML(_model(), execution=execution, compile=True)
 
 
-def test_a_compiled_learner_stays_in_one_process():
-    with pytest.raises(InputError, match=r"the learner is compiled.*use compile=False"):
-        Parallel(MAML(_model(), compile=True), 2)
+def test_compiled_in_several_processes():
+    model = _model()
+    learner = Parallel(MAML(model, 0.1, 2, compile=True), 2)
+    for _ in range(2):
+        found = learner.differentiate(_tasks(3))
+        expected = MAML(model, 0.1, 2, execution="loop").differentiate(_tasks(3))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        with torch.no_grad():
+            model[0].weight.add_(0.1)

@@ -1,132 +1,190 @@
-"""The inner gradient as one compiled function, with its derivative.
+"""A learner's functions, compiled: the inner gradient, the judgement, or the whole meta-gradient.
 
-The gradient is taken inside the compiled function, which is itself differentiated once: a second
-derivative across the border of a compiled function would be wrong or refused.
+Every derivative of the mathematics is taken inside a compiled function, and a compiled function is
+itself differentiated once at most: a second derivative across its border would be wrong or refused.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-import warnings
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fewstep.errors import first_line
-from fewstep.functional import Params, pure_call, traceable_call
+from fewstep.compilation import CompiledFunctions, Function, signature
+from fewstep.functional import Params, traceable_call
 from fewstep.randomness import undisturbed
 
 Loss = Callable[[Any, Tensor], Tensor]
+Score = Callable[[Any, Tensor, Tensor], Tensor]
 
-log = logging.getLogger("fewstep")
+MOST_OPERATIONS = 400
+"""Of a meta-gradient that is compiled whole, by default; more would take minutes to compile."""
 
 
 class Compiler:
-    """Compiles once for each shape of support sets and each mode of the model's layers.
+    """The compiled functions of one learner. Where it is sent to another process, it keeps those.
 
-    What the model's code does in Python is fixed when it is compiled.
+    Args:
+        loss: Of (prediction, target).
+        score: Of (prediction, target, loss).
+        identity: Of the learner, in all processes; a new one unless given.
     """
 
-    def __init__(self, loss: Loss) -> None:
-        self._loss = loss
-        self._compiled: dict[object, Callable[..., Any] | None] = {}
+    def __init__(self, loss: Loss, score: Score, identity: str | None = None) -> None:
+        self.loss = loss
+        self.score = score
+        self.functions = CompiledFunctions()
+        self._identity = identity or secrets.token_hex(8)
 
-    def gradient(self, model: nn.Module, params: Params, x: Tensor, y: Tensor) -> Params | None:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (self.loss, self.score, self._identity)
+
+
+_all_received: dict[str, Compiler] = {}
+
+
+def _received(loss: Loss, score: Score, identity: str) -> Compiler:
+    return _all_received.setdefault(identity, Compiler(loss, score, identity))
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """What a compiler has for a model as it is now.
+
+    Each method returns None where there is no compiled function.
+
+    Attributes:
+        compiler: Keeps the functions.
+        model: Whose weights are taken where none are given.
+        by_query: Whether batch norm judges by the statistics of the query set; only such
+            judgements are compiled.
+    """
+
+    compiler: Compiler
+    model: nn.Module
+    by_query: bool
+
+    def gradient(self, params: Params, x: Tensor, y: Tensor) -> Params | None:
         """The gradient of one task's support loss, which can be differentiated once more.
 
         Args:
-            model: What is trained.
             params: Those that adapt.
             x: ``[examples, ...]``, the support set.
             y: ``[examples, ...]``, its targets.
-
-        Returns:
-            By the names of ``params``; or None where this cannot be compiled.
         """
-        fixed = {
-            name: value
-            for name, value in (*model.named_parameters(), *model.named_buffers())
-            if name not in params
-        }
-        key = (_shapes(x, y, *params.values(), *fixed.values()), _layers(model))
+
+        def compute(everything: Params, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+            value = self.compiler.loss(traceable_call(self.model, everything, x), y)
+            adapting = [everything[name] for name in params]
+            return torch.autograd.grad(value, adapting, create_graph=True, materialize_grads=True)
+
+        found = self._call("gradient", compute, params, x, y)
+        return None if found is None else dict(zip(params, found, strict=True))
+
+    def judge(self, params: Params, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The loss of one task's query set, which can be differentiated, and the score.
+
+        Args:
+            params: Adapted.
+            x: ``[examples, ...]``, the query set.
+            y: ``[examples, ...]``, its targets.
+        """
+        if not self.by_query:
+            return None
+
+        def compute(everything: Params, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+            prediction = traceable_call(self.model, everything, x)
+            loss = self.compiler.loss(prediction, y)
+            return loss, self.compiler.score(prediction, y, loss)
+
+        found = self._call("judge", compute, params, x, y)
+        return None if found is None else (found[0], found[1])
+
+    def whole(
+        self,
+        function: Function,
+        settings: Hashable,
+        operations: Callable[[], int],
+        arguments: tuple[Tensor, ...],
+    ) -> tuple[Tensor, ...] | None:
+        """The meta-gradient of several tasks by one function, without a graph.
+
+        Args:
+            function: Of all tensors that the result depends on, so that a model with buffers or
+                with weights that stay fixed has none.
+            settings: What else decides the result.
+            operations: How many operations it has, about.
+            arguments: Of the function; the first has the tasks in front.
+        """
+        if not self._learned_alone:
+            return None
+        key = ("whole", settings, signature(*arguments), self._layers)
+        functions = self.compiler.functions
+        if key not in functions and not functions.given_up and operations() > MOST_OPERATIONS:
+            return None
+        with torch.no_grad():
+            return self._run(key, function, arguments, f"{len(arguments[0])} tasks at once")
+
+    def _call(
+        self,
+        what: str,
+        compute: Callable[[Params, Tensor, Tensor], tuple[Tensor, ...]],
+        params: Params,
+        x: Tensor,
+        y: Tensor,
+    ) -> tuple[Tensor, ...] | None:
+        fixed = {name: value for name, value in self._tensors.items() if name not in params}
+        names, buffers = [*params, *fixed], [name for name, _ in self.model.named_buffers()]
+
+        def function(x: Tensor, y: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
+            everything = dict(zip(names, values, strict=True))
+            return compute(everything | {n: everything[n].clone() for n in buffers}, x, y)
+
         arguments = (x, y, *params.values(), *fixed.values())
-        if key not in self._compiled:
-            self._compiled[key] = self._compile(model, list(params), list(fixed), arguments)
-        compiled = self._compiled[key]
-        if compiled is None:
-            return None
+        key = (what, tuple(params), signature(*arguments), self._layers)
+        examples = "support" if what == "gradient" else "query"
         with torch.enable_grad():
-            return dict(zip(params, compiled(*arguments), strict=True))
+            return self._run(key, function, arguments, f"{examples} sets of {list(x.shape)}")
 
-    def _compile(
-        self, model: nn.Module, names: list[str], fixed: list[str], arguments: tuple[Tensor, ...]
-    ) -> Callable[..., Any] | None:
-        """The compiled function, or None with a warning."""
-        if _draws(lambda: self._loss(pure_call(model, {}, arguments[0]), arguments[1])):
-            log.warning("random layers are not compiled: they would draw other numbers")
-            return None
-        compiled = _compiled(_gradient_function(model, self._loss, names, fixed))
-        log.info("compiling for support sets of %s: once, up to a minute", list(arguments[0].shape))
-        began = time.monotonic()
-        try:
-            # What the compiler warns of is its own business.
-            with torch.enable_grad(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                found = compiled(*arguments)
-                torch.autograd.grad(sum(g.sum() for g in found), arguments[2 : 2 + len(names)])
-        except Exception as error:
-            cause = getattr(error, "inner_exception", error)
-            log.warning("cannot be compiled (%s); computed without", first_line(cause))
-            return None
-        log.info("compiled in %.0f s", time.monotonic() - began)
-        return compiled
+    def _run(
+        self, key: Hashable, function: Function, arguments: tuple[Tensor, ...], about: str
+    ) -> tuple[Tensor, ...] | None:
+        functions = self.compiler.functions
+        new = key not in functions and not functions.given_up
+        if new and _draws(lambda: function(*arguments)):
+            functions.give_up("random layers are not compiled: they would draw other numbers")
+        compiled = functions.get(key, function, arguments, about)
+        return None if compiled is None else compiled(*arguments)
 
+    @cached_property
+    def _tensors(self) -> Params:
+        return dict((*self.model.named_parameters(), *self.model.named_buffers()))
 
-def _gradient_function(
-    model: nn.Module, loss: Loss, names: list[str], fixed: list[str]
-) -> Callable[..., tuple[Tensor, ...]]:
-    buffers = [name for name, _ in model.named_buffers()]
+    @cached_property
+    def _learned_alone(self) -> bool:
+        fixed = (not parameter.requires_grad for parameter in self.model.parameters())
+        return not any(True for _ in self.model.buffers()) and not any(fixed)
 
-    def gradient(x: Tensor, y: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
-        everything = dict(zip([*names, *fixed], values, strict=True))
-        everything |= {name: everything[name].clone() for name in buffers}
-        value = loss(traceable_call(model, everything, x), y)
-        adapting = values[: len(names)]
-        return torch.autograd.grad(value, adapting, create_graph=True, materialize_grads=True)
-
-    return gradient
+    @cached_property
+    def _layers(self) -> Hashable:
+        """What the model consists of, and the modes of the layers that may heed theirs."""
+        return tuple(
+            (type(part), part.training or type(part) in _WITHOUT_MODES)
+            for part in self.model.modules()
+        )
 
 
 def _draws(function: Callable[[], object]) -> bool:
     """Whether a function draws random numbers."""
-    with undisturbed(torch.device("cpu")), torch.no_grad():
+    with undisturbed(torch.device("cpu")):
         before = torch.get_rng_state()
         function()
         return not torch.equal(torch.get_rng_state(), before)
-
-
-def _compiled(function: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Any]:
-    torch.compiler.allow_in_graph(function)  # type: ignore[no-untyped-call]
-
-    def call(*arguments: Tensor) -> tuple[Tensor, ...]:
-        return function(*arguments)
-
-    # The compiler keeps few versions of the same code, and this code serves every function.
-    call.__code__ = call.__code__.replace(co_name=f"gradient_{id(function)}")
-    return torch.compile(call, fullgraph=True, dynamic=False)
-
-
-def _shapes(*values: Tensor) -> tuple[Any, ...]:
-    return tuple((v.shape, v.dtype, v.device, v.requires_grad) for v in values)
-
-
-def _layers(model: nn.Module) -> tuple[str, tuple[bool, ...]]:
-    """What the model consists of, and the modes of the layers that may heed theirs."""
-    modes = (part.training for part in model.modules() if type(part) not in _WITHOUT_MODES)
-    return repr(model), tuple(modes)
 
 
 _WITHOUT_MODES = (

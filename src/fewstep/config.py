@@ -40,7 +40,7 @@ class Config:
         memory: fast keeps the graph of every inner step, flat that of one.
         execution: loop computes the tasks of an outer step one by one, vectorised all at once,
             chunked as many at once as suit the memory, auto decides by the size of a task.
-        compile: Compile the inner gradient; takes up to a minute, once. One task after another.
+        compile: Compute by compiled functions; takes up to a minute, once.
         precision: tf32 and bf16 are faster on some devices and less exact (docs/speed.md).
         workers: Processes of one thread that share the tasks of an outer step, on the CPU; 0 for
             one a core where tasks are large enough.
@@ -102,11 +102,6 @@ class Config:
             raise InputError(f"averaging is {self.averaging}; expected at least 0 and less than 1")
         if self.workers < 0:
             raise InputError(f"workers is {self.workers}; expected 0 or more")
-        if self.compile and self.workers > 1:
-            raise InputError(
-                f"workers is {self.workers} with compile; a compiled run is one process: leave one "
-                "of them out"
-            )
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed is {self.seed}; expected at least 0 and less than 2**63")
         if self.data == "sinusoid" and (self.model, self.algorithm) not in _REGRESSION:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from fewstep.compilation import operations_of
+from fewstep.compiled import Compiled
 from fewstep.errors import InputError, first_line
 from fewstep.functional import Params
 from fewstep.inner import Slope, leaves, slope
@@ -29,14 +32,13 @@ class Problem:
         support_loss: (parameters, support_x, support_y) to a scalar.
         judge: (parameters, support_x, query_x, query_y) to the query loss and the score, scalars.
         start: theta_0.
-        compiled: (parameters, support_x, support_y) to the gradient of the support loss by a
-            compiled function, or to None where it cannot be; None for autograd always.
+        compiled: Compiled functions to use where there are any, or None.
     """
 
     support_loss: Callable[[Params, Tensor, Tensor], Tensor]
     judge: Callable[[Params, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
     start: Params
-    compiled: Callable[[Params, Tensor, Tensor], Params | None] | None = None
+    compiled: Compiled | None = None
 
 
 class MetaGradient(NamedTuple):
@@ -55,7 +57,7 @@ def mean_gradient(
     problem: Problem,
     tasks: TaskBatch,
     at_once: int,
-    differentiate: Callable[[Slope, Judge, Params], Gradient],
+    differentiate: partial[Gradient],
 ) -> MetaGradient:
     """The gradient of the mean query loss of a meta-batch.
 
@@ -63,8 +65,15 @@ def mean_gradient(
         problem: What each task is.
         tasks: The meta-batch.
         at_once: How many tasks to vectorise over at most; 0 computes one after another without.
-        differentiate: Takes the support gradient, the judge and theta_0.
+        differentiate: Takes the support gradient, the judge and theta_0. Its keywords are hashable;
+            ``steps`` is one of them.
     """
+    if problem.compiled is not None:
+        found = _whole(problem, tasks, differentiate) if at_once >= len(tasks) else None
+        if found is not None:
+            return found
+        if not problem.compiled.compiler.functions.given_up:
+            at_once = 0
     judgements = []
     total: Params = {}
     for gradient_of, judge, start in _pieces(problem, tasks, at_once):
@@ -111,6 +120,40 @@ def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
     return True
 
 
+def _whole(
+    problem: Problem,
+    tasks: TaskBatch,
+    differentiate: partial[Gradient],
+) -> MetaGradient | None:
+    """All tasks by one compiled function; None where they are too much for one."""
+    assert problem.compiled is not None
+    names = list(problem.start)
+
+    def function(*tensors: Tensor) -> tuple[Tensor, ...]:
+        start = dict(zip(names, tensors[4:], strict=True))
+        with torch.enable_grad():
+            stacked = _stack(replace(problem, start=start), TaskBatch(*tensors[:4]))
+            judgement, gradient = differentiate(*stacked)
+        return (*judgement, *(g.mean(0) for g in gradient.values()))
+
+    def operations() -> int:
+        x, y = tasks.support_x[0], tasks.support_y[0]
+        with undisturbed(x.device):
+            forward = operations_of(lambda: problem.support_loss(problem.start, x, y))
+        # A gradient is about three times its function, and its derivative three times that.
+        steps: int = differentiate.keywords["steps"]
+        return forward * (9 * steps + 3)
+
+    start = [value.detach() for value in problem.start.values()]
+    arguments = (tasks.support_x, tasks.support_y, tasks.query_x, tasks.query_y, *start)
+    settings = (differentiate.func, *differentiate.keywords.items())
+    found = problem.compiled.whole(function, settings, operations, arguments)
+    if found is None:
+        return None
+    losses, scores, *gradients = found
+    return MetaGradient(Judgement(losses, scores), dict(zip(names, gradients, strict=True)))
+
+
 def _pieces(
     problem: Problem, tasks: TaskBatch, at_once: int
 ) -> Iterator[tuple[Slope, Judge, Params]]:
@@ -139,7 +182,11 @@ def _single(
 
     def judge(params: Params) -> Judgement:
         reseed(seed_of(seed, number, None))
-        loss, score = problem.judge(params, support_x, query_x, query_y)
+        found = None
+        # Judging without a gradient is not worth code of its own.
+        if problem.compiled is not None and torch.is_grad_enabled():
+            found = problem.compiled.judge(params, query_x, query_y)
+        loss, score = found or problem.judge(params, support_x, query_x, query_y)
         return Judgement(loss[None], score[None])
 
     by_autograd = slope(objective)
@@ -147,7 +194,7 @@ def _single(
     def gradient(params: Params, step: int, create_graph: bool) -> Params:
         if problem.compiled is not None:
             reseed(seed_of(seed, number, step))
-            found = problem.compiled(params, support_x, support_y)
+            found = problem.compiled.gradient(params, support_x, support_y)
             if found is not None:
                 return found if create_graph else {n: g.detach() for n, g in found.items()}
         return by_autograd(params, step, create_graph)

@@ -6,6 +6,7 @@ On a CPU, tasks side by side keep all cores busy where the small operations of o
 from __future__ import annotations
 
 import io
+import logging
 import multiprocessing
 import os
 import pickle
@@ -96,6 +97,12 @@ def _serve(connection: Connection, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
+    # The first process does the same and tells of it.
+    logging.getLogger("fewstep").setLevel(logging.ERROR)
+    # The helpers that compile for the first process do not answer to one that was forked.
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
+    if "torch._inductor.config" in sys.modules:
+        sys.modules["torch._inductor.config"].compile_threads = 1  # type: ignore[attr-defined]
     _close(list(_ours))
     while True:
         # Should the first process be killed while it starts another, its pipe stays open.

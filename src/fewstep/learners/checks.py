@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
@@ -44,20 +44,39 @@ def check_at_least_zero(name: str, given: float) -> None:
         raise InputError(f"{name} is {given}; expected 0 or more")
 
 
-def check_fit(model: nn.Module, loss: Loss, tasks: TaskBatch) -> None:
-    """See that tasks fit the model and the loss, by the support set of the first of them.
+class FitCheck:
+    """Sees that tasks fit a model and a loss, by the support set of the first of them.
 
-    Raises:
-        InputError: The model does not take the examples, or the loss not the targets.
+    Args:
+        loss: Of (prediction, target).
     """
-    check_layers(model)
-    prediction = _try_model(model, "support", tasks.support_x[0])
-    if tasks.query_x.shape[1] == 1:
-        # Batch norm may refuse a single example.
-        _try_model(model, "query", tasks.query_x[0])
-    for target in (tasks.support_y, tasks.query_y):
-        _check_labels(prediction, target, loss)
-    _try_loss(loss, prediction, tasks.support_y[0])
+
+    def __init__(self, loss: Loss) -> None:
+        self._loss = loss
+        self._predictions: dict[Hashable, Any] = {}
+
+    def __call__(self, model: nn.Module, tasks: TaskBatch) -> None:
+        """Try the model and the loss once for tasks of a shape, and look at all labels.
+
+        Raises:
+            InputError: The model does not take the examples, or the loss not the targets.
+        """
+        check_layers(model)
+        x, y, query_x = tasks.support_x[0], tasks.support_y[0], tasks.query_x[0]
+        shape = (x.shape, x.dtype, x.device, y.shape, y.dtype, query_x.shape)
+        if shape not in self._predictions:
+            prediction = _try_model(model, "support", x)
+            if len(query_x) == 1:
+                # Batch norm may refuse a single example.
+                _try_model(model, "query", query_x)
+            self._check_labels(prediction, tasks)
+            _try_loss(self._loss, prediction, y)
+            self._predictions[shape] = prediction
+        self._check_labels(self._predictions[shape], tasks)
+
+    def _check_labels(self, prediction: Any, tasks: TaskBatch) -> None:
+        for target in (tasks.support_y, tasks.query_y):
+            _check_labels(prediction, target, self._loss)
 
 
 def _try_model(model: nn.Module, part: str, x: Tensor) -> Any:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewstep.compiled import Compiler
+from fewstep.compiled import Compiled, Compiler
 from fewstep.engine import MetaGradient, Problem, judge_paths, mean_gradient
 from fewstep.errors import InputError
 from fewstep.functional import (
@@ -25,10 +25,10 @@ from fewstep.inner import adapt, slope
 from fewstep.kernels.fuse import fused
 from fewstep.learners.adapted import adapted_module
 from fewstep.learners.checks import (
+    FitCheck,
     Loss,
     check_at_least_zero,
     check_choice,
-    check_fit,
     check_twice_differentiable,
     scalar,
 )
@@ -59,9 +59,10 @@ class MAML:
             ``"vectorised"`` all at once, which suits small networks without random layers;
             ``"chunked"`` as many at once as suit the machine's memory; ``"auto"`` decides between
             the loop and chunks by the size of a task. All give the same gradient.
-        compile: Compute the inner gradient by a function that `torch.compile` makes of it, once
-            for each shape of support sets; one task after another. It needs a C++ compiler, and
-            what the model's code does in Python is fixed by the first call.
+        compile: Compute by functions that `torch.compile` makes, once for each shape of tasks: the
+            whole meta-gradient of a meta-batch where it has few operations, otherwise the inner
+            gradient and the judgement, one task after another. It needs a C++ compiler, and what
+            the model's code does in Python is fixed by the first call.
         precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
             ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
         norm: What batch norm in training mode uses when the query set is judged: the query
@@ -112,8 +113,9 @@ class MAML:
         self.execution: Execution = execution
         self.norm: Norm = norm
         self.compile = compile
-        self._planner = Planner("loop" if compile else execution)
-        self._compiler = Compiler(loss) if compile else None
+        self._planner = Planner(execution)
+        self._compiler = Compiler(loss, score) if compile else None
+        self._check_fit = FitCheck(loss)
         self._twice_differentiable = False
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -142,7 +144,7 @@ class MAML:
 
     def differentiate(self, tasks: TaskBatch) -> MetaGradient:
         """As `meta_gradient`, with the loss and the score of each task."""
-        check_fit(self.model, self.loss, tasks)
+        self._check_fit(self.model, tasks)
         problem = self.problem(self.model, self.norm)
         if self.order == "exact" and not self._twice_differentiable:
             check_twice_differentiable(problem, tasks)
@@ -170,7 +172,7 @@ class MAML:
         check_at_least_zero("steps", steps)
         if norm is not None:
             check_choice("norm", norm, get_args(Norm))
-        check_fit(self.model, self.loss, tasks)
+        self._check_fit(self.model, tasks)
         problem = self.problem(without_dropout(self.model), norm or self.norm)
         path = partial(adapt, steps=steps, lr=self.inner_lr)
         with multiplying_in(self.precision):
@@ -196,7 +198,7 @@ class MAML:
         """
         steps = self.inner_steps if steps is None else steps
         check_at_least_zero("steps", steps)
-        check_fit(self.model, self.loss, TaskBatch(x[None], y[None], x[None], y[None]))
+        self._check_fit(self.model, TaskBatch(x[None], y[None], x[None], y[None]))
         model = without_dropout(self.model)
         problem = self.problem(model, self.norm)
         path = adapt(
@@ -226,5 +228,7 @@ class MAML:
                 loss = scalar(self.loss(prediction, query_y))
             return loss, score(prediction, query_y, loss)
 
-        compiled = partial(self._compiler.gradient, model) if self._compiler else None
+        compiled = None
+        if self._compiler is not None and not self._compiler.functions.given_up:
+            compiled = Compiled(self._compiler, model, norm == "transductive")
         return Problem(support_loss, judge, trainable(model), compiled)

@@ -31,17 +31,12 @@ class Parallel:
         workers: How many processes, with this one.
 
     Raises:
-        InputError: ``workers`` is not at least 1, or the learner is compiled.
+        InputError: ``workers`` is not at least 1.
     """
 
     def __init__(self, learner: MAML, workers: int) -> None:
         if workers < 1:
             raise InputError(f"workers is {workers}; expected 1 or more")
-        if learner.compile:
-            raise InputError(
-                "the learner is compiled, which several processes would each do; use compile=False "
-                "or one worker"
-            )
         self.learner = learner
         self._workers = Workers(workers)
 

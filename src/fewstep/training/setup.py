@@ -108,7 +108,7 @@ def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
 def _workers(config: Config, learner: MAML, train: Sampler) -> int:
     """One a core, where an outer step is enough work to be shared."""
     cores = torch.get_num_threads()
-    if torch.device(config.device).type != "cpu" or cores == 1 or config.compile:
+    if torch.device(config.device).type != "cpu" or cores == 1:
         return 1
     tasks = train.batch(range(config.meta_batch))
     return cores if worth_sharing(learner.problem(learner.model, learner.norm), tasks) else 1

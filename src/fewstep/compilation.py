@@ -1,0 +1,117 @@
+"""Functions that `torch.compile` makes, each once; where one cannot be made, a warning instead."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fewstep.errors import first_line
+
+Function = Callable[..., tuple[Tensor, ...]]
+"""Of tensors, given one by one."""
+
+log = logging.getLogger("fewstep")
+
+
+class CompiledFunctions:
+    """Keeps what was compiled, by key. After a first failure, nothing more is tried.
+
+    Attributes:
+        given_up: Whether something could not be compiled.
+    """
+
+    def __init__(self) -> None:
+        self.given_up = False
+        self._functions: dict[Hashable, Function] = {}
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._functions
+
+    def get(
+        self, key: Hashable, function: Function, arguments: tuple[Tensor, ...], about: str
+    ) -> Function | None:
+        """The compiled function, or None where it cannot be compiled.
+
+        Args:
+            key: Everything that decides what is computed, shapes included.
+            function: Computes it. What its code does in Python is fixed when it is compiled.
+            arguments: It is compiled for tensors like these. Its derivative with respect to those
+                that require a gradient is compiled as well.
+            about: What it is for, in words.
+        """
+        if key not in self._functions and not self.given_up:
+            self._compile(key, function, arguments, about)
+        return self._functions.get(key)
+
+    def give_up(self, reason: str) -> None:
+        """Compile nothing from now on, with a warning."""
+        log.warning(reason)
+        self.given_up = True
+
+    def _compile(
+        self, key: Hashable, function: Function, arguments: tuple[Tensor, ...], about: str
+    ) -> None:
+        compiled = _compiled(function)
+        log.info("compiling for %s: once, up to a minute", about)
+        began = time.monotonic()
+        try:
+            # What the compiler warns of is its own business.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                _run_both_ways(compiled, arguments)
+        except Exception as error:
+            cause = getattr(error, "inner_exception", error)
+            self.give_up(f"cannot be compiled ({first_line(cause)}); computed without")
+            return
+        log.info("compiled in %.0f s", time.monotonic() - began)
+        self._functions[key] = compiled
+
+
+def operations_of(function: Callable[[], object]) -> int:
+    """How many operations a function runs, views left out."""
+    counting = _Counting()  # type: ignore[no-untyped-call]
+    with torch.no_grad(), counting:
+        function()
+    return counting.number
+
+
+class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    number: int = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.number += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+def signature(*values: Tensor) -> Hashable:
+    """What a compiled function depends on, of the tensors it is given."""
+    return tuple((v.shape, v.dtype, v.device, v.requires_grad) for v in values)
+
+
+def _run_both_ways(function: Function, arguments: tuple[Tensor, ...]) -> None:
+    results = function(*arguments)
+    inputs = [value for value in arguments if value.requires_grad]
+    outputs = [value for value in results if value.requires_grad]
+    if inputs:
+        cotangents = [torch.ones_like(value) for value in outputs]
+        torch.autograd.grad(outputs, inputs, cotangents, allow_unused=True)
+
+
+def _compiled(function: Function) -> Function:
+    # Not traced by Dynamo, which does not follow torch.autograd.grad, but by what comes after it.
+    torch.compiler.allow_in_graph(function)  # type: ignore[no-untyped-call]
+
+    def call(*arguments: Tensor) -> tuple[Tensor, ...]:
+        return function(*arguments)
+
+    # The compiler keeps few versions of the same code, and this code serves every function.
+    call.__code__ = call.__code__.replace(co_name=f"function_{id(function)}")
+    compiled: Any = torch.compile(call, fullgraph=True, dynamic=False)
+    return compiled  # type: ignore[no-any-return]
