@@ -161,8 +161,8 @@ class Config:
             )
         if self.final_outer_lr is not None and not 0 <= self.final_outer_lr <= self.outer_lr:
             raise InputError(
-                f"final_outer_lr is {self.final_outer_lr}; expected at least 0 and at most outer_lr "
-                f"({self.outer_lr})"
+                f"final_outer_lr is {self.final_outer_lr}; expected at least 0 and at most "
+                f"outer_lr ({self.outer_lr})"
             )
         per_step = self.per_step_affine or self.per_step_statistics
         if per_step and self.model == "mlp":

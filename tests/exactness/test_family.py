@@ -42,7 +42,7 @@ def _learner(name, **settings):
     model = CASE.model()
     if settings.get("adapting") == "context":
         torch.manual_seed(4)
-        model = WithContext(model, 3, "0", 4).double()
+        model = WithContext(model, 3, "1", 4).double()
     learner = MAML(model, inner_steps=STEPS, **settings)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():

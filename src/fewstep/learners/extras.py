@@ -29,7 +29,7 @@ def move_statistics(running: Mapping[str, Tensor], seen: Params) -> None:
             running[name].lerp_(value, MOMENTUM)
 
 
-def step_sizes(kind: StepSizes, adapting: Params, lr: float, steps: int) -> Extras:
+def step_sizes(kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps: int) -> Extras:
     """Learned step sizes, all of them ``lr`` at first.
 
     Args:
@@ -125,7 +125,7 @@ def call_and_record(
 def named_statistics(statistics: Extras, rows: Tensor) -> Params:
     """``[steps + 1, ...]``, with columns as `call_and_record` orders them, by name."""
     sizes = [value.shape[-1] for value in statistics.values()]
-    return dict(zip(statistics, rows.split(sizes, 1), strict=True))
+    return dict(zip(statistics, torch.split(rows, sizes, 1), strict=True))
 
 
 def by_running_statistics(model: nn.Module) -> nn.Module:
@@ -141,8 +141,8 @@ def _recorder(seen: dict[str, Tensor], layer: str) -> Any:
         for name, value in zip(STATISTICS, batch_statistics(inputs[0].detach()), strict=True):
             if f"{PER_STEP}{layer}.{name}" in seen:
                 raise InputError(
-                    f"batch norm {layer!r} is called more than once in one prediction, and can keep "
-                    "only one of its statistics; use a layer for each call, or leave "
+                    f"batch norm {layer!r} is called more than once in one prediction, and can "
+                    "keep only one of its statistics; use a layer for each call, or leave "
                     "per_step_statistics out"
                 )
             seen[f"{PER_STEP}{layer}.{name}"] = value

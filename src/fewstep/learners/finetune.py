@@ -74,7 +74,7 @@ class FineTune:
         """Those of the network with one output a training class."""
         return self.wide.named_parameters()
 
-    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
+    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:  # noqa: ARG002
         """The gradient of ordinary training on all pictures of the tasks at once.
 
         Args:

@@ -40,7 +40,9 @@ class WithContext(nn.Module):
         finally:
             hook.remove()
 
-    def _modulate(self, _: nn.Module, inputs: Any, h: Tensor) -> Tensor:
+    def _modulate(self, _: nn.Module, __: Any, h: Tensor) -> Tensor:
+        gamma: Tensor
+        beta: Tensor
         gamma, beta = self.modulation(self.context).chunk(2)
         shape = [-1, *[1] * (h.dim() - 2)]
         return h * (1 + gamma.view(shape)) + beta.view(shape)
