@@ -73,7 +73,8 @@ def test_the_inner_optimiser_is_that_of_torch_and_starts_each_task_afresh(name, 
     found = learner.evaluate(tasks, 3).losses
     for number in range(len(tasks)):
         adapted = copy.deepcopy(network())
-        # The bias before batch norm has a gradient of rounding alone. torch adds epsilon to the root.
+        # The bias before batch norm has a gradient of rounding alone. torch adds epsilon to the
+        # root, and not within it.
         inner = optimizer([p for n, p in adapted.named_parameters() if n != "0.bias"])
         for step in range(4):
             loss = F.cross_entropy(adapted(tasks.query_x[number]), tasks.query_y[number])
