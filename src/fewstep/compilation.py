@@ -96,6 +96,8 @@ def signature(*values: Tensor) -> Hashable:
 
 
 def _run_both_ways(function: Function, arguments: tuple[Tensor, ...]) -> None:
+    # Cut off from what comes before, whose graph would be used up.
+    arguments = tuple(value.detach().requires_grad_(value.requires_grad) for value in arguments)
     results = function(*arguments)
     inputs = [value for value in arguments if value.requires_grad]
     outputs = [value for value in results if value.requires_grad]

@@ -7,7 +7,7 @@ itself differentiated once at most: a second derivative across its border would 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -69,22 +69,25 @@ class Compiled:
     model: nn.Module
     by_query: bool
 
-    def gradient(self, params: Params, x: Tensor, y: Tensor) -> Params | None:
+    def gradient(
+        self, params: Params, x: Tensor, y: Tensor, adapting: Sequence[str]
+    ) -> Params | None:
         """The gradient of one task's support loss, which can be differentiated once more.
 
         Args:
-            params: Those that adapt.
+            params: What the model consists of.
             x: ``[examples, ...]``, the support set.
             y: ``[examples, ...]``, its targets.
+            adapting: With respect to which of ``params``.
         """
 
         def compute(everything: Params, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
             value = self.compiler.loss(traceable_call(self.model, everything, x), y)
-            adapting = [everything[name] for name in params]
-            return torch.autograd.grad(value, adapting, create_graph=True, materialize_grads=True)
+            inputs = [everything[name] for name in adapting]
+            return torch.autograd.grad(value, inputs, create_graph=True, materialize_grads=True)
 
-        found = self._call("gradient", compute, params, x, y)
-        return None if found is None else dict(zip(params, found, strict=True))
+        found = self._call(("gradient", *adapting), "support", compute, params, x, y)
+        return None if found is None else dict(zip(adapting, found, strict=True))
 
     def judge(self, params: Params, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
         """The loss of one task's query set, which can be differentiated, and the score.
@@ -102,7 +105,7 @@ class Compiled:
             loss = self.compiler.loss(prediction, y)
             return loss, self.compiler.score(prediction, y, loss)
 
-        found = self._call("judge", compute, params, x, y)
+        found = self._call("judge", "query", compute, params, x, y)
         return None if found is None else (found[0], found[1])
 
     def whole(
@@ -132,7 +135,8 @@ class Compiled:
 
     def _call(
         self,
-        what: str,
+        what: Hashable,
+        examples: str,
         compute: Callable[[Params, Tensor, Tensor], tuple[Tensor, ...]],
         params: Params,
         x: Tensor,
@@ -147,7 +151,6 @@ class Compiled:
 
         arguments = (x, y, *params.values(), *fixed.values())
         key = (what, tuple(params), signature(*arguments), self._layers)
-        examples = "support" if what == "gradient" else "query"
         with torch.enable_grad():
             return self._run(key, function, arguments, f"{examples} sets of {list(x.shape)}")
 
@@ -163,7 +166,8 @@ class Compiled:
 
     @cached_property
     def _tensors(self) -> Params:
-        return dict((*self.model.named_parameters(), *self.model.named_buffers()))
+        tensors = (*self.model.named_parameters(), *self.model.named_buffers())
+        return {name: value.detach() for name, value in tensors}
 
     @cached_property
     def _learned_alone(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -30,15 +30,18 @@ class Problem:
 
     Attributes:
         support_loss: (parameters, support_x, support_y) to a scalar.
-        judge: (parameters, support_x, query_x, query_y) to the query loss and the score, scalars.
-        start: theta_0.
+        judge: (parameters, support_x, query_x, query_y) to the query loss and the score, scalars,
+            and perhaps to statistics of the query set.
+        start: The parameters before the first inner step, theta_0.
         compiled: Compiled functions to use where there are any, or None.
+        learned: All that is meta-learned, where that is not ``start`` itself.
     """
 
     support_loss: Callable[[Params, Tensor, Tensor], Tensor]
-    judge: Callable[[Params, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    judge: Callable[[Params, Tensor, Tensor, Tensor], tuple[Tensor, ...]]
     start: Params
     compiled: Compiled | None = None
+    learned: Params | None = None
 
 
 class MetaGradient(NamedTuple):
@@ -47,10 +50,13 @@ class MetaGradient(NamedTuple):
     Attributes:
         judgement: Query loss and score of each task after adaptation.
         gradient: Gradient of the mean query loss, by parameter name.
+        statistics: What batch norm saw after each inner step, mean over the tasks, by the names of
+            the learner's running statistics; None where it keeps none.
     """
 
     judgement: Judgement
     gradient: Params
+    statistics: Params | None = None
 
 
 def mean_gradient(
@@ -65,8 +71,8 @@ def mean_gradient(
         problem: What each task is.
         tasks: The meta-batch.
         at_once: How many tasks to vectorise over at most; 0 computes one after another without.
-        differentiate: Takes the support gradient, the judge and theta_0. Its keywords are hashable;
-            ``steps`` is one of them.
+        differentiate: Takes the support gradient, the judge and all that is meta-learned. Where the
+            problem is compiled, it is one of `fewstep.metagrad` with an inner loop.
     """
     if problem.compiled is not None:
         found = _whole(problem, tasks, differentiate) if at_once >= len(tasks) else None
@@ -97,7 +103,8 @@ def judge_paths(
         problem: What each task is.
         tasks: The tasks.
         at_once: As in `mean_gradient`.
-        path: Takes the support gradient and theta_0; returns theta_0, theta_1, ...
+        path: Takes the support gradient and all that is meta-learned; returns theta_0, theta_1,
+            ...
     """
     rows = [
         _judge_all(judge, path(gradient_of, start))
@@ -108,7 +115,8 @@ def judge_paths(
 
 def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
     """Whether the model and the loss can be computed for several tasks at once, fast."""
-    gradient, judge, start = _stack(problem, tasks[:2])
+    gradient, judge, _ = _stack(problem, tasks[:2])
+    start = _for_each(tasks[:2], problem.start)
     try:
         with undisturbed(tasks.support_x.device), warnings.catch_warnings():
             # PyTorch warns where vmap falls back to a loop of its own.
@@ -127,31 +135,36 @@ def _whole(
 ) -> MetaGradient | None:
     """All tasks by one compiled function; None where they are too much for one."""
     assert problem.compiled is not None
-    names = list(problem.start)
+    loop, settings = differentiate.args[0], differentiate.keywords
+    importances = tuple(settings["importances"])
+    if any(importances[:-1]) or settings["record"]:
+        # They change from outer step to outer step.
+        return None
+    learned = _learned(problem)
 
     def function(*tensors: Tensor) -> tuple[Tensor, ...]:
-        start = dict(zip(names, tensors[4:], strict=True))
+        given = dict(zip(learned, tensors[4:], strict=True))
         with torch.enable_grad():
-            stacked = _stack(replace(problem, start=start), TaskBatch(*tensors[:4]))
+            stacked = _stack(replace(problem, learned=given), TaskBatch(*tensors[:4]))
             judgement, gradient = differentiate(*stacked)
-        return (*judgement, *(g.mean(0) for g in gradient.values()))
+        return judgement.losses, judgement.scores, *(g.mean(0) for g in gradient.values())
 
     def operations() -> int:
         x, y = tasks.support_x[0], tasks.support_y[0]
         with undisturbed(x.device):
             forward = operations_of(lambda: problem.support_loss(problem.start, x, y))
         # A gradient is about three times its function, and its derivative three times that.
-        steps: int = differentiate.keywords["steps"]
+        steps: int = loop.steps
         return forward * (9 * steps + 3)
 
-    start = [value.detach() for value in problem.start.values()]
-    arguments = (tasks.support_x, tasks.support_y, tasks.query_x, tasks.query_y, *start)
-    settings = (differentiate.func, *differentiate.keywords.items())
-    found = problem.compiled.whole(function, settings, operations, arguments)
+    values = [value.detach() for value in learned.values()]
+    arguments = (tasks.support_x, tasks.support_y, tasks.query_x, tasks.query_y, *values)
+    key = (differentiate.func, loop, settings.get("order"))
+    found = problem.compiled.whole(function, key, operations, arguments)
     if found is None:
         return None
     losses, scores, *gradients = found
-    return MetaGradient(Judgement(losses, scores), dict(zip(names, gradients, strict=True)))
+    return MetaGradient(Judgement(losses, scores), dict(zip(learned, gradients, strict=True)))
 
 
 def _pieces(
@@ -186,20 +199,23 @@ def _single(
         # Judging without a gradient is not worth code of its own.
         if problem.compiled is not None and torch.is_grad_enabled():
             found = problem.compiled.judge(params, query_x, query_y)
-        loss, score = found or problem.judge(params, support_x, query_x, query_y)
-        return Judgement(loss[None], score[None])
+        judged = found or problem.judge(params, support_x, query_x, query_y)
+        return Judgement(*(value[None] for value in judged))
 
     by_autograd = slope(objective)
 
-    def gradient(params: Params, step: int, create_graph: bool) -> Params:
+    def gradient(
+        params: Params, step: int, create_graph: bool, adapting: Sequence[str] | None = None
+    ) -> Params:
         if problem.compiled is not None:
             reseed(seed_of(seed, number, step))
-            found = problem.compiled.gradient(params, support_x, support_y)
+            names = list(params) if adapting is None else adapting
+            found = problem.compiled.gradient(params, support_x, support_y, names)
             if found is not None:
                 return found if create_graph else {n: g.detach() for n, g in found.items()}
-        return by_autograd(params, step, create_graph)
+        return by_autograd(params, step, create_graph, adapting)
 
-    return gradient, judge, problem.start
+    return gradient, judge, _learned(problem)
 
 
 def _stack(problem: Problem, tasks: TaskBatch) -> tuple[Slope, Judge, Params]:
@@ -219,8 +235,15 @@ def _stack(problem: Problem, tasks: TaskBatch) -> tuple[Slope, Judge, Params]:
         with _told_what_to_do():
             return Judgement(*judgements(params, tasks.support_x, tasks.query_x, tasks.query_y))
 
-    start = {name: p.expand(len(tasks), *p.shape) for name, p in problem.start.items()}
-    return slope(objective), judge, start
+    return slope(objective), judge, _for_each(tasks, _learned(problem))
+
+
+def _learned(problem: Problem) -> Params:
+    return problem.start if problem.learned is None else problem.learned
+
+
+def _for_each(tasks: TaskBatch, params: Params) -> Params:
+    return {name: value.expand(len(tasks), *value.shape) for name, value in params.items()}
 
 
 class _told_what_to_do:  # noqa: N801 - reads as a statement
@@ -243,5 +266,5 @@ def _judge_all(judge: Judge, path: list[Params]) -> list[Judgement]:
 
 
 def _cat(judgements: list[Judgement]) -> Judgement:
-    losses, scores = zip(*judgements, strict=True)
-    return Judgement(torch.cat(losses), torch.cat(scores))
+    columns = zip(*judgements, strict=True)
+    return Judgement(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]

@@ -31,7 +31,8 @@ class _FusedSequential(nn.Sequential):
         """What ``nn.Sequential`` computes."""
         for layers in _groups(list(self)):
             norm = layers[0]
-            if isinstance(norm, nn.BatchNorm2d) and norm.training and pays(x):
+            fits = _plain(norm, nn.BatchNorm2d) and pays(x)
+            if fits and isinstance(norm, nn.BatchNorm2d) and norm.training:
                 x = norm_block(x, norm.weight, norm.bias, _block(norm, layers[1:]))
             else:
                 for layer in layers:

@@ -20,6 +20,7 @@ from fewstep.learners.finetune import FineTune
 from fewstep.learners.learner import Learner
 from fewstep.learners.maml import MAML
 from fewstep.learners.parallel import Parallel
+from fewstep.models.context import WithContext
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
 from fewstep.plans import worth_sharing
@@ -60,8 +61,11 @@ def samplers(config: Config, data_dir: Path | None) -> dict[Split, Sampler]:
 def network(config: Config) -> nn.Module:
     """The config's model, untrained."""
     if config.model == "mlp":
-        return mlp(1, (40, 40), 1)
-    return conv4(1, 28, config.n_way, config.filters, config.downsample)
+        model, modulated, channels = mlp(1, (40, 40), 1), "0", 40
+    else:
+        model = conv4(1, 28, config.n_way, config.filters, config.downsample)
+        modulated, channels = "2", config.filters
+    return WithContext(model, config.context, modulated, channels) if config.context else model
 
 
 def learner(config: Config, train: Sampler) -> Learner:
@@ -94,12 +98,19 @@ def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
         config.inner_lr,
         config.inner_steps,
         loss=F.mse_loss if config.data == "sinusoid" else F.cross_entropy,
-        order="first" if config.algorithm == "fomaml" else "exact",
+        order=config.order,
         memory=config.memory,
         execution=config.execution,
         compile=config.compile,
         precision=config.precision,
         norm=config.norm,
+        adapting=config.adapting,
+        inner_optimizer=config.inner_optimizer,
+        step_sizes=config.step_sizes,
+        multi_step_loss=round(config.multi_step_loss * config.steps),
+        first_order_steps=round(config.first_order * config.steps),
+        per_step_affine=config.per_step_affine,
+        per_step_statistics=config.per_step_statistics,
     )
     workers = config.workers or _workers(config, maml, train)
     return Parallel(maml, workers) if workers > 1 else maml
