@@ -24,6 +24,7 @@ class Config:
         model: The network. conv4: four convolution blocks; mlp: two hidden layers of 40.
         filters: Filters of each convolution of conv4.
         downsample: How each block of conv4 halves the picture.
+        model_norm: Normalisation in each block of conv4.
         n_way: Classes of a task.
         k_shot: Support examples of each class (of the task, in a regression).
         q_query: Query examples of each class (of the task, in a regression).
@@ -33,6 +34,8 @@ class Config:
         inner_lr: Step size of the inner loop.
         inner_steps: Inner steps in training.
         test_inner_steps: Most inner steps in validation and test.
+        proximal: lambda of imaml: how strongly adapted parameters are held near the initialisation.
+        cg_steps: Conjugate gradient steps of imaml for each meta-gradient.
         new_head: The last layer that finetune starts each task with: as a new layer is made
             (random), or zeros.
         norm: What batch norm uses on the query set: the query batch's own statistics
@@ -59,10 +62,13 @@ class Config:
 
     recipe: tyro.conf.Suppress[str]
     data: Literal["glyphs", "omniglot", "sinusoid"]
-    algorithm: Literal["maml", "fomaml", "finetune"] = "maml"
+    algorithm: Literal[
+        "maml", "fomaml", "reptile", "imaml", "protomaml", "protonet", "finetune"
+    ] = "maml"
     model: Literal["conv4", "mlp"] = "conv4"
     filters: int = 64
     downsample: Literal["stride", "max-pool"] = "stride"
+    model_norm: Literal["batch", "group", "none"] = "batch"
     n_way: int = 5
     k_shot: int = 1
     q_query: int = 5
@@ -72,6 +78,8 @@ class Config:
     inner_lr: float = 0.4
     inner_steps: int = 1
     test_inner_steps: int = 5
+    proximal: float = 2.0
+    cg_steps: int = 5
     new_head: Literal["random", "zeros"] = "random"
     norm: Literal["transductive", "inductive"] = "transductive"
     memory: Literal["fast", "flat"] = "fast"
@@ -112,7 +120,7 @@ class Config:
         if self.data == "sinusoid" and (self.model, self.algorithm) not in _REGRESSION:
             raise InputError(
                 f"data sinusoid with model {self.model} and algorithm {self.algorithm}; expected "
-                "model mlp and algorithm maml or fomaml"
+                "model mlp and algorithm maml, fomaml, reptile or imaml"
             )
         if self.data != "sinusoid" and self.model == "mlp":
             raise InputError(f"data {self.data} with model mlp; pictures need model conv4")
@@ -128,7 +136,7 @@ class Config:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
-_REGRESSION = (("mlp", "maml"), ("mlp", "fomaml"))
+_REGRESSION = (("mlp", "maml"), ("mlp", "fomaml"), ("mlp", "reptile"), ("mlp", "imaml"))
 _AT_LEAST_ONE = (
     "filters",
     "n_way",
@@ -154,7 +162,8 @@ def score_name(config: Config) -> str:
 
 def batch_norm(config: Config, norm: str) -> str:
     """Which statistics batch norm uses on the query set, in words."""
-    return "no batch norm" if config.model == "mlp" else f"{norm} batch norm"
+    has_none = config.model == "mlp" or config.model_norm != "batch"
+    return "no batch norm" if has_none else f"{norm} batch norm"
 
 
 def read_config(path: Path) -> Config:

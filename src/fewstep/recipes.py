@@ -129,4 +129,8 @@ def with_algorithm(config: Config, algorithm: str) -> Config:
     return replace(config, **settings)
 
 
-_SETTINGS: dict[str, dict[str, Any]] = {"finetune": {"inner_lr": 0.1}}
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "reptile": {"inner_lr": 0.1, "inner_steps": 5},
+    "imaml": {"inner_lr": 0.1, "inner_steps": 10, "test_inner_steps": 10, "model_norm": "group"},
+    "finetune": {"inner_lr": 0.1},
+}
