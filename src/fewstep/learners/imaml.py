@@ -152,7 +152,7 @@ def implicit(
 
     def tree(vector: Tensor) -> Params:
         sizes = [shape[first:].numel() for shape in shapes.values()]
-        parts = vector.split(sizes, -1)
+        parts = torch.split(vector, sizes, -1)
         return {n: p.reshape(s) for (n, s), p in zip(shapes.items(), parts, strict=True)}
 
     def product(vector: Tensor) -> Tensor:

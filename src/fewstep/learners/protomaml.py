@@ -130,8 +130,8 @@ class ProtoMAML(MAML):
         layer = model.get_submodule(self.head)
         assert isinstance(layer, nn.Linear)
         with torch.no_grad(), autocast(self.precision, x.device):
-            features = pure_call(without_dropout(self._embedding(model)), {}, x)
-            centres = prototypes(features.to(layer.weight.dtype), y, layer.out_features)
+            features = self._features(without_dropout(self._embedding(model)), {}, x, layer)
+            centres = prototypes(features, y, layer.out_features)
             layer.weight.copy_(2 * centres)
             layer.bias.copy_(-(centres**2).sum(-1))
         maml = MAML(model, self.inner_lr, precision=self.precision, norm=self.norm)
@@ -147,22 +147,20 @@ class ProtoMAML(MAML):
         return model
 
     def _prototypical(self, model: nn.Module, norm: Norm) -> Problem:
-        """A task whose support loss, where there are coefficients, is their product with the
-        prototypes."""
+        """As `problem`, with the prototypes as the gradient of the coefficients at the start."""
         whole = self.problem(model, norm)
         body = {name: value for name, value in whole.start.items() if not self._of_head(name)}
         embedding = fused(self._embedding(model))
         layer = model.get_submodule(self.head)
         assert isinstance(layer, nn.Linear)
-        ways = layer.out_features
 
         def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:
             if _COEFFICIENTS not in params:
                 return whole.support_loss(params, x, y)
-            coefficients = params[_COEFFICIENTS]
             with autocast(self.precision, x.device):
-                features = pure_call(embedding, {name: params[name] for name in body}, x)
-            return (coefficients * prototypes(features.to(coefficients.dtype), y, ways)).sum()
+                features = self._features(embedding, {n: params[n] for n in body}, x, layer)
+            centres = prototypes(features, y, layer.out_features)
+            return (params[_COEFFICIENTS] * centres).sum()
 
         def judge(params: Params, *examples: Tensor) -> tuple[Tensor, Tensor]:
             return whole.judge({n: p for n, p in params.items() if n != _COEFFICIENTS}, *examples)
@@ -172,6 +170,17 @@ class ProtoMAML(MAML):
 
     def _embedding(self, model: nn.Module) -> nn.Module:
         return with_layer(model, self.head, nn.Identity())
+
+    @staticmethod
+    def _features(embedding: nn.Module, params: Params, x: Tensor, layer: nn.Linear) -> Tensor:
+        features = pure_call(embedding, params, x)
+        if features.shape != (len(x), layer.in_features):
+            raise InputError(
+                f"without its last linear layer the model gives {list(features.shape)}; prototypes "
+                f"need [examples, {layer.in_features}]: flatten before that layer, and let nothing "
+                "follow it"
+            )
+        return features.to(layer.weight.dtype)
 
     def _of_head(self, name: str) -> bool:
         return name.startswith(f"{self.head}.")
@@ -207,7 +216,7 @@ def through_prototypes(
 
 
 def _with_head(slope: Slope, start: Params, head: str) -> Params:
-    """theta with the last layer of the prototypes, which depends on it (section 3)."""
+    """All parameters at the start of the inner loop, the last layer's made of the others."""
     centres = slope(start, 0, True)[_COEFFICIENTS]
     body = {name: value for name, value in start.items() if name != _COEFFICIENTS}
     return {**body, f"{head}.weight": 2 * centres, f"{head}.bias": -(centres**2).sum(-1)}

@@ -48,4 +48,5 @@ class ProtoNet(ProtoMAML):
 
     def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
         """The model with the prototypes of one task in its last layer, whatever ``steps``."""
+        check_at_least_zero("steps", steps or 0)
         return super().adapt(x, y, 0)

@@ -18,15 +18,7 @@ def prototypes(features: Tensor, labels: Tensor, classes: int) -> Tensor:
 
     Returns:
         ``[classes, width]``.
-
-    Raises:
-        InputError: The features have another shape.
     """
-    if features.dim() != 2:
-        raise InputError(
-            f"what the last layer sees has shape {list(features.shape)}; prototypes need "
-            "[examples, features]: flatten it before the last layer"
-        )
     belongs = (torch.arange(classes, device=labels.device)[:, None] == labels).to(features.dtype)
     return belongs @ features / belongs.sum(1, keepdim=True)
 
