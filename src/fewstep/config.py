@@ -110,6 +110,8 @@ class Config:
             raise InputError(f"averaging is {self.averaging}; expected at least 0 and less than 1")
         if self.workers < 0:
             raise InputError(f"workers is {self.workers}; expected 0 or more")
+        if self.compile and self.algorithm in _NOT_COMPILED:
+            raise InputError(f"compile with algorithm {self.algorithm}; leave compile out")
         if self.compile and self.workers > 1:
             raise InputError(
                 f"workers is {self.workers} with compile; a compiled run is one process: leave one "
@@ -137,6 +139,7 @@ class Config:
 
 
 _REGRESSION = (("mlp", "maml"), ("mlp", "fomaml"), ("mlp", "reptile"), ("mlp", "imaml"))
+_NOT_COMPILED = ("reptile", "imaml", "protomaml", "protonet", "finetune")
 _AT_LEAST_ONE = (
     "filters",
     "n_way",
