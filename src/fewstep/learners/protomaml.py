@@ -173,7 +173,7 @@ class ProtoMAML(MAML):
 
     @staticmethod
     def _features(embedding: nn.Module, params: Params, x: Tensor, layer: nn.Linear) -> Tensor:
-        features = pure_call(embedding, params, x)
+        features: Tensor = pure_call(embedding, params, x)
         if features.shape != (len(x), layer.in_features):
             raise InputError(
                 f"without its last linear layer the model gives {list(features.shape)}; prototypes "
