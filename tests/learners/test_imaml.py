@@ -17,7 +17,7 @@ from .differences import (
     tasks_of,
 )
 
-CONVERGED = {"inner_lr": 0.2, "inner_steps": 90, "proximal": 2.0, "cg_steps": 60}
+CONVERGED = {"inner_lr": 0.2, "inner_steps": 50, "proximal": 2.0, "cg_steps": 30}
 
 
 def model():
