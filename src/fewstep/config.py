@@ -19,9 +19,11 @@ class Config:
     Attributes:
         recipe: Name of the recipe that this started from.
         data: Where tasks come from.
-        algorithm: How the initialisation is learned. finetune: ordinary training on all training
+        algorithm: How the initialisation is learned. Those around maml are maml with other
+            settings, which can be changed one by one; finetune: ordinary training on all training
             classes, then a new last layer for the tasks.
         model: The network. conv4: four convolution blocks; mlp: two hidden layers of 40.
+        context: Numbers of the context vector that modulates the network (cavia); 0 for none.
         filters: Filters of each convolution of conv4.
         downsample: How each block of conv4 halves the picture.
         model_norm: Normalisation in each block of conv4.
@@ -34,6 +36,18 @@ class Config:
         inner_lr: Step size of the inner loop.
         inner_steps: Inner steps in training.
         test_inner_steps: Most inner steps in validation and test.
+        inner_optimizer: What makes an inner step of a gradient; without memory of other tasks.
+        adapting: Which parameters adapt: all, the head (the last linear layer), the body without
+            it, or the context alone.
+        step_sizes: inner_lr for all (fixed), or learned from there: one for each parameter tensor
+            and inner step (per-step) or for each single number (per-element).
+        order: exact, or first without the inner gradient's own derivative.
+        first_order: Share of the outer steps, from the first, that are of first order.
+        multi_step_loss: Share of the outer steps over which the query losses before the last inner
+            step count too, less and less; 0 for never.
+        per_step_affine: A scale and a shift of batch norm for each inner step, which do not adapt.
+        per_step_statistics: Record what batch norm sees of training tasks after each inner step;
+            with norm inductive, that is what query sets are normalised by.
         proximal: lambda of imaml: how strongly adapted parameters are held near the initialisation.
         cg_steps: Conjugate gradient steps of imaml for each meta-gradient.
         new_head: The last layer that finetune starts each task with: as a new layer is made
@@ -49,6 +63,8 @@ class Config:
             one a core where tasks are large enough.
         meta_batch: Tasks of an outer step.
         outer_lr: Step size of the outer optimiser, Adam.
+        final_outer_lr: Where outer_lr falls to by the last outer step, along half a cosine; None
+            for a constant one.
         averaging: The initialisation that is judged and kept is the exponential moving average
             of the learned one with this decay; 0 for none.
         steps: Outer steps.
@@ -63,9 +79,21 @@ class Config:
     recipe: tyro.conf.Suppress[str]
     data: Literal["glyphs", "omniglot", "sinusoid"]
     algorithm: Literal[
-        "maml", "fomaml", "reptile", "imaml", "protomaml", "protonet", "finetune"
+        "maml",
+        "fomaml",
+        "anil",
+        "boil",
+        "meta-sgd",
+        "maml++",
+        "cavia",
+        "reptile",
+        "imaml",
+        "protomaml",
+        "protonet",
+        "finetune",
     ] = "maml"
     model: Literal["conv4", "mlp"] = "conv4"
+    context: int = 0
     filters: int = 64
     downsample: Literal["stride", "max-pool"] = "stride"
     model_norm: Literal["batch", "group", "none"] = "batch"
@@ -78,6 +106,14 @@ class Config:
     inner_lr: float = 0.4
     inner_steps: int = 1
     test_inner_steps: int = 5
+    inner_optimizer: Literal["sgd", "momentum", "adam"] = "sgd"
+    adapting: Literal["all", "head", "body", "context"] = "all"
+    step_sizes: Literal["fixed", "per-step", "per-element"] = "fixed"
+    order: Literal["exact", "first"] = "exact"
+    first_order: float = 0.0
+    multi_step_loss: float = 0.0
+    per_step_affine: bool = False
+    per_step_statistics: bool = False
     proximal: float = 2.0
     cg_steps: int = 5
     new_head: Literal["random", "zeros"] = "random"
@@ -89,6 +125,7 @@ class Config:
     workers: int = 0
     meta_batch: int = 32
     outer_lr: float = 1e-3
+    final_outer_lr: float | None = None
     averaging: float = 0.0
     steps: int = 60_000
     val_every: int = 200
@@ -108,6 +145,7 @@ class Config:
                 raise InputError(f"{name} is {getattr(self, name)}; expected more than 0")
         if not 0 <= self.averaging < 1:
             raise InputError(f"averaging is {self.averaging}; expected at least 0 and less than 1")
+        self._check_family()
         if self.workers < 0:
             raise InputError(f"workers is {self.workers}; expected 0 or more")
         if self.compile and self.algorithm in _NOT_COMPILED:
@@ -119,13 +157,43 @@ class Config:
             )
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed is {self.seed}; expected at least 0 and less than 2**63")
-        if self.data == "sinusoid" and (self.model, self.algorithm) not in _REGRESSION:
+        if self.data == "sinusoid" and (self.model != "mlp" or self.algorithm in _OF_CLASSES):
             raise InputError(
                 f"data sinusoid with model {self.model} and algorithm {self.algorithm}; expected "
-                "model mlp and algorithm maml, fomaml, reptile or imaml"
+                "model mlp and an algorithm other than protomaml, protonet and finetune"
             )
         if self.data != "sinusoid" and self.model == "mlp":
             raise InputError(f"data {self.data} with model mlp; pictures need model conv4")
+
+    def _check_family(self) -> None:
+        """See that the settings of the inner loop go together."""
+        for name in ("first_order", "multi_step_loss"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}; expected a share of the outer steps, 0 to 1"
+                )
+        if self.context < 0:
+            raise InputError(f"context is {self.context}; expected 0 or more")
+        if self.adapting == "context" and not self.context:
+            raise InputError(
+                "adapting is context and context is 0; give its size, as in --context 32"
+            )
+        if self.final_outer_lr is not None and not 0 <= self.final_outer_lr <= self.outer_lr:
+            raise InputError(
+                f"final_outer_lr is {self.final_outer_lr}; expected at least 0 and at most outer_lr "
+                f"({self.outer_lr})"
+            )
+        per_step = self.per_step_affine or self.per_step_statistics
+        if per_step and self.model == "mlp":
+            raise InputError(
+                "model mlp has no batch norm; leave per_step_affine and per_step_statistics out"
+            )
+        if (per_step or self.step_sizes == "per-step") and self.test_inner_steps > self.inner_steps:
+            raise InputError(
+                f"test_inner_steps is {self.test_inner_steps}, and step sizes or batch norm are "
+                f"learned for each of {self.inner_steps} inner steps; choose --test-inner-steps "
+                f"{self.inner_steps}, --inner-steps {self.test_inner_steps}, or nothing per step"
+            )
 
     def shots(self, split: str) -> tuple[int, int]:
         """Support and query examples of each class (of the task, in a regression)."""
@@ -138,8 +206,8 @@ class Config:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
-_REGRESSION = (("mlp", "maml"), ("mlp", "fomaml"), ("mlp", "reptile"), ("mlp", "imaml"))
 _NOT_COMPILED = ("reptile", "imaml", "protomaml", "protonet", "finetune")
+_OF_CLASSES = ("protomaml", "protonet", "finetune")
 _AT_LEAST_ONE = (
     "filters",
     "n_way",

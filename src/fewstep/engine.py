@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -27,16 +27,19 @@ class Problem:
 
     Attributes:
         support_loss: (parameters, support_x, support_y) to a scalar.
-        judge: (parameters, support_x, query_x, query_y) to the query loss and the score, scalars.
-        start: theta_0.
+        judge: (parameters, support_x, query_x, query_y) to the query loss and the score, scalars,
+            and perhaps to statistics of the query set.
+        start: The parameters before the first inner step, theta_0.
         compiled: (parameters, support_x, support_y) to the gradient of the support loss by a
             compiled function, or to None where it cannot be; None for autograd always.
+        learned: All that is meta-learned, where that is not ``start`` itself.
     """
 
     support_loss: Callable[[Params, Tensor, Tensor], Tensor]
-    judge: Callable[[Params, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+    judge: Callable[[Params, Tensor, Tensor, Tensor], tuple[Tensor, ...]]
     start: Params
     compiled: Callable[[Params, Tensor, Tensor], Params | None] | None = None
+    learned: Params | None = None
 
 
 class MetaGradient(NamedTuple):
@@ -45,10 +48,13 @@ class MetaGradient(NamedTuple):
     Attributes:
         judgement: Query loss and score of each task after adaptation.
         gradient: Gradient of the mean query loss, by parameter name.
+        statistics: What batch norm saw after each inner step, mean over the tasks, by the names of
+            the learner's running statistics; None where it keeps none.
     """
 
     judgement: Judgement
     gradient: Params
+    statistics: Params | None = None
 
 
 def mean_gradient(
@@ -63,7 +69,7 @@ def mean_gradient(
         problem: What each task is.
         tasks: The meta-batch.
         at_once: How many tasks to vectorise over at most; 0 computes one after another without.
-        differentiate: Takes the support gradient, the judge and theta_0.
+        differentiate: Takes the support gradient, the judge and all that is meta-learned.
     """
     judgements = []
     total: Params = {}
@@ -88,7 +94,8 @@ def judge_paths(
         problem: What each task is.
         tasks: The tasks.
         at_once: As in `mean_gradient`.
-        path: Takes the support gradient and theta_0; returns theta_0, theta_1, ...
+        path: Takes the support gradient and all that is meta-learned; returns theta_0, theta_1,
+            ...
     """
     rows = [
         _judge_all(judge, path(gradient_of, start))
@@ -99,7 +106,8 @@ def judge_paths(
 
 def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
     """Whether the model and the loss can be computed for several tasks at once, fast."""
-    gradient, judge, start = _stack(problem, tasks[:2])
+    gradient, judge, _ = _stack(problem, tasks[:2])
+    start = _for_each(tasks[:2], problem.start)
     try:
         with undisturbed(tasks.support_x.device), warnings.catch_warnings():
             # PyTorch warns where vmap falls back to a loop of its own.
@@ -139,20 +147,23 @@ def _single(
 
     def judge(params: Params) -> Judgement:
         reseed(seed_of(seed, number, None))
-        loss, score = problem.judge(params, support_x, query_x, query_y)
-        return Judgement(loss[None], score[None])
+        judged = problem.judge(params, support_x, query_x, query_y)
+        return Judgement(*(value[None] for value in judged))
 
     by_autograd = slope(objective)
 
-    def gradient(params: Params, step: int, create_graph: bool) -> Params:
+    def gradient(
+        params: Params, step: int, create_graph: bool, adapting: Sequence[str] | None = None
+    ) -> Params:
         if problem.compiled is not None:
             reseed(seed_of(seed, number, step))
             found = problem.compiled(params, support_x, support_y)
             if found is not None:
+                found = {name: found[name] for name in adapting or found}
                 return found if create_graph else {n: g.detach() for n, g in found.items()}
-        return by_autograd(params, step, create_graph)
+        return by_autograd(params, step, create_graph, adapting)
 
-    return gradient, judge, problem.start
+    return gradient, judge, _learned(problem)
 
 
 def _stack(problem: Problem, tasks: TaskBatch) -> tuple[Slope, Judge, Params]:
@@ -172,8 +183,15 @@ def _stack(problem: Problem, tasks: TaskBatch) -> tuple[Slope, Judge, Params]:
         with _told_what_to_do():
             return Judgement(*judgements(params, tasks.support_x, tasks.query_x, tasks.query_y))
 
-    start = {name: p.expand(len(tasks), *p.shape) for name, p in problem.start.items()}
-    return slope(objective), judge, start
+    return slope(objective), judge, _for_each(tasks, _learned(problem))
+
+
+def _learned(problem: Problem) -> Params:
+    return problem.start if problem.learned is None else problem.learned
+
+
+def _for_each(tasks: TaskBatch, params: Params) -> Params:
+    return {name: value.expand(len(tasks), *value.shape) for name, value in params.items()}
 
 
 class _told_what_to_do:  # noqa: N801 - reads as a statement
@@ -196,5 +214,5 @@ def _judge_all(judge: Judge, path: list[Params]) -> list[Judgement]:
 
 
 def _cat(judgements: list[Judgement]) -> Judgement:
-    losses, scores = zip(*judgements, strict=True)
-    return Judgement(torch.cat(losses), torch.cat(scores))
+    columns = zip(*judgements, strict=True)
+    return Judgement(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]

@@ -51,7 +51,8 @@ def pure_call(module: nn.Module, params: Params, x: Tensor) -> Any:
 
     Args:
         module: Any module; left as it is, bit for bit.
-        params: Replacements by parameter name. A name that is missing keeps the module's tensor.
+        params: Replacements by the name of a parameter or buffer. A name that is missing keeps the
+            module's tensor.
         x: ``[examples, ...]``.
     """
     with _TwiceDifferentiable(by_own_statistics):
@@ -89,7 +90,7 @@ def traceable_call(module: nn.Module, tensors: Params, x: Tensor) -> Any:
 def _call(module: nn.Module, params: Params, x: Tensor) -> Any:
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     try:
-        return functional_call(module, {**params, **buffers}, (x,))
+        return functional_call(module, {**buffers, **params}, (x,))
     except CheckpointingError as error:
         raise InputError(
             f"{layer_at_fault(error)} uses activation checkpointing, which would compute again "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fewstep.errors import InputError, first_line
 from fewstep.functional import Params
-from fewstep.inner import Slope, adapt, inner_step, leaves
+from fewstep.inner import InnerLoop, Slope, adapt, leaves
 
 Order = Literal["exact", "first"]
 Memory = Literal["fast", "flat"]
@@ -22,10 +22,12 @@ class Judgement(NamedTuple):
     Attributes:
         losses: ``[tasks]``, the query loss of each task.
         scores: ``[tasks]``, accuracy as a fraction, or the loss in a regression.
+        statistics: ``[tasks, ...]``, what batch norm saw of the query set; None where nobody asks.
     """
 
     losses: Tensor
     scores: Tensor
+    statistics: Tensor | None = None
 
 
 Judge = Callable[[Params], Judgement]
@@ -35,76 +37,142 @@ class Gradient(NamedTuple):
     """What tasks contribute to an outer step.
 
     Attributes:
-        judgement: Of the adapted parameters, without a graph.
-        gradient: Derivative of the sum of the query losses with respect to theta_0, by name.
+        judgement: The losses that were differentiated, and the scores after the last step, without
+            a graph. Its statistics are ``[tasks, steps + 1, ...]``.
+        gradient: Derivative of the sum of the losses with respect to all that is meta-learned.
     """
 
     judgement: Judgement
     gradient: Params
 
 
+def last_only(steps: int) -> list[float]:
+    """The importances of MAML: only the loss after the last step counts."""
+    return [0.0] * steps + [1.0]
+
+
 def unrolled(
+    loop: InnerLoop,
     slope: Slope,
     judge: Judge,
-    params: Params,
-    steps: int,
-    lr: float,
+    learned: Params,
+    *,
     order: Order = "exact",
+    importances: Sequence[float] | None = None,
+    record: bool = False,
 ) -> Gradient:
     """Differentiate through the whole inner loop at once (MAML, equation 1).
 
-    Memory grows with ``steps``: the graph of each inner step is kept until the way back.
+    Memory grows with the steps: the graph of each inner step is kept until the way back.
 
     Args:
+        loop: The inner loop.
         slope: The gradient of the support loss.
         judge: The query losses and scores.
-        params: theta_0.
-        steps: How many inner steps.
-        lr: alpha, the inner learning rate.
+        learned: All that is meta-learned.
         order: ``"exact"``, or ``"first"`` to drop the inner gradient's own derivative (FOMAML).
+        importances: ``steps + 1`` weights of the query losses after 0, 1, ... steps; the loss is
+            their weighted sum (MAML++, equation 2). Only the last counts unless given.
+        record: Whether the statistics are wanted of every step, and not only where a loss counts.
     """
-    start = leaves(params)
-    adapted = start
-    for step in range(steps):
-        adapted = inner_step(slope, adapted, step, lr, create_graph=order == "exact")
-    judgement = judge(adapted)
-    return Gradient(_detached(judgement), _pull_back(judgement.losses.sum(), start))
+    start = leaves(learned)
+    weights = importances or last_only(loop.steps)
+    state = loop.begin(start)
+    judged = []
+    for step in range(loop.steps):
+        judged.append(_judge(judge, loop.seen(start, state, step), weights[step], record))
+        state = loop.step(slope, start, state, step, create_graph=order == "exact")
+    judgement = judge(loop.seen(start, state, loop.steps))
+    total = _weighted([*judged, judgement], weights)
+    return Gradient(_detached(total), _pull_back([total.losses.sum()], start))
 
 
-def replayed(slope: Slope, judge: Judge, params: Params, steps: int, lr: float) -> Gradient:
+def replayed(
+    loop: InnerLoop,
+    slope: Slope,
+    judge: Judge,
+    learned: Params,
+    *,
+    importances: Sequence[float] | None = None,
+    record: bool = False,
+) -> Gradient:
     """The same exact gradient in the memory of one inner step.
 
-    Only theta_s of each step is kept, and the graph of the last. On the way back each step before
-    it is done once more and differentiated alone: v_s = (d theta_{s+1} / d theta_s)^T v_{s+1} (the
-    idea of MixFlow-MG, Kemaev et al. 2025, arXiv 2505.00793).
+    Only the state of each step is kept. On the way back each step but the last is done once more
+    and differentiated alone: with v_s the derivative of the loss with respect to state s,
+    v_s = (d state_{s+1} / d state_s)^T v_{s+1}, plus that of the query loss judged there. What is
+    meta-learned collects a share of its gradient at each step (the idea of MixFlow-MG, Kemaev et
+    al. 2025, arXiv 2505.00793).
 
     Args:
+        loop: The inner loop.
         slope: The gradient of the support loss. It has to give the same value again for the same
             arguments.
         judge: The query losses and scores.
-        params: theta_0.
-        steps: How many inner steps.
-        lr: alpha, the inner learning rate.
+        learned: All that is meta-learned.
+        importances: As in `unrolled`.
+        record: As in `unrolled`.
     """
-    path = adapt(slope, params, max(steps - 1, 0), lr)
-    judgement, gradient = unrolled(
-        lambda params, _, keep: slope(params, steps - 1, keep), judge, path.pop(), min(steps, 1), lr
-    )
-    for step in reversed(range(steps - 1)):
+    if not loop.steps:
+        return unrolled(loop, slope, judge, learned, importances=importances, record=record)
+    start = leaves(learned)
+    weights = importances or last_only(loop.steps)
+    path = adapt(loop, slope, learned, loop.steps - 1)
+    judged: list[Judgement | None] = []
+    gradient = {name: torch.zeros_like(value) for name, value in start.items()}
+    cotangent: Params = {}
+    for step in reversed(range(loop.steps)):
         before = path.pop()
-        after = inner_step(slope, before, step, lr, create_graph=True)
-        gradient = _pull_back(after, before, gradient)
-    return Gradient(judgement, gradient)
+        after = loop.step(slope, start, before, step, create_graph=True)
+        outputs, cotangents = list(after.values()), list(cotangent.values())
+        if not cotangent:
+            last = judge(loop.seen(start, after, loop.steps))
+            judged.append(_detached(last))
+            outputs, cotangents = [last.losses.sum() * weights[-1]], [last.losses.new_ones(())]
+        here = _judge(judge, loop.seen(start, before, step), weights[step], record)
+        judged.append(here and _detached(here))
+        if here and weights[step]:
+            outputs.append(here.losses.sum() * weights[step])
+            cotangents.append(here.losses.new_ones(()))
+        inputs = {**{_STATE + name: value for name, value in before.items()}, **start}
+        pulled = _pull_back(outputs, inputs, cotangents)
+        cotangent = {name: pulled[_STATE + name] for name in before}
+        gradient = {name: value + pulled[name] for name, value in gradient.items()}
+    for name in loop.adapting:
+        gradient[name] = gradient[name] + cotangent[name]
+    return Gradient(_detached(_weighted(judged[::-1], weights)), gradient)
 
 
-def _pull_back(output: Tensor | Params, inputs: Params, cotangent: Params | None = None) -> Params:
-    """The product of ``cotangent`` with the derivative of ``output`` with respect to ``inputs``."""
+_STATE = "state/"
+
+
+def _judge(judge: Judge, params: Params, weight: float, record: bool) -> Judgement | None:
+    """The judgement where it counts, without a graph where only its statistics are wanted."""
+    if weight:
+        return judge(params)
+    if record:
+        with torch.no_grad():
+            return judge(params)
+    return None
+
+
+def _weighted(judged: Sequence[Judgement | None], weights: Sequence[float]) -> Judgement:
+    """The weighted losses, the last scores, and the statistics of all."""
+    last = judged[-1]
+    assert last is not None
+    counted = [w * j.losses for w, j in zip(weights, judged, strict=True) if w and j]
+    losses = torch.stack(counted).sum(0)
+    seen = [j.statistics for j in judged if j is not None and j.statistics is not None]
+    return Judgement(losses, last.scores, torch.stack(seen, 1) if seen else None)
+
+
+def _pull_back(
+    outputs: list[Tensor], inputs: Params, cotangents: list[Tensor] | None = None
+) -> Params:
+    """The products of ``cotangents`` with the derivatives of ``outputs``, summed, by input."""
     try:
         gradients = torch.autograd.grad(
-            output if isinstance(output, Tensor) else list(output.values()),
-            list(inputs.values()),
-            None if cotangent is None else list(cotangent.values()),
-            materialize_grads=True,
+            outputs, list(inputs.values()), cotangents, materialize_grads=True
         )
     except RuntimeError as error:
         if not any(words in str(error) for words in _NO_SECOND_DERIVATIVE):
@@ -120,4 +188,4 @@ _NO_SECOND_DERIVATIVE = ("derivative for", "once_differentiable", "differentiabl
 
 
 def _detached(judgement: Judgement) -> Judgement:
-    return Judgement(judgement.losses.detach(), judgement.scores.detach())
+    return Judgement(*(None if value is None else value.detach() for value in judgement))  # type: ignore[arg-type]

@@ -126,11 +126,34 @@ def find_recipe(name: str) -> Recipe:
 def with_algorithm(config: Config, algorithm: str) -> Config:
     """The configuration with the settings that another algorithm needs."""
     settings: dict[str, Any] = {"algorithm": algorithm, **_SETTINGS.get(algorithm, {})}
+    if config.model == "mlp":
+        settings = {name: value for name, value in settings.items() if name not in _OF_BATCH_NORM}
     return replace(config, **settings)
 
 
+_OF_BATCH_NORM = ("norm", "per_step_affine", "per_step_statistics")
+
 _SETTINGS: dict[str, dict[str, Any]] = {
+    "finetune": {"inner_lr": 0.1},
     "reptile": {"inner_lr": 0.1, "inner_steps": 5},
     "imaml": {"inner_lr": 0.1, "inner_steps": 10, "test_inner_steps": 10, "model_norm": "group"},
-    "finetune": {"inner_lr": 0.1},
+    "fomaml": {"order": "first"},
+    "anil": {"adapting": "head"},
+    "boil": {"adapting": "body"},
+    "meta-sgd": {"step_sizes": "per-element"},
+    "cavia": {"adapting": "context", "context": 32, "inner_lr": 1.0},
+    "maml++": {
+        "inner_steps": 5,
+        "test_inner_steps": 5,
+        "inner_lr": 0.1,
+        "multi_step_loss": 0.1,
+        "first_order": 0.3,
+        "per_step_statistics": True,
+        "norm": "inductive",
+        "per_step_affine": True,
+        "step_sizes": "per-step",
+        "final_outer_lr": 1e-5,
+    },
 }
+"""Each algorithm is the one inner loop with other settings, but for reptile,
+imaml, protomaml, protonet and finetune."""

@@ -31,7 +31,8 @@ class _FusedSequential(nn.Sequential):
         """What ``nn.Sequential`` computes."""
         for layers in _groups(list(self)):
             norm = layers[0]
-            if isinstance(norm, nn.BatchNorm2d) and norm.training and pays(x):
+            plain = isinstance(norm, nn.BatchNorm2d) and _plain(norm, nn.BatchNorm2d)
+            if plain and norm.training and pays(x):
                 x = norm_block(x, norm.weight, norm.bias, _block(norm, layers[1:]))
             else:
                 for layer in layers:

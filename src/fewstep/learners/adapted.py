@@ -19,7 +19,7 @@ def adapted_module(model: nn.Module, params: Params, support_x: Tensor, norm: No
 
     Args:
         model: The module that was adapted; a batch norm of it in eval mode stays as it is.
-        params: The adapted parameters by name.
+        params: The adapted parameters by name, and perhaps running statistics.
         support_x: ``[examples, ...]``, what it was adapted on.
         norm: Which statistics batch norm uses from now on: those of the batch that the module is
             called with (``"transductive"``) or those of ``support_x`` (``"inductive"``).
@@ -29,9 +29,13 @@ def adapted_module(model: nn.Module, params: Params, support_x: Tensor, norm: No
     """
     adapted = copy.deepcopy(model)
     with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
+        for name, value in (*adapted.named_parameters(), *adapted.named_buffers()):
             if name in params:
-                parameter.copy_(params[name])
+                value.copy_(params[name])
+        for name, part in adapted.named_modules():
+            # Statistics that were recorded in training are what it is to use.
+            if f"{name}.running_mean" in params:
+                part.eval()
         layers = [m for m in adapted.modules() if isinstance(m, _NormBase) and m.training]
         of_batches = [layer for layer in layers if isinstance(layer, _BatchNorm)]
         if norm == "inductive":

@@ -75,11 +75,12 @@ class FineTune:
         """Those of the network with one output a training class."""
         return self.wide.named_parameters()
 
-    def differentiate(self, tasks: TaskBatch) -> MetaGradient:
+    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """The gradient of ordinary training on all pictures of the tasks at once.
 
         Args:
             tasks: Their ``classes`` say which class of the data set each label stands for.
+            outer_step: Makes no difference.
 
         Raises:
             InputError: The tasks do not say it.

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from fewstep.engine import MetaGradient, Problem, mean_gradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params
-from fewstep.inner import Slope, adapt, leaves
+from fewstep.inner import InnerLoop, Slope, adapt, leaves
 from fewstep.learners.checks import (
     Loss,
     check_at_least_zero,
@@ -85,19 +85,18 @@ class ImplicitMAML(MAML):
         self.proximal = proximal
         self.cg_steps = cg_steps
 
-    def differentiate(self, tasks: TaskBatch) -> MetaGradient:
+    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """As `MAML.differentiate`, by the implicit gradient (equation 6)."""
         _refuse_batch_statistics(self.model)
         check_fit(self.model, self.loss, tasks)
-        problem = self.problem(self.model, self.norm)
+        problem = self.problem(self.model, self.norm, training=True)
         if not self._twice_differentiable:
             check_twice_differentiable(problem, tasks)
             self._twice_differentiable = True
         at_once = self._planner.at_once(problem, tasks)
         gradient = partial(
             implicit,
-            steps=self.inner_steps,
-            lr=self.inner_lr,
+            self._loop,
             proximal=self.proximal,
             cg_steps=self.cg_steps,
             stacked=at_once > 0,
@@ -105,9 +104,9 @@ class ImplicitMAML(MAML):
         with multiplying_in(self.precision):
             return mean_gradient(problem, tasks, at_once, gradient)
 
-    def problem(self, model: nn.Module, norm: Norm) -> Problem:
+    def problem(self, model: nn.Module, norm: Norm, *, training: bool = False) -> Problem:
         """As `MAML.problem`, with the proximal term in the support loss."""
-        plain = super().problem(model, norm)
+        plain = super().problem(model, norm, training=training)
         theta = {name: value.detach() for name, value in plain.start.items()}
 
         def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:
@@ -118,11 +117,10 @@ class ImplicitMAML(MAML):
 
 
 def implicit(
+    loop: InnerLoop,
     slope: Slope,
     judge: Judge,
     params: Params,
-    steps: int,
-    lr: float,
     proximal: float,
     cg_steps: int,
     stacked: bool,
@@ -130,20 +128,19 @@ def implicit(
     """The meta-gradient from the last parameters of the inner loop alone.
 
     Args:
+        loop: The inner loop.
         slope: The gradient of the support loss with the proximal term, whose derivative is
             H + lambda I.
         judge: The query losses and scores.
         params: theta.
-        steps: How many inner steps.
-        lr: The inner learning rate.
         proximal: lambda.
         cg_steps: Steps of the conjugate gradient method.
         stacked: Whether every parameter has the task in front.
     """
-    end = leaves(adapt(slope, params, steps, lr)[-1])
-    judgement, at_end = unrolled(slope, judge, end, 0, lr)
+    end = leaves(adapt(loop, slope, params, loop.steps)[-1])
+    judgement, at_end = unrolled(replace(loop, steps=0), slope, judge, end)
     with torch.enable_grad():
-        inner = slope(end, steps, True)
+        inner = slope(end, loop.steps, True)
     shapes = {name: value.shape for name, value in end.items()}
     first = 1 if stacked else 0
 

@@ -28,10 +28,13 @@ class Learner(Protocol):
     """Learns an initialisation from tasks, and adapts it to a new one."""
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """What the outer loop changes."""
+        """What the outer loop changes. Running statistics require no gradient."""
 
-    def differentiate(self, tasks: TaskBatch) -> MetaGradient:
-        """One outer step's losses and gradient, by the names of `named_parameters`."""
+    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
+        """One outer step's losses and gradient, by the names of `named_parameters`.
+
+        What changes from outer step to outer step depends on ``outer_step``, those done, alone.
+        """
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
         """Adapt to each task and judge it after every inner step, changing nothing."""

@@ -53,30 +53,26 @@ class Parallel:
         """Those of the learner."""
         return self.learner.named_parameters()
 
-    def meta_gradient(self, tasks: TaskBatch) -> tuple[Tensor, Params]:
+    def meta_gradient(self, tasks: TaskBatch, outer_step: int = 0) -> tuple[Tensor, Params]:
         """As `MAML.meta_gradient`."""
-        result = self.differentiate(tasks)
+        result = self.differentiate(tasks, outer_step)
         return result.judgement.losses.mean(), result.gradient
 
-    def differentiate(self, tasks: TaskBatch) -> MetaGradient:
+    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """As `MAML.differentiate`.
 
         Raises:
             InputError: The tasks do not fit, are not on the CPU, or a process ended.
         """
-        parts: list[MetaGradient] = self._each("differentiate", tasks)
+        parts: list[MetaGradient] = self._each("differentiate", tasks, outer_step)
         judgement = Judgement(
             torch.cat([part.judgement.losses for part in parts]),
             torch.cat([part.judgement.scores for part in parts]),
         )
         shares = [len(part.judgement.losses) / len(tasks) for part in parts]
-        gradient = {
-            name: sum(
-                share * part.gradient[name] for share, part in zip(shares, parts, strict=True)
-            )
-            for name in parts[0].gradient
-        }
-        return MetaGradient(judgement, gradient)  # type: ignore[arg-type]
+        gradient = _mean([part.gradient for part in parts], shares)
+        statistics = [part.statistics for part in parts if part.statistics is not None]
+        return MetaGradient(judgement, gradient, _mean(statistics, shares) if statistics else None)
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
         """As `MAML.evaluate`."""
@@ -115,3 +111,11 @@ def _share(
 ) -> Any:
     with numbered_from(seed, first):
         return getattr(learner, method)(tasks, *arguments)
+
+
+def _mean(parts: list[Params], shares: list[float]) -> Params:
+    """The weighted mean of each tensor."""
+    return {
+        name: torch.stack([s * part[name] for s, part in zip(shares, parts, strict=True)]).sum(0)
+        for name in parts[0]
+    }

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fewstep.engine import MetaGradient, Problem, judge_paths, mean_gradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params, pure_call, without_dropout
-from fewstep.inner import Slope, adapt, leaves
+from fewstep.inner import InnerLoop, Slope, adapted_path, leaves
 from fewstep.kernels.fuse import fused
 from fewstep.learners.checks import (
     check_at_least_zero,
@@ -92,7 +92,7 @@ class ProtoMAML(MAML):
         """All but those of the last layer, which each task makes anew."""
         return ((n, p) for n, p in super().named_parameters() if not self._of_head(n))
 
-    def differentiate(self, tasks: TaskBatch) -> MetaGradient:
+    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """As `MAML.differentiate`, with the derivative through the prototypes."""
         model = self._fitting(tasks)
         problem = self._prototypical(model, self.norm)
@@ -102,8 +102,8 @@ class ProtoMAML(MAML):
         inner: Callable[..., Gradient] = partial(unrolled, order=self.order)
         if self.memory == "flat" and self.order == "exact":
             inner = replayed
-        inner = partial(inner, steps=self.inner_steps, lr=self.inner_lr)
-        gradient = partial(through_prototypes, inner=inner, head=self.head)
+        steps, lr = self.inner_steps, self.inner_lr
+        gradient = partial(through_prototypes, inner=inner, head=self.head, steps=steps, lr=lr)
         with multiplying_in(self.precision):
             return mean_gradient(problem, tasks, self._planner.at_once(problem, tasks), gradient)
 
@@ -116,12 +116,13 @@ class ProtoMAML(MAML):
         problem = self._prototypical(model, norm or self.norm)
 
         def path(slope: Slope, start: Params) -> list[Params]:
-            return adapt(slope, _with_head(slope, leaves(start), self.head), steps, self.inner_lr)
+            whole = _with_head(slope, leaves(start), self.head)
+            return adapted_path(InnerLoop(steps, self.inner_lr, tuple(whole)), slope, whole, steps)
 
         with multiplying_in(self.precision):
             judgements = judge_paths(problem, tasks, self._planner.at_once(problem, tasks), path)
-        losses, scores = (torch.stack(column, 1) for column in zip(*judgements, strict=True))
-        return Evaluation(losses, scores)
+        losses = torch.stack([judgement.losses for judgement in judgements], 1)
+        return Evaluation(losses, torch.stack([judgement.scores for judgement in judgements], 1))
 
     def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
         """As `MAML.adapt`; the module's last layer has as many outputs as there are classes."""
@@ -162,11 +163,11 @@ class ProtoMAML(MAML):
             centres = prototypes(features, y, layer.out_features)
             return (params[_COEFFICIENTS] * centres).sum()
 
-        def judge(params: Params, *examples: Tensor) -> tuple[Tensor, Tensor]:
+        def judge(params: Params, *examples: Tensor) -> tuple[Tensor, ...]:
             return whole.judge({n: p for n, p in params.items() if n != _COEFFICIENTS}, *examples)
 
         start = {**body, _COEFFICIENTS: torch.zeros_like(layer.weight)}
-        return replace(whole, support_loss=support_loss, judge=judge, start=start)
+        return replace(whole, support_loss=support_loss, judge=judge, start=start, learned=None)
 
     def _embedding(self, model: nn.Module) -> nn.Module:
         return with_layer(model, self.head, nn.Identity())
@@ -187,7 +188,13 @@ class ProtoMAML(MAML):
 
 
 def through_prototypes(
-    slope: Slope, judge: Judge, params: Params, inner: Callable[..., Gradient], head: str
+    slope: Slope,
+    judge: Judge,
+    params: Params,
+    inner: Callable[..., Gradient],
+    head: str,
+    steps: int,
+    lr: float,
 ) -> Gradient:
     """The gradient through the inner loop, and through the last layer that it starts from.
 
@@ -195,12 +202,15 @@ def through_prototypes(
         slope: The gradient of the support loss, and the prototypes.
         judge: The query losses and scores.
         params: theta without the last layer, and the coefficients.
-        inner: The gradient through the inner loop, of (slope, judge, theta).
+        inner: The gradient through the inner loop, of (loop, slope, judge, theta).
         head: Name of the last layer.
+        steps: How many inner steps.
+        lr: alpha, the inner learning rate.
     """
     start = leaves(params)
     whole = _with_head(slope, start, head)
-    judgement, gradient = inner(slope, judge, whole)
+    loop = InnerLoop(steps, lr, tuple(whole))
+    judgement, gradient = inner(loop, slope, judge, whole)
     body = {name: value for name, value in start.items() if name in whole}
     made = [name for name in whole if name not in body]
     through = torch.autograd.grad(
@@ -217,6 +227,6 @@ def through_prototypes(
 
 def _with_head(slope: Slope, start: Params, head: str) -> Params:
     """All parameters at the start of the inner loop, the last layer's made of the others."""
-    centres = slope(start, 0, True)[_COEFFICIENTS]
+    centres = slope(start, 0, True, [_COEFFICIENTS])[_COEFFICIENTS]
     body = {name: value for name, value in start.items() if name != _COEFFICIENTS}
     return {**body, f"{head}.weight": 2 * centres, f"{head}.bias": -(centres**2).sum(-1)}

@@ -11,7 +11,7 @@ from torch import nn
 from fewstep.engine import MetaGradient, mean_gradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params
-from fewstep.inner import Slope, adapt
+from fewstep.inner import InnerLoop, Slope, adapted_path
 from fewstep.learners.checks import Loss, check_fit
 from fewstep.learners.maml import MAML
 from fewstep.metagrad import Gradient, Judge
@@ -66,7 +66,7 @@ class Reptile(MAML):
             if not value > 0:
                 raise InputError(f"{name} is {value}; Reptile moves only where it is more than 0")
 
-    def differentiate(self, tasks: TaskBatch) -> MetaGradient:
+    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """The outer step, with the query loss and score of each task after training on it."""
         check_fit(self.model, self.loss, tasks)
         joined = TaskBatch(
@@ -75,22 +75,21 @@ class Reptile(MAML):
             tasks.query_x,
             tasks.query_y,
         )
-        problem = self.problem(self.model, self.norm)
-        move = partial(displacement, steps=self.inner_steps, lr=self.inner_lr)
+        problem = self.problem(self.model, self.norm, training=True)
+        move = partial(displacement, self._loop)
         with multiplying_in(self.precision):
             return mean_gradient(problem, joined, self._planner.at_once(problem, joined), move)
 
 
-def displacement(slope: Slope, judge: Judge, params: Params, steps: int, lr: float) -> Gradient:
+def displacement(loop: InnerLoop, slope: Slope, judge: Judge, params: Params) -> Gradient:
     """The way from where the inner loop ends back to where it began, in units of its step size.
 
     Args:
+        loop: The inner loop.
         slope: The gradient of the loss on all examples of the task.
         judge: The query losses and scores.
         params: theta.
-        steps: How many inner steps.
-        lr: alpha, the inner learning rate.
     """
-    end = adapt(slope, params, steps, lr)[-1]
+    end = adapted_path(loop, slope, params, loop.steps)[-1]
     with torch.no_grad():
-        return Gradient(judge(end), {name: (params[name] - end[name]) / lr for name in end})
+        return Gradient(judge(end), {name: (params[name] - end[name]) / loop.lr for name in end})

@@ -13,7 +13,9 @@ from fewstep.config import Config
 from fewstep.data.episodes import Split
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
+from fewstep.learners.extras import move_statistics
 from fewstep.learners.learner import Learner
+from fewstep.learners.schedules import cosine
 from fewstep.tasks import TaskBatch
 from fewstep.training import checkpoint
 from fewstep.training.ahead import meta_batches
@@ -80,12 +82,15 @@ class OuterLoop:
         config, state = self.config, self.state
         # Random layers depend on the step alone, so that a resumed run draws what this one drew.
         torch.manual_seed(zlib.crc32(f"{config.seed}/{step}".encode()))
-        result = self.learner.differentiate(batch)
+        result = self.learner.differentiate(batch, step)
         norm = _gradient_norm(result)
         _check_finite(result, norm, step, numbers)
-        for name, parameter in state.parameters.items():
-            parameter.grad = result.gradient[name]
+        for name, gradient in result.gradient.items():
+            state.parameters[name].grad = gradient
+        lr = cosine(config.outer_lr, config.final_outer_lr, step, config.steps)
+        state.optimizer.param_groups[0]["lr"] = lr
         state.optimizer.step()
+        move_statistics(state.parameters, result.statistics or {})
         state.average_in(config.averaging)
         state.progress = replace(state.progress, step=step + 1)
         loss, score = result.judgement.losses.mean().item(), result.judgement.scores.mean().item()

@@ -25,6 +25,7 @@ from fewstep.learners.parallel import Parallel
 from fewstep.learners.protomaml import ProtoMAML
 from fewstep.learners.protonet import ProtoNet
 from fewstep.learners.reptile import Reptile
+from fewstep.models.context import WithContext
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
 from fewstep.plans import worth_sharing
@@ -65,8 +66,11 @@ def samplers(config: Config, data_dir: Path | None) -> dict[Split, Sampler]:
 def network(config: Config) -> nn.Module:
     """The config's model, untrained."""
     if config.model == "mlp":
-        return mlp(1, (40, 40), 1)
-    return conv4(1, 28, config.n_way, config.filters, config.downsample, config.model_norm)
+        model, modulated, channels = mlp(1, (40, 40), 1), "0", 40
+    else:
+        model = conv4(1, 28, config.n_way, config.filters, config.downsample, config.model_norm)
+        modulated, channels = "2", config.filters
+    return WithContext(model, config.context, modulated, channels) if config.context else model
 
 
 def learner(config: Config, train: Sampler) -> Learner:
@@ -124,12 +128,19 @@ def _in_one_process(config: Config, model: nn.Module) -> MAML:
     return MAML(
         *loop,
         loss=loss,
-        order="first" if config.algorithm == "fomaml" else "exact",
+        order=config.order,
         memory=config.memory,
         execution=execution,
         compile=config.compile,
         precision=precision,
         norm=norm,
+        adapting=config.adapting,
+        inner_optimizer=config.inner_optimizer,
+        step_sizes=config.step_sizes,
+        multi_step_loss=round(config.multi_step_loss * config.steps),
+        first_order_steps=round(config.first_order * config.steps),
+        per_step_affine=config.per_step_affine,
+        per_step_statistics=config.per_step_statistics,
     )
 
 

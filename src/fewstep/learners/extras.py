@@ -1,0 +1,150 @@
+"""What is meta-learned beside the model: step sizes, and batch norm of each step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fewstep.batchnorm import batch_statistics
+from fewstep.errors import InputError
+from fewstep.functional import Params, pure_call
+from fewstep.inner import INNER_LR, PER_STEP, StepSizes
+
+STATISTICS = ("running_mean", "running_var")
+MOMENTUM = 0.1
+"""The share of each outer step in the running statistics, as in ``nn.BatchNorm2d``."""
+
+Extras = dict[str, nn.Parameter]
+
+
+def move_statistics(running: Mapping[str, Tensor], seen: Params) -> None:
+    """Move running statistics towards those of a meta-batch."""
+    with torch.no_grad():
+        for name, value in seen.items():
+            running[name].lerp_(value, MOMENTUM)
+
+
+def step_sizes(kind: StepSizes, adapting: Params, lr: float, steps: int) -> Extras:
+    """Learned step sizes, all of them ``lr`` at first.
+
+    Args:
+        kind: ``"per-step"``: ``[steps]`` for each parameter (MAML++, section 4.5);
+            ``"per-element"``: of the parameter's shape (Meta-SGD, equation 1).
+        adapting: The parameters that adapt.
+        lr: alpha.
+        steps: How many inner steps.
+    """
+    if kind == "fixed":
+        return {}
+    return {
+        INNER_LR + name: nn.Parameter(
+            value.new_full((steps,) if kind == "per-step" else value.shape, lr)
+        )
+        for name, value in adapting.items()
+    }
+
+
+def per_step_affine(model: nn.Module, steps: int) -> Extras:
+    """Scale and shift of each batch norm, for 0, 1, ..., steps inner steps (MAML++, section 4.4).
+
+    Raises:
+        InputError: The model has no batch norm that is scaled and shifted.
+    """
+    return {
+        f"{PER_STEP}{layer}.{name}": nn.Parameter(value.detach().repeat(steps + 1, 1))
+        for layer, part in batch_norms(model)
+        for name, value in part.named_parameters(recurse=False)
+        if value.requires_grad
+    }
+
+
+def per_step_statistics(model: nn.Module, steps: int) -> Extras:
+    """Running statistics of each batch norm, for 0, 1, ..., steps inner steps.
+
+    They are recorded, not learned, and so require no gradient.
+
+    Raises:
+        InputError: The model has no batch norm that keeps running statistics.
+    """
+    return {
+        f"{PER_STEP}{layer}.{name}": nn.Parameter(
+            part.get_buffer(name).repeat(steps + 1, 1), requires_grad=False
+        )
+        for layer, part in batch_norms(model)
+        for name in STATISTICS
+    }
+
+
+def batch_norms(model: nn.Module) -> list[tuple[str, _BatchNorm]]:
+    """The batch norms in training mode, by name.
+
+    Raises:
+        InputError: There is none that learns and keeps statistics.
+    """
+    found = [(n, part) for n, part in model.named_modules() if isinstance(part, _BatchNorm)]
+    found = [(n, part) for n, part in found if part.training]
+    if not found or not all(part.affine and part.track_running_stats for _, part in found):
+        raise InputError(
+            "values of batch norm per step need a model with batch norm in training mode that has "
+            "weight, bias and running statistics; leave per_step_affine and per_step_statistics out"
+        )
+    return found
+
+
+def call_and_record(
+    model: nn.Module, params: Params, x: Tensor, names: Iterable[str]
+) -> tuple[Any, Tensor]:
+    """As `pure_call`, and the statistics of each batch norm in one row.
+
+    Args:
+        model: Any module.
+        params: Replacements by name.
+        x: ``[examples, ...]``.
+        names: Of the running statistics, two a batch norm.
+
+    Raises:
+        InputError: A batch norm is called twice.
+    """
+    seen: dict[str, Tensor] = {}
+    hooks = [
+        part.register_forward_pre_hook(_recorder(seen, layer)) for layer, part in batch_norms(model)
+    ]
+    try:
+        prediction = pure_call(model, params, x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return prediction, torch.cat([seen[name] for name in names])
+
+
+def named_statistics(statistics: Extras, rows: Tensor) -> Params:
+    """``[steps + 1, ...]``, with columns as `call_and_record` orders them, by name."""
+    sizes = [value.shape[-1] for value in statistics.values()]
+    return dict(zip(statistics, rows.split(sizes, 1), strict=True))
+
+
+def by_running_statistics(model: nn.Module) -> nn.Module:
+    """A copy whose batch norm, where it is in training mode, uses its running statistics."""
+    changed = copy.deepcopy(model)
+    for _, part in batch_norms(changed):
+        part.eval()
+    return changed
+
+
+def _recorder(seen: dict[str, Tensor], layer: str) -> Any:
+    def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        for name, value in zip(STATISTICS, batch_statistics(inputs[0].detach()), strict=True):
+            if f"{PER_STEP}{layer}.{name}" in seen:
+                raise InputError(
+                    f"batch norm {layer!r} is called more than once in one prediction, and can keep "
+                    "only one of its statistics; use a layer for each call, or leave "
+                    "per_step_statistics out"
+                )
+            seen[f"{PER_STEP}{layer}.{name}"] = value
+
+    return record

@@ -1,0 +1,168 @@
+"""Exactness for all that can be meta-learned, and for every setting of the inner loop."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fewstep import MAML, Parallel
+from fewstep.models.context import WithContext
+
+from .cases import CASES
+from .test_exactness import PATHS, TOLERANCE, deviation, relative_error
+
+CASE = next(case for case in CASES if case.name == "batch-norm-2d")
+PLUS = {
+    "step_sizes": "per-step",
+    "per_step_affine": True,
+    "per_step_statistics": True,
+    "multi_step_loss": 10,
+}
+FAMILY = {
+    "anil": {"adapting": "head"},
+    "boil": {"adapting": "body"},
+    "meta-sgd": {"step_sizes": "per-element"},
+    "step sizes per step": {"step_sizes": "per-step"},
+    "multi-step loss": {"multi_step_loss": 10},
+    "batch norm per step": {"per_step_affine": True},
+    "statistics per step": {"per_step_statistics": True},
+    "maml++": PLUS,
+    "maml++, inductive": {**PLUS, "norm": "inductive"},
+    "cavia": {"adapting": "context"},
+    "momentum": {"inner_optimizer": "momentum"},
+    "adam": {"inner_optimizer": "adam", "inner_lr": 0.02},
+    "all at once": {**PLUS, "adapting": "body", "inner_optimizer": "adam", "inner_lr": 0.02},
+    "momentum per element": {"step_sizes": "per-element", "inner_optimizer": "momentum"},
+}
+STEPS, OUTER_STEP = 3, 2
+
+
+def _learner(name, **settings):
+    settings = {"inner_lr": 0.2, **FAMILY[name], **settings}
+    model = CASE.model()
+    if settings.get("adapting") == "context":
+        torch.manual_seed(4)
+        model = WithContext(model, 3, "0", 4).double()
+    learner = MAML(model, inner_steps=STEPS, **settings)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        # So that no step size and no step's batch norm is like another.
+        for parameter in learner.parameters():
+            noise = torch.rand(parameter.shape, generator=generator, dtype=parameter.dtype)
+            parameter.mul_(0.8 + 0.4 * noise).add_(0.01 * noise)
+    return learner
+
+
+def _gradient(learner):
+    return learner.meta_gradient(CASE.tasks(), OUTER_STEP)[1]
+
+
+def slopes_of(loss, parameters, directions=3, width=1e-6):
+    """Random directions and the slope of the loss along each, by central differences."""
+    generator = torch.Generator().manual_seed(3)
+    found = []
+    for _ in range(directions):
+        direction = {
+            n: torch.randn(p.shape, generator=generator, dtype=p.dtype)
+            for n, p in parameters.items()
+        }
+        values = []
+        for distance in (width, -width):
+            start = {n: p.detach().clone() for n, p in parameters.items()}
+            with torch.no_grad():
+                for n, p in parameters.items():
+                    p += distance * direction[n]
+            values.append(loss())
+            with torch.no_grad():
+                for n, p in parameters.items():
+                    p.copy_(start[n])
+        found.append((direction, (values[0] - values[1]) / (2 * width)))
+    return found
+
+
+_measured = {}
+
+
+def _slopes(name, part):
+    """Of all learned tensors whose name starts with ``part``."""
+    if (name, part) not in _measured:
+        learner = _learner(name, order="first")
+        parameters = {
+            n: p for n, p in learner.named_parameters() if p.requires_grad and n.startswith(part)
+        }
+        _measured[name, part] = slopes_of(
+            lambda: learner.meta_gradient(CASE.tasks(), OUTER_STEP)[0], parameters
+        )
+    return _measured[name, part]
+
+
+def _error(gradient, slopes):
+    names = slopes[0][0]
+    return relative_error({name: gradient[name] for name in names}, slopes)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("name", FAMILY)
+def test_finite_differences(name, path):
+    gradient = _gradient(_learner(name, **PATHS[path]))
+    assert _error(gradient, _slopes(name, "")) < TOLERANCE
+    assert deviation(gradient, _gradient(_learner(name, execution="loop"))) < 1e-10
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("step sizes per step", "inner_lr."),
+        ("meta-sgd", "inner_lr."),
+        ("batch norm per step", "per_step."),
+        ("maml++", "inner_lr."),
+        ("maml++", "per_step."),
+        ("cavia", "context"),
+        ("all at once", "inner_lr."),
+    ],
+)
+def test_finite_differences_of_what_is_learned_beside_the_model(name, part, path):
+    gradient = _gradient(_learner(name, **PATHS[path]))
+    assert _error(gradient, _slopes(name, part)) < TOLERANCE
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_a_dropped_second_derivative_is_noticed(name):
+    assert _error(_gradient(_learner(name, order="first")), _slopes(name, "")) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["maml++", "maml++, inductive", "anil", "adam"])
+def test_processes_give_the_same(name):
+    learner = _learner(name)
+    parallel = Parallel(learner, workers=2)
+    found, expected = (each.differentiate(CASE.tasks(), OUTER_STEP) for each in (parallel, learner))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
+    found, expected = (each.evaluate(CASE.tasks(), STEPS) for each in (parallel, learner))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["maml++", "anil"])
+def test_compiled(name):
+    gradient = _gradient(_learner(name, compile=True))
+    assert deviation(gradient, _gradient(_learner(name))) < 1e-10
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_judging_is_the_same_on_every_path(name):
+    expected = _learner(name, execution="loop").evaluate(CASE.tasks(), STEPS)
+    found = _learner(name, execution="vectorised").evaluate(CASE.tasks(), STEPS)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_adam_has_a_finite_second_derivative_where_the_gradient_is_zero(path):
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 3)).double()
+    with torch.no_grad():
+        model[0].bias[0] = -100.0
+    tasks = next(case for case in CASES if case.name == "linear").tasks()
+    tasks = type(tasks)(
+        tasks.support_x[..., :2], tasks.support_y, tasks.query_x[..., :2], tasks.query_y
+    )
+    learner = MAML(model, 0.01, 2, inner_optimizer="adam", loss=F.cross_entropy, **PATHS[path])
+    assert all(g.isfinite().all() for g in learner.meta_gradient(tasks)[1].values())
