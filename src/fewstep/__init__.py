@@ -7,16 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fewstep.errors import InputError
+    from fewstep.learners.imaml import ImplicitMAML
     from fewstep.learners.maml import MAML
     from fewstep.learners.parallel import Parallel
+    from fewstep.learners.protomaml import ProtoMAML
+    from fewstep.learners.protonet import ProtoNet
+    from fewstep.learners.reptile import Reptile
     from fewstep.tasks import TaskBatch
 
 __version__ = "0.1.0"
-__all__ = ["MAML", "InputError", "Parallel", "TaskBatch", "__version__"]
+__all__ = [
+    "MAML",
+    "ImplicitMAML",
+    "InputError",
+    "Parallel",
+    "ProtoMAML",
+    "ProtoNet",
+    "Reptile",
+    "TaskBatch",
+    "__version__",
+]
 
 _HOMES = {
     "MAML": "fewstep.learners.maml",
+    "ImplicitMAML": "fewstep.learners.imaml",
     "Parallel": "fewstep.learners.parallel",
+    "ProtoMAML": "fewstep.learners.protomaml",
+    "ProtoNet": "fewstep.learners.protonet",
+    "Reptile": "fewstep.learners.reptile",
     "TaskBatch": "fewstep.tasks",
     "InputError": "fewstep.errors",
 }

@@ -26,6 +26,7 @@ class Config:
         context: Numbers of the context vector that modulates the network (cavia); 0 for none.
         filters: Filters of each convolution of conv4.
         downsample: How each block of conv4 halves the picture.
+        model_norm: Normalisation in each block of conv4.
         n_way: Classes of a task.
         k_shot: Support examples of each class (of the task, in a regression).
         q_query: Query examples of each class (of the task, in a regression).
@@ -47,6 +48,8 @@ class Config:
         per_step_affine: A scale and a shift of batch norm for each inner step, which do not adapt.
         per_step_statistics: Record what batch norm sees of training tasks after each inner step;
             with norm inductive, that is what query sets are normalised by.
+        proximal: lambda of imaml: how strongly adapted parameters are held near the initialisation.
+        cg_steps: Conjugate gradient steps of imaml for each meta-gradient.
         new_head: The last layer that finetune starts each task with: as a new layer is made
             (random), or zeros.
         norm: What batch norm uses on the query set: the query batch's own statistics
@@ -76,12 +79,24 @@ class Config:
     recipe: tyro.conf.Suppress[str]
     data: Literal["glyphs", "omniglot", "sinusoid"]
     algorithm: Literal[
-        "maml", "fomaml", "anil", "boil", "meta-sgd", "maml++", "cavia", "finetune"
+        "maml",
+        "fomaml",
+        "anil",
+        "boil",
+        "meta-sgd",
+        "maml++",
+        "cavia",
+        "reptile",
+        "imaml",
+        "protomaml",
+        "protonet",
+        "finetune",
     ] = "maml"
     model: Literal["conv4", "mlp"] = "conv4"
     context: int = 0
     filters: int = 64
     downsample: Literal["stride", "max-pool"] = "stride"
+    model_norm: Literal["batch", "group", "none"] = "batch"
     n_way: int = 5
     k_shot: int = 1
     q_query: int = 5
@@ -99,6 +114,8 @@ class Config:
     multi_step_loss: float = 0.0
     per_step_affine: bool = False
     per_step_statistics: bool = False
+    proximal: float = 2.0
+    cg_steps: int = 5
     new_head: Literal["random", "zeros"] = "random"
     norm: Literal["transductive", "inductive"] = "transductive"
     memory: Literal["fast", "flat"] = "fast"
@@ -131,12 +148,14 @@ class Config:
         self._check_family()
         if self.workers < 0:
             raise InputError(f"workers is {self.workers}; expected 0 or more")
+        if self.compile and self.algorithm in _NOT_COMPILED:
+            raise InputError(f"compile with algorithm {self.algorithm}; leave compile out")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed is {self.seed}; expected at least 0 and less than 2**63")
-        if self.data == "sinusoid" and (self.model != "mlp" or self.algorithm == "finetune"):
+        if self.data == "sinusoid" and (self.model != "mlp" or self.algorithm in _OF_CLASSES):
             raise InputError(
                 f"data sinusoid with model {self.model} and algorithm {self.algorithm}; expected "
-                "model mlp and an algorithm other than finetune"
+                "model mlp and an algorithm other than protomaml, protonet and finetune"
             )
         if self.data != "sinusoid" and self.model == "mlp":
             raise InputError(f"data {self.data} with model mlp; pictures need model conv4")
@@ -182,6 +201,8 @@ class Config:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
+_NOT_COMPILED = ("reptile", "imaml", "protomaml", "protonet", "finetune")
+_OF_CLASSES = ("protomaml", "protonet", "finetune")
 _AT_LEAST_ONE = (
     "filters",
     "n_way",
@@ -207,7 +228,8 @@ def score_name(config: Config) -> str:
 
 def batch_norm(config: Config, norm: str) -> str:
     """Which statistics batch norm uses on the query set, in words."""
-    return "no batch norm" if config.model == "mlp" else f"{norm} batch norm"
+    has_none = config.model == "mlp" or config.model_norm != "batch"
+    return "no batch norm" if has_none else f"{norm} batch norm"
 
 
 def read_config(path: Path) -> Config:

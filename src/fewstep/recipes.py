@@ -135,6 +135,8 @@ _OF_BATCH_NORM = ("norm", "per_step_affine", "per_step_statistics")
 
 _SETTINGS: dict[str, dict[str, Any]] = {
     "finetune": {"inner_lr": 0.1},
+    "reptile": {"inner_lr": 0.1, "inner_steps": 5},
+    "imaml": {"inner_lr": 0.1, "inner_steps": 10, "test_inner_steps": 10, "model_norm": "group"},
     "fomaml": {"order": "first"},
     "anil": {"adapting": "head"},
     "boil": {"adapting": "body"},
@@ -153,4 +155,5 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "final_outer_lr": 1e-5,
     },
 }
-"""Each algorithm is the one inner loop with other settings, but for finetune."""
+"""Each algorithm is the one inner loop with other settings, but for reptile,
+imaml, protomaml, protonet and finetune."""

@@ -28,3 +28,14 @@ def test_mlp_of_the_sinusoid():
     model = mlp(1, (40, 40), 1)
     assert model(torch.zeros(7, 1)).shape == (7, 1)
     assert parameters(model) == 80 + 1640 + 41
+
+
+def test_conv4_without_batch_norm():
+    pictures = torch.rand(2, 1, 28, 28)
+    for norm, kind in (("group", torch.nn.GroupNorm), ("none", torch.nn.Identity)):
+        model = conv4(1, 28, 5, 12, norm=norm)
+        layers = {type(part) for part in model.modules()}
+        assert torch.nn.BatchNorm2d not in layers
+        assert (kind in layers) == (norm == "group")
+        # What is predicted for one picture does not depend on the others.
+        torch.testing.assert_close(model(pictures)[:1], model(pictures[:1]))

@@ -18,6 +18,7 @@ from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm
 from fewstep.learners.checks import check_choice
+from fewstep.learners.heads import last_linear, with_new_linear
 from fewstep.learners.learner import Evaluation
 from fewstep.learners.maml import MAML
 from fewstep.metagrad import Judgement
@@ -59,9 +60,9 @@ class FineTune:
         norm: Norm = "transductive",
     ) -> None:
         check_choice("new_head", new_head, get_args(Head))
-        self.head = _last_linear(model)
-        self.narrow = _with_new_linear(model, self.head)
-        self.wide = _with_new_linear(model, self.head, classes)
+        self.head = last_linear(model)
+        self.narrow = with_new_linear(model, self.head)
+        self.wide = with_new_linear(model, self.head, classes)
         if new_head == "zeros":
             for parameter in self.narrow.get_submodule(self.head).parameters():
                 nn.init.zeros_(parameter)
@@ -74,7 +75,7 @@ class FineTune:
         """Those of the network with one output a training class."""
         return self.wide.named_parameters()
 
-    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:  # noqa: ARG002
+    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """The gradient of ordinary training on all pictures of the tasks at once.
 
         Args:
@@ -117,21 +118,3 @@ class FineTune:
 
     def _of_head(self, name: str) -> bool:
         return name.startswith(f"{self.head}.")
-
-
-def _last_linear(model: nn.Module) -> str:
-    names: list[str] = [n for n, part in model.named_modules() if isinstance(part, nn.Linear)]
-    if not names or names[-1] == "":
-        raise InputError("the model has no nn.Linear inside; fine-tuning replaces the last one")
-    return names[-1]
-
-
-def _with_new_linear(model: nn.Module, name: str, outputs: int | None = None) -> nn.Module:
-    """A copy of the model whose layer ``name`` is new, with another number of outputs if given."""
-    changed = copy.deepcopy(model)
-    old = changed.get_submodule(name)
-    assert isinstance(old, nn.Linear)
-    new = nn.Linear(old.in_features, outputs or old.out_features).to(old.weight)
-    parent, _, child = name.rpartition(".")
-    setattr(changed.get_submodule(parent), child, new)
-    return changed

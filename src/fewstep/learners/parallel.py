@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -59,7 +59,7 @@ class Parallel:
         Raises:
             InputError: The tasks do not fit, are not on the CPU, or a process ended.
         """
-        parts: list[MetaGradient] = self._each(MAML.differentiate, tasks, outer_step)
+        parts: list[MetaGradient] = self._each("differentiate", tasks, outer_step)
         judgement = Judgement(
             torch.cat([part.judgement.losses for part in parts]),
             torch.cat([part.judgement.scores for part in parts]),
@@ -71,7 +71,7 @@ class Parallel:
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
         """As `MAML.evaluate`."""
-        parts: list[Evaluation] = self._each(MAML.evaluate, tasks, steps, norm)
+        parts: list[Evaluation] = self._each("evaluate", tasks, steps, norm)
         return Evaluation(
             torch.cat([part.losses for part in parts]), torch.cat([part.scores for part in parts])
         )
@@ -80,7 +80,7 @@ class Parallel:
         """As `MAML.adapt`, in this process."""
         return self.learner.adapt(x, y, steps)
 
-    def _each(self, method: Callable[..., Any], tasks: TaskBatch, *arguments: Any) -> list[Any]:
+    def _each(self, method: str, tasks: TaskBatch, *arguments: Any) -> list[Any]:
         """What a method of the learner returns for each share of the tasks."""
         device = tasks.support_x.device
         if device.type != "cpu":
@@ -97,7 +97,7 @@ class Parallel:
 
 
 def _share(
-    method: Callable[..., Any],
+    method: str,
     learner: MAML,
     tasks: TaskBatch,
     seed: int,
@@ -105,7 +105,7 @@ def _share(
     *arguments: Any,
 ) -> Any:
     with numbered_from(seed, first):
-        return method(learner, tasks, *arguments)
+        return getattr(learner, method)(tasks, *arguments)
 
 
 def _mean(parts: list[Params], shares: list[float]) -> Params:

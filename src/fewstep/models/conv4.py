@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from torch import nn
 
 Downsample = Literal["stride", "max-pool"]
+ModelNorm = Literal["batch", "group", "none"]
 
 
 def conv4(
-    channels: int, size: int, ways: int, filters: int = 64, downsample: Downsample = "stride"
+    channels: int,
+    size: int,
+    ways: int,
+    filters: int = 64,
+    downsample: Downsample = "stride",
+    norm: ModelNorm = "batch",
 ) -> nn.Sequential:
     """Four blocks of 3x3 convolution, batch norm and ReLU, then a linear layer.
 
@@ -23,12 +30,14 @@ def conv4(
         ways: Classes to tell apart.
         filters: Of each convolution.
         downsample: How each block halves the picture.
+        norm: What stands in the place of batch norm: group norm, of eight groups where the filters
+            can be divided so, or nothing.
 
     Returns:
         A module from ``[examples, channels, size, size]`` to ``[examples, ways]``.
     """
     widths = [channels] + [filters] * 4
-    blocks = [_block(widths[i], filters, downsample) for i in range(4)]
+    blocks = [_block(widths[i], filters, downsample, norm) for i in range(4)]
     if downsample == "stride":
         body, features = [*blocks, nn.AdaptiveAvgPool2d(1)], filters
     else:
@@ -38,13 +47,14 @@ def conv4(
     return network
 
 
-def _block(inputs: int, filters: int, downsample: Downsample) -> nn.Sequential:
+def _block(inputs: int, filters: int, downsample: Downsample, norm: ModelNorm) -> nn.Sequential:
     stride = 2 if downsample == "stride" else 1
-    layers = [
-        nn.Conv2d(inputs, filters, 3, stride=stride, padding=1),
-        nn.BatchNorm2d(filters),
-        nn.ReLU(),
-    ]
+    layers: list[nn.Module] = [nn.Conv2d(inputs, filters, 3, stride=stride, padding=1)]
+    if norm == "batch":
+        layers.append(nn.BatchNorm2d(filters))
+    elif norm == "group":
+        layers.append(nn.GroupNorm(math.gcd(filters, 8), filters))
+    layers.append(nn.ReLU())
     return nn.Sequential(*layers, *([] if stride == 2 else [nn.MaxPool2d(2)]))
 
 

@@ -16,10 +16,15 @@ from fewstep.data.glyphs import load_glyphs
 from fewstep.data.omniglot import load_omniglot
 from fewstep.data.sinusoid import SinusoidSampler
 from fewstep.errors import InputError, first_line
+from fewstep.learners.checks import Loss
 from fewstep.learners.finetune import FineTune
+from fewstep.learners.imaml import ImplicitMAML
 from fewstep.learners.learner import Learner
 from fewstep.learners.maml import MAML
 from fewstep.learners.parallel import Parallel
+from fewstep.learners.protomaml import ProtoMAML
+from fewstep.learners.protonet import ProtoNet
+from fewstep.learners.reptile import Reptile
 from fewstep.models.context import WithContext
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
@@ -63,7 +68,7 @@ def network(config: Config) -> nn.Module:
     if config.model == "mlp":
         model, modulated, channels = mlp(1, (40, 40), 1), "0", 40
     else:
-        model = conv4(1, 28, config.n_way, config.filters, config.downsample)
+        model = conv4(1, 28, config.n_way, config.filters, config.downsample, config.model_norm)
         modulated, channels = "2", config.filters
     return WithContext(model, config.context, modulated, channels) if config.context else model
 
@@ -93,17 +98,42 @@ def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
             execution=config.execution,
             norm=config.norm,
         )
-    maml = MAML(
-        model,
-        config.inner_lr,
-        config.inner_steps,
-        loss=F.mse_loss if config.data == "sinusoid" else F.cross_entropy,
+    one = _in_one_process(config, model)
+    workers = config.workers or _workers(config, one, train)
+    return Parallel(one, workers) if workers > 1 else one
+
+
+def _in_one_process(config: Config, model: nn.Module) -> MAML:
+    loop = (model, config.inner_lr, config.inner_steps)
+    loss: Loss = F.mse_loss if config.data == "sinusoid" else F.cross_entropy
+    execution, precision, norm = config.execution, config.precision, config.norm
+    if config.algorithm == "reptile":
+        return Reptile(*loop, loss=loss, execution=execution, precision=precision, norm=norm)
+    if config.algorithm == "imaml":
+        return ImplicitMAML(
+            *loop,
+            proximal=config.proximal,
+            cg_steps=config.cg_steps,
+            loss=loss,
+            execution=execution,
+            precision=precision,
+            norm=norm,
+        )
+    if config.algorithm == "protomaml":
+        return ProtoMAML(
+            *loop, memory=config.memory, execution=execution, precision=precision, norm=norm
+        )
+    if config.algorithm == "protonet":
+        return ProtoNet(model, execution=execution, precision=precision, norm=norm)
+    return MAML(
+        *loop,
+        loss=loss,
         order=config.order,
         memory=config.memory,
-        execution=config.execution,
+        execution=execution,
         compile=config.compile,
-        precision=config.precision,
-        norm=config.norm,
+        precision=precision,
+        norm=norm,
         adapting=config.adapting,
         inner_optimizer=config.inner_optimizer,
         step_sizes=config.step_sizes,
@@ -112,8 +142,6 @@ def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
         per_step_affine=config.per_step_affine,
         per_step_statistics=config.per_step_statistics,
     )
-    workers = config.workers or _workers(config, maml, train)
-    return Parallel(maml, workers) if workers > 1 else maml
 
 
 def _workers(config: Config, learner: MAML, train: Sampler) -> int:

@@ -1,0 +1,39 @@
+"""The last layer of a classifier, which some learners replace for each task."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+
+from fewstep.errors import InputError
+
+
+def last_linear(model: nn.Module) -> str:
+    """The name of the last ``nn.Linear`` of a model.
+
+    Raises:
+        InputError: There is none inside.
+    """
+    names: list[str] = [n for n, part in model.named_modules() if isinstance(part, nn.Linear)]
+    if not names or names[-1] == "":
+        raise InputError(
+            "the model has no nn.Linear inside; its last one would be replaced for each task"
+        )
+    return names[-1]
+
+
+def with_new_linear(model: nn.Module, name: str, outputs: int | None = None) -> nn.Module:
+    """A copy of the model whose layer ``name`` is new, with another number of outputs if given."""
+    old = model.get_submodule(name)
+    assert isinstance(old, nn.Linear)
+    new = nn.Linear(old.in_features, outputs or old.out_features).to(old.weight)
+    return with_layer(model, name, new)
+
+
+def with_layer(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:
+    """A copy of the model with another layer in the place of ``name``."""
+    changed = copy.deepcopy(model)
+    parent, _, child = name.rpartition(".")
+    setattr(changed.get_submodule(parent), child, layer)
+    return changed

@@ -1,0 +1,206 @@
+"""Implicit MAML (Rajeswaran, Finn, Kakade and Levine 2019, arXiv 1909.04630)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fewstep.engine import MetaGradient, Problem, mean_gradient
+from fewstep.errors import InputError
+from fewstep.functional import Norm, Params
+from fewstep.inner import InnerLoop, Slope, adapt, leaves
+from fewstep.learners.checks import (
+    Loss,
+    check_at_least_zero,
+    check_twice_differentiable,
+)
+from fewstep.learners.maml import MAML
+from fewstep.metagrad import Gradient, Judge, unrolled
+from fewstep.plans import Execution
+from fewstep.precision import Precision, multiplying_in
+from fewstep.tasks import TaskBatch
+
+
+class ImplicitMAML(MAML):
+    """Differentiates the end of the inner loop, whatever way led there.
+
+    The inner loop descends the support loss + lambda/2 |phi - theta|^2 (equation 3). At its
+    minimum d phi / d theta = (I + H / lambda)^-1, with H the Hessian of the support loss (lemma 1),
+    so the inner loop leaves no graph. The gradient is exact where the inner loop has converged.
+
+    Args:
+        model: As in `MAML`, but without batch norm in training mode.
+        inner_lr: Step size of the inner loop.
+        inner_steps: How many inner steps; memory does not depend on it.
+        proximal: lambda, how strongly phi is held near theta; more than 0.
+        cg_steps: Steps of the conjugate gradient method that solves for the meta-gradient. None
+            takes the query gradient at phi as it is.
+        loss: As in `MAML`.
+        execution: As in `MAML`.
+        precision: As in `MAML`.
+        norm: As in `MAML`; without batch norm both are the same.
+
+    Raises:
+        InputError: The model uses batch statistics, or a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inner_lr: float = 0.1,
+        inner_steps: int = 10,
+        *,
+        proximal: float = 2.0,
+        cg_steps: int = 5,
+        loss: Loss = F.cross_entropy,
+        execution: Execution = "auto",
+        precision: Precision = "float32",
+        norm: Norm = "transductive",
+    ) -> None:
+        super().__init__(
+            model,
+            inner_lr,
+            inner_steps,
+            loss=loss,
+            execution=execution,
+            precision=precision,
+            norm=norm,
+        )
+        _refuse_batch_statistics(model)
+        check_at_least_zero("cg_steps", cg_steps)
+        if not proximal > 0:
+            raise InputError(f"proximal is {proximal}; expected more than 0")
+        if inner_lr * proximal >= 2:
+            raise InputError(
+                f"inner_lr is {inner_lr} and proximal {proximal}; the inner loop would move away "
+                "from its minimum: choose them so that their product is less than 2"
+            )
+        self.proximal = proximal
+        self.cg_steps = cg_steps
+
+    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
+        """As `MAML.differentiate`, by the implicit gradient (equation 6)."""
+        _refuse_batch_statistics(self.model)
+        self._check_fit(self.model, tasks)
+        problem = self.problem(self.model, self.norm, training=True)
+        if not self._twice_differentiable:
+            check_twice_differentiable(problem, tasks)
+            self._twice_differentiable = True
+        at_once = self._planner.at_once(problem, tasks)
+        gradient = partial(
+            implicit,
+            self._loop,
+            proximal=self.proximal,
+            cg_steps=self.cg_steps,
+            stacked=at_once > 0,
+        )
+        with multiplying_in(self.precision):
+            return mean_gradient(problem, tasks, at_once, gradient)
+
+    def problem(self, model: nn.Module, norm: Norm, *, training: bool = False) -> Problem:
+        """As `MAML.problem`, with the proximal term in the support loss."""
+        plain = super().problem(model, norm, training=training)
+        theta = {name: value.detach() for name, value in plain.start.items()}
+
+        def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:
+            away = sum(((params[name] - theta[name]) ** 2).sum() for name in theta)
+            return plain.support_loss(params, x, y) + self.proximal / 2 * away
+
+        return replace(plain, support_loss=support_loss)
+
+
+def implicit(
+    loop: InnerLoop,
+    slope: Slope,
+    judge: Judge,
+    params: Params,
+    proximal: float,
+    cg_steps: int,
+    stacked: bool,
+) -> Gradient:
+    """The meta-gradient from the last parameters of the inner loop alone.
+
+    Args:
+        loop: The inner loop.
+        slope: The gradient of the support loss with the proximal term, whose derivative is
+            H + lambda I.
+        judge: The query losses and scores.
+        params: theta.
+        proximal: lambda.
+        cg_steps: Steps of the conjugate gradient method.
+        stacked: Whether every parameter has the task in front.
+    """
+    end = leaves(adapt(loop, slope, params, loop.steps)[-1])
+    judgement, at_end = unrolled(replace(loop, steps=0), slope, judge, end)
+    with torch.enable_grad():
+        inner = slope(end, loop.steps, True)
+    shapes = {name: value.shape for name, value in end.items()}
+    first = 1 if stacked else 0
+
+    def flat(tree: Params) -> Tensor:
+        return torch.cat([value.flatten(first) for value in tree.values()], -1)
+
+    def tree(vector: Tensor) -> Params:
+        sizes = [shape[first:].numel() for shape in shapes.values()]
+        parts = torch.split(vector, sizes, -1)
+        return {n: p.reshape(s) for (n, s), p in zip(shapes.items(), parts, strict=True)}
+
+    def product(vector: Tensor) -> Tensor:
+        products = torch.autograd.grad(
+            list(inner.values()),
+            list(end.values()),
+            list(tree(vector).values()),
+            retain_graph=True,
+            materialize_grads=True,
+        )
+        return flat(dict(zip(end, products, strict=True))) / proximal
+
+    return Gradient(judgement, tree(conjugate_gradient(product, flat(at_end), cg_steps)))
+
+
+def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, steps: int) -> Tensor:
+    """Solve A x = b for a symmetric A, from x = b on.
+
+    It stops where A turns out not to be positive definite, which means that the inner loop has not
+    come near a minimum.
+
+    Args:
+        product: A times a vector.
+        b: ``[..., size]``; each system in front is solved for itself.
+        steps: At most so many.
+    """
+    x = b
+    residual = b - product(x)
+    direction = residual
+    square = _dot(residual, residual)
+    going = torch.ones_like(square, dtype=torch.bool)
+    for _ in range(steps):
+        image = product(direction)
+        curvature = _dot(direction, image)
+        going = going & (curvature > 0)
+        length = torch.where(going, square / curvature, 0.0)
+        x = x + length * direction
+        residual = residual - length * image
+        square, before = _dot(residual, residual), square
+        direction = residual + torch.where(going, square / before, 0.0) * direction
+    return x
+
+
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    return (one * other).sum(-1, keepdim=True)
+
+
+def _refuse_batch_statistics(model: nn.Module) -> None:
+    for name, part in model.named_modules():
+        if isinstance(part, _BatchNorm) and part.training:
+            raise InputError(
+                f"implicit MAML with batch norm {name!r} in training mode: what it solves for "
+                "depends on parameters alone, not on which batch is seen; choose group norm "
+                "(nn.GroupNorm, or --model-norm group) or another algorithm"
+            )

@@ -1,0 +1,52 @@
+"""Prototypical networks (Snell, Swersky and Zemel 2017, arXiv 1703.05175)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from fewstep.functional import Norm
+from fewstep.learners.checks import check_at_least_zero
+from fewstep.learners.learner import Evaluation
+from fewstep.learners.protomaml import ProtoMAML
+from fewstep.plans import Execution
+from fewstep.precision import Precision
+from fewstep.tasks import TaskBatch
+
+
+class ProtoNet(ProtoMAML):
+    """Classifies by the squared distance to the mean of each class; no inner loop.
+
+    -|f - c_k|^2 = 2 c_k f - |c_k|^2 - |f|^2, and the last term is the same for every class, so
+    this is a linear layer with weight 2 c_k and bias -|c_k|^2 (section 2.4): `ProtoMAML` before
+    its first inner step. The features f are what the model's last ``nn.Linear`` sees.
+
+    Args:
+        model: A classifier whose last layer is an ``nn.Linear``. That layer is not learned.
+        execution: As in `MAML`.
+        precision: As in `MAML`.
+        norm: As in `MAML`.
+
+    Raises:
+        InputError: The model has no linear layer inside or nothing else to learn.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        execution: Execution = "auto",
+        precision: Precision = "float32",
+        norm: Norm = "transductive",
+    ) -> None:
+        super().__init__(model, 0.0, 0, execution=execution, precision=precision, norm=norm)
+
+    def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
+        """Judge each task; the same after every number of steps, since there are none."""
+        check_at_least_zero("steps", steps)
+        once = super().evaluate(tasks, 0, norm)
+        return Evaluation(*(column.expand(-1, steps + 1) for column in once))
+
+    def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
+        """The model with the prototypes of one task in its last layer, whatever ``steps``."""
+        check_at_least_zero("steps", steps or 0)
+        return super().adapt(x, y, 0)

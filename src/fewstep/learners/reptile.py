@@ -1,0 +1,95 @@
+"""Reptile (Nichol, Achiam and Schulman 2018, arXiv 1803.02999)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fewstep.engine import MetaGradient, mean_gradient
+from fewstep.errors import InputError
+from fewstep.functional import Norm, Params
+from fewstep.inner import InnerLoop, Slope, adapted_path
+from fewstep.learners.checks import Loss
+from fewstep.learners.maml import MAML
+from fewstep.metagrad import Gradient, Judge
+from fewstep.plans import Execution
+from fewstep.precision import Precision, multiplying_in
+from fewstep.tasks import TaskBatch
+
+
+class Reptile(MAML):
+    """Moves the initialisation towards where training on each task leads.
+
+    The support and the query set of a training task are trained on together. Evaluation and
+    adaptation are those of `MAML`. What `meta_gradient` returns is no gradient of its loss: it is
+    (theta - phi) / alpha, averaged over the tasks, for an optimiser to descend along (section 2).
+
+    Args:
+        model: As in `MAML`.
+        inner_lr: alpha, the step size of the inner loop; more than 0.
+        inner_steps: How many inner steps lead from theta to phi; with a single one this is
+            ordinary training on all tasks.
+        loss: As in `MAML`.
+        execution: As in `MAML`.
+        precision: As in `MAML`.
+        norm: As in `MAML`.
+
+    Raises:
+        InputError: A setting is out of range.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inner_lr: float = 0.1,
+        inner_steps: int = 5,
+        *,
+        loss: Loss = F.cross_entropy,
+        execution: Execution = "auto",
+        precision: Precision = "float32",
+        norm: Norm = "transductive",
+    ) -> None:
+        super().__init__(
+            model,
+            inner_lr,
+            inner_steps,
+            loss=loss,
+            order="first",
+            execution=execution,
+            precision=precision,
+            norm=norm,
+        )
+        for name, value in (("inner_lr", inner_lr), ("inner_steps", inner_steps)):
+            if not value > 0:
+                raise InputError(f"{name} is {value}; Reptile moves only where it is more than 0")
+
+    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
+        """The outer step, with the query loss and score of each task after training on it."""
+        self._check_fit(self.model, tasks)
+        joined = TaskBatch(
+            torch.cat([tasks.support_x, tasks.query_x], 1),
+            torch.cat([tasks.support_y, tasks.query_y], 1),
+            tasks.query_x,
+            tasks.query_y,
+        )
+        problem = self.problem(self.model, self.norm, training=True)
+        move = partial(displacement, self._loop)
+        with multiplying_in(self.precision):
+            return mean_gradient(problem, joined, self._planner.at_once(problem, joined), move)
+
+
+def displacement(loop: InnerLoop, slope: Slope, judge: Judge, params: Params) -> Gradient:
+    """The way from where the inner loop ends back to where it began, in units of its step size.
+
+    Args:
+        loop: The inner loop.
+        slope: The gradient of the loss on all examples of the task.
+        judge: The query losses and scores.
+        params: theta.
+    """
+    end = adapted_path(loop, slope, params, loop.steps)[-1]
+    with torch.no_grad():
+        return Gradient(judge(end), {name: (params[name] - end[name]) / loop.lr for name in end})

@@ -1,0 +1,92 @@
+"""Central finite differences of what a learner reaches after adaptation, in float64."""
+
+import torch
+
+from fewstep import TaskBatch
+
+WAYS = 3
+
+
+def tasks_of(*shape, number=2, shots=2, queries=2, seed=1):
+    """Tasks of WAYS classes with random examples of this shape, in float64."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def x(examples):
+        full = (number, examples * WAYS, *shape)
+        return torch.randn(full, generator=generator, dtype=torch.float64)
+
+    def y(examples):
+        return torch.arange(WAYS).repeat(number, examples)
+
+    return TaskBatch(x(shots), y(shots), x(queries), y(queries))
+
+
+def relative_error(learner, tasks, directions=3, width=1e-6):
+    """The largest deviation of the meta-gradient from measured slopes of the query loss."""
+    _, gradient = learner.meta_gradient(tasks)
+    parameters = dict(learner.named_parameters())
+    assert gradient.keys() == parameters.keys()
+    generator = torch.Generator().manual_seed(3)
+    pairs = []
+    for _ in range(directions):
+        direction = {
+            n: torch.randn(p.shape, generator=generator, dtype=p.dtype)
+            for n, p in parameters.items()
+        }
+        ahead, behind = (_loss_at(learner, tasks, direction, d) for d in (width, -width))
+        own = sum((gradient[n] * direction[n]).sum() for n in gradient)
+        pairs.append((own, (ahead - behind) / (2 * width)))
+    scale = max(abs(slope) for _, slope in pairs)
+    return float(max(abs(own - slope) for own, slope in pairs) / scale)
+
+
+def _loss_at(learner, tasks, direction, distance):
+    parameters = dict(learner.named_parameters())
+    before = {name: p.detach().clone() for name, p in parameters.items()}
+    _write(parameters, {name: before[name] + distance * direction[name] for name in before})
+    losses = learner.evaluate(tasks, learner.inner_steps).losses[:, -1]
+    _write(parameters, before)
+    return losses.mean()
+
+
+def _write(parameters, values):
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(values[name])
+
+
+def assert_unchanged_by_calls(learner, tasks):
+    """No call changes a parameter, a buffer, a mode or a .grad of the learner's model."""
+    model = learner.model
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [part.training for part in model.modules()]
+    learner.meta_gradient(tasks)
+    evaluation = learner.evaluate(tasks, 2)
+    assert not evaluation.losses.requires_grad
+    learner.adapt(tasks.support_x[0], tasks.support_y[0])
+    assert modes == [part.training for part in model.modules()]
+    after = model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert all((parameter.grad == 1).all() for parameter in model.parameters())
+
+
+def assert_adapted_as_evaluated(learner, tasks, steps):
+    """The module that `adapt` returns has the query loss that `evaluate` tells."""
+    judged = learner.evaluate(tasks, steps)
+    for number in range(len(tasks)):
+        adapted = learner.adapt(tasks.support_x[number], tasks.support_y[number], steps)
+        with torch.no_grad():
+            prediction = adapted(tasks.query_x[number])
+        loss = torch.nn.functional.cross_entropy(prediction, tasks.query_y[number])
+        torch.testing.assert_close(loss, judged.losses[number, -1])
+
+
+def assert_same_gradient(one, other, tasks):
+    """Two learners give the same loss and gradient."""
+    (loss, gradient), (other_loss, others) = (each.meta_gradient(tasks) for each in (one, other))
+    torch.testing.assert_close(loss, other_loss)
+    assert gradient.keys() == others.keys()
+    for name, value in gradient.items():
+        torch.testing.assert_close(value, others[name])

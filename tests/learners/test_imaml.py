@@ -1,0 +1,152 @@
+"""The implicit gradient is that of the inner loop's minimum."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fewstep import MAML, ImplicitMAML, InputError, Parallel, TaskBatch
+from fewstep.learners.imaml import conjugate_gradient
+
+from .differences import (
+    WAYS,
+    assert_adapted_as_evaluated,
+    assert_same_gradient,
+    assert_unchanged_by_calls,
+    relative_error,
+    tasks_of,
+)
+
+CONVERGED = {"inner_lr": 0.2, "inner_steps": 50, "proximal": 2.0, "cg_steps": 30}
+
+
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, WAYS)).double()
+
+
+def test_the_closed_form_of_a_linear_regression():
+    """phi = (H + lambda I)^-1 (2 X'y / n + lambda theta), for the mean squared error."""
+    x, y, query, target = (torch.randn(6, width, dtype=torch.float64) for width in (3, 1, 3, 1))
+    linear, proximal = nn.Linear(3, 1, bias=False).double(), 1.5
+    hessian, identity = 2 * x.T @ x / 6, torch.eye(3, dtype=torch.float64)
+    theta = linear.weight.detach().T
+    phi = torch.linalg.solve(
+        hessian + proximal * identity, 2 * x.T @ y / 6 + proximal * theta
+    ).requires_grad_()
+    loss = F.mse_loss(query @ phi, target)
+    (at_phi,) = torch.autograd.grad(loss, phi)
+    expected = torch.linalg.solve(identity + hessian / proximal, at_phi)
+    settings = {"proximal": proximal, "cg_steps": 3, "loss": F.mse_loss}
+    learner = ImplicitMAML(linear, 0.1, 100, **settings)
+    own_loss, own = learner.meta_gradient(TaskBatch(x[None], y[None], query[None], target[None]))
+    torch.testing.assert_close(own_loss, loss.detach())
+    torch.testing.assert_close(own["weight"], expected.T)
+
+
+@pytest.mark.parametrize("execution", ["loop", "vectorised"])
+def test_finite_differences_of_the_converged_inner_loop(execution):
+    learner = ImplicitMAML(model(), execution=execution, **CONVERGED)
+    assert relative_error(learner, tasks_of(4)) < 1e-6
+
+
+@pytest.mark.parametrize("change", [{"cg_steps": 0}, {"inner_steps": 1}])
+def test_what_is_not_solved_is_noticed(change):
+    learner = ImplicitMAML(model(), **{**CONVERGED, **change})
+    assert relative_error(learner, tasks_of(4)) > 1e-3
+
+
+def test_each_task_has_a_solution_of_its_own():
+    tasks = tasks_of(4, number=3)
+    loop, stacked = (
+        ImplicitMAML(model(), 0.2, 3, cg_steps=4, execution=e) for e in ("loop", "vectorised")
+    )
+    assert_same_gradient(loop, stacked, tasks)
+    assert_same_gradient(loop, Parallel(loop, 1), tasks)
+
+
+def test_conjugate_gradient_solves_each_system():
+    root = torch.randn(2, 4, 4, dtype=torch.float64)
+    matrix = root @ root.mT + torch.eye(4, dtype=torch.float64)
+    b = torch.randn(2, 4, dtype=torch.float64)
+    found = conjugate_gradient(lambda v: (matrix @ v[..., None])[..., 0], b, 8)
+    torch.testing.assert_close(found, torch.linalg.solve(matrix, b))
+
+
+def test_conjugate_gradient_stops_at_negative_curvature():
+    matrix = torch.diag(torch.tensor([-1.0, 2.0]))
+    b = torch.tensor([1.0, 0.0])
+    assert torch.equal(conjugate_gradient(lambda v: matrix @ v, b, 5), b)
+
+
+def test_the_proximal_term_holds_adaptation_back():
+    tasks = tasks_of(4)
+    support = tasks.support_x[0], tasks.support_y[0]
+
+    def distance(learner):
+        pairs = zip(learner.adapt(*support, 20).parameters(), model().parameters(), strict=True)
+        return sum((one - other).detach().square().sum() for one, other in pairs)
+
+    held, free = ImplicitMAML(model(), 0.1, proximal=5.0), MAML(model(), 0.1)
+    assert distance(held) < 0.2 * distance(free)
+
+
+def test_an_adapted_module_does_as_the_evaluation_says():
+    assert_adapted_as_evaluated(ImplicitMAML(model(), 0.2), tasks_of(4), 3)
+
+
+def test_no_call_changes_the_model():
+    assert_unchanged_by_calls(ImplicitMAML(model(), 0.2), tasks_of(4))
+
+
+def test_no_graph_of_the_inner_loop_is_kept():
+    """What autograd saves does not grow with the inner steps."""
+
+    def saved(steps):
+        total = 0
+
+        def count(tensor):
+            nonlocal total
+            total = max(total, sum(1 for _ in live) + 1)
+            return Kept(tensor)
+
+        live = set()
+
+        class Kept:
+            def __init__(self, tensor):
+                self.tensor = tensor
+                live.add(id(self))
+
+            def __del__(self):
+                live.discard(id(self))
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda kept: kept.tensor):
+            ImplicitMAML(model(), 0.1, steps, execution="loop").meta_gradient(tasks_of(4))
+        return total
+
+    assert saved(12) == saved(2)
+
+
+def test_batch_statistics_are_refused():
+    network = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, WAYS))
+    with pytest.raises(InputError, match="implicit MAML with batch norm '1' in training mode"):
+        ImplicitMAML(network)
+    network[1].eval()
+    network[1].running_mean.fill_(0.1)
+    learner = ImplicitMAML(network)
+    network[1].train()
+    with pytest.raises(InputError, match="choose group norm"):
+        learner.meta_gradient(tasks_of(4))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"proximal": 0.0}, "proximal is 0.0; expected more than 0"),
+        ({"cg_steps": -1}, "cg_steps is -1; expected 0 or more"),
+        ({"inner_lr": 1.0, "proximal": 2.0}, "their product is less than 2"),
+    ],
+)
+def test_settings_out_of_range(setting, message):
+    with pytest.raises(InputError, match=message):
+        ImplicitMAML(model(), **setting)

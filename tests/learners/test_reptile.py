@@ -1,0 +1,85 @@
+"""Reptile moves towards where ordinary training on each task leads."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fewstep import InputError, Reptile
+
+from .differences import (
+    WAYS,
+    assert_adapted_as_evaluated,
+    assert_same_gradient,
+    assert_unchanged_by_calls,
+    tasks_of,
+)
+
+
+def model():
+    torch.manual_seed(0)
+    layers = (nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, WAYS))
+    return nn.Sequential(*layers).double()
+
+
+def trained(start, x, y, lr, steps):
+    network = copy.deepcopy(start)
+    optimizer = torch.optim.SGD(network.parameters(), lr)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(network(x), y).backward()
+        optimizer.step()
+    return network
+
+
+@pytest.mark.parametrize("execution", ["loop", "vectorised"])
+def test_the_outer_direction_is_the_way_back_from_ordinary_training(execution):
+    start, tasks = model(), tasks_of(4)
+    x = torch.cat([tasks.support_x, tasks.query_x], 1)
+    y = torch.cat([tasks.support_y, tasks.query_y], 1)
+    ends = [trained(start, x[number], y[number], 0.3, 4) for number in (0, 1)]
+    result = Reptile(start, 0.3, 4, execution=execution).differentiate(tasks)
+    for name, parameter in start.named_parameters():
+        ways = [(parameter - end.get_parameter(name)) / 0.3 for end in ends]
+        torch.testing.assert_close(result.gradient[name], sum(ways).detach() / 2)
+    loss = F.cross_entropy(ends[1](tasks.query_x[1]), tasks.query_y[1])
+    torch.testing.assert_close(result.judgement.losses[1], loss.detach())
+
+
+def test_one_inner_step_is_ordinary_training():
+    start, tasks = model(), tasks_of(4, number=1)
+    x = torch.cat([tasks.support_x[0], tasks.query_x[0]])
+    loss = F.cross_entropy(start(x), torch.cat([tasks.support_y[0], tasks.query_y[0]]))
+    names, parameters = zip(*start.named_parameters(), strict=True)
+    plain = torch.autograd.grad(loss, parameters)
+    _, gradient = Reptile(start, 0.3, 1).meta_gradient(tasks)
+    for name, value in zip(names, plain, strict=True):
+        torch.testing.assert_close(gradient[name], value)
+
+
+@pytest.mark.parametrize("norm", ["transductive", "inductive"])
+def test_adaptation_is_that_of_maml(norm):
+    learner = Reptile(model(), 0.3, norm=norm)
+    assert_adapted_as_evaluated(learner, tasks_of(4, queries=3), 3)
+
+
+def test_no_call_changes_the_model():
+    assert_unchanged_by_calls(Reptile(model(), 0.3), tasks_of(4))
+
+
+def test_tasks_do_not_touch_one_another():
+    tasks = tasks_of(4, number=3)
+    together = Reptile(model(), 0.3).meta_gradient(tasks)[1]
+    alone = [Reptile(model(), 0.3).meta_gradient(tasks[n : n + 1])[1] for n in range(3)]
+    for name, value in together.items():
+        torch.testing.assert_close(value, sum(part[name] for part in alone) / 3)
+    loop, stacked = (Reptile(model(), 0.3, execution=e) for e in ("loop", "chunked"))
+    assert_same_gradient(loop, stacked, tasks)
+
+
+@pytest.mark.parametrize("setting", [{"inner_lr": 0.0}, {"inner_steps": 0}])
+def test_an_inner_loop_that_does_not_move(setting):
+    with pytest.raises(InputError, match=r"is 0.*; Reptile moves only where it is more than 0"):
+        Reptile(model(), **setting)
