@@ -51,6 +51,7 @@ class Config:
         steps: Outer steps.
         val_every: Outer steps between validations.
         val_tasks: Tasks of a validation.
+        patience: The run stops early after so many validations without improvement; 0 for never.
         test_tasks: Tasks of the final test.
         checkpoint_every: Outer steps between checkpoints.
         seed: Of the initial weights and of every task.
@@ -85,6 +86,7 @@ class Config:
     steps: int = 60_000
     val_every: int = 200
     val_tasks: int = 200
+    patience: int = 0
     test_tasks: int = 600
     checkpoint_every: int = 50
     seed: int = 0
@@ -100,8 +102,9 @@ class Config:
                 raise InputError(f"{name} is {getattr(self, name)}; expected more than 0")
         if not 0 <= self.averaging < 1:
             raise InputError(f"averaging is {self.averaging}; expected at least 0 and less than 1")
-        if self.workers < 0:
-            raise InputError(f"workers is {self.workers}; expected 0 or more")
+        for name in ("workers", "patience"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}; expected 0 or more")
         if self.compile and self.workers > 1:
             raise InputError(
                 f"workers is {self.workers} with compile; a compiled run is one process: leave one "
