@@ -12,6 +12,9 @@ from matplotlib.figure import Figure
 from benchmarks.overfitting.runs import VAL_STEPS, VARIANTS, Budget
 from fewstep.report.curves import COLOURS
 
+BEHIND = "validation, all causes together"
+TOP = 3.5
+"""The highest loss that is drawn; chance is 2.3."""
 WINDOW = 5
 """Validations that the running mean takes together."""
 
@@ -72,7 +75,7 @@ def _row(text: str, runs: list[dict[str, Any]], steps: int) -> str:
 
 
 def draw(path: Path, told: Told, budget: Budget) -> None:
-    """Training and validation loss of each variant, the failure's behind it in grey."""
+    """Training and validation loss of each variant; behind it, dotted, the failure's."""
     columns = 3
     rows = -(-len(told) // columns)
     figure = Figure(figsize=(11, 2.9 * rows + 0.7), layout="constrained")
@@ -81,7 +84,8 @@ def draw(path: Path, told: Told, budget: Budget) -> None:
     for axes, (name, runs) in zip(panels, told.items(), strict=False):
         steps = np.array([row["step"] for row in runs[0]["curve"]])
         if failure and name != "failure":
-            axes.plot(*_line(steps, losses(failure, VAL_STEPS).mean(0)), color="silver")
+            behind = smooth(losses(failure, VAL_STEPS).mean(0))
+            axes.plot(steps[-len(behind) :], behind, color="grey", linestyle=":", label=BEHIND)
         for label, inner_steps, colour in (
             ("training, after 1 inner step", None, COLOURS[0]),
             (f"validation, after {VAL_STEPS} inner steps", VAL_STEPS, COLOURS[1]),
@@ -92,16 +96,12 @@ def draw(path: Path, told: Told, budget: Budget) -> None:
             axes.fill_between(x, smoothed.min(0), smoothed.max(0), color=colour, alpha=0.2)
         axes.set_title(VARIANTS[name].text, fontsize=10)
         axes.grid(alpha=0.3)
-        axes.set_ylim(0, 3.5)
+        axes.set_ylim(0, TOP)
+        axes.set_xlabel(f"outer steps ({budget.tasks} task{'s' * (budget.tasks > 1)} each)")
+        axes.xaxis.set_tick_params(labelbottom=True)
     for axes in panels[len(told) :]:
         axes.axis("off")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    figure.supxlabel(f"outer steps of {budget.tasks} tasks")
+    handles, labels = panels[len(told) - 1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     figure.supylabel("cross-entropy on the query set, nats")
     figure.savefig(path, dpi=150, format="png")
-
-
-def _line(steps: npt.NDArray[np.int64], curve: Curve) -> tuple[npt.NDArray[np.int64], Curve]:
-    smoothed = smooth(curve)
-    return steps[-len(smoothed) :], smoothed

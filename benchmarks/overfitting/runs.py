@@ -23,8 +23,8 @@ from fewstep.tasks import TaskBatch
 from fewstep.training.evaluation import borrowed
 
 WAYS, FILTERS = 10, 32
-INNER_LR, SGD_LR, OUTER_LR = 0.1, 0.4, 0.01
-CURE_OUTER_LR, AVERAGING = 2e-3, 0.98
+INNER_LR = {"shared Adam": 1.0, "Adam": 0.01, "SGD": 0.4}
+OUTER_LR, CURE_OUTER_LR, AVERAGING = 1e-3, 2e-3, 0.99
 VAL_STEPS = 3
 
 
@@ -39,10 +39,10 @@ class Budget:
         val_tasks: Tasks of a validation: the same each time, for each variant and seed.
     """
 
-    steps: int = 1500
-    tasks: int = 2
+    steps: int = 2500
+    tasks: int = 1
     val_every: int = 50
-    val_tasks: int = 40
+    val_tasks: int = 30
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,8 @@ def _methods(setup: Setup | None, seed: int) -> tuple[Step, Validate]:
     torch.manual_seed(seed)
     model = conv4(1, 28, WAYS, FILTERS)
     if setup is None:
-        return _cure(MAML(model, SGD_LR, execution="vectorised"))
-    inner_lr = SGD_LR if setup.inner == "SGD" else INNER_LR
-    failing = Failing(model, setup, inner_lr, OUTER_LR)
+        return _cure(MAML(model, INNER_LR["SGD"]))
+    failing = Failing(model, setup, INNER_LR[setup.inner], OUTER_LR)
     return failing.outer_step, lambda tasks: failing.validate(tasks, VAL_STEPS)
 
 

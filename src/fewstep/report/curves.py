@@ -32,7 +32,7 @@ def draw_curves(path: Path, config: Config, results: dict[str, Result], norm: No
     """
     percent = score_name(config) == "accuracy"
     figure = Figure(figsize=(11 if percent else 7, 4.8), layout="constrained")
-    panels = figure.subplots(1, 2 if percent else 1, squeeze=False)[0]
+    panels = figure.subplots(1, 2 if percent else 1, squeeze=False, gridspec_kw={"wspace": 0.08})[0]
     for number, (name, result) in enumerate(results.items()):
         colour = COLOURS[number % len(COLOURS)]
         if percent:
