@@ -40,7 +40,7 @@ class Setup:
     inner: Literal["shared Adam", "Adam", "SGD"] = "shared Adam"
     outer: Literal["new Adam", "Adam"] = "new Adam"
     queries: int = 1
-    classes: int = 20
+    classes: int = 12
     rotations: bool = False
 
 

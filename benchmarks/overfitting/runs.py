@@ -24,7 +24,7 @@ from fewstep.training.evaluation import borrowed
 
 WAYS, FILTERS = 10, 32
 INNER_LR = {"shared Adam": 1.0, "Adam": 0.01, "SGD": 0.4}
-OUTER_LR, CURE_OUTER_LR, AVERAGING = 1e-3, 2e-3, 0.99
+OUTER_LR, CURE_OUTER_LR, AVERAGING = 3e-3, 2e-3, 0.99
 VAL_STEPS = 3
 
 
@@ -39,9 +39,9 @@ class Budget:
         val_tasks: Tasks of a validation: the same each time, for each variant and seed.
     """
 
-    steps: int = 2500
+    steps: int = 1500
     tasks: int = 1
-    val_every: int = 50
+    val_every: int = 25
     val_tasks: int = 30
 
 
