@@ -11,7 +11,10 @@ from __future__ import annotations
 import json
 import multiprocessing
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from benchmarks.overfitting.report import draw, table
 from benchmarks.overfitting.runs import VARIANTS, Budget, data_folder, record
@@ -21,8 +24,24 @@ RUNS, DOCS = ROOT / "runs" / "overfitting", ROOT / "docs"
 PROCESSES = 2
 
 
+Job = tuple[str, int, Path, Path | None, Budget]
+Each = Callable[[Callable[[Job], Any], list[Job]], Iterable[Any]]
+
+
+def side_by_side(function: Callable[[Job], Any], jobs: list[Job]) -> Iterator[Any]:
+    """As `map`, in two processes."""
+    # Spawned, because a process that has used threads cannot be forked safely.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+        yield from pool.map(function, jobs)
+
+
 def main(
-    names: list[str], runs: Path = RUNS, docs: Path = DOCS, budget: Budget | None = None
+    names: list[str],
+    runs: Path = RUNS,
+    docs: Path = DOCS,
+    budget: Budget | None = None,
+    each: Each = side_by_side,
 ) -> None:
     """Train the variants of these names, all of them where none is given; then report on all."""
     budget = budget or Budget()
@@ -36,10 +55,8 @@ def main(
         if not (path := runs / f"{name}-{seed}.json").exists()
     ]
     runs.mkdir(parents=True, exist_ok=True)
-    # Spawned, because a process that has used threads cannot be forked safely.
-    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
-        for name, seed, seconds in pool.imap(_record, todo):
-            print(f"{name}, seed {seed}: {seconds:.0f} s", flush=True)
+    for name, seed, seconds in each(_record, todo):
+        print(f"{name}, seed {seed}: {seconds:.0f} s", flush=True)
     told = read(runs)
     if told:
         (docs / "images").mkdir(parents=True, exist_ok=True)
@@ -61,7 +78,7 @@ def read(runs: Path) -> dict[str, list[dict[str, object]]]:
     return {name: of_variant for name, of_variant in found.items() if of_variant}
 
 
-def _record(job: tuple[str, int, Path, Path | None, Budget]) -> tuple[str, int, float]:
+def _record(job: Job) -> tuple[str, int, float]:
     record(*job)
     name, seed, path, *_ = job
     return name, seed, json.loads(path.read_text(encoding="utf-8"))["seconds"]

@@ -13,6 +13,7 @@ from benchmarks.overfitting.runs import VARIANTS, Budget
 from torch import nn
 
 from fewstep import MAML, TaskBatch
+from fewstep.data.images import ImageClasses
 
 
 def model():
@@ -103,17 +104,22 @@ def test_the_rise_is_from_the_minimum_of_the_running_mean():
     assert rise(-np.arange(11.0) + 20) == 0.0
 
 
-@pytest.mark.omniglot
-def test_the_command_records_draws_and_goes_on(data_dir, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("FEWSTEP_DATA", str(data_dir))
-    monkeypatch.setattr(command, "PROCESSES", 1)
+def noise(_):
+    """Stands for Omniglot: classes of noise."""
+    pictures = np.random.default_rng(0).integers(0, 255, (24, 1, 28, 28), dtype=np.uint8)
+    classes = ImageClasses(pictures.repeat(10, 0), tuple(map(str, range(12))), np.full(12, 20))
+    return {"train": classes, "val": classes}
+
+
+def test_the_command_records_draws_and_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.overfitting.runs.load_omniglot", noise)
     budget = Budget(steps=2, tasks=1, val_every=1, val_tasks=1)
     one_seed = {n: replace(VARIANTS[n], seeds=1) for n in ("failure", "cure")}
     monkeypatch.setattr(command, "VARIANTS", one_seed)
     runs, docs = tmp_path / "runs", tmp_path / "docs"
-    command.main(["failure"], runs, docs, budget)
+    command.main(["failure"], runs, docs, budget, map)
     first = (runs / "failure-0.json").read_text()
-    command.main([], runs, docs, budget)
+    command.main([], runs, docs, budget, map)
     assert (runs / "failure-0.json").read_text() == first
     told = json.loads((docs / "overfitting.json").read_text())
     assert [row["step"] for row in told["cure"][0]["curve"]] == [1, 2]
