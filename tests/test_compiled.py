@@ -19,6 +19,12 @@ def _model(*middle):
     return nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), *middle, nn.Linear(5, 3))
 
 
+@pytest.fixture(autouse=True)
+def warnings_only(caplog):
+    """The command line, in another test, lets more be told."""
+    caplog.set_level("WARNING", "fewstep")
+
+
 def _told(caplog):
     return [record.getMessage() for record in caplog.records if record.name == "fewstep"]
 

@@ -70,6 +70,7 @@ class Config:
         steps: Outer steps.
         val_every: Outer steps between validations.
         val_tasks: Tasks of a validation.
+        patience: The run stops early after so many validations without improvement; 0 for never.
         test_tasks: Tasks of the final test.
         checkpoint_every: Outer steps between checkpoints.
         seed: Of the initial weights and of every task.
@@ -130,6 +131,7 @@ class Config:
     steps: int = 60_000
     val_every: int = 200
     val_tasks: int = 200
+    patience: int = 0
     test_tasks: int = 600
     checkpoint_every: int = 50
     seed: int = 0
@@ -146,8 +148,9 @@ class Config:
         if not 0 <= self.averaging < 1:
             raise InputError(f"averaging is {self.averaging}; expected at least 0 and less than 1")
         self._check_family()
-        if self.workers < 0:
-            raise InputError(f"workers is {self.workers}; expected 0 or more")
+        for name in ("workers", "patience"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}; expected 0 or more")
         if self.compile and self.algorithm in _NOT_COMPILED:
             raise InputError(f"compile with algorithm {self.algorithm}; leave compile out")
         if not 0 <= self.seed < 2**63:

@@ -191,4 +191,5 @@ def test_what_is_compiled_is_told_once(tmp_path, capsys):
     assert main([*SMALL, *shots, "--run-dir", str(tmp_path / "run")]) == 0
     told = capsys.readouterr().err
     assert told.count("compiling for support sets of [10, 1]: once, up to a minute") == 1
-    assert told.count("compiled in") == 1
+    assert told.count("compiling for query sets of") == 1
+    assert told.count("compiled in") == 2

@@ -32,10 +32,37 @@ def test_compare_judges_all_on_the_same_tasks(runs, tmp_path, capsys):
     picture = tmp_path / "comparison.png"
     assert main(["compare", *names, "--tasks", "3", "--picture", str(picture)]) == 0
     out = capsys.readouterr().out
-    for start in ("maml", "fomaml", "finetune", "random"):
+    for start in ("maml", "fomaml", "finetune,", "random"):
         assert f"  {start} " in out
     assert "3 test tasks of glyphs, 5-way 1-shot 2-query" in out
     assert "transductive batch norm" in out
+
+
+def test_compare_tells_loss_and_accuracy_of_each_way_to_adapt(runs, tmp_path, capsys):
+    picture = tmp_path / "c.png"
+    given = ["compare", str(runs / "finetune"), "--tasks", "3", "--picture", str(picture)]
+    assert main([*given, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert list(told) == ["finetune, whole", "finetune, head", "random"]
+    whole, head = told["finetune, whole"], told["finetune, head"]
+    assert set(whole["accuracy"]) == set(head["loss"]) == {str(step) for step in range(11)}
+    assert whole["loss"]["0"] == head["loss"]["0"]
+    assert whole["loss"]["10"] != head["loss"]["10"]
+    with Image.open(picture) as drawn:
+        assert drawn.width > 1.5 * drawn.height
+
+
+def test_a_diagnosis_is_told_and_kept(runs, capsys):
+    assert main(["evaluate", str(runs / "maml"), "--tasks", "3", "--json"]) == 0
+    kept = json.loads((runs / "maml" / "summary.json").read_text())["diagnosis"]
+    assert json.loads(capsys.readouterr().out)["diagnosis"] == kept
+    assert kept["tasks"] == 3
+    assert kept["gradient_norm"] > 0
+    assert kept["support_loss_after"] < kept["support_loss_before"]
+    assert main(["evaluate", str(runs / "maml"), "--tasks", "3"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("diagnosis: ") == max(len(kept["findings"]), 1)
+    assert all(sentence in told for sentence in kept["findings"])
 
 
 def test_inductive_evaluation_is_another_number(runs, capsys):

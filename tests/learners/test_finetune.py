@@ -72,6 +72,26 @@ def test_pre_training_helps_on_tasks():
     assert result.scores[:, -1].mean() > 0.9
 
 
+def test_head_only_adaptation_leaves_the_body_as_it_was_learned():
+    learner = FineTune(model(), WIDE, inner_lr=0.5)
+    head_only = learner.head_only()
+    x, y = supports()[0]
+    start, whole, head = (m.adapt(x, y, s) for m, s in ((learner, 0), (learner, 2), (head_only, 2)))
+    assert torch.equal(head[0].weight, learner.wide[0].weight)
+    assert not torch.equal(whole[0].weight, learner.wide[0].weight)
+    assert not torch.equal(head[2].weight, start[2].weight)
+    losses = [m.evaluate(tasks(), 3).losses for m in (learner, head_only)]
+    assert torch.equal(losses[0][:, 0], losses[1][:, 0])
+    assert (losses[1][:, 1] < losses[1][:, 0]).all()
+    assert not torch.allclose(losses[0][:, 1], losses[1][:, 1])
+    assert learner.adapts == "whole"
+
+
+def test_what_adapts_is_one_of_two():
+    with pytest.raises(InputError, match="adapts is 'tail'; expected one of whole, head"):
+        FineTune(model(), WIDE, adapts="tail")
+
+
 def test_tasks_without_classes():
     with pytest.raises(InputError, match="the tasks have no classes"):
         FineTune(model(), WIDE).differentiate(tasks(named=False))

@@ -17,6 +17,9 @@ from fewstep.errors import InputError
 class CompareOptions:
     """Judge runs on the same tasks, beside a random initialisation: table and picture.
 
+    A pre-trained network (--algorithm finetune) is fine-tuned as a whole, and in its new last layer
+    alone.
+
     Attributes:
         run_dirs: Run directories of fewstep train whose tasks are of the same kind.
         tasks: How many test tasks.
@@ -50,13 +53,18 @@ def main(arguments: list[str]) -> int:
     from fewstep.report.curves import draw_curves
     from fewstep.report.summary import summary
     from fewstep.report.table import protocol, score_table
-    from fewstep.training.runs import check_comparable, load_run, untrained
+    from fewstep.training.runs import check_comparable, load_run, untrained, ways_to_adapt
 
-    starts = {
+    runs = {
         name: load_run(path, data_dir, options.device)
         for name, path in zip(_names(options.run_dirs), options.run_dirs, strict=True)
     }
-    check_comparable(starts)
+    check_comparable(runs)
+    starts = {
+        start: adapting
+        for name, run in runs.items()
+        for start, adapting in ways_to_adapt(name, run)
+    }
     first = next(iter(starts.values()))
     starts["random"] = untrained(first)
     config, norm = first.config, first.config.norm

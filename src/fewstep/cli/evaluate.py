@@ -50,8 +50,11 @@ def main(arguments: list[str]) -> int:
     data_dir = data_folder(options.data_dir)
 
     from fewstep.cli.judge import judge
+    from fewstep.report.diagnosis import diagnosis_lines
     from fewstep.report.summary import summary
     from fewstep.report.table import protocol, score_table
+    from fewstep.training.examination import examine
+    from fewstep.training.run_dir import RunDir
     from fewstep.training.runs import load_run
 
     console = error_console()
@@ -59,10 +62,14 @@ def main(arguments: list[str]) -> int:
     norm = options.norm or run.config.norm
     steps = options.inner_steps or run.config.test_inner_steps
     result = judge(run, options.tasks, steps, norm, options.split, console)
+    figures = examine(run, RunDir(options.run_dir), steps, norm, options.tasks)
     if options.json:
-        print(json.dumps(summary(run.config, result, run.progress, options.split, norm)))
+        told = summary(run.config, result, run.progress, options.split, norm, figures)
+        print(json.dumps(told))
         return 0
     output = plain_console()
     output.print(score_table(run.config, {run.config.algorithm: result}))
     output.print(protocol(run.config, result, options.split, norm), soft_wrap=True)
+    for line in diagnosis_lines(figures):
+        output.print(line, soft_wrap=True)
     return 0

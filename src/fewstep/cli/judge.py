@@ -12,10 +12,12 @@ from fewstep.config import batch_norm
 from fewstep.data.episodes import Split
 from fewstep.functional import Norm
 from fewstep.report.curves import draw_curves
+from fewstep.report.diagnosis import diagnosis_lines
 from fewstep.report.episode import draw_task
 from fewstep.report.summary import summary
 from fewstep.report.table import protocol, score_table
 from fewstep.training.evaluation import Result, evaluate
+from fewstep.training.examination import examine
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run
 
@@ -36,9 +38,11 @@ def judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: C
 
 
 def write_report(run: Run, run_dir: Path, result: Result, console: Console) -> None:
-    """The summary and the pictures of a run's final test."""
+    """The summary, the diagnosis and the pictures of a run's final test."""
     files, config = RunDir(run_dir), run.config
-    files.write_json(files.summary, summary(config, result, run.progress, "test", config.norm))
+    figures = examine(run, files, config.test_inner_steps, config.norm, config.test_tasks)
+    told = summary(config, result, run.progress, "test", config.norm, figures)
+    files.write_json(files.summary, told)
     draw_curves(files.curve, config, {config.algorithm: result}, config.norm)
     plain_console().print(score_table(config, {config.algorithm: result}))
     console.print(protocol(config, result, "test", config.norm), soft_wrap=True)
@@ -48,3 +52,5 @@ def write_report(run: Run, run_dir: Path, result: Result, console: Console) -> N
         draw_task(files.task, run.learner, task, config.test_inner_steps, norm)
         pictures.append(files.task)
     console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)
+    for line in diagnosis_lines(figures):
+        console.print(line, soft_wrap=True)

@@ -1,7 +1,8 @@
 """Pre-training and fine-tuning: what meta-learning is compared with.
 
 The network learns to tell all training classes apart, in the ordinary way. For a new task its last
-layer is replaced, and the whole network is trained on the support set by gradient descent.
+layer is replaced, and the whole network, or the new layer alone, is trained on the support set by
+gradient descent.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fewstep.plans import Execution
 from fewstep.tasks import TaskBatch
 
 Head = Literal["random", "zeros"]
+Adapts = Literal["whole", "head"]
 
 
 class FineTune:
@@ -39,6 +41,8 @@ class FineTune:
         new_head: What the new last layer of a task starts from: as ``nn.Linear`` makes it
             (``"random"``, the ordinary practice), or ``"zeros"``, which favours no class, so that
             the first step compares each picture with the mean of each class.
+        adapts: What is fine-tuned on a task: the ``"whole"`` network, or the new last layer, the
+            ``"head"``, alone.
         inner_lr: Step size of fine-tuning.
         inner_steps: Steps of fine-tuning.
         execution: How several tasks are fine-tuned, as in `MAML`.
@@ -56,16 +60,19 @@ class FineTune:
         inner_steps: int = 5,
         *,
         new_head: Head = "random",
+        adapts: Adapts = "whole",
         execution: Execution = "auto",
         norm: Norm = "transductive",
     ) -> None:
         check_choice("new_head", new_head, get_args(Head))
+        check_choice("adapts", adapts, get_args(Adapts))
         self.head = last_linear(model)
         self.narrow = with_new_linear(model, self.head)
         self.wide = with_new_linear(model, self.head, classes)
         if new_head == "zeros":
             for parameter in self.narrow.get_submodule(self.head).parameters():
                 nn.init.zeros_(parameter)
+        self.adapts: Adapts = adapts
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
         self.execution: Execution = execution
@@ -107,11 +114,20 @@ class FineTune:
         """The network fine-tuned on one task, as `MAML.adapt` returns it."""
         return self._few_shot().adapt(x, y, steps)
 
+    def head_only(self) -> FineTune:
+        """The same network and new last layer, fine-tuned on a task in that layer alone."""
+        other = copy.copy(self)
+        other.adapts = "head"
+        return other
+
     def _few_shot(self) -> MAML:
         """The pre-trained body under the last layer that every task starts from."""
         model = copy.deepcopy(self.narrow)
         body = {n: p for n, p in self.wide.state_dict().items() if not self._of_head(n)}
         model.load_state_dict(body, strict=False)
+        if self.adapts == "head":
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(self._of_head(name))
         return MAML(
             model, self.inner_lr, self.inner_steps, execution=self.execution, norm=self.norm
         )

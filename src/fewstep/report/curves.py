@@ -1,9 +1,10 @@
-"""The adaptation curve: accuracy or error by number of inner steps."""
+"""Adaptation curves: accuracy (or error) and loss by number of inner steps."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -20,35 +21,49 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 def draw_curves(path: Path, config: Config, results: dict[str, Result], norm: Norm) -> None:
     """Draw one line a starting point, with its 95% interval as a band, as a PNG file.
 
+    Accuracy on the left and the loss on the right; in a regression, where the error is the loss,
+    one panel.
+
     Args:
         path: Where to write it.
         config: Of the tasks.
         results: By the name of the starting point.
         norm: Which statistics batch norm used on the query set.
     """
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.add_subplot()
     percent = score_name(config) == "accuracy"
+    figure = Figure(figsize=(11 if percent else 7, 4.8), layout="constrained")
+    panels = figure.subplots(1, 2 if percent else 1, squeeze=False, gridspec_kw={"wspace": 0.08})[0]
     for number, (name, result) in enumerate(results.items()):
-        colour, steps = COLOURS[number % len(COLOURS)], range(len(result.scores))
-        low = [s - c for s, c in zip(result.scores, result.ci95, strict=True)]
-        high = [s + c for s, c in zip(result.scores, result.ci95, strict=True)]
-        axes.plot(steps, result.scores, "o-", color=colour, label=name)
-        axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+        colour = COLOURS[number % len(COLOURS)]
+        if percent:
+            _draw(panels[0], name, colour, result.scores, result.ci95)
+        _draw(panels[-1], name, colour, result.losses, result.losses_ci95)
     if percent:
-        axes.axhline(1 / config.n_way, color="grey", linestyle=":", label="chance")
-        axes.set_ylim(0, 1.02)
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
-    else:
-        axes.set_ylim(bottom=0)
-    axes.set_xlabel("inner steps on the support set")
-    axes.set_ylabel(
-        "accuracy on the query set" if percent else "mean squared error on the query set"
+        panels[0].axhline(1 / config.n_way, color="grey", linestyle=":", label="chance")
+        panels[0].set_ylim(0, 1.02)
+        panels[0].yaxis.set_major_formatter(PercentFormatter(1))
+        panels[0].set_ylabel("accuracy on the query set")
+    panels[-1].set_ylim(bottom=0)
+    panels[-1].set_ylabel(
+        "cross-entropy on the query set, nats" if percent else "mean squared error on the query set"
     )
+    # Below the curves, where it hides none.
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(
+        f"{config.recipe}: adaptation to tasks never seen\n", fontsize=12, verticalalignment="top"
+    )
+    line = protocol(config, next(iter(results.values())), "test", norm)
+    figure.text(0.5, 0.925, line, fontsize=7, color="grey", horizontalalignment="center")
+    write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
+
+
+def _draw(axes: Axes, name: str, colour: str, means: list[float], ci95: list[float]) -> None:
+    steps = range(len(means))
+    low = [mean - half for mean, half in zip(means, ci95, strict=True)]
+    high = [mean + half for mean, half in zip(means, ci95, strict=True)]
+    axes.plot(steps, means, "o-", color=colour, label=name)
+    axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.set_xlabel("inner steps on the support set")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    axes.legend(loc="best")
-    axes.set_title(f"{config.recipe}: adaptation to tasks never seen")
-    line = protocol(config, next(iter(results.values())), "test", norm)
-    figure.supxlabel(line, fontsize=7, color="grey")
-    write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))

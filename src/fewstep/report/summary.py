@@ -11,12 +11,18 @@ from fewstep.config import Config, score_name
 from fewstep.data.episodes import Split
 from fewstep.functional import Norm
 from fewstep.training.checkpoint import Progress
+from fewstep.training.diagnosis import Figures
 from fewstep.training.evaluation import Result
 from fewstep.training.versions import versions
 
 
 def summary(
-    config: Config, result: Result, progress: Progress, split: Split, norm: Norm
+    config: Config,
+    result: Result,
+    progress: Progress,
+    split: Split,
+    norm: Norm,
+    figures: Figures | None = None,
 ) -> dict[str, Any]:
     """The result as JSON values, by number of inner steps.
 
@@ -26,7 +32,9 @@ def summary(
         progress: Of the initialisation that was judged.
         split: Which classes the tasks are from.
         norm: Which statistics batch norm used on the query set.
+        figures: For the diagnosis, which is left out without them.
     """
+    diagnosis = figures and figures.as_json()
     k_shot, q_query = config.shots(split)
     return {
         "recipe": config.recipe,
@@ -49,6 +57,7 @@ def summary(
         "device": config.device,
         "command": shlex.join(["fewstep", *sys.argv[1:]]),
         "versions": versions(),
+        **({"diagnosis": diagnosis} if diagnosis else {}),
     }
 
 

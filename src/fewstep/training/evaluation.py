@@ -25,6 +25,7 @@ class Result:
         scores: Mean accuracy (or error) after 0, 1, ... inner steps.
         ci95: Half the 95% interval of each mean, over tasks: 1.96 standard errors.
         losses: Mean query loss after 0, 1, ... inner steps.
+        losses_ci95: As ``ci95``, of the losses.
         tasks: How many tasks.
         diverged: The first task with a loss that is not finite, and after which inner step; or
             None.
@@ -33,6 +34,7 @@ class Result:
     scores: list[float]
     ci95: list[float]
     losses: list[float]
+    losses_ci95: list[float]
     tasks: int
     diverged: tuple[int, int] | None
 
@@ -46,6 +48,31 @@ def evaluate(
     device: str,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Result:
+    """Judge on tasks 0, 1, ..., tasks - 1 of the sampler, and take the means.
+
+    The arguments are those of `judge_each`.
+    """
+    losses, scores = judge_each(learner, sampler, tasks, steps, norm, device, advance)
+    bad = (~losses.isfinite()).nonzero().tolist()
+    return Result(
+        scores=scores.mean(0).tolist(),
+        ci95=interval(scores).tolist(),
+        losses=losses.mean(0).tolist(),
+        losses_ci95=interval(losses).tolist(),
+        tasks=tasks,
+        diverged=tuple(bad[0]) if bad else None,
+    )
+
+
+def judge_each(
+    learner: Learner,
+    sampler: Sampler,
+    tasks: int,
+    steps: int,
+    norm: Norm,
+    device: str,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Evaluation:
     """Judge on tasks 0, 1, ..., tasks - 1 of the sampler.
 
     Args:
@@ -62,16 +89,8 @@ def evaluate(
         indices = range(start, min(start + CHUNK, tasks))
         parts.append(learner.evaluate(sampler.batch(indices).to(device), steps, norm))
         advance(len(indices))
-    scores = torch.cat([part.scores for part in parts])
-    losses = torch.cat([part.losses for part in parts])
-    bad = (~losses.isfinite()).nonzero().tolist()
-    return Result(
-        scores=scores.mean(0).tolist(),
-        ci95=interval(scores).tolist(),
-        losses=losses.mean(0).tolist(),
-        tasks=tasks,
-        diverged=tuple(bad[0]) if bad else None,
-    )
+    losses, scores = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Evaluation(losses, scores)
 
 
 def interval(scores: Tensor) -> Tensor:

@@ -49,6 +49,8 @@ class OuterLoop:
     def train(self, resume: bool) -> State:
         """Run to the end, and leave the learner with the last parameters.
 
+        With patience it ends early where validation finds nothing better.
+
         Args:
             resume: Go on from the last checkpoint.
 
@@ -65,13 +67,17 @@ class OuterLoop:
         with Metrics(self.run, first) as self.metrics, Interrupt() as interrupt:
             self.bar.start(first, self.config.steps)
             for step, numbers, batch in meta_batches(self.tasks["train"], self.config, first):
+                if self._patience_is_spent():
+                    self.bar.stopped_early(step, self.state.progress.best_step)
+                    break
                 self._outer_step(step, numbers, batch)
                 last = step + 1 == self.config.steps
                 if (step + 1) % self.config.val_every == 0 or last:
                     self._validate()
                 # Read once: a signal that comes later is taken after the next outer step.
                 stop = interrupt.requested
-                if (step + 1) % self.config.checkpoint_every == 0 or last or stop:
+                done = last or stop or self._patience_is_spent()
+                if (step + 1) % self.config.checkpoint_every == 0 or done:
                     self._checkpoint()
                 if stop and not last:
                     raise Interrupted(step + 1)
@@ -123,6 +129,12 @@ class OuterLoop:
             state.progress = replace(state.progress, best_step=step, best_score=score)
             self._keep_time()
             checkpoint.save(self.run.best, state.judged, state.progress)
+
+    def _patience_is_spent(self) -> bool:
+        """Whether too many validations found nothing better; by what a checkpoint holds alone."""
+        config, progress = self.config, self.state.progress
+        fruitless = progress.step // config.val_every - progress.best_step // config.val_every
+        return 0 < config.patience <= fruitless and progress.best_score is not None
 
     def _checkpoint(self) -> None:
         self._keep_time()

@@ -76,6 +76,11 @@ class ProgressBar:
         )
         self.console.print(line, highlight=False, soft_wrap=True)
 
+    def stopped_early(self, step: int, best_step: int) -> None:
+        """Validation found nothing better for too long."""
+        line = f"stopped early after step {step:,}: validation was best after step {best_step:,}"
+        self.console.print(line, highlight=False, soft_wrap=True)
+
 
 def _smooth(average: float | None, value: float) -> float:
     return value if average is None else SMOOTHING * average + (1 - SMOOTHING) * value

@@ -13,7 +13,7 @@ from fewstep.files import cannot_write, write_whole
 from fewstep.training import checkpoint
 from fewstep.training.versions import versions
 
-MAY_CHANGE = ("steps", "device")
+MAY_CHANGE = ("steps", "patience", "device")
 """Settings of a run that may differ when it goes on."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from fewstep.config import Config, read_config
 from fewstep.data.episodes import Split
 from fewstep.errors import InputError
+from fewstep.learners.finetune import FineTune
 from fewstep.learners.learner import Learner
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress
@@ -88,6 +90,15 @@ def untrained(run: Run) -> Run:
     """The same network and tasks, with the initial weights of the run's seed."""
     config = replace(run.config, algorithm="maml")
     return Run(config, learner(config, run.tasks["train"]), run.tasks, Progress())
+
+
+def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
+    """The run, by its name; twice where it is pre-trained: the whole network and the head only."""
+    if isinstance(run.learner, FineTune):
+        yield f"{name}, whole", run
+        yield f"{name}, head", replace(run, learner=run.learner.head_only())
+    else:
+        yield name, run
 
 
 def check_comparable(runs: dict[str, Run]) -> None:

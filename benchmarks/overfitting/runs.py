@@ -1,0 +1,153 @@
+"""The variants: what each trains, and how its curves are recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.overfitting.failing import Failing, Setup
+from fewstep import MAML
+from fewstep.data.episodes import EpisodeSampler
+from fewstep.data.images import ImageClasses
+from fewstep.data.omniglot import load_omniglot
+from fewstep.files import write_whole
+from fewstep.models.conv4 import conv4
+from fewstep.tasks import TaskBatch
+from fewstep.training.evaluation import borrowed
+
+WAYS, FILTERS = 10, 32
+INNER_LR = {"shared Adam": 1.0, "Adam": 0.01, "SGD": 0.4}
+OUTER_LR, CURE_OUTER_LR, AVERAGING = 3e-3, 2e-3, 0.99
+VAL_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every variant gets.
+
+    Attributes:
+        steps: Outer steps.
+        tasks: Tasks of an outer step.
+        val_every: Outer steps between validations.
+        val_tasks: Tasks of a validation: the same each time, for each variant and seed.
+    """
+
+    steps: int = 1500
+    tasks: int = 1
+    val_every: int = 25
+    val_tasks: int = 30
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train.
+
+    Attributes:
+        text: What is changed in the failure.
+        seeds: How many runs.
+        setup: Of the failing code; None for fewstep as it is by default, on the same characters.
+    """
+
+    text: str
+    seeds: int
+    setup: Setup | None
+
+
+FAILURE = Setup()
+VARIANTS = {
+    "failure": Variant("all causes together", 3, FAILURE),
+    "exact": Variant("the exact gradient", 2, Setup(assigned=False)),
+    "fresh-state": Variant("a new inner Adam for each task", 2, Setup(inner="Adam")),
+    "inner-sgd": Variant("SGD in the inner loop", 2, Setup(inner="SGD")),
+    "one-outer-adam": Variant("one outer Adam for the run", 2, Setup(outer="Adam")),
+    "queries": Variant("5 query pictures of each class", 2, Setup(queries=5)),
+    "classes": Variant("all 1,100 characters", 2, Setup(classes=1100)),
+    "rotations": Variant("rotations", 2, Setup(rotations=True)),
+    "cure": Variant("fewstep's defaults, same characters", 3, None),
+}
+
+Step = Callable[[TaskBatch], float]
+Validate = Callable[[TaskBatch], tuple[list[float], list[float]]]
+
+
+def record(name: str, seed: int, path: Path, data_dir: Path | None, budget: Budget) -> None:
+    """Train one variant with one seed, and write its curves as JSON; whole, or not at all."""
+    torch.set_num_threads(1)
+    images = load_omniglot(data_dir)
+    variant = VARIANTS[name]
+    step, validate = _methods(variant.setup, seed)
+    training = sampler(images["train"], variant.setup, seed)
+    # The protocol of the failure for all: 10-way 1-shot 1-query.
+    validation = EpisodeSampler(images["val"], WAYS, 1, 1, 0, "val").batch(range(budget.val_tasks))
+    began = time.monotonic()
+    rows: list[dict[str, Any]] = []
+    losses: list[float] = []
+    for number in range(budget.steps):
+        tasks = range(number * budget.tasks, (number + 1) * budget.tasks)
+        losses.append(step(training.batch(tasks)))
+        if (number + 1) % budget.val_every == 0:
+            val_loss, val_accuracy = validate(validation)
+            mean = sum(losses) / len(losses)
+            rows.append(
+                {
+                    "step": number + 1,
+                    "training_loss": mean,
+                    "validation_loss": val_loss,
+                    "validation_accuracy": val_accuracy,
+                }
+            )
+            losses = []
+    told = {"variant": name, "seed": seed, "seconds": time.monotonic() - began, "curve": rows}
+    write_whole(path, lambda part: part.write_text(json.dumps(told), encoding="utf-8"))
+
+
+def sampler(images: ImageClasses, setup: Setup | None, seed: int) -> EpisodeSampler:
+    """Training tasks; the fewer characters are among the more, and the cure has the failure's."""
+    setup = setup or Setup(queries=5, rotations=True)
+    chosen = images.subset(range(setup.classes))
+    return EpisodeSampler(chosen, WAYS, 1, setup.queries, seed, "train", setup.rotations)
+
+
+def _methods(setup: Setup | None, seed: int) -> tuple[Step, Validate]:
+    torch.manual_seed(seed)
+    model = conv4(1, 28, WAYS, FILTERS)
+    if setup is None:
+        return _cure(MAML(model, INNER_LR["SGD"]))
+    failing = Failing(model, setup, INNER_LR[setup.inner], OUTER_LR)
+    return failing.outer_step, lambda tasks: failing.validate(tasks, VAL_STEPS)
+
+
+def _cure(learner: MAML) -> tuple[Step, Validate]:
+    """As ``fewstep train``: one Adam, and the moving average of the initialisation is judged."""
+    parameters = dict(learner.named_parameters())
+    optimizer = torch.optim.Adam(parameters.values(), lr=CURE_OUTER_LR)
+    average = {name: p.detach().clone() for name, p in parameters.items()}
+
+    def step(tasks: TaskBatch) -> float:
+        loss, gradient = learner.meta_gradient(tasks)
+        for name, parameter in parameters.items():
+            parameter.grad = gradient[name]
+        optimizer.step()
+        for name, value in average.items():
+            value.lerp_(parameters[name].detach(), 1 - AVERAGING)
+        return loss.item()
+
+    def validate(tasks: TaskBatch) -> tuple[list[float], list[float]]:
+        with borrowed(parameters, average):
+            losses, scores = learner.evaluate(tasks, VAL_STEPS)
+        return losses.mean(0).tolist(), scores.mean(0).tolist()
+
+    return step, validate
+
+
+def data_folder() -> Path | None:
+    """The folder of the variable FEWSTEP_DATA; without it Omniglot is downloaded."""
+    named = os.environ.get("FEWSTEP_DATA")
+    return Path(named) if named else None

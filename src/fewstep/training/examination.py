@@ -1,0 +1,93 @@
+"""What a diagnosis rests on, measured on a run."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from fewstep.config import score_name
+from fewstep.data.episodes import EpisodeSampler
+from fewstep.data.sinusoid import SinusoidSampler
+from fewstep.functional import Norm
+from fewstep.tasks import TaskBatch
+from fewstep.training.diagnosis import Figures
+from fewstep.training.evaluation import interval, judge_each
+from fewstep.training.run_dir import RunDir
+from fewstep.training.runs import Run
+from fewstep.training.setup import Sampler
+
+TASKS = 100
+"""The most tasks of a split that an examination takes."""
+OUTER_STEPS = 100
+"""The outer steps whose gradients it looks at."""
+
+
+def examine(run: Run, run_dir: RunDir, steps: int, norm: Norm, tasks: int) -> Figures:
+    """Measure the figures of a run.
+
+    Args:
+        run: The learner, and tasks of training and validation classes.
+        run_dir: Its metrics tell the outer gradient.
+        steps: Inner steps.
+        norm: Which statistics batch norm uses on the query set.
+        tasks: How many tasks of each split, `TASKS` at most.
+    """
+    tasks = min(tasks, TASKS)
+    shots = run.config.shots("val")
+    training = _with_shots(run.tasks["train"], *shots)
+    validation = run.tasks["val"]
+
+    def judged(sampler: Sampler) -> tuple[Tensor, Tensor]:
+        return judge_each(run.learner, sampler, tasks, steps, norm, run.config.device)
+
+    _, seen = judged(training)
+    losses, unseen = judged(validation)
+    support_losses, _ = judged(_SupportAgain(validation))
+    lengths = _gradient_norms(run_dir, run.progress.step)
+    return Figures(
+        score=score_name(run.config),
+        training=seen[:, -1].mean().item(),
+        training_ci95=interval(seen[:, -1]).item(),
+        validation=unseen[:, -1].mean().item(),
+        validation_ci95=interval(unseen[:, -1]).item(),
+        support_loss_before=support_losses[:, 0].mean().item(),
+        support_loss_after=support_losses[:, -1].mean().item(),
+        worse=(losses[:, -1] > losses[:, 0]).float().mean().item(),
+        gradient_norm=statistics.median(lengths) if lengths else None,
+        gradient_peak=max(lengths, default=None),
+        tasks=tasks,
+    )
+
+
+@dataclass(frozen=True)
+class _SupportAgain:
+    """Tasks that are judged on what they adapt to: their query set is their support set."""
+
+    sampler: Sampler
+
+    def batch(self, indices: Sequence[int]) -> TaskBatch:
+        tasks = self.sampler.batch(indices)
+        return replace(tasks, query_x=tasks.support_x, query_y=tasks.support_y)
+
+
+def _with_shots(sampler: Sampler, k_shot: int, q_query: int) -> Sampler:
+    """Training tasks of the size of validation tasks: only then do their scores compare."""
+    assert isinstance(sampler, EpisodeSampler | SinusoidSampler)
+    return replace(sampler, k_shot=k_shot, q_query=q_query)
+
+
+def _gradient_norms(run_dir: RunDir, until: int) -> list[float]:
+    """Lengths of the outer gradient in the last outer steps up to a given one."""
+    try:
+        text = run_dir.metrics.read_text(encoding="utf-8")
+        # What is behind the last line's end is the part of a line that is just being written.
+        lines = [json.loads(line) for line in text.split("\n")[:-1]]
+        norms = [line.get("train/gradient_norm") for line in lines if line["step"] <= until]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # Metrics that are missing or damaged cost one figure, and no evaluation.
+        return []
+    return [norm for norm in norms if norm is not None][-OUTER_STEPS:]
