@@ -26,7 +26,7 @@ RESULTS = Path(__file__).parent / "results"
 REFERENCE = "fewstep, loop"
 WARM_UP, REPEATS = 2, 10
 TURN = 0.3
-"""Seconds that the plain loop spends on steps, one after another, at each of its turns."""
+"""Seconds that a library spends on steps, one after another, at each of its turns."""
 SAME = 1e-8
 """Gradients that differ by more, relative and in float64, are not the same gradient."""
 
@@ -99,9 +99,9 @@ def measure(workload: str) -> dict[str, dict[str, Any]]:
             workers[library] = Worker(workload, library)
     seconds = {library: [float(worker.ask("steps 1"))] for library, worker in workers.items()}
     for turn in range(1, WARM_UP + REPEATS):
-        # One step alone, after the turns of the others, would find all caches cold.
-        together = 1 if turn == 1 else max(1, round(TURN / seconds[REFERENCE][1]))
         for library, worker in workers.items():
+            # One step alone, after the turns of the others, would find all caches cold.
+            together = 1 if turn == 1 else max(1, round(TURN / seconds[library][1]))
             seconds[library].append(float(worker.ask(f"steps {together}")))
     for library, worker in workers.items():
         median = statistics.median(seconds[library][WARM_UP:])

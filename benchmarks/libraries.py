@@ -177,13 +177,14 @@ def plain_attention(prepare: Prepare) -> Prepare:
 
 
 CORES = torch.get_num_threads()
+COMPILED_PROCESSES = f"fewstep, compiled, {CORES} processes"
 OWN: dict[str, Prepare] = {
     "fewstep": by_fewstep(),
     f"fewstep, {CORES} processes": by_fewstep(CORES),
     "fewstep, loop": by_fewstep(execution="loop"),
     "fewstep, flat": by_fewstep(memory="flat"),
     "fewstep, compiled": by_fewstep(compile=True),
-    f"fewstep, compiled, {CORES} processes": by_fewstep(CORES, compile=True),
+    COMPILED_PROCESSES: by_fewstep(CORES, compile=True),
 }
 PEERS: dict[str, Prepare] = {
     "higher": by_higher,
@@ -199,4 +200,6 @@ LIBRARIES = OWN | PEERS | WITH_PLAIN_ATTENTION
 
 def libraries_for(workload: Workload) -> list[str]:
     """Those that are worth a row."""
-    return list(LIBRARIES if workload.attention else OWN | PEERS)
+    if workload.attention:
+        return list(LIBRARIES)
+    return [name for name in OWN | PEERS if name != COMPILED_PROCESSES]

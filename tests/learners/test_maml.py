@@ -329,3 +329,14 @@ def test_a_loss_that_is_no_scalar():
 def test_batch_norm_that_was_never_trained_in_eval_mode():
     with pytest.raises(InputError, match="batch norm '1' is in eval mode"):
         MAML(network().eval()).meta_gradient(some_tasks())
+
+
+def test_settings_may_change_between_calls():
+    model = nn.Linear(4, 3)
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2, 6, 4, generator=generator), torch.arange(3).repeat(2, 2)
+    tasks = TaskBatch(x[:, :3], y[:, :3], x[:, 3:], y[:, 3:])
+    learner = MAML(model, 0.1, 1)
+    learner.inner_lr, learner.inner_steps = 0.3, 2
+    found, expected = (each.meta_gradient(tasks) for each in (learner, MAML(model, 0.3, 2)))
+    torch.testing.assert_close(found, expected)

@@ -164,8 +164,20 @@ class MAML:
         )
         names = adapting_names(model, adapting, head)
         start = {n: p for n, p in self._plain(model).items() if n in names}
-        self._loop = InnerLoop(inner_steps, inner_lr, tuple(start), inner_optimizer, step_sizes)
+        self._adapting = tuple(start)
+        self._inner_optimizer: InnerOptimizer = inner_optimizer
+        self._kind_of_steps: StepSizes = step_sizes
         self._step_sizes = extras.step_sizes(step_sizes, start, inner_lr, inner_steps)
+
+    @property
+    def _loop(self) -> InnerLoop:
+        return InnerLoop(
+            self.inner_steps,
+            self.inner_lr,
+            self._adapting,
+            self._inner_optimizer,
+            self._kind_of_steps,
+        )
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """What the outer optimiser changes: the initialisation and what is learned beside it."""
