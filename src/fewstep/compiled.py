@@ -126,7 +126,7 @@ class Compiled:
         """
         if not self._learned_alone:
             return None
-        key = ("whole", settings, signature(*arguments), self._layers)
+        key = ("whole", settings, self.by_query, signature(*arguments), self._layers)
         functions = self.compiler.functions
         if key not in functions and not functions.given_up and operations() > MOST_OPERATIONS:
             return None
