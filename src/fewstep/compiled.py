@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fewstep.compilation import CompiledFunctions, Function, signature
 from fewstep.functional import Params, traceable_call
+from fewstep.precision import Precision, autocast
 from fewstep.randomness import undisturbed
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -63,11 +64,13 @@ class Compiled:
         model: Whose weights are taken where none are given.
         by_query: Whether batch norm judges by the statistics of the query set; only such
             judgements are compiled.
+        precision: Of the model's own computation.
     """
 
     compiler: Compiler
     model: nn.Module
     by_query: bool
+    precision: Precision
 
     def gradient(
         self, params: Params, x: Tensor, y: Tensor, adapting: Sequence[str]
@@ -82,7 +85,8 @@ class Compiled:
         """
 
         def compute(everything: Params, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-            value = self.compiler.loss(traceable_call(self.model, everything, x), y)
+            with autocast(self.precision, x.device):
+                value = self.compiler.loss(traceable_call(self.model, everything, x), y)
             inputs = [everything[name] for name in adapting]
             return torch.autograd.grad(value, inputs, create_graph=True, materialize_grads=True)
 
@@ -101,8 +105,9 @@ class Compiled:
             return None
 
         def compute(everything: Params, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-            prediction = traceable_call(self.model, everything, x)
-            loss = self.compiler.loss(prediction, y)
+            with autocast(self.precision, x.device):
+                prediction = traceable_call(self.model, everything, x)
+                loss = self.compiler.loss(prediction, y)
             return loss, self.compiler.score(prediction, y, loss)
 
         found = self._call("judge", "query", compute, params, x, y)
@@ -126,7 +131,7 @@ class Compiled:
         """
         if not self._learned_alone:
             return None
-        key = ("whole", settings, self.by_query, signature(*arguments), self._layers)
+        key = ("whole", settings, self.by_query, signature(*arguments), self._kind)
         functions = self.compiler.functions
         if key not in functions and not functions.given_up and operations() > MOST_OPERATIONS:
             return None
@@ -150,7 +155,7 @@ class Compiled:
             return compute(everything | {n: everything[n].clone() for n in buffers}, x, y)
 
         arguments = (x, y, *params.values(), *fixed.values())
-        key = (what, tuple(params), signature(*arguments), self._layers)
+        key = (what, tuple(params), signature(*arguments), self._kind)
         with torch.enable_grad():
             return self._run(key, function, arguments, f"{examples} sets of {list(x.shape)}")
 
@@ -175,12 +180,13 @@ class Compiled:
         return not any(True for _ in self.model.buffers()) and not any(fixed)
 
     @cached_property
-    def _layers(self) -> Hashable:
-        """What the model consists of, and the modes of the layers that may heed theirs."""
-        return tuple(
+    def _kind(self) -> Hashable:
+        """The layers, the modes of those that may heed theirs, and the precision."""
+        layers = tuple(
             (type(part), part.training or type(part) in _WITHOUT_MODES)
             for part in self.model.modules()
         )
+        return layers, self.precision
 
 
 def _draws(function: Callable[[], object]) -> bool:

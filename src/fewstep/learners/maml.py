@@ -333,9 +333,8 @@ class MAML:
 
         compiled = None
         if self._compiler is not None and not self._compiler.functions.given_up:
-            compiled = Compiled(
-                self._compiler, model, norm == "transductive" and not self._statistics
-            )
+            by_query = norm == "transductive" and not self._statistics
+            compiled = Compiled(self._compiler, model, by_query, self.precision)
         learned: Params = {**self._plain(model), **self._step_sizes, **self._affine}
         if recorded:
             learned |= self._statistics
