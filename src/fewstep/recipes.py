@@ -131,7 +131,7 @@ def with_algorithm(config: Config, algorithm: str) -> Config:
     return replace(config, **settings)
 
 
-_OF_BATCH_NORM = ("norm", "per_step_affine", "per_step_statistics")
+_OF_BATCH_NORM = ("per_step_affine", "per_step_statistics")
 
 _SETTINGS: dict[str, dict[str, Any]] = {
     "finetune": {"inner_lr": 0.1},
@@ -149,7 +149,6 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "multi_step_loss": 0.1,
         "first_order": 0.3,
         "per_step_statistics": True,
-        "norm": "inductive",
         "per_step_affine": True,
         "step_sizes": "per-step",
         "final_outer_lr": 1e-5,
