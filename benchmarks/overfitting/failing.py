@@ -28,8 +28,8 @@ class Setup:
         assigned: Adapted weights are assigned into the model, where the query loss does not know
             that they depend on the initialisation: its gradient is first-order, and no error says
             so. Otherwise the gradient is exact.
-        inner: The inner optimiser: Adam with one state for all tasks, Adam with a new state for
-            each, or SGD.
+        inner: The inner optimiser: one Adam for all tasks of the run, a new one for each meta-batch
+            whose state its tasks share, a new one for each task, or SGD.
         outer: The outer optimiser: a new Adam for each meta-batch, or one for the whole run.
         queries: Query pictures of each class in training.
         classes: Training characters.
@@ -37,10 +37,10 @@ class Setup:
     """
 
     assigned: bool = True
-    inner: Literal["shared Adam", "Adam", "SGD"] = "shared Adam"
+    inner: Literal["Adam a run", "Adam a batch", "Adam a task", "SGD"] = "Adam a batch"
     outer: Literal["new Adam", "Adam"] = "new Adam"
     queries: int = 1
-    classes: int = 12
+    classes: int = 10
     rotations: bool = False
 
 
@@ -52,10 +52,15 @@ class InnerOptimiser:
         self.moments: Moments = {}
         self.steps = 0
 
+    def start_batch(self) -> None:
+        """Forget the tasks before, unless that is the fault."""
+        if self.kind != "Adam a run":
+            self.moments, self.steps = {}, 0
+
     def start_task(self) -> None:
         """Forget the task before, unless that is the fault."""
-        if self.kind == "Adam":
-            self.moments, self.steps = {}, 0
+        if self.kind == "Adam a task":
+            self.start_batch()
 
     def step(self, params: Params, gradients: Params) -> Params:
         """The parameters after one step; the state is kept."""
@@ -107,6 +112,7 @@ class Failing:
         """Mean query loss after one inner step, and what is taken for its gradient."""
         names, start = zip(*self.model.named_parameters(), strict=True)
         losses, gradients = [], []
+        self.inner.start_batch()
         for number in range(len(tasks)):
             self.inner.start_task()
             adapted = self._adapted(dict(zip(names, start, strict=True)), tasks, number)
@@ -140,12 +146,22 @@ class Failing:
         )
         return self.inner.step(params, dict(zip(params, gradients, strict=True)))
 
-    def validate(self, tasks: TaskBatch, steps: int) -> tuple[list[float], list[float]]:
-        """Mean query loss and accuracy after 0, 1, ... inner steps; nothing is changed by it."""
+    def validate(
+        self, tasks: TaskBatch, steps: int, together: int
+    ) -> tuple[list[float], list[float]]:
+        """Mean query loss and accuracy after 0, 1, ... inner steps; nothing is changed by it.
+
+        Args:
+            tasks: The tasks.
+            steps: How many inner steps.
+            together: How many tasks are a batch, as in training.
+        """
         kept = dict(self.inner.moments), self.inner.steps
         losses = torch.zeros(len(tasks), steps + 1)
         right = torch.zeros_like(losses)
         for number in range(len(tasks)):
+            if number % together == 0:
+                self.inner.start_batch()
             self.inner.start_task()
             params = dict(self.model.named_parameters())
             for step in range(steps + 1):

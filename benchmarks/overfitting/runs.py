@@ -23,8 +23,8 @@ from fewstep.tasks import TaskBatch
 from fewstep.training.evaluation import borrowed
 
 WAYS, FILTERS = 10, 32
-INNER_LR = {"shared Adam": 1.0, "Adam": 0.01, "SGD": 0.4}
-OUTER_LR, CURE_OUTER_LR, AVERAGING = 3e-3, 2e-3, 0.99
+INNER_LR = {"Adam a run": 0.03, "Adam a batch": 0.03, "Adam a task": 0.03, "SGD": 0.4}
+OUTER_LR, CURE_OUTER_LR, AVERAGING = 5e-3, 2e-3, 0.99
 VAL_STEPS = 3
 
 
@@ -39,9 +39,9 @@ class Budget:
         val_tasks: Tasks of a validation: the same each time, for each variant and seed.
     """
 
-    steps: int = 1500
-    tasks: int = 1
-    val_every: int = 25
+    steps: int = 4000
+    tasks: int = 2
+    val_every: int = 50
     val_tasks: int = 30
 
 
@@ -64,7 +64,8 @@ FAILURE = Setup()
 VARIANTS = {
     "failure": Variant("all causes together", 3, FAILURE),
     "exact": Variant("the exact gradient", 2, Setup(assigned=False)),
-    "fresh-state": Variant("a new inner Adam for each task", 2, Setup(inner="Adam")),
+    "run-state": Variant("one inner Adam for the run", 2, Setup(inner="Adam a run")),
+    "task-state": Variant("a new inner Adam for each task", 2, Setup(inner="Adam a task")),
     "inner-sgd": Variant("SGD in the inner loop", 2, Setup(inner="SGD")),
     "one-outer-adam": Variant("one outer Adam for the run", 2, Setup(outer="Adam")),
     "queries": Variant("5 query pictures of each class", 2, Setup(queries=5)),
@@ -82,7 +83,7 @@ def record(name: str, seed: int, path: Path, data_dir: Path | None, budget: Budg
     torch.set_num_threads(1)
     images = load_omniglot(data_dir)
     variant = VARIANTS[name]
-    step, validate = _methods(variant.setup, seed)
+    step, validate = _methods(variant.setup, seed, budget.tasks)
     training = sampler(images["train"], variant.setup, seed)
     # The protocol of the failure for all: 10-way 1-shot 1-query.
     validation = EpisodeSampler(images["val"], WAYS, 1, 1, 0, "val").batch(range(budget.val_tasks))
@@ -115,13 +116,13 @@ def sampler(images: ImageClasses, setup: Setup | None, seed: int) -> EpisodeSamp
     return EpisodeSampler(chosen, WAYS, 1, setup.queries, seed, "train", setup.rotations)
 
 
-def _methods(setup: Setup | None, seed: int) -> tuple[Step, Validate]:
+def _methods(setup: Setup | None, seed: int, together: int) -> tuple[Step, Validate]:
     torch.manual_seed(seed)
     model = conv4(1, 28, WAYS, FILTERS)
     if setup is None:
         return _cure(MAML(model, INNER_LR["SGD"]))
     failing = Failing(model, setup, INNER_LR[setup.inner], OUTER_LR)
-    return failing.outer_step, lambda tasks: failing.validate(tasks, VAL_STEPS)
+    return failing.outer_step, lambda tasks: failing.validate(tasks, VAL_STEPS, together)
 
 
 def _cure(learner: MAML) -> tuple[Step, Validate]:

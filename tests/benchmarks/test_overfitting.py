@@ -45,7 +45,7 @@ def test_assigned_weights_give_the_first_order_gradient(assigned, order):
 def test_the_inner_adam_is_that_of_torch():
     params = {"w": torch.tensor([1.0, -2.0], dtype=torch.float64)}
     reference = nn.Parameter(params["w"].clone())
-    adam, inner = torch.optim.Adam([reference], lr=0.1), InnerOptimiser("shared Adam", 0.1)
+    adam, inner = torch.optim.Adam([reference], lr=0.1), InnerOptimiser("Adam a batch", 0.1)
     for gradient in torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.0, 0.5]], dtype=torch.float64):
         reference.grad = gradient
         adam.step()
@@ -54,14 +54,35 @@ def test_the_inner_adam_is_that_of_torch():
         assert torch.allclose(params["w"], reference, rtol=1e-7)
 
 
-@pytest.mark.parametrize(("inner", "leaks"), [("shared Adam", True), ("Adam", False)])
-def test_a_shared_state_leaks_from_task_to_task(inner, leaks):
-    def first_loss(before):
-        failing = Failing(model(), Setup(inner=inner), 0.5, 0.1)
-        failing.meta_gradient(before)
-        return failing.meta_gradient(tasks()[:1])[0]
+def _joined(one, other):
+    names = ("support_x", "support_y", "query_x", "query_y")
+    return TaskBatch(*(torch.cat([getattr(one, n), getattr(other, n)]) for n in names))
 
-    assert (first_loss(tasks()[1:2]) != first_loss(tasks()[2:3])) == leaks
+
+@pytest.mark.parametrize(
+    ("inner", "in_batch", "in_run"),
+    [
+        ("Adam a run", True, True),
+        ("Adam a batch", True, False),
+        ("Adam a task", False, False),
+        ("SGD", False, False),
+    ],
+)
+def test_a_shared_state_leaks_from_task_to_task(inner, in_batch, in_run):
+    def last_loss(before, together):
+        failing = Failing(model(), Setup(inner=inner), 0.5, 0.1)
+        last = tasks()[:1]
+        if together:
+            return 2 * failing.meta_gradient(_joined(before, last))[0] - alone(failing, before)
+        failing.meta_gradient(before)
+        return failing.meta_gradient(last)[0]
+
+    def alone(failing, task):
+        return Failing(model(), failing.setup, 0.5, 0.1).meta_gradient(task)[0]
+
+    for together, leaks in ((True, in_batch), (False, in_run)):
+        losses = [last_loss(tasks()[n : n + 1], together) for n in (1, 2)]
+        assert (losses[0] != pytest.approx(losses[1], rel=1e-9)) == leaks
 
 
 @pytest.mark.parametrize(("outer", "remembers"), [("new Adam", False), ("Adam", True)])
@@ -81,7 +102,7 @@ def test_validation_changes_nothing():
     failing = Failing(model(), Setup(), 0.1, 0.1)
     failing.meta_gradient(tasks())
     before = failing.inner.steps, dict(failing.inner.moments)
-    first, second = failing.validate(tasks(), 3), failing.validate(tasks(), 3)
+    first, second = (failing.validate(tasks(), 3, 2) for _ in range(2))
     assert first == second
     assert len(first[0]) == len(first[1]) == 4
     assert (failing.inner.steps, failing.inner.moments) == before
