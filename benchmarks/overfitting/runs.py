@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
@@ -18,13 +19,15 @@ from fewstep.data.episodes import EpisodeSampler
 from fewstep.data.images import ImageClasses
 from fewstep.data.omniglot import load_omniglot
 from fewstep.files import write_whole
+from fewstep.learners.schedules import cosine
 from fewstep.models.conv4 import conv4
 from fewstep.tasks import TaskBatch
 from fewstep.training.evaluation import borrowed
 
 WAYS, FILTERS = 10, 32
 INNER_LR = {"Adam a run": 0.03, "Adam a batch": 0.03, "Adam a task": 0.03, "SGD": 0.4}
-OUTER_LR, CURE_OUTER_LR, AVERAGING = 5e-3, 2e-3, 0.99
+OUTER_LR = 5e-3
+CURE_OUTER_LR, CURE_FINAL_OUTER_LR, AVERAGING = 8e-4, 1e-5, 0.99
 VAL_STEPS = 3
 
 
@@ -83,7 +86,7 @@ def record(name: str, seed: int, path: Path, data_dir: Path | None, budget: Budg
     torch.set_num_threads(1)
     images = load_omniglot(data_dir)
     variant = VARIANTS[name]
-    step, validate = _methods(variant.setup, seed, budget.tasks)
+    step, validate = _methods(variant.setup, seed, budget)
     training = sampler(images["train"], variant.setup, seed)
     # The protocol of the failure for all: 10-way 1-shot 1-query.
     validation = EpisodeSampler(images["val"], WAYS, 1, 1, 0, "val").batch(range(budget.val_tasks))
@@ -116,22 +119,28 @@ def sampler(images: ImageClasses, setup: Setup | None, seed: int) -> EpisodeSamp
     return EpisodeSampler(chosen, WAYS, 1, setup.queries, seed, "train", setup.rotations)
 
 
-def _methods(setup: Setup | None, seed: int, together: int) -> tuple[Step, Validate]:
+def _methods(setup: Setup | None, seed: int, budget: Budget) -> tuple[Step, Validate]:
     torch.manual_seed(seed)
     model = conv4(1, 28, WAYS, FILTERS)
     if setup is None:
-        return _cure(MAML(model, INNER_LR["SGD"]))
+        return _cure(MAML(model, INNER_LR["SGD"]), budget.steps)
     failing = Failing(model, setup, INNER_LR[setup.inner], OUTER_LR)
-    return failing.outer_step, lambda tasks: failing.validate(tasks, VAL_STEPS, together)
+    return failing.outer_step, lambda tasks: failing.validate(tasks, VAL_STEPS, budget.tasks)
 
 
-def _cure(learner: MAML) -> tuple[Step, Validate]:
-    """As ``fewstep train``: one Adam, and the moving average of the initialisation is judged."""
+def _cure(learner: MAML, steps: int) -> tuple[Step, Validate]:
+    """As ``fewstep train --final-outer-lr``: one Adam, whose step size falls along half a cosine.
+
+    The moving average of the initialisation is judged.
+    """
     parameters = dict(learner.named_parameters())
     optimizer = torch.optim.Adam(parameters.values(), lr=CURE_OUTER_LR)
     average = {name: p.detach().clone() for name, p in parameters.items()}
+    done = itertools.count()
 
     def step(tasks: TaskBatch) -> float:
+        lr = cosine(CURE_OUTER_LR, CURE_FINAL_OUTER_LR, next(done), steps)
+        optimizer.param_groups[0]["lr"] = lr
         loss, gradient = learner.meta_gradient(tasks)
         for name, parameter in parameters.items():
             parameter.grad = gradient[name]
