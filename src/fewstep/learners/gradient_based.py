@@ -23,7 +23,7 @@ from fewstep.learners.checks import (
     check_twice_differentiable,
 )
 from fewstep.learners.learner import Evaluation
-from fewstep.learners.problem import problem_of
+from fewstep.learners.objectives import problem_of
 from fewstep.metagrad import Gradient
 from fewstep.plans import Execution, Planner
 from fewstep.precision import Precision, multiplying_in

@@ -19,7 +19,7 @@ from fewstep.learners import extras
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.learner import score
-from fewstep.learners.problem import Judge, judge_of
+from fewstep.learners.objectives import Judge, judge_of
 from fewstep.learners.schedules import importances
 from fewstep.learners.selection import adapting_names
 from fewstep.metagrad import Gradient, Memory, Order, through_inner_loop
