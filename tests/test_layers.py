@@ -6,7 +6,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from fewstep import MAML, InputError, TaskBatch
+from fewstep import MAML, ImplicitMAML, InputError, ProtoMAML, ProtoNet, Reptile, TaskBatch
 
 
 def tasks(x=None):
@@ -73,6 +73,17 @@ def test_an_operation_without_a_second_derivative():
         with pytest.raises(InputError, match=r"has no second derivative .*once_differentiable"):
             MAML(model, **settings).meta_gradient(tasks())
     MAML(model, order="first").meta_gradient(tasks())
+
+
+def test_only_learners_that_take_a_second_derivative_need_it():
+    model = nn.Sequential(nn.Linear(4, 5), Square(), nn.Linear(5, 3))
+    scheduled = MAML(model, first_order_steps=1)
+    free = (MAML(model, order="first"), ProtoMAML(model, order="first"), ProtoNet(model))
+    for learner in (*free, Reptile(model), scheduled):
+        learner.meta_gradient(tasks())
+    for learner in (ImplicitMAML(model), ProtoMAML(model), scheduled):
+        with pytest.raises(InputError, match=r"has no second derivative .*once_differentiable"):
+            learner.meta_gradient(tasks(), outer_step=1)
 
 
 class Distances(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -49,6 +50,13 @@ class Gradient(NamedTuple):
 def last_only(steps: int) -> list[float]:
     """The importances of MAML: only the loss after the last step counts."""
     return [0.0] * steps + [1.0]
+
+
+def through_inner_loop(order: Order, memory: Memory) -> Callable[..., Gradient]:
+    """`unrolled` or `replayed`; dropping the derivative needs little memory anyway."""
+    if order == "exact" and memory == "flat":
+        return replayed
+    return partial(unrolled, order=order)
 
 
 def unrolled(

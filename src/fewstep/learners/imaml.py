@@ -11,23 +11,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fewstep.engine import MetaGradient, Problem, mean_gradient
+from fewstep.engine import MetaGradient, Problem
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params
 from fewstep.inner import InnerLoop, Slope, adapt, leaves
-from fewstep.learners.checks import (
-    Loss,
-    check_at_least_zero,
-    check_twice_differentiable,
-)
-from fewstep.learners.maml import MAML
+from fewstep.learners.checks import Loss, check_at_least_zero
+from fewstep.learners.gradient_based import GradientBased
 from fewstep.metagrad import Gradient, Judge, unrolled
 from fewstep.plans import Execution
-from fewstep.precision import Precision, multiplying_in
+from fewstep.precision import Precision
 from fewstep.tasks import TaskBatch
 
 
-class ImplicitMAML(MAML):
+class ImplicitMAML(GradientBased):
     """Differentiates the end of the inner loop, whatever way led there.
 
     The inner loop descends the support loss + lambda/2 |phi - theta|^2 (equation 3). At its
@@ -87,24 +83,10 @@ class ImplicitMAML(MAML):
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """As `MAML.differentiate`, by the implicit gradient (equation 6)."""
         _refuse_batch_statistics(self.model)
-        self._check_fit(self.model, tasks)
-        problem = self.problem(self.model, self.norm, training=True)
-        if not self._twice_differentiable:
-            check_twice_differentiable(problem, tasks)
-            self._twice_differentiable = True
-        at_once = self._planner.at_once(problem, tasks)
-        gradient = partial(
-            implicit,
-            self._loop,
-            proximal=self.proximal,
-            cg_steps=self.cg_steps,
-            stacked=at_once > 0,
-        )
-        with multiplying_in(self.precision):
-            return mean_gradient(problem, tasks, at_once, gradient)
+        return super().differentiate(tasks, outer_step)
 
     def problem(self, model: nn.Module, norm: Norm, *, training: bool = False) -> Problem:
-        """As `MAML.problem`, with the proximal term in the support loss."""
+        """As `GradientBased.problem`, with the proximal term in the support loss."""
         plain = super().problem(model, norm, training=training)
         theta = {name: value.detach() for name, value in plain.start.items()}
 
@@ -114,6 +96,9 @@ class ImplicitMAML(MAML):
 
         return replace(plain, support_loss=support_loss)
 
+    def _gradient(self, outer_step: int) -> partial[Gradient]:
+        return partial(implicit, self._loop, proximal=self.proximal, cg_steps=self.cg_steps)
+
 
 def implicit(
     loop: InnerLoop,
@@ -122,7 +107,6 @@ def implicit(
     params: Params,
     proximal: float,
     cg_steps: int,
-    stacked: bool,
 ) -> Gradient:
     """The meta-gradient from the last parameters of the inner loop alone.
 
@@ -134,22 +118,21 @@ def implicit(
         params: theta.
         proximal: lambda.
         cg_steps: Steps of the conjugate gradient method.
-        stacked: Whether every parameter has the task in front.
     """
     end = leaves(adapt(loop, slope, params, loop.steps)[-1])
     judgement, at_end = unrolled(replace(loop, steps=0), slope, judge, end)
     with torch.enable_grad():
         inner = slope(end, loop.steps, True)
-    shapes = {name: value.shape for name, value in end.items()}
-    first = 1 if stacked else 0
+
+    tasks = len(judgement.losses)
 
     def flat(tree: Params) -> Tensor:
-        return torch.cat([value.flatten(first) for value in tree.values()], -1)
+        return torch.cat([value.reshape(tasks, -1) for value in tree.values()], 1)
 
     def tree(vector: Tensor) -> Params:
-        sizes = [shape[first:].numel() for shape in shapes.values()]
-        parts = torch.split(vector, sizes, -1)
-        return {n: p.reshape(s) for (n, s), p in zip(shapes.items(), parts, strict=True)}
+        parts = torch.split(vector, [value.numel() // tasks for value in end.values()], 1)
+        pairs = zip(end.items(), parts, strict=True)
+        return {name: part.reshape(value.shape) for (name, value), part in pairs}
 
     def product(vector: Tensor) -> Tensor:
         products = torch.autograd.grad(

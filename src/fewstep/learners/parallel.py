@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params
+from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.learner import Evaluation
-from fewstep.learners.maml import MAML
 from fewstep.metagrad import Judgement
 from fewstep.randomness import numbered_from, seeded_calls
 from fewstep.tasks import TaskBatch
@@ -34,7 +34,7 @@ class Parallel:
         InputError: ``workers`` is not at least 1.
     """
 
-    def __init__(self, learner: MAML, workers: int) -> None:
+    def __init__(self, learner: GradientBased, workers: int) -> None:
         if workers < 1:
             raise InputError(f"workers is {workers}; expected 1 or more")
         self.learner = learner
@@ -98,7 +98,7 @@ class Parallel:
 
 def _share(
     method: str,
-    learner: MAML,
+    learner: GradientBased,
     tasks: TaskBatch,
     seed: int,
     first: int,

@@ -8,26 +8,21 @@ from functools import partial
 from typing import get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewstep.engine import MetaGradient, Problem, judge_paths, mean_gradient
+from fewstep.engine import Problem
 from fewstep.errors import InputError
-from fewstep.functional import Norm, Params, pure_call, without_dropout
-from fewstep.inner import InnerLoop, Slope, adapted_path, leaves
+from fewstep.functional import Norm, Params, pure_call
+from fewstep.inner import InnerLoop, Slope, leaves
 from fewstep.kernels.fuse import fused
-from fewstep.learners.checks import (
-    FitCheck,
-    check_at_least_zero,
-    check_choice,
-    check_twice_differentiable,
-)
+from fewstep.learners.checks import FitCheck, check_choice
+from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.heads import last_linear, with_layer, with_new_linear
-from fewstep.learners.learner import Evaluation
-from fewstep.learners.maml import MAML
 from fewstep.learners.prototypes import check_classes, number_of_classes, prototypes
-from fewstep.metagrad import Gradient, Judge, Memory, Order, replayed, unrolled
+from fewstep.metagrad import Gradient, Judge, Memory, Order, through_inner_loop
 from fewstep.plans import Execution
-from fewstep.precision import Precision, autocast, multiplying_in
+from fewstep.precision import Precision, autocast
 from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
 
@@ -36,7 +31,7 @@ _COEFFICIENTS = "prototype coefficients"
 prototypes, so they come by the same way as every inner gradient, with their own derivative."""
 
 
-class ProtoMAML(MAML):
+class ProtoMAML(GradientBased):
     """MAML whose last layer starts, in each task, from the prototypes of the task.
 
     The last ``nn.Linear`` gets the weight 2 c_k and the bias -|c_k|^2 for class k, with c_k the
@@ -75,12 +70,15 @@ class ProtoMAML(MAML):
             model,
             inner_lr,
             inner_steps,
-            order=order,
-            memory=memory,
+            loss=F.cross_entropy,
             execution=execution,
             precision=precision,
             norm=norm,
         )
+        check_choice("order", order, get_args(Order))
+        check_choice("memory", memory, get_args(Memory))
+        self.order: Order = order
+        self.memory: Memory = memory
         self.head = last_linear(model)
         if not dict(self.named_parameters()):
             raise InputError(
@@ -92,66 +90,11 @@ class ProtoMAML(MAML):
         """All but those of the last layer, which each task makes anew."""
         return ((n, p) for n, p in super().named_parameters() if not self._of_head(n))
 
-    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """As `MAML.differentiate`, with the derivative through the prototypes."""
-        model = self._fitting(tasks)
-        problem = self._prototypical(model, self.norm)
-        if self.order == "exact" and self.inner_steps and not self._twice_differentiable:
-            check_twice_differentiable(self.problem(model, self.norm), tasks)
-            self._twice_differentiable = True
-        inner: Callable[..., Gradient] = partial(unrolled, order=self.order)
-        if self.memory == "flat" and self.order == "exact":
-            inner = replayed
-        steps, lr = self.inner_steps, self.inner_lr
-        gradient = partial(through_prototypes, inner=inner, head=self.head, steps=steps, lr=lr)
-        with multiplying_in(self.precision):
-            return mean_gradient(problem, tasks, self._planner.at_once(problem, tasks), gradient)
-
-    def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """As `MAML.evaluate`; before the first inner step the last layer is the prototypes'."""
-        check_at_least_zero("steps", steps)
-        if norm is not None:
-            check_choice("norm", norm, get_args(Norm))
-        model = without_dropout(self._fitting(tasks))
-        problem = self._prototypical(model, norm or self.norm)
-
-        def path(slope: Slope, start: Params) -> list[Params]:
-            whole = _with_head(slope, leaves(start), self.head)
-            return adapted_path(InnerLoop(steps, self.inner_lr, tuple(whole)), slope, whole, steps)
-
-        with multiplying_in(self.precision):
-            judgements = judge_paths(problem, tasks, self._planner.at_once(problem, tasks), path)
-        losses = torch.stack([judgement.losses for judgement in judgements], 1)
-        return Evaluation(losses, torch.stack([judgement.scores for judgement in judgements], 1))
-
-    def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
-        """As `MAML.adapt`; the module's last layer has as many outputs as there are classes."""
-        steps = self.inner_steps if steps is None else steps
-        model = self._fitting(TaskBatch(x[None], y[None], x[None], y[None]))
-        layer = model.get_submodule(self.head)
-        assert isinstance(layer, nn.Linear)
-        with torch.no_grad(), autocast(self.precision, x.device):
-            features = self._features(without_dropout(self._embedding(model)), {}, x, layer)
-            centres = prototypes(features, y, layer.out_features)
-            layer.weight.copy_(2 * centres)
-            layer.bias.copy_(-(centres**2).sum(-1))
-        maml = MAML(model, self.inner_lr, precision=self.precision, norm=self.norm)
-        return maml.adapt(x, y, steps)
-
-    def _fitting(self, tasks: TaskBatch) -> nn.Module:
-        """A copy of the model with an output a class of the tasks, which have been checked."""
-        ways = number_of_classes(tasks.support_y)
-        with undisturbed(tasks.support_x.device):
-            model = with_new_linear(self.model, self.head, ways)
-        FitCheck(self.loss)(model, tasks)
-        check_classes(tasks.support_y, ways)
-        return model
-
-    def _prototypical(self, model: nn.Module, norm: Norm) -> Problem:
-        """As `problem`, with the prototypes as the gradient of the coefficients at the start."""
-        whole = self.problem(model, norm)
+    def problem(self, model: nn.Module, norm: Norm, *, training: bool = False) -> Problem:
+        """As `GradientBased.problem`, and the prototypes are the gradient of the coefficients."""
+        whole = super().problem(model, norm, training=training)
         body = {name: value for name, value in whole.start.items() if not self._of_head(name)}
-        embedding = fused(self._embedding(model))
+        embedding = fused(with_layer(model, self.head, nn.Identity()))
         layer = model.get_submodule(self.head)
         assert isinstance(layer, nn.Linear)
 
@@ -163,14 +106,32 @@ class ProtoMAML(MAML):
             centres = prototypes(features, y, layer.out_features)
             return (params[_COEFFICIENTS] * centres).sum()
 
-        def judge(params: Params, *examples: Tensor) -> tuple[Tensor, ...]:
-            return whole.judge({n: p for n, p in params.items() if n != _COEFFICIENTS}, *examples)
+        learned = {**body, _COEFFICIENTS: torch.zeros_like(layer.weight)}
+        return replace(whole, support_loss=support_loss, learned=learned)
 
-        start = {**body, _COEFFICIENTS: torch.zeros_like(layer.weight)}
-        return replace(whole, support_loss=support_loss, judge=judge, start=start, learned=None)
+    def _gradient(self, outer_step: int) -> partial[Gradient]:
+        inner = through_inner_loop(self.order, self.memory)
+        return partial(through_prototypes, self._loop, inner=inner, head=self.head)
 
-    def _embedding(self, model: nn.Module) -> nn.Module:
-        return with_layer(model, self.head, nn.Identity())
+    def _needs_second_derivative(self, outer_step: int) -> bool:
+        return self.order == "exact" and self.inner_steps > 0
+
+    @property
+    def _loop(self) -> InnerLoop:
+        body = [name for name, _ in self.named_parameters()]
+        return replace(super()._loop, adapting=(*body, *_names(self.head)))
+
+    def _path(self, slope: Slope, learned: Params, steps: int) -> list[Params]:
+        return super()._path(slope, _with_head(slope, leaves(learned), self.head), steps)
+
+    def _fitting(self, tasks: TaskBatch) -> nn.Module:
+        """A copy of the model with an output a class of the tasks, which have been checked."""
+        ways = number_of_classes(tasks.support_y)
+        with undisturbed(tasks.support_x.device):
+            model = with_new_linear(self.model, self.head, ways)
+        FitCheck(self.loss)(model, tasks)
+        check_classes(tasks.support_y, ways)
+        return model
 
     @staticmethod
     def _features(embedding: nn.Module, params: Params, x: Tensor, layer: nn.Linear) -> Tensor:
@@ -188,35 +149,31 @@ class ProtoMAML(MAML):
 
 
 def through_prototypes(
+    loop: InnerLoop,
     slope: Slope,
     judge: Judge,
-    params: Params,
+    learned: Params,
     inner: Callable[..., Gradient],
     head: str,
-    steps: int,
-    lr: float,
 ) -> Gradient:
     """The gradient through the inner loop, and through the last layer that it starts from.
 
     Args:
+        loop: The inner loop.
         slope: The gradient of the support loss, and the prototypes.
         judge: The query losses and scores.
-        params: theta without the last layer, and the coefficients.
+        learned: theta without the last layer, and the coefficients.
         inner: The gradient through the inner loop, of (loop, slope, judge, theta).
         head: Name of the last layer.
-        steps: How many inner steps.
-        lr: alpha, the inner learning rate.
     """
-    start = leaves(params)
+    start = leaves(learned)
     whole = _with_head(slope, start, head)
-    loop = InnerLoop(steps, lr, tuple(whole))
     judgement, gradient = inner(loop, slope, judge, whole)
     body = {name: value for name, value in start.items() if name in whole}
-    made = [name for name in whole if name not in body]
     through = torch.autograd.grad(
-        [whole[name] for name in made],
+        [whole[name] for name in _names(head)],
         list(body.values()),
-        [gradient[name] for name in made],
+        [gradient[name] for name in _names(head)],
         materialize_grads=True,
     )
     return Gradient(
@@ -229,4 +186,9 @@ def _with_head(slope: Slope, start: Params, head: str) -> Params:
     """All parameters at the start of the inner loop, the last layer's made of the others."""
     centres = slope(start, 0, True, [_COEFFICIENTS])[_COEFFICIENTS]
     body = {name: value for name, value in start.items() if name != _COEFFICIENTS}
-    return {**body, f"{head}.weight": 2 * centres, f"{head}.bias": -(centres**2).sum(-1)}
+    made = (2 * centres, -(centres**2).sum(-1))
+    return {**body, **dict(zip(_names(head), made, strict=True))}
+
+
+def _names(head: str) -> tuple[str, str]:
+    return f"{head}.weight", f"{head}.bias"

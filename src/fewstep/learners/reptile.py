@@ -8,19 +8,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fewstep.engine import MetaGradient, mean_gradient
+from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params
 from fewstep.inner import InnerLoop, Slope, adapted_path
 from fewstep.learners.checks import Loss
-from fewstep.learners.maml import MAML
+from fewstep.learners.gradient_based import GradientBased
 from fewstep.metagrad import Gradient, Judge
 from fewstep.plans import Execution
-from fewstep.precision import Precision, multiplying_in
+from fewstep.precision import Precision
 from fewstep.tasks import TaskBatch
 
 
-class Reptile(MAML):
+class Reptile(GradientBased):
     """Moves the initialisation towards where training on each task leads.
 
     The support and the query set of a training task are trained on together. Evaluation and
@@ -57,7 +57,6 @@ class Reptile(MAML):
             inner_lr,
             inner_steps,
             loss=loss,
-            order="first",
             execution=execution,
             precision=precision,
             norm=norm,
@@ -68,17 +67,21 @@ class Reptile(MAML):
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """The outer step, with the query loss and score of each task after training on it."""
-        self._check_fit(self.model, tasks)
+        # Before they are joined, so that a mistake is told of the sets that were given.
+        self._fitting(tasks)
         joined = TaskBatch(
             torch.cat([tasks.support_x, tasks.query_x], 1),
             torch.cat([tasks.support_y, tasks.query_y], 1),
             tasks.query_x,
             tasks.query_y,
         )
-        problem = self.problem(self.model, self.norm, training=True)
-        move = partial(displacement, self._loop)
-        with multiplying_in(self.precision):
-            return mean_gradient(problem, joined, self._planner.at_once(problem, joined), move)
+        return super().differentiate(joined, outer_step)
+
+    def _gradient(self, outer_step: int) -> partial[Gradient]:
+        return partial(displacement, self._loop)
+
+    def _needs_second_derivative(self, outer_step: int) -> bool:
+        return False
 
 
 def displacement(loop: InnerLoop, slope: Slope, judge: Judge, params: Params) -> Gradient:

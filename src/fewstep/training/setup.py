@@ -18,6 +18,7 @@ from fewstep.data.sinusoid import SinusoidSampler
 from fewstep.errors import InputError, first_line
 from fewstep.learners.checks import Loss
 from fewstep.learners.finetune import FineTune
+from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.imaml import ImplicitMAML
 from fewstep.learners.learner import Learner
 from fewstep.learners.maml import MAML
@@ -103,7 +104,7 @@ def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
     return Parallel(one, workers) if workers > 1 else one
 
 
-def _in_one_process(config: Config, model: nn.Module) -> MAML:
+def _in_one_process(config: Config, model: nn.Module) -> GradientBased:
     loop = (model, config.inner_lr, config.inner_steps)
     loss: Loss = F.mse_loss if config.data == "sinusoid" else F.cross_entropy
     execution, precision, norm = config.execution, config.precision, config.norm
@@ -144,7 +145,7 @@ def _in_one_process(config: Config, model: nn.Module) -> MAML:
     )
 
 
-def _workers(config: Config, learner: MAML, train: Sampler) -> int:
+def _workers(config: Config, learner: GradientBased, train: Sampler) -> int:
     """One a core, where an outer step is enough work to be shared."""
     cores = torch.get_num_threads()
     if torch.device(config.device).type != "cpu" or cores == 1:
