@@ -14,7 +14,7 @@ from fewstep import InputError
 from fewstep.config import Config
 from fewstep.recipes import find_recipe
 from fewstep.training import checkpoint
-from fewstep.training.evaluation import evaluate
+from fewstep.training.evaluation import judge_each
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.metrics import Metrics
 from fewstep.training.run_dir import RunDir
@@ -75,9 +75,9 @@ def test_a_validation_that_is_not_finite_stops_too(tmp_path):
 def test_ctrl_c_during_a_validation_is_saved_before_it_stops(tmp_path, monkeypatch):
     def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
-        return evaluate(*arguments)
+        return judge_each(*arguments)
 
-    monkeypatch.setattr("fewstep.training.loop.evaluate", interrupted)
+    monkeypatch.setattr("fewstep.training.loop.judge_each", interrupted)
     with pytest.raises(Interrupted):
         run(replace(CONFIG, checkpoint_every=1000), tmp_path / "run")
     _, progress = checkpoint.load(RunDir(tmp_path / "run").last)

@@ -9,9 +9,9 @@ import torch
 from rich.console import Console
 
 from fewstep import InputError
+from fewstep.learners.learner import Evaluation
 from fewstep.recipes import find_recipe
 from fewstep.training import checkpoint
-from fewstep.training.evaluation import Result
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.loop import OuterLoop
 from fewstep.training.progress import ProgressBar
@@ -38,8 +38,8 @@ def _errors(monkeypatch):
 
     def validate_by_table(self):
         error = ERRORS.get(self.state.progress.step, 9.0)
-        result = Result([error], [0.0], [error], [0.0], 1, None)
-        monkeypatch.setattr("fewstep.training.loop.evaluate", lambda *_: result)
+        judged = Evaluation(torch.tensor([[error]]), torch.tensor([[error]]))
+        monkeypatch.setattr("fewstep.training.loop.judge_each", lambda *_: judged)
         validate(self)
 
     monkeypatch.setattr(OuterLoop, "_validate", validate_by_table)
