@@ -10,6 +10,7 @@ import torch
 
 from fewstep import InputError
 from fewstep.config import Config
+from fewstep.config_file import config_json
 from fewstep.recipes import find_recipe
 from fewstep.training import checkpoint
 from fewstep.training.evaluation import judge_each
@@ -104,7 +105,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_
     run(replace(CONFIG, steps=10), tmp_path / "run")
     good = RunDir(tmp_path / "run").last.read_bytes()
     wild = replace(CONFIG, steps=100, **{setting: 1e30})
-    RunDir(tmp_path / "run").config.write_text(wild.to_json())
+    RunDir(tmp_path / "run").config.write_text(config_json(wild))
     with pytest.raises(InputError, match=r"(loss|gradient) is (nan|inf).*outer step \d+"):
         run(wild, tmp_path / "run")
     assert RunDir(tmp_path / "run").last.read_bytes() == good
@@ -161,7 +162,7 @@ def test_a_damaged_or_foreign_checkpoint(tmp_path):
 
 def test_a_config_of_another_version(tmp_path):
     path = RunDir(tmp_path).config
-    values = json.loads(CONFIG.to_json())
+    values = json.loads(config_json(CONFIG))
     for changed, told in (
         ({**values, "momentum": 1}, "unknown key momentum"),
         ({k: v for k, v in values.items() if k != "seed"}, "missing key seed"),
