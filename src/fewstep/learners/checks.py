@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewstep.engine import Problem
 from fewstep.errors import InputError, first_line
 from fewstep.functional import pure_call
 from fewstep.inner import leaves
 from fewstep.layers import check_layers, check_second_derivative
+from fewstep.problem import Problem
 from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
 

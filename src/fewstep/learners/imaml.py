@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fewstep.engine import MetaGradient, Problem, mean_gradient
+from fewstep.engine import MetaGradient, mean_gradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params
 from fewstep.inner import InnerLoop, Slope, adapt, leaves
@@ -24,6 +24,7 @@ from fewstep.learners.maml import MAML
 from fewstep.metagrad import Gradient, Judge, unrolled
 from fewstep.plans import Execution
 from fewstep.precision import Precision, multiplying_in
+from fewstep.problem import Problem
 from fewstep.tasks import TaskBatch
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.compiled import Compiled, Compiler
-from fewstep.engine import MetaGradient, Problem, judge_paths, mean_gradient
+from fewstep.engine import MetaGradient, judge_paths, mean_gradient
 from fewstep.errors import InputError
 from fewstep.functional import (
     Norm,
@@ -47,6 +47,7 @@ from fewstep.learners.selection import adapting_names
 from fewstep.metagrad import Gradient, Judgement, Memory, Order, replayed, unrolled
 from fewstep.plans import Execution, Planner
 from fewstep.precision import Precision, autocast, multiplying_in
+from fewstep.problem import Problem
 from fewstep.tasks import TaskBatch
 
 

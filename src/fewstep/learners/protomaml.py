@@ -10,7 +10,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from fewstep.engine import MetaGradient, Problem, judge_paths, mean_gradient
+from fewstep.engine import MetaGradient, judge_paths, mean_gradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params, pure_call, without_dropout
 from fewstep.inner import InnerLoop, Slope, adapted_path, leaves
@@ -28,6 +28,7 @@ from fewstep.learners.prototypes import check_classes, number_of_classes, protot
 from fewstep.metagrad import Gradient, Judge, Memory, Order, replayed, unrolled
 from fewstep.plans import Execution
 from fewstep.precision import Precision, autocast, multiplying_in
+from fewstep.problem import Problem
 from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
 
