@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from torch import nn
 
 from fewstep.errors import InputError
 from fewstep.functional import trainable
 from fewstep.learners.heads import last_linear
-
-Part = Literal["all", "head", "body"]
 
 
 def adapting_names(model: nn.Module, adapting: str | Sequence[str], head: str | None) -> list[str]:
