@@ -48,7 +48,7 @@ def test_chunks_of_any_number_of_tasks_give_the_same(model, monkeypatch, number,
     problem = learner.problem(model, "transductive")
     monkeypatch.setattr(plans, "CPU_BUDGET", 3 * plans.graph_bytes(problem, tasks))
     sizes = []
-    monkeypatch.setattr("fewstep.engine._stack", _noting(sizes))
+    monkeypatch.setattr("fewstep.engine.stacked", _noting(sizes))
     found_loss, found = learner.meta_gradient(tasks)
     assert sizes == {1: [1], 2: [2], 5: [2, 3], 7: [2, 2, 3]}[number]
     torch.testing.assert_close(found_loss, loss, rtol=1e-10, atol=0)
@@ -61,11 +61,11 @@ def test_chunks_of_any_number_of_tasks_give_the_same(model, monkeypatch, number,
 
 
 def _noting(sizes):
-    from fewstep.engine import _stack
+    from fewstep.vectorised import stacked
 
     def stack(problem, tasks):
         sizes.append(len(tasks))
-        return _stack(problem, tasks)
+        return stacked(problem, tasks)
 
     return stack
 

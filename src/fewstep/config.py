@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import Literal
 
 import tyro
 
+from fewstep.config_ranges import check_ranges
 from fewstep.errors import InputError
 
 
@@ -138,23 +137,19 @@ class Config:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name in _AT_LEAST_ONE:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} is {value}; expected 1 or more")
-        for name in ("inner_lr", "outer_lr"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} is {getattr(self, name)}; expected more than 0")
-        if not 0 <= self.averaging < 1:
-            raise InputError(f"averaging is {self.averaging}; expected at least 0 and less than 1")
-        self._check_family()
-        for name in ("workers", "patience"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        check_ranges(vars(self))
+        self._check_data()
+        self._check_inner_loop()
         if self.compile and self.algorithm in _NOT_COMPILED:
             raise InputError(f"compile with algorithm {self.algorithm}; leave compile out")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed is {self.seed}; expected at least 0 and less than 2**63")
+        if self.final_outer_lr is not None and not 0 <= self.final_outer_lr <= self.outer_lr:
+            raise InputError(
+                f"final_outer_lr is {self.final_outer_lr}; expected at least 0 and at most "
+                f"outer_lr ({self.outer_lr})"
+            )
+
+    def _check_data(self) -> None:
+        """See that model and algorithm suit the data."""
         if self.data == "sinusoid" and (self.model != "mlp" or self.algorithm in _OF_CLASSES):
             raise InputError(
                 f"data sinusoid with model {self.model} and algorithm {self.algorithm}; expected "
@@ -163,23 +158,11 @@ class Config:
         if self.data != "sinusoid" and self.model == "mlp":
             raise InputError(f"data {self.data} with model mlp; pictures need model conv4")
 
-    def _check_family(self) -> None:
+    def _check_inner_loop(self) -> None:
         """See that the settings of the inner loop go together."""
-        for name in ("first_order", "multi_step_loss"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(
-                    f"{name} is {getattr(self, name)}; expected a share of the outer steps, 0 to 1"
-                )
-        if self.context < 0:
-            raise InputError(f"context is {self.context}; expected 0 or more")
         if self.adapting == "context" and not self.context:
             raise InputError(
                 "adapting is context and context is 0; give its size, as in --context 32"
-            )
-        if self.final_outer_lr is not None and not 0 <= self.final_outer_lr <= self.outer_lr:
-            raise InputError(
-                f"final_outer_lr is {self.final_outer_lr}; expected at least 0 and at most "
-                f"outer_lr ({self.outer_lr})"
             )
         per_step = self.per_step_affine or self.per_step_statistics
         if per_step and self.model == "mlp":
@@ -199,29 +182,9 @@ class Config:
             return self.k_shot, self.q_query
         return self.test_k_shot or self.k_shot, self.test_q_query or self.q_query
 
-    def to_json(self) -> str:
-        """One field a line."""
-        return json.dumps(asdict(self), indent=2) + "\n"
-
 
 _NOT_COMPILED = ("reptile", "imaml", "protomaml", "protonet", "finetune")
 _OF_CLASSES = ("protomaml", "protonet", "finetune")
-_AT_LEAST_ONE = (
-    "filters",
-    "n_way",
-    "k_shot",
-    "q_query",
-    "test_k_shot",
-    "test_q_query",
-    "inner_steps",
-    "test_inner_steps",
-    "meta_batch",
-    "steps",
-    "val_every",
-    "val_tasks",
-    "test_tasks",
-    "checkpoint_every",
-)
 
 
 def score_name(config: Config) -> str:
@@ -233,49 +196,3 @@ def batch_norm(config: Config, norm: str) -> str:
     """Which statistics batch norm uses on the query set, in words."""
     has_none = config.model == "mlp" or config.model_norm != "batch"
     return "no batch norm" if has_none else f"{norm} batch norm"
-
-
-def read_config(path: Path) -> Config:
-    """The config of a run.
-
-    Raises:
-        InputError: The file is missing or damaged, or holds a key or a value that this version
-            does not know.
-    """
-    try:
-        values = json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(
-            f"{path.parent} has no {path.name}; expected a run directory made by fewstep train"
-        ) from error
-    except ValueError as error:
-        raise InputError(
-            f"{path} is not JSON ({error}); restore it or train in a new run directory"
-        ) from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} holds no JSON object; restore it or train in a new run directory")
-    known = {field.name for field in fields(Config)}
-    problem = _difference("unknown", set(values) - known) or _difference(
-        "missing", known - set(values)
-    )
-    if problem:
-        raise InputError(
-            f"{path} has {problem}; it is of another version of fewstep: use a new run directory"
-        )
-    for name, expected in get_type_hints(Config).items():
-        _check_type(path, name, values[name], expected)
-    return Config(**values)
-
-
-def _difference(kind: str, keys: set[str]) -> str:
-    return f"{kind} key {', '.join(sorted(keys))}" if keys else ""
-
-
-def _check_type(path: Path, name: str, value: Any, expected: Any) -> None:
-    choices = get_args(expected) or (expected,)
-    types = tuple(choice for choice in choices if isinstance(choice, type))
-    # JSON has one kind of number, so a float may have been written without a fraction.
-    accepted = (*types, int) if float in types else types
-    if value not in choices and type(value) not in accepted:
-        wanted = " or ".join(getattr(choice, "__name__", str(choice)) for choice in choices)
-        raise InputError(f"{path} has {name} = {value!r}; expected {wanted}")

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
-from fewstep.compilation import operations_of
-from fewstep.compiled import Compiled
-from fewstep.errors import InputError, first_line
 from fewstep.functional import Params
-from fewstep.inner import Slope, leaves, slope
-from fewstep.layers import layer_at_fault
+from fewstep.inner import Slope, slope
 from fewstep.metagrad import Gradient, Judge, Judgement
-from fewstep.randomness import reseed, seed_of, seeded_calls, undisturbed
+from fewstep.problem import Problem
+from fewstep.randomness import reseed, seed_of, seeded_calls
 from fewstep.tasks import TaskBatch
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is to be computed for one task, as pure functions of the parameters.
-
-    Attributes:
-        support_loss: (parameters, support_x, support_y) to a scalar.
-        judge: (parameters, support_x, query_x, query_y) to the query loss and the score, scalars,
-            and perhaps to statistics of the query set.
-        start: The parameters before the first inner step, theta_0.
-        compiled: Compiled functions to use where there are any, or None.
-        learned: All that is meta-learned, where that is not ``start`` itself.
-    """
-
-    support_loss: Callable[[Params, Tensor, Tensor], Tensor]
-    judge: Callable[[Params, Tensor, Tensor, Tensor], tuple[Tensor, ...]]
-    start: Params
-    compiled: Compiled | None = None
-    learned: Params | None = None
+from fewstep.vectorised import stacked
+from fewstep.whole import whole_gradient
 
 
 class MetaGradient(NamedTuple):
@@ -75,9 +51,10 @@ def mean_gradient(
             problem is compiled, it is one of `fewstep.metagrad` with an inner loop.
     """
     if problem.compiled is not None:
-        found = _whole(problem, tasks, differentiate) if at_once >= len(tasks) else None
-        if found is not None:
-            return found
+        if at_once >= len(tasks):
+            found = whole_gradient(problem, tasks, differentiate)
+            if found is not None:
+                return MetaGradient(*found)
         if not problem.compiled.compiler.functions.given_up:
             at_once = 0
     judgements = []
@@ -113,60 +90,6 @@ def judge_paths(
     return [_cat(list(column)) for column in zip(*rows, strict=True)]
 
 
-def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
-    """Whether the model and the loss can be computed for several tasks at once, fast."""
-    gradient, judge, _ = _stack(problem, tasks[:2])
-    start = _for_each(tasks[:2], problem.start)
-    try:
-        with undisturbed(tasks.support_x.device), warnings.catch_warnings():
-            # PyTorch warns where vmap falls back to a loop of its own.
-            warnings.simplefilter("error")
-            gradient(leaves(start), 0, False)
-            judge(start)
-    except (InputError, Warning):
-        return False
-    return True
-
-
-def _whole(
-    problem: Problem,
-    tasks: TaskBatch,
-    differentiate: partial[Gradient],
-) -> MetaGradient | None:
-    """All tasks by one compiled function; None where they are too much for one."""
-    assert problem.compiled is not None
-    loop, settings = differentiate.args[0], differentiate.keywords
-    importances = tuple(settings["importances"])
-    if any(importances[:-1]) or settings["record"]:
-        # They change from outer step to outer step.
-        return None
-    learned = _learned(problem)
-
-    def function(*tensors: Tensor) -> tuple[Tensor, ...]:
-        given = dict(zip(learned, tensors[4:], strict=True))
-        with torch.enable_grad():
-            stacked = _stack(replace(problem, learned=given), TaskBatch(*tensors[:4]))
-            judgement, gradient = differentiate(*stacked)
-        return judgement.losses, judgement.scores, *(g.mean(0) for g in gradient.values())
-
-    def operations() -> int:
-        x, y = tasks.support_x[0], tasks.support_y[0]
-        with undisturbed(x.device):
-            forward = operations_of(lambda: problem.support_loss(problem.start, x, y))
-        # A gradient is about three times its function, and its derivative three times that.
-        steps: int = loop.steps
-        return forward * (9 * steps + 3)
-
-    values = [value.detach() for value in learned.values()]
-    arguments = (tasks.support_x, tasks.support_y, tasks.query_x, tasks.query_y, *values)
-    key = (differentiate.func, loop, settings.get("order"))
-    found = problem.compiled.whole(function, key, operations, arguments)
-    if found is None:
-        return None
-    losses, scores, *gradients = found
-    return MetaGradient(Judgement(losses, scores), dict(zip(learned, gradients, strict=True)))
-
-
 def _pieces(
     problem: Problem, tasks: TaskBatch, at_once: int
 ) -> Iterator[tuple[Slope, Judge, Params]]:
@@ -179,7 +102,7 @@ def _pieces(
     pieces = -(-len(tasks) // at_once)
     bounds = [len(tasks) * piece // pieces for piece in range(pieces + 1)]
     for first, end in pairwise(bounds):
-        yield _stack(problem, tasks[first:end])
+        yield stacked(problem, tasks[first:end])
 
 
 def _single(
@@ -215,49 +138,7 @@ def _single(
                 return found if create_graph else {n: g.detach() for n, g in found.items()}
         return by_autograd(params, step, create_graph, adapting)
 
-    return gradient, judge, _learned(problem)
-
-
-def _stack(problem: Problem, tasks: TaskBatch) -> tuple[Slope, Judge, Params]:
-    """All tasks, each with parameters of its own: every tensor has the task in front.
-
-    The tasks do not touch one another, so the gradient of the sum of their losses with respect to
-    the stacked parameters holds the gradient of each.
-    """
-    losses = vmap(problem.support_loss)
-    judgements = vmap(problem.judge)
-
-    def objective(params: Params, _: int) -> Tensor:
-        with _told_what_to_do():
-            return losses(params, tasks.support_x, tasks.support_y).sum()
-
-    def judge(params: Params) -> Judgement:
-        with _told_what_to_do():
-            return Judgement(*judgements(params, tasks.support_x, tasks.query_x, tasks.query_y))
-
-    return slope(objective), judge, _for_each(tasks, _learned(problem))
-
-
-def _learned(problem: Problem) -> Params:
-    return problem.start if problem.learned is None else problem.learned
-
-
-def _for_each(tasks: TaskBatch, params: Params) -> Params:
-    return {name: value.expand(len(tasks), *value.shape) for name, value in params.items()}
-
-
-class _told_what_to_do:  # noqa: N801 - reads as a statement
-    """Names the way out where a layer cannot be vectorised."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
-            raise InputError(
-                f"{layer_at_fault(error)} cannot be vectorised over tasks ({first_line(error)}); "
-                'use execution="loop"'
-            ) from error
+    return gradient, judge, problem.meta_learned
 
 
 def _judge_all(judge: Judge, path: list[Params]) -> list[Judgement]:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from fewstep.engine import Problem, can_vectorise
 from fewstep.inner import leaves
+from fewstep.problem import Problem
 from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
+from fewstep.vectorised import can_vectorise
 
 Execution = Literal["auto", "loop", "vectorised", "chunked"]
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 import fewstep
 from fewstep import InputError, Parallel
 
+from ..slopes import relative_error, slopes_of
 from .cases import CASES, CLASSES, Case
 
 LOOPS = {
@@ -22,7 +23,6 @@ VECTORISED = {
 }
 PATHS = LOOPS | VECTORISED
 TOLERANCE = 1e-6
-DIRECTIONS = 4
 SETTINGS = [(case, norm) for case in CASES for norm in case.norms]
 EVERY_PATH = [
     (case, norm, path) for case, norm in SETTINGS for path in (PATHS if case.vectorised else LOOPS)
@@ -46,38 +46,12 @@ def _gradient(case: Case, norm: str, steps: int, path: str):
 
 @functools.cache
 def _slopes(case: Case, norm: str, steps: int):
-    """Random directions and the slope of the query loss along each, by central differences."""
-    generator = torch.Generator().manual_seed(3)
-    learner = case.learner(steps, norm=norm, order="first")
-    parameters = dict(learner.named_parameters())
-    tasks, width = case.tasks(), 1e-6
-    found = []
-    for _ in range(DIRECTIONS):
-        direction = {
-            name: torch.randn(p.shape, generator=generator, dtype=p.dtype)
-            for name, p in parameters.items()
-        }
-
-        def loss_at(distance, direction=direction):
-            start = {name: p.detach().clone() for name, p in parameters.items()}
-            with torch.no_grad():
-                for name, parameter in parameters.items():
-                    parameter += distance * direction[name]
-            loss, _ = _loss_and_gradient(learner, tasks)
-            with torch.no_grad():
-                for name, parameter in parameters.items():
-                    parameter.copy_(start[name])
-            return loss
-
-        found.append((direction, (loss_at(width) - loss_at(-width)) / (2 * width)))
-    return found
-
-
-def relative_error(gradient, slopes):
-    """The largest deviation of the gradient from the measured slopes."""
-    pairs = [(sum((gradient[n] * d[n]).sum() for n in gradient), slope) for d, slope in slopes]
-    scale = max(abs(slope) for _, slope in pairs)
-    return float(max(abs(own - slope) for own, slope in pairs) / scale)
+    learner, tasks = case.learner(steps, norm=norm, order="first"), case.tasks()
+    return slopes_of(
+        lambda: _loss_and_gradient(learner, tasks)[0],
+        dict(learner.named_parameters()),
+        directions=4,
+    )
 
 
 def deviation(gradient, reference):

@@ -8,8 +8,9 @@ from torch import nn
 from fewstep import MAML, Parallel
 from fewstep.models.context import WithContext
 
+from ..slopes import relative_error, slopes_of
 from .cases import CASES
-from .test_exactness import PATHS, TOLERANCE, deviation, relative_error
+from .test_exactness import PATHS, TOLERANCE, deviation
 
 CASE = next(case for case in CASES if case.name == "batch-norm-2d")
 PLUS = {
@@ -55,29 +56,6 @@ def _learner(name, **settings):
 
 def _gradient(learner):
     return learner.meta_gradient(CASE.tasks(), OUTER_STEP)[1]
-
-
-def slopes_of(loss, parameters, directions=3, width=1e-6):
-    """Random directions and the slope of the loss along each, by central differences."""
-    generator = torch.Generator().manual_seed(3)
-    found = []
-    for _ in range(directions):
-        direction = {
-            n: torch.randn(p.shape, generator=generator, dtype=p.dtype)
-            for n, p in parameters.items()
-        }
-        values = []
-        for distance in (width, -width):
-            start = {n: p.detach().clone() for n, p in parameters.items()}
-            with torch.no_grad():
-                for n, p in parameters.items():
-                    p += distance * direction[n]
-            values.append(loss())
-            with torch.no_grad():
-                for n, p in parameters.items():
-                    p.copy_(start[n])
-        found.append((direction, (values[0] - values[1]) / (2 * width)))
-    return found
 
 
 _measured = {}

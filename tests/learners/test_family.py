@@ -48,7 +48,7 @@ def test_what_does_not_adapt_is_meta_learned_all_the_same():
 @pytest.mark.parametrize(
     ("model", "settings", "told"),
     [
-        (nn.Conv2d(1, 3, 4), {"adapting": "head"}, "no nn.Linear that could be the head"),
+        (nn.Conv2d(1, 3, 4), {"adapting": "head"}, "no nn.Linear inside that could be the head"),
         (nn.Linear(4, 3), {"adapting": "body"}, "adapting is 'body', and no such parameter"),
         (network(), {"adapting": "head", "head": "9"}, "the head '9' has no parameter"),
         (network(), {"adapting": ["0", "tail"]}, "adapting names 'tail', where the model has no"),

@@ -149,7 +149,7 @@ def test_a_batch_norm_called_twice_cannot_be_kept():
     model = nn.Sequential(layer, nn.Linear(4, 4), layer, nn.Linear(4, 3))
     x, y = torch.randn(5, 4), torch.arange(5) % 3
     MAML(model).adapt(x, y)
-    with pytest.raises(InputError, match="a batch norm is called more than once"):
+    with pytest.raises(InputError, match="batch norm '0' is called more than once"):
         MAML(model, norm="inductive").adapt(x, y)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from fewstep import InputError, Reptile
 
-from .differences import (
+from .shared import (
     WAYS,
     assert_adapted_as_evaluated,
     assert_same_gradient,

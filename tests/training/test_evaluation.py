@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fewstep.learners.learner import Evaluation
-from fewstep.training.evaluation import borrowed, evaluate, interval
+from fewstep.training.evaluation import borrowed, interval, judge_each, means
 
 
 class Counted:
@@ -23,7 +23,7 @@ class Counted:
 
 def test_every_task_counts_once():
     counted, done = Counted(), []
-    result = evaluate(counted, counted, 45, 2, "transductive", "cpu", done.append)
+    result = means(judge_each(counted, counted, 45, 2, "transductive", "cpu", done.append))
     assert result.scores == [22.0, 23.0, 24.0]
     assert result.losses == [44.0, 46.0, 48.0]
     assert sum(done) == result.tasks == 45

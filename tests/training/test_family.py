@@ -1,17 +1,15 @@
 """Every algorithm trains, and what changes with the outer step survives an interruption."""
 
-import io
 from dataclasses import replace
 
 import pytest
 import torch
-from rich.console import Console
 
 from fewstep import InputError
 from fewstep.recipes import RECIPES, with_algorithm
-from fewstep.training import checkpoint
-from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import load_run, train
+from fewstep.training.runs import load_run
+
+from .shared import last, run
 
 GLYPHS = replace(
     RECIPES["glyphs-5way-1shot"].config,
@@ -23,10 +21,6 @@ GLYPHS = replace(
     workers=1,
 )
 ALGORITHMS = ["maml", "fomaml", "anil", "boil", "meta-sgd", "maml++", "cavia"]
-
-
-def run(config, path):
-    return train(config, path, None, Console(file=io.StringIO()))
 
 
 @pytest.mark.parametrize("recipe", ["glyphs", "sinusoid"])
@@ -45,11 +39,6 @@ def test_every_algorithm_trains_and_is_loaded_again(algorithm, recipe, tmp_path)
 def test_each_algorithm_has_settings_of_its_own():
     kinds = {repr(replace(with_algorithm(GLYPHS, a), algorithm="maml")) for a in ALGORITHMS}
     assert len(kinds) == len(ALGORITHMS)
-
-
-def _last(path):
-    tensors, _ = checkpoint.load(RunDir(path).last)
-    return tensors
 
 
 def _interrupted(config, path, monkeypatch):
@@ -77,7 +66,7 @@ def test_maml_plus_plus_goes_on_to_the_same_end(tmp_path, monkeypatch):
     config = replace(config, multi_step_loss=0.8, first_order=0.5)
     run(config, tmp_path / "whole")
     _interrupted(config, tmp_path / "interrupted", monkeypatch)
-    whole, other = _last(tmp_path / "whole"), _last(tmp_path / "interrupted")
+    (whole, _), (other, _) = last(tmp_path / "whole"), last(tmp_path / "interrupted")
     assert whole.keys() == other.keys()
     assert all(torch.equal(whole[name], other[name]) for name in whole)
     statistic = whole["learned.per_step.1.1.running_mean"]

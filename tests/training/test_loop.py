@@ -1,6 +1,5 @@
 """The outer loop learns, validates, keeps the best, and stops at a loss that is not finite."""
 
-import io
 import json
 import os
 import signal
@@ -8,17 +7,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from rich.console import Console
 
 from fewstep import InputError
 from fewstep.config import Config
+from fewstep.config_file import config_json
 from fewstep.recipes import find_recipe
 from fewstep.training import checkpoint
-from fewstep.training.evaluation import evaluate
+from fewstep.training.evaluation import judge_each
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.metrics import Metrics
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import load_run, train
+from fewstep.training.runs import load_run
+
+from .shared import last, lines, run
 
 CONFIG = replace(
     find_recipe("sinusoid").config,
@@ -28,14 +29,6 @@ CONFIG = replace(
     checkpoint_every=5,
     meta_batch=5,
 )
-
-
-def run(config, path):
-    return train(config, path, None, Console(file=io.StringIO()))
-
-
-def lines(path):
-    return [json.loads(line) for line in RunDir(path).metrics.read_text().splitlines()]
 
 
 def test_the_loss_falls_and_the_best_validation_is_kept(tmp_path):
@@ -55,8 +48,8 @@ def test_the_loss_falls_and_the_best_validation_is_kept(tmp_path):
 def test_averaging_keeps_an_average_of_the_learned_weights(tmp_path):
     run(replace(CONFIG, averaging=0.5), tmp_path / "average")
     run(replace(CONFIG, averaging=0.0), tmp_path / "last")
-    averaged, _ = checkpoint.load(RunDir(tmp_path / "average").last)
-    plain, _ = checkpoint.load(RunDir(tmp_path / "last").last)
+    averaged, _ = last(tmp_path / "average")
+    plain, _ = last(tmp_path / "last")
     for name, value in checkpoint.without_prefix("learned", plain).items():
         assert torch.equal(averaged[f"learned.{name}"], value)
         assert not torch.equal(averaged[f"average.{name}"], value)
@@ -75,12 +68,12 @@ def test_a_validation_that_is_not_finite_stops_too(tmp_path):
 def test_ctrl_c_during_a_validation_is_saved_before_it_stops(tmp_path, monkeypatch):
     def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
-        return evaluate(*arguments)
+        return judge_each(*arguments)
 
-    monkeypatch.setattr("fewstep.training.loop.evaluate", interrupted)
+    monkeypatch.setattr("fewstep.training.loop.judge_each", interrupted)
     with pytest.raises(Interrupted):
         run(replace(CONFIG, checkpoint_every=1000), tmp_path / "run")
-    _, progress = checkpoint.load(RunDir(tmp_path / "run").last)
+    _, progress = last(tmp_path / "run")
     assert progress.step == CONFIG.val_every
 
 
@@ -112,7 +105,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_
     run(replace(CONFIG, steps=10), tmp_path / "run")
     good = RunDir(tmp_path / "run").last.read_bytes()
     wild = replace(CONFIG, steps=100, **{setting: 1e30})
-    RunDir(tmp_path / "run").config.write_text(wild.to_json())
+    RunDir(tmp_path / "run").config.write_text(config_json(wild))
     with pytest.raises(InputError, match=r"(loss|gradient) is (nan|inf).*outer step \d+"):
         run(wild, tmp_path / "run")
     assert RunDir(tmp_path / "run").last.read_bytes() == good
@@ -169,7 +162,7 @@ def test_a_damaged_or_foreign_checkpoint(tmp_path):
 
 def test_a_config_of_another_version(tmp_path):
     path = RunDir(tmp_path).config
-    values = json.loads(CONFIG.to_json())
+    values = json.loads(config_json(CONFIG))
     for changed, told in (
         ({**values, "momentum": 1}, "unknown key momentum"),
         ({k: v for k, v in values.items() if k != "seed"}, "missing key seed"),

@@ -1,7 +1,6 @@
 """A run stops early where validation finds nothing better, at the same step in any case."""
 
 import io
-import json
 from dataclasses import replace
 
 import pytest
@@ -9,14 +8,15 @@ import torch
 from rich.console import Console
 
 from fewstep import InputError
+from fewstep.learners.learner import Evaluation
 from fewstep.recipes import find_recipe
-from fewstep.training import checkpoint
-from fewstep.training.evaluation import Result
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.loop import OuterLoop
 from fewstep.training.progress import ProgressBar
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import train
+
+from .shared import last, lines, run
 
 CONFIG = replace(
     find_recipe("sinusoid").config,
@@ -38,26 +38,23 @@ def _errors(monkeypatch):
 
     def validate_by_table(self):
         error = ERRORS.get(self.state.progress.step, 9.0)
-        result = Result([error], [0.0], [error], [0.0], 1, None)
-        monkeypatch.setattr("fewstep.training.loop.evaluate", lambda *_: result)
+        judged = Evaluation(torch.tensor([[error]]), torch.tensor([[error]]))
+        monkeypatch.setattr("fewstep.training.loop.judge_each", lambda *_: judged)
         validate(self)
 
     monkeypatch.setattr(OuterLoop, "_validate", validate_by_table)
 
 
-def run(config, path):
+def told(config, path):
+    """What a run says."""
     console = Console(file=io.StringIO(), width=200)
     train(config, path, None, console)
     return console.file.getvalue()
 
 
-def last(path):
-    return checkpoint.load(RunDir(path).last)
-
-
 def test_it_stops_and_says_so(tmp_path):
-    told = run(CONFIG, tmp_path / "run")
-    assert "stopped early after step 12: validation was best after step 8" in told
+    expected = "stopped early after step 12: validation was best after step 8"
+    assert expected in told(CONFIG, tmp_path / "run")
     progress = last(tmp_path / "run")[1]
     assert (progress.step, progress.best_step, progress.best_score) == (12, 8, 2.0)
 
@@ -65,7 +62,7 @@ def test_it_stops_and_says_so(tmp_path):
 def test_the_same_command_again_does_not_go_on(tmp_path):
     run(CONFIG, tmp_path / "run")
     before = RunDir(tmp_path / "run").last.read_bytes()
-    assert "stopped early after step 12" in run(CONFIG, tmp_path / "run")
+    assert "stopped early after step 12" in told(CONFIG, tmp_path / "run")
     assert RunDir(tmp_path / "run").last.read_bytes() == before
 
 
@@ -95,8 +92,8 @@ def test_more_patience_goes_on(tmp_path):
     run(replace(CONFIG, patience=0), tmp_path / "run")
     assert last(tmp_path / "run")[1].step == 20
     assert last(tmp_path / "run")[1].best_step == 14
-    told = [json.loads(line) for line in RunDir(tmp_path / "run").metrics.read_text().splitlines()]
-    assert [line["step"] for line in told if "train/loss" in line] == list(range(1, 21))
+    steps = [line["step"] for line in lines(tmp_path / "run") if "train/loss" in line]
+    assert steps == list(range(1, 21))
 
 
 def test_patience_out_of_range():

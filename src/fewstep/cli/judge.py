@@ -16,7 +16,7 @@ from fewstep.report.diagnosis import diagnosis_lines
 from fewstep.report.episode import draw_task
 from fewstep.report.summary import summary
 from fewstep.report.table import protocol, score_table
-from fewstep.training.evaluation import Result, evaluate
+from fewstep.training.evaluation import Result, judge_each, means
 from fewstep.training.examination import examine
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run
@@ -26,7 +26,7 @@ def judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: C
     """Judge on the first ``tasks`` tasks of a split, with a bar on a terminal."""
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         shown = bar.add_task(f"{tasks} {split} tasks", total=tasks)
-        return evaluate(
+        judged = judge_each(
             run.learner,
             run.tasks[split],
             tasks,
@@ -35,6 +35,7 @@ def judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: C
             run.config.device,
             lambda done: bar.advance(shown, done),
         )
+    return means(judged)
 
 
 def write_report(run: Run, run_dir: Path, result: Result, console: Console) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
-from fewstep.batchnorm import batch_statistics, forget_statistics
-from fewstep.errors import InputError
+from fewstep.batchnorm import forget_statistics
 from fewstep.functional import Norm, Params
+from fewstep.learners.recording import statistics_seen
 
 
 def adapted_module(model: nn.Module, params: Params, support_x: Tensor, norm: Norm) -> nn.Module:
@@ -36,36 +35,26 @@ def adapted_module(model: nn.Module, params: Params, support_x: Tensor, norm: No
             # Statistics that were recorded in training are what it is to use.
             if f"{name}.running_mean" in params:
                 part.eval()
-        layers = [m for m in adapted.modules() if isinstance(m, _NormBase) and m.training]
-        of_batches = [layer for layer in layers if isinstance(layer, _BatchNorm)]
+        layers = {
+            name: part
+            for name, part in adapted.named_modules()
+            if isinstance(part, _NormBase) and part.training
+        }
         if norm == "inductive":
+            of_batches = {n: part for n, part in layers.items() if isinstance(part, _BatchNorm)}
             _remember_statistics(adapted, of_batches, support_x)
-        for layer in layers:
+        for layer in layers.values():
             if norm == "transductive" or not isinstance(layer, _BatchNorm):
                 forget_statistics(layer)
     return adapted.eval()
 
 
-def _remember_statistics(model: nn.Module, layers: list[_BatchNorm], support_x: Tensor) -> None:
-    seen: set[nn.Module] = set()
-
-    def keep(layer: nn.Module, inputs: tuple[Any, ...], _: Any) -> None:
-        if layer in seen:
-            raise InputError(
-                "a batch norm is called more than once in one prediction, and an inductive module "
-                "can keep only one of its statistics; use a layer for each call, or "
-                'norm="transductive"'
-            )
-        seen.add(layer)
-        _keep_statistics(layer, inputs[0])
-
-    hooks = [layer.register_forward_hook(keep) for layer in layers]
-    model(support_x)
-    for hook in hooks:
-        hook.remove()
-
-
-def _keep_statistics(layer: nn.Module, x: Tensor) -> None:
-    assert isinstance(layer, _BatchNorm)
-    layer.track_running_stats = True
-    layer.running_mean, layer.running_var = batch_statistics(x)
+def _remember_statistics(
+    model: nn.Module, layers: dict[str, _BatchNorm], support_x: Tensor
+) -> None:
+    with statistics_seen(layers) as seen:
+        model(support_x)
+    for name, (mean, var) in seen.items():
+        layer = layers[name]
+        layer.track_running_stats = True
+        layer.running_mean, layer.running_var = mean, var

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewstep.engine import Problem
 from fewstep.errors import InputError, first_line
 from fewstep.functional import pure_call
 from fewstep.inner import leaves
 from fewstep.layers import check_layers, check_second_derivative
+from fewstep.problem import Problem
 from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
 
@@ -53,7 +53,7 @@ class FitCheck:
 
     def __init__(self, loss: Loss) -> None:
         self._loss = loss
-        self._predictions: dict[Hashable, Any] = {}
+        self._classes: dict[Hashable, int | None] = {}
 
     def __call__(self, model: nn.Module, tasks: TaskBatch) -> None:
         """Try the model and the loss once for tasks of a shape, and look at all labels.
@@ -64,19 +64,23 @@ class FitCheck:
         check_layers(model)
         x, y, query_x = tasks.support_x[0], tasks.support_y[0], tasks.query_x[0]
         shape = (x.shape, x.dtype, x.device, y.shape, y.dtype, query_x.shape)
-        if shape not in self._predictions:
-            prediction = _try_model(model, "support", x)
-            if len(query_x) == 1:
-                # Batch norm may refuse a single example.
-                _try_model(model, "query", query_x)
-            self._check_labels(prediction, tasks)
-            _try_loss(self._loss, prediction, y)
-            self._predictions[shape] = prediction
-        self._check_labels(self._predictions[shape], tasks)
+        if shape in self._classes:
+            _check_labels(tasks, self._classes[shape], self._loss)
+        else:
+            self._classes[shape] = _try(model, self._loss, tasks)
 
-    def _check_labels(self, prediction: Any, tasks: TaskBatch) -> None:
-        for target in (tasks.support_y, tasks.query_y):
-            _check_labels(prediction, target, self._loss)
+
+def _try(model: nn.Module, loss: Loss, tasks: TaskBatch) -> int | None:
+    """See that all fits, and tell how many classes the labels choose from."""
+    x, query_x = tasks.support_x[0], tasks.query_x[0]
+    prediction = _try_model(model, "support", x)
+    if len(query_x) == 1:
+        # Batch norm may refuse a single example.
+        _try_model(model, "query", query_x)
+    classes = _classes(prediction, loss)
+    _check_labels(tasks, classes, loss)
+    _try_loss(loss, prediction, tasks.support_y[0])
+    return classes
 
 
 def _try_model(model: nn.Module, part: str, x: Tensor) -> Any:
@@ -135,21 +139,30 @@ def scalar(value: Tensor) -> Tensor:
     return value
 
 
-def _check_labels(prediction: Any, target: Tensor, loss: Loss) -> None:
+def _classes(prediction: Any, loss: Loss) -> int | None:
+    """How many classes are predicted; None where targets are no labels of them."""
+    of_classes = loss in (F.cross_entropy, F.nll_loss) or isinstance(loss, _OF_CLASSES)
+    if not of_classes or not isinstance(prediction, Tensor) or prediction.dim() < 2:
+        return None
+    return prediction.shape[1]
+
+
+def _check_labels(tasks: TaskBatch, classes: int | None, loss: Loss) -> None:
     """Out-of-range labels are undefined behaviour on a GPU and an obscure error elsewhere."""
-    if not (loss in (F.cross_entropy, F.nll_loss) or isinstance(loss, _OF_CLASSES)):
+    if classes is None:
         return
-    if target.is_floating_point() or not isinstance(prediction, Tensor) or prediction.dim() < 2:
-        return
-    counted = target[target != getattr(loss, "ignore_index", -100)]
-    if len(counted) == 0:
-        return
-    low, high = int(counted.min()), int(counted.max())
-    if low < 0 or high >= prediction.shape[1]:
-        raise InputError(
-            f"labels run from {low} to {high}, but the model predicts {prediction.shape[1]} "
-            f"classes; expected labels from 0 to {prediction.shape[1] - 1}"
-        )
+    for target in (tasks.support_y, tasks.query_y):
+        if target.is_floating_point():
+            continue
+        counted = target[target != getattr(loss, "ignore_index", -100)]
+        if len(counted) == 0:
+            continue
+        low, high = int(counted.min()), int(counted.max())
+        if low < 0 or high >= classes:
+            raise InputError(
+                f"labels run from {low} to {high}, but the model predicts {classes} classes; "
+                f"expected labels from 0 to {classes - 1}"
+            )
 
 
 def _shape(value: Any) -> str:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fewstep.batchnorm import batch_statistics
 from fewstep.errors import InputError
 from fewstep.functional import Params, pure_call
 from fewstep.inner import INNER_LR, PER_STEP, StepSizes
+from fewstep.learners.recording import statistics_seen
 
 STATISTICS = ("running_mean", "running_var")
 MOMENTUM = 0.1
@@ -57,7 +57,7 @@ def per_step_affine(model: nn.Module, steps: int) -> Extras:
     """
     return {
         f"{PER_STEP}{layer}.{name}": nn.Parameter(value.detach().repeat(steps + 1, 1))
-        for layer, part in batch_norms(model)
+        for layer, part in batch_norms(model).items()
         for name, value in part.named_parameters(recurse=False)
         if value.requires_grad
     }
@@ -75,20 +75,23 @@ def per_step_statistics(model: nn.Module, steps: int) -> Extras:
         f"{PER_STEP}{layer}.{name}": nn.Parameter(
             part.get_buffer(name).repeat(steps + 1, 1), requires_grad=False
         )
-        for layer, part in batch_norms(model)
+        for layer, part in batch_norms(model).items()
         for name in STATISTICS
     }
 
 
-def batch_norms(model: nn.Module) -> list[tuple[str, _BatchNorm]]:
+def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
     """The batch norms in training mode, by name.
 
     Raises:
         InputError: There is none that learns and keeps statistics.
     """
-    found = [(n, part) for n, part in model.named_modules() if isinstance(part, _BatchNorm)]
-    found = [(n, part) for n, part in found if part.training]
-    if not found or not all(part.affine and part.track_running_stats for _, part in found):
+    found = {
+        name: part
+        for name, part in model.named_modules()
+        if isinstance(part, _BatchNorm) and part.training
+    }
+    if not found or not all(part.affine and part.track_running_stats for part in found.values()):
         raise InputError(
             "values of batch norm per step need a model with batch norm in training mode that has "
             "weight, bias and running statistics; leave per_step_affine and per_step_statistics out"
@@ -110,16 +113,14 @@ def call_and_record(
     Raises:
         InputError: A batch norm is called twice.
     """
-    seen: dict[str, Tensor] = {}
-    hooks = [
-        part.register_forward_pre_hook(_recorder(seen, layer)) for layer, part in batch_norms(model)
-    ]
-    try:
+    with statistics_seen(batch_norms(model)) as seen:
         prediction = pure_call(model, params, x)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return prediction, torch.cat([seen[name] for name in names])
+    values = {
+        f"{PER_STEP}{layer}.{name}": value
+        for layer, statistics in seen.items()
+        for name, value in zip(STATISTICS, statistics, strict=True)
+    }
+    return prediction, torch.cat([values[name] for name in names])
 
 
 def named_statistics(statistics: Extras, rows: Tensor) -> Params:
@@ -131,20 +132,6 @@ def named_statistics(statistics: Extras, rows: Tensor) -> Params:
 def by_running_statistics(model: nn.Module) -> nn.Module:
     """A copy whose batch norm, where it is in training mode, uses its running statistics."""
     changed = copy.deepcopy(model)
-    for _, part in batch_norms(changed):
+    for part in batch_norms(changed).values():
         part.eval()
     return changed
-
-
-def _recorder(seen: dict[str, Tensor], layer: str) -> Any:
-    def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        for name, value in zip(STATISTICS, batch_statistics(inputs[0].detach()), strict=True):
-            if f"{PER_STEP}{layer}.{name}" in seen:
-                raise InputError(
-                    f"batch norm {layer!r} is called more than once in one prediction, and can "
-                    "keep only one of its statistics; use a layer for each call, or leave "
-                    "per_step_statistics out"
-                )
-            seen[f"{PER_STEP}{layer}.{name}"] = value
-
-    return record

@@ -10,7 +10,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from fewstep.engine import MetaGradient, Problem, judge_paths, mean_gradient
+from fewstep.engine import MetaGradient, judge_paths, mean_gradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params, trainable, without_dropout
 from fewstep.inner import INNER_LR, PER_STEP, InnerLoop, Slope, adapted_path, slope
@@ -27,6 +27,7 @@ from fewstep.learners.objectives import problem_of
 from fewstep.metagrad import Gradient
 from fewstep.plans import Execution, Planner
 from fewstep.precision import Precision, multiplying_in
+from fewstep.problem import Problem
 from fewstep.tasks import TaskBatch
 
 

@@ -1,4 +1,4 @@
-"""The last layer of a classifier, which some learners replace for each task."""
+"""The last layer of a classifier: some learners adapt it alone, some replace it for each task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def last_linear(model: nn.Module) -> str:
     names: list[str] = [n for n, part in model.named_modules() if isinstance(part, nn.Linear)]
     if not names or names[-1] == "":
         raise InputError(
-            "the model has no nn.Linear inside; its last one would be replaced for each task"
+            "the model has no nn.Linear inside that could be the head; end it with one, or, where "
+            "MAML adapts the head or the body, name it, as in MAML(..., head='classifier')"
         )
     return names[-1]
 

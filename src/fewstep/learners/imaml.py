@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fewstep.engine import MetaGradient, Problem
+from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params
 from fewstep.inner import InnerLoop, Slope, adapt, leaves
@@ -20,6 +20,7 @@ from fewstep.learners.gradient_based import GradientBased
 from fewstep.metagrad import Gradient, Judge, unrolled
 from fewstep.plans import Execution
 from fewstep.precision import Precision
+from fewstep.problem import Problem
 from fewstep.tasks import TaskBatch
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fewstep.compiled import Compiled, Compiler
-from fewstep.engine import MetaGradient, Problem
+from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params, pure_call
 from fewstep.inner import PER_STEP, InnerLoop, InnerOptimizer, StepSizes
@@ -25,6 +25,7 @@ from fewstep.learners.selection import adapting_names
 from fewstep.metagrad import Gradient, Memory, Order, through_inner_loop
 from fewstep.plans import Execution
 from fewstep.precision import Precision
+from fewstep.problem import Problem
 from fewstep.tasks import TaskBatch
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from fewstep.engine import Problem
 from fewstep.functional import Norm, Params, inductive_call, pure_call, trainable
 from fewstep.kernels.fuse import fused
 from fewstep.learners.checks import Loss, scalar
 from fewstep.learners.learner import score
 from fewstep.precision import Precision, autocast
+from fewstep.problem import Problem
 
 Predict = Callable[[Params, Tensor, Tensor], tuple[Any, ...]]
 """(parameters, support_x, query_x) to the prediction for query_x, and perhaps its statistics."""

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewstep.engine import Problem
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params, pure_call
 from fewstep.inner import InnerLoop, Slope, leaves
@@ -23,6 +22,7 @@ from fewstep.learners.prototypes import check_classes, number_of_classes, protot
 from fewstep.metagrad import Gradient, Judge, Memory, Order, through_inner_loop
 from fewstep.plans import Execution
 from fewstep.precision import Precision, autocast
+from fewstep.problem import Problem
 from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
 

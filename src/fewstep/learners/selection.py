@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from torch import nn
 
 from fewstep.errors import InputError
 from fewstep.functional import trainable
-
-Part = Literal["all", "head", "body"]
+from fewstep.learners.heads import last_linear
 
 
 def adapting_names(model: nn.Module, adapting: str | Sequence[str], head: str | None) -> list[str]:
@@ -55,13 +53,8 @@ def adapting_names(model: nn.Module, adapting: str | Sequence[str], head: str | 
 
 
 def _head(model: nn.Module) -> str:
-    names: list[str] = [n for n, part in model.named_modules() if isinstance(part, nn.Linear)]
-    if not names:
-        raise InputError(
-            "the model has no nn.Linear that could be the head; name the module that is, as in "
-            "head='classifier'"
-        )
-    return names[-1]
+    # A model that is one linear layer is nothing but head.
+    return "" if isinstance(model, nn.Linear) else last_linear(model)
 
 
 def _within(names: list[str], part: str) -> list[str]:

@@ -39,31 +39,6 @@ class Result:
     diverged: tuple[int, int] | None
 
 
-def evaluate(
-    learner: Learner,
-    sampler: Sampler,
-    tasks: int,
-    steps: int,
-    norm: Norm,
-    device: str,
-    advance: Callable[[int], None] = lambda _: None,
-) -> Result:
-    """Judge on tasks 0, 1, ..., tasks - 1 of the sampler, and take the means.
-
-    The arguments are those of `judge_each`.
-    """
-    losses, scores = judge_each(learner, sampler, tasks, steps, norm, device, advance)
-    bad = (~losses.isfinite()).nonzero().tolist()
-    return Result(
-        scores=scores.mean(0).tolist(),
-        ci95=interval(scores).tolist(),
-        losses=losses.mean(0).tolist(),
-        losses_ci95=interval(losses).tolist(),
-        tasks=tasks,
-        diverged=tuple(bad[0]) if bad else None,
-    )
-
-
 def judge_each(
     learner: Learner,
     sampler: Sampler,
@@ -91,6 +66,20 @@ def judge_each(
         advance(len(indices))
     losses, scores = (torch.cat(column) for column in zip(*parts, strict=True))
     return Evaluation(losses, scores)
+
+
+def means(judged: Evaluation) -> Result:
+    """The means over tasks, with their intervals."""
+    losses, scores = judged
+    bad = (~losses.isfinite()).nonzero().tolist()
+    return Result(
+        scores=scores.mean(0).tolist(),
+        ci95=interval(scores).tolist(),
+        losses=losses.mean(0).tolist(),
+        losses_ci95=interval(losses).tolist(),
+        tasks=len(losses),
+        diverged=tuple(bad[0]) if bad else None,
+    )
 
 
 def interval(scores: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from fewstep.learners.schedules import cosine
 from fewstep.tasks import TaskBatch
 from fewstep.training import checkpoint
 from fewstep.training.ahead import meta_batches
-from fewstep.training.evaluation import borrowed, evaluate
+from fewstep.training.evaluation import borrowed, judge_each, means
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.metrics import Metrics
 from fewstep.training.progress import ProgressBar
@@ -108,7 +108,7 @@ class OuterLoop:
         """Judge on classes that training never sees; keep the initialisation if it is the best."""
         config, state = self.config, self.state
         with borrowed(state.parameters, state.judged):
-            result = evaluate(
+            judged = judge_each(
                 self.learner,
                 self.tasks["val"],
                 config.val_tasks,
@@ -116,6 +116,7 @@ class OuterLoop:
                 config.norm,
                 config.device,
             )
+        result = means(judged)
         step, score, best = state.progress.step, result.scores[-1], state.progress.best_score
         if result.diverged:
             task, inner = result.diverged

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fewstep.config import Config, read_config
+from fewstep.config import Config
+from fewstep.config_file import config_json, read_config
 from fewstep.errors import InputError
 from fewstep.files import cannot_write, write_whole
 from fewstep.training import checkpoint
@@ -84,7 +85,7 @@ class RunDir:
                 self._check_empty()
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        self.write(self.config, config.to_json())
+        self.write(self.config, config_json(config))
         self.write_json(self.versions, versions())
         return self.last.exists()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fewstep.config import Config, read_config
+from fewstep.config import Config
+from fewstep.config_file import read_config
 from fewstep.data.episodes import Split
 from fewstep.errors import InputError
 from fewstep.learners.finetune import FineTune

@@ -1,8 +1,10 @@
-"""Central finite differences of what a learner reaches after adaptation, in float64."""
+"""What every learner is tested with: tasks in float64, and what has to hold of it."""
 
 import torch
 
 from fewstep import TaskBatch
+
+from ..slopes import relative_error, slopes_of
 
 WAYS = 3
 
@@ -21,38 +23,13 @@ def tasks_of(*shape, number=2, shots=2, queries=2, seed=1):
     return TaskBatch(x(shots), y(shots), x(queries), y(queries))
 
 
-def relative_error(learner, tasks, directions=3, width=1e-6):
+def gradient_error(learner, tasks):
     """The largest deviation of the meta-gradient from measured slopes of the query loss."""
-    _, gradient = learner.meta_gradient(tasks)
-    parameters = dict(learner.named_parameters())
-    assert gradient.keys() == parameters.keys()
-    generator = torch.Generator().manual_seed(3)
-    pairs = []
-    for _ in range(directions):
-        direction = {
-            n: torch.randn(p.shape, generator=generator, dtype=p.dtype)
-            for n, p in parameters.items()
-        }
-        ahead, behind = (_loss_at(learner, tasks, direction, d) for d in (width, -width))
-        own = sum((gradient[n] * direction[n]).sum() for n in gradient)
-        pairs.append((own, (ahead - behind) / (2 * width)))
-    scale = max(abs(slope) for _, slope in pairs)
-    return float(max(abs(own - slope) for own, slope in pairs) / scale)
-
-
-def _loss_at(learner, tasks, direction, distance):
-    parameters = dict(learner.named_parameters())
-    before = {name: p.detach().clone() for name, p in parameters.items()}
-    _write(parameters, {name: before[name] + distance * direction[name] for name in before})
-    losses = learner.evaluate(tasks, learner.inner_steps).losses[:, -1]
-    _write(parameters, before)
-    return losses.mean()
-
-
-def _write(parameters, values):
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(values[name])
+    slopes = slopes_of(
+        lambda: learner.evaluate(tasks, learner.inner_steps).losses[:, -1].mean(),
+        dict(learner.named_parameters()),
+    )
+    return relative_error(learner.meta_gradient(tasks)[1], slopes)
 
 
 def assert_unchanged_by_calls(learner, tasks):

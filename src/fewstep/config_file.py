@@ -1,0 +1,62 @@
+"""The config of a run as a file, ``config.json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from fewstep.config import Config
+from fewstep.errors import InputError
+
+
+def config_json(config: Config) -> str:
+    """One field a line."""
+    return json.dumps(asdict(config), indent=2) + "\n"
+
+
+def read_config(path: Path) -> Config:
+    """The config of a run.
+
+    Raises:
+        InputError: The file is missing or damaged, or holds a key or a value that this version
+            does not know.
+    """
+    try:
+        values = json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(
+            f"{path.parent} has no {path.name}; expected a run directory made by fewstep train"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"{path} is not JSON ({error}); restore it or train in a new run directory"
+        ) from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no JSON object; restore it or train in a new run directory")
+    known = {field.name for field in fields(Config)}
+    problem = _difference("unknown", set(values) - known) or _difference(
+        "missing", known - set(values)
+    )
+    if problem:
+        raise InputError(
+            f"{path} has {problem}; it is of another version of fewstep: use a new run directory"
+        )
+    for name, expected in get_type_hints(Config).items():
+        _check_type(path, name, values[name], expected)
+    return Config(**values)
+
+
+def _difference(kind: str, keys: set[str]) -> str:
+    return f"{kind} key {', '.join(sorted(keys))}" if keys else ""
+
+
+def _check_type(path: Path, name: str, value: Any, expected: Any) -> None:
+    choices = get_args(expected) or (expected,)
+    types = tuple(choice for choice in choices if isinstance(choice, type))
+    # JSON has one kind of number, so a float may have been written without a fraction.
+    accepted = (*types, int) if float in types else types
+    if value not in choices and type(value) not in accepted:
+        wanted = " or ".join(getattr(choice, "__name__", str(choice)) for choice in choices)
+        raise InputError(f"{path} has {name} = {value!r}; expected {wanted}")

@@ -1,0 +1,52 @@
+"""The range of each number of a config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fewstep.errors import InputError
+
+
+def check_ranges(settings: Mapping[str, Any]) -> None:
+    """See that each number is in its range; None is in every range.
+
+    Raises:
+        InputError: Names the setting and its range.
+    """
+    for names, fits, expected in _RANGES:
+        for name in names:
+            value = settings[name]
+            if value is not None and not fits(value):
+                raise InputError(f"{name} is {value}; expected {expected}")
+
+
+_COUNTS = (
+    "filters",
+    "n_way",
+    "k_shot",
+    "q_query",
+    "test_k_shot",
+    "test_q_query",
+    "inner_steps",
+    "test_inner_steps",
+    "meta_batch",
+    "steps",
+    "val_every",
+    "val_tasks",
+    "test_tasks",
+    "checkpoint_every",
+)
+# Each test is such that NaN fails it.
+_RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (_COUNTS, lambda value: value >= 1, "1 or more"),
+    (("inner_lr", "outer_lr"), lambda value: value > 0, "more than 0"),
+    (("averaging",), lambda value: 0 <= value < 1, "at least 0 and less than 1"),
+    (
+        ("first_order", "multi_step_loss"),
+        lambda value: 0 <= value <= 1,
+        "a share of the outer steps, 0 to 1",
+    ),
+    (("context", "workers", "patience"), lambda value: value >= 0, "0 or more"),
+    (("seed",), lambda value: 0 <= value < 2**63, "at least 0 and less than 2**63"),
+)

@@ -1,0 +1,46 @@
+"""What the batch norms of a model see in one prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fewstep.batchnorm import batch_statistics
+from fewstep.errors import InputError
+
+Seen = dict[str, tuple[Tensor, Tensor]]
+"""Mean and variance of each batch norm, by its name."""
+
+
+@contextmanager
+def statistics_seen(layers: Mapping[str, _BatchNorm]) -> Iterator[Seen]:
+    """Record the statistics of what these batch norms are called with inside, without a graph.
+
+    Raises:
+        InputError: One is called twice.
+    """
+    seen: Seen = {}
+    hooks = [
+        layer.register_forward_pre_hook(_recorder(seen, name)) for name, layer in layers.items()
+    ]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _recorder(seen: Seen, name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if name in seen:
+            raise InputError(
+                f"batch norm {name!r} is called more than once in one prediction, and can keep "
+                "only one of its statistics; use a layer for each call, or "
+                'norm="transductive" without per_step_statistics'
+            )
+        seen[name] = batch_statistics(inputs[0].detach())
+
+    return record

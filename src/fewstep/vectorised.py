@@ -1,0 +1,71 @@
+"""Several tasks at once, by vectorising what is computed for one."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from fewstep.errors import InputError, first_line
+from fewstep.functional import Params
+from fewstep.inner import Slope, leaves, slope
+from fewstep.layers import layer_at_fault
+from fewstep.metagrad import Judge, Judgement
+from fewstep.problem import Problem
+from fewstep.randomness import undisturbed
+from fewstep.tasks import TaskBatch
+
+
+def stacked(problem: Problem, tasks: TaskBatch) -> tuple[Slope, Judge, Params]:
+    """All tasks, each with parameters of its own: every tensor has the task in front.
+
+    The tasks do not touch one another, so the gradient of the sum of their losses with respect to
+    the stacked parameters holds the gradient of each.
+    """
+    losses = vmap(problem.support_loss)
+    judgements = vmap(problem.judge)
+
+    def objective(params: Params, _: int) -> Tensor:
+        with _told_what_to_do():
+            return losses(params, tasks.support_x, tasks.support_y).sum()
+
+    def judge(params: Params) -> Judgement:
+        with _told_what_to_do():
+            return Judgement(*judgements(params, tasks.support_x, tasks.query_x, tasks.query_y))
+
+    return slope(objective), judge, _for_each(tasks, problem.meta_learned)
+
+
+def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
+    """Whether the model and the loss can be computed for several tasks at once, fast."""
+    gradient, judge, _ = stacked(problem, tasks[:2])
+    start = _for_each(tasks[:2], problem.start)
+    try:
+        with undisturbed(tasks.support_x.device), warnings.catch_warnings():
+            # PyTorch warns where vmap falls back to a loop of its own.
+            warnings.simplefilter("error")
+            gradient(leaves(start), 0, False)
+            judge(start)
+    except (InputError, Warning):
+        return False
+    return True
+
+
+def _for_each(tasks: TaskBatch, params: Params) -> Params:
+    return {name: value.expand(len(tasks), *value.shape) for name, value in params.items()}
+
+
+class _told_what_to_do:  # noqa: N801 - reads as a statement
+    """Names the way out where a layer cannot be vectorised."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
+            raise InputError(
+                f"{layer_at_fault(error)} cannot be vectorised over tasks ({first_line(error)}); "
+                'use execution="loop"'
+            ) from error
