@@ -169,12 +169,18 @@ class Config:
             raise InputError(
                 "model mlp has no batch norm; leave per_step_affine and per_step_statistics out"
             )
-        if (per_step or self.step_sizes == "per-step") and self.test_inner_steps > self.inner_steps:
+        if self.learns_per_step and self.test_inner_steps > self.inner_steps:
             raise InputError(
                 f"test_inner_steps is {self.test_inner_steps}, and step sizes or batch norm are "
                 f"learned for each of {self.inner_steps} inner steps; choose --test-inner-steps "
                 f"{self.inner_steps}, --inner-steps {self.test_inner_steps}, or nothing per step"
             )
+
+    @property
+    def learns_per_step(self) -> bool:
+        """Whether something is learned for each inner step, so that no more can be taken."""
+        per_step_norm = self.per_step_affine or self.per_step_statistics
+        return per_step_norm or self.step_sizes == "per-step"
 
     def shots(self, split: str) -> tuple[int, int]:
         """Support and query examples of each class (of the task, in a regression)."""

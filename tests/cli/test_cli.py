@@ -125,6 +125,28 @@ def test_runs_on_different_tasks_are_not_compared(run_dir, tmp_path, capsys):
     assert "other has seed = 1 and sinusoid 0" in capsys.readouterr().err
 
 
+def test_more_inner_steps_than_a_run_learned_something_for(run_dir, tmp_path, capsys):
+    three, five = str(tmp_path / "three"), str(tmp_path / "five")
+    plus = [*SMALL, "--algorithm", "maml++"]
+    assert main([*plus, "--run-dir", five]) == 0
+    fewer = ["--inner-steps", "3", "--test-inner-steps", "3"]
+    assert main([*plus, *fewer, "--run-dir", three]) == 0
+    for given, told in (
+        (["compare", str(run_dir), five], "five learned step sizes or batch norm for each of 5"),
+        (["compare", five], "cannot take 10; use --inner-steps 5"),
+        (["compare", five, three], "use --inner-steps 3"),
+        (["evaluate", five, "--inner-steps", "6"], "cannot take 6; use --inner-steps 5"),
+    ):
+        capsys.readouterr()
+        assert main(given) == 2
+        captured = capsys.readouterr()
+        assert told in captured.err
+        assert captured.err.count("\n") == 1
+        assert captured.out == ""
+    picture = ["--picture", str(tmp_path / "c.png"), "--tasks", "2"]
+    assert main(["compare", str(run_dir), five, "--inner-steps", "5", *picture]) == 0
+
+
 def test_runs_of_the_same_folder_name_are_told_apart(run_dir, tmp_path, capsys):
     other = tmp_path / run_dir.name
     shutil.copytree(run_dir, other)

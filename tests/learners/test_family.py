@@ -11,6 +11,7 @@ from fewstep import MAML, InputError
 from fewstep.models.context import WithContext
 from fewstep.models.conv4 import conv4
 
+from .differences import assert_adapted_as_evaluated
 from .test_maml_plus_plus import network, some_tasks
 
 
@@ -38,6 +39,25 @@ def test_only_the_chosen_parameters_adapt(settings, expected):
     # A bias before batch norm has no influence, and so stays where it is.
     found = [n for n in _changed(MAML(model, 0.2, **settings), model) if n != "0.bias"]
     assert found == [n for n in expected if n != "0.bias"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"adapting": "head"},
+        {"adapting": "body"},
+        {"inner_optimizer": "momentum"},
+        {"inner_optimizer": "adam"},
+        {"step_sizes": "per-element"},
+    ],
+)
+@pytest.mark.parametrize("memory", ["fast", "flat"])
+def test_training_judging_and_the_adapted_module_adapt_alike(settings, memory):
+    learner = MAML(network(), 0.2, 2, execution="loop", memory=memory, **settings)
+    tasks = some_tasks()
+    loss, _ = learner.meta_gradient(tasks)
+    torch.testing.assert_close(loss, learner.evaluate(tasks, 2).losses[:, -1].mean())
+    assert_adapted_as_evaluated(learner, tasks, 2)
 
 
 def test_what_does_not_adapt_is_meta_learned_all_the_same():
@@ -84,7 +104,7 @@ def test_the_inner_optimiser_is_that_of_torch_and_starts_each_task_afresh(name, 
             inner.step()
 
 
-def test_a_context_changes_nothing_until_it_adapts():
+def test_a_context_changes_nothing_until_it_adapts_and_then_it_alone_adapts():
     torch.manual_seed(0)
     model = conv4(1, 28, 5, 8)
     wrapped = WithContext(model, 3, "2", 8)
@@ -92,6 +112,8 @@ def test_a_context_changes_nothing_until_it_adapts():
     torch.testing.assert_close(wrapped(x), model(x))
     adapted = MAML(wrapped, 1.0, 2, adapting="context").adapt(x, torch.arange(4))
     assert adapted.context.norm() > 0
+    others = [name for name, _ in wrapped.named_parameters() if name != "context"]
+    assert all(torch.equal(adapted.get_parameter(n), wrapped.get_parameter(n)) for n in others)
     assert not model[2]._forward_hooks
     assert not torch.equal(adapted(x), model(x))
 

@@ -47,8 +47,8 @@ def run():
 
 
 def test_each_figure(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("fewstep.training.examination.OUTER_STEPS", 2)
-    lines = [{"step": s, "train/gradient_norm": float(n)} for s, n in enumerate([9, 9, 1, 2, 9])]
+    monkeypatch.setattr("fewstep.training.examination.OUTER_STEPS", 3)
+    lines = [{"step": s, "train/gradient_norm": float(n)} for s, n in enumerate([9, 6, 1, 2, 9])]
     text = "".join(json.dumps(line) + "\n" for line in [*lines, {"step": 3, "val/score": 1.0}])
     RunDir(tmp_path).metrics.write_text(text + '{"step": 3, "tra')
     figures = examine(run, RunDir(tmp_path), 1, "inductive", 40)
@@ -59,8 +59,16 @@ def test_each_figure(run, tmp_path, monkeypatch):
     assert figures.validation == pytest.approx(10 * after("val").mean().item(), rel=1e-6)
     assert figures.worse == pytest.approx((after("val") > 1).float().mean().item(), rel=1e-6)
     assert (figures.support_loss_before, figures.support_loss_after) == (1.0, 0.0)
-    assert (figures.gradient_norm, figures.gradient_peak) == (1.5, 2.0)
+    assert (figures.gradient_norm, figures.gradient_peak) == (2.0, 6.0)
     assert {norm for *_, norm in run.learner.judged} == {"inductive"}
+
+
+def test_a_learner_that_does_not_adapt_makes_no_task_worse(run, tmp_path):
+    class Still:
+        def evaluate(self, tasks, steps, norm):
+            return Evaluation(*torch.ones(2, len(tasks), steps + 1))
+
+    assert examine(replace(run, learner=Still()), RunDir(tmp_path), 1, "inductive", 4).worse == 0
 
 
 def test_it_is_cheap(run, tmp_path):

@@ -42,6 +42,27 @@ def test_only_large_outer_steps_are_shared_among_processes(changes, shared, monk
     assert isinstance(made, Parallel) == shared
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "changes"),
+    [
+        ("maml", {"adapting": "head"}),
+        ("maml", {"inner_optimizer": "adam"}),
+        ("maml", {"order": "first"}),
+        ("imaml", {"proximal": 5.0}),
+        ("imaml", {"cg_steps": 1}),
+    ],
+)
+def test_each_setting_of_the_inner_loop_reaches_the_learner(algorithm, changes):
+    config = with_algorithm(RECIPES["glyphs-5way-1shot"].config, algorithm)
+    config = replace(config, filters=16, inner_steps=2, workers=1)
+    train = samplers(config, None)["train"]
+    plain, changed = (
+        learner(each, train).meta_gradient(train.batch([0]))[1]
+        for each in (config, replace(config, **changes))
+    )
+    assert not all(torch.equal(value, changed[name]) for name, value in plain.items())
+
+
 def test_a_negative_number_of_workers():
     with pytest.raises(InputError, match="workers is -1; expected 0 or more"):
         replace(RECIPES["glyphs-5way-1shot"].config, workers=-1)

@@ -53,13 +53,20 @@ def main(arguments: list[str]) -> int:
     from fewstep.report.curves import draw_curves
     from fewstep.report.summary import summary
     from fewstep.report.table import protocol, score_table
-    from fewstep.training.runs import check_comparable, load_run, untrained, ways_to_adapt
+    from fewstep.training.runs import (
+        check_comparable,
+        check_inner_steps,
+        load_run,
+        untrained,
+        ways_to_adapt,
+    )
 
     runs = {
         name: load_run(path, data_dir, options.device)
         for name, path in zip(_names(options.run_dirs), options.run_dirs, strict=True)
     }
     check_comparable(runs)
+    check_inner_steps(runs, options.inner_steps)
     starts = {
         start: adapting
         for name, run in runs.items()

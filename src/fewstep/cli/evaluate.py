@@ -55,12 +55,13 @@ def main(arguments: list[str]) -> int:
     from fewstep.report.table import protocol, score_table
     from fewstep.training.examination import examine
     from fewstep.training.run_dir import RunDir
-    from fewstep.training.runs import load_run
+    from fewstep.training.runs import check_inner_steps, load_run
 
     console = error_console()
     run = load_run(options.run_dir, data_dir, options.device)
     norm = options.norm or run.config.norm
     steps = options.inner_steps or run.config.test_inner_steps
+    check_inner_steps({str(options.run_dir): run}, steps)
     result = judge(run, options.tasks, steps, norm, options.split, console)
     figures = examine(run, RunDir(options.run_dir), steps, norm, options.tasks)
     if options.json:

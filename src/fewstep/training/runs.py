@@ -119,6 +119,21 @@ def check_comparable(runs: dict[str, Run]) -> None:
                 )
 
 
+def check_inner_steps(runs: dict[str, Run], steps: int) -> None:
+    """See that every run can take so many inner steps.
+
+    Raises:
+        InputError: Names the run that can take the fewest, and how many those are.
+    """
+    most = {name: r.config.inner_steps for name, r in runs.items() if r.config.learns_per_step}
+    name = min(most, key=most.__getitem__, default=None)
+    if name is not None and steps > most[name]:
+        raise InputError(
+            f"{name} learned step sizes or batch norm for each of {most[name]} inner steps and "
+            f"cannot take {steps}; use --inner-steps {most[name]}"
+        )
+
+
 def _test_tasks(config: Config) -> dict[str, object]:
     k_shot, q_query = config.shots("test")
     return {
