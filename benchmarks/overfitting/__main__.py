@@ -25,15 +25,15 @@ PROCESSES = 2
 
 
 Job = tuple[str, int, Path, Path | None, Budget]
-Each = Callable[[Callable[[Job], Any], list[Job]], Iterable[Any]]
+Each = Callable[[Callable[..., Any], list[Job]], Iterable[Any]]
 
 
-def side_by_side(function: Callable[[Job], Any], jobs: list[Job]) -> Iterator[Any]:
-    """As `map`, in two processes."""
+def side_by_side(function: Callable[..., Any], jobs: list[Job]) -> Iterator[Any]:
+    """As `itertools.starmap`, in two processes."""
     # Spawned, because a process that has used threads cannot be forked safely.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
-        yield from pool.map(function, jobs)
+        yield from pool.map(function, *zip(*jobs, strict=True))
 
 
 def main(
@@ -55,7 +55,8 @@ def main(
         if not (path := runs / f"{name}-{seed}.json").exists()
     ]
     runs.mkdir(parents=True, exist_ok=True)
-    for name, seed, seconds in each(_record, todo):
+    # Of another module: a process that is spawned by ``python -m`` does not have this one's.
+    for name, seed, seconds in each(record, todo):
         print(f"{name}, seed {seed}: {seconds:.0f} s", flush=True)
     told = read(runs)
     if told:
@@ -76,12 +77,6 @@ def read(runs: Path) -> dict[str, list[dict[str, object]]]:
         for name, variant in VARIANTS.items()
     }
     return {name: of_variant for name, of_variant in found.items() if of_variant}
-
-
-def _record(job: Job) -> tuple[str, int, float]:
-    record(*job)
-    name, seed, path, *_ = job
-    return name, seed, json.loads(path.read_text(encoding="utf-8"))["seconds"]
 
 
 if __name__ == "__main__":

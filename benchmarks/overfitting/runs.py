@@ -81,8 +81,14 @@ Step = Callable[[TaskBatch], float]
 Validate = Callable[[TaskBatch], tuple[list[float], list[float]]]
 
 
-def record(name: str, seed: int, path: Path, data_dir: Path | None, budget: Budget) -> None:
-    """Train one variant with one seed, and write its curves as JSON; whole, or not at all."""
+def record(
+    name: str, seed: int, path: Path, data_dir: Path | None, budget: Budget
+) -> tuple[str, int, float]:
+    """Train one variant with one seed, and write its curves as JSON; whole, or not at all.
+
+    Returns:
+        The name, the seed and the seconds that it took.
+    """
     torch.set_num_threads(1)
     images = load_omniglot(data_dir)
     variant = VARIANTS[name]
@@ -108,8 +114,10 @@ def record(name: str, seed: int, path: Path, data_dir: Path | None, budget: Budg
                 }
             )
             losses = []
-    told = {"variant": name, "seed": seed, "seconds": time.monotonic() - began, "curve": rows}
+    seconds = time.monotonic() - began
+    told = {"variant": name, "seed": seed, "seconds": seconds, "curve": rows}
     write_whole(path, lambda part: part.write_text(json.dumps(told), encoding="utf-8"))
+    return name, seed, seconds
 
 
 def sampler(images: ImageClasses, setup: Setup | None, seed: int) -> EpisodeSampler:

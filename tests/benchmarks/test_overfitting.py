@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import starmap
 
 import numpy as np
 import pytest
@@ -138,14 +139,19 @@ def test_the_command_records_draws_and_goes_on(tmp_path, monkeypatch, capsys):
     one_seed = {n: replace(VARIANTS[n], seeds=1) for n in ("failure", "cure")}
     monkeypatch.setattr(command, "VARIANTS", one_seed)
     runs, docs = tmp_path / "runs", tmp_path / "docs"
-    command.main(["failure"], runs, docs, budget, map)
+    command.main(["failure"], runs, docs, budget, starmap)
     first = (runs / "failure-0.json").read_text()
-    command.main([], runs, docs, budget, map)
+    command.main([], runs, docs, budget, starmap)
     assert (runs / "failure-0.json").read_text() == first
     told = json.loads((docs / "overfitting.json").read_text())
     assert [row["step"] for row in told["cure"][0]["curve"]] == [1, 2]
     assert (docs / "images" / "overfitting.png").read_bytes().startswith(b"\x89PNG")
     assert "1 inner step in validation" in capsys.readouterr().out
+
+
+def test_spawned_processes_find_what_they_are_to_do():
+    assert not command.record.__module__.endswith("__main__")
+    assert list(command.side_by_side(pow, [(2, 3), (3, 2)])) == [8, 9]
 
 
 def test_a_variant_of_another_name(tmp_path):
