@@ -140,8 +140,7 @@ class Config:
         check_ranges(vars(self))
         self._check_data()
         self._check_inner_loop()
-        if self.compile and self.algorithm in _NOT_COMPILED:
-            raise InputError(f"compile with algorithm {self.algorithm}; leave compile out")
+        self._check_learner()
         if self.final_outer_lr is not None and not 0 <= self.final_outer_lr <= self.outer_lr:
             raise InputError(
                 f"final_outer_lr is {self.final_outer_lr}; expected at least 0 and at most "
@@ -157,6 +156,18 @@ class Config:
             )
         if self.data != "sinusoid" and self.model == "mlp":
             raise InputError(f"data {self.data} with model mlp; pictures need model conv4")
+
+    def _check_learner(self) -> None:
+        """See that a learner other than MAML is given no setting that only MAML has."""
+        if self.algorithm not in _NOT_MAML:
+            return
+        for name in _OF_MAML:
+            value = getattr(self, name)
+            if value != getattr(Config, name):
+                raise InputError(
+                    f"{name} is {value} with algorithm {self.algorithm}, which has no such "
+                    f"setting; leave {name} out or choose maml"
+                )
 
     def _check_inner_loop(self) -> None:
         """See that the settings of the inner loop go together."""
@@ -189,7 +200,11 @@ class Config:
         return self.test_k_shot or self.k_shot, self.test_q_query or self.q_query
 
 
-_NOT_COMPILED = ("reptile", "imaml", "protomaml", "protonet", "finetune")
+_NOT_MAML = ("reptile", "imaml", "protomaml", "protonet", "finetune")
+_OF_MAML = (
+    *("inner_optimizer", "adapting", "step_sizes", "order", "first_order", "multi_step_loss"),
+    *("per_step_affine", "per_step_statistics", "compile"),
+)
 _OF_CLASSES = ("protomaml", "protonet", "finetune")
 
 

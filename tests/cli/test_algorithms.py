@@ -30,8 +30,14 @@ def test_implicit_maml_with_batch_norm(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "imaml", "finetune"])
-def test_compilation_is_for_maml(algorithm, tmp_path, capsys):
-    given = ["--algorithm", algorithm, "--compile", "--run-dir", str(tmp_path / "run")]
+@pytest.mark.parametrize("algorithm", ["reptile", "imaml", "protomaml", "protonet", "finetune"])
+@pytest.mark.parametrize(
+    ("setting", "given"),
+    [("compile", ["--compile"]), ("step_sizes", ["--step-sizes", "per-step"])],
+)
+def test_settings_of_maml_alone(algorithm, setting, given, tmp_path, capsys):
+    given = ["--algorithm", algorithm, *given, "--run-dir", str(tmp_path / "run")]
     assert main(["train", *given]) == 2
-    assert f"compile with algorithm {algorithm}; leave compile out" in capsys.readouterr().err
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f"with algorithm {algorithm}, which has no such setting; leave {setting} out" in told
+    assert not (tmp_path / "run").exists()
