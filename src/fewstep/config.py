@@ -139,8 +139,8 @@ class Config:
     def __post_init__(self) -> None:
         check_ranges(vars(self))
         self._check_data()
-        self._check_inner_loop()
         self._check_learner()
+        self._check_inner_loop()
         if self.final_outer_lr is not None and not 0 <= self.final_outer_lr <= self.outer_lr:
             raise InputError(
                 f"final_outer_lr is {self.final_outer_lr}; expected at least 0 and at most "
