@@ -51,7 +51,7 @@ def draw_curves(path: Path, config: Config, results: dict[str, Result], norm: No
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(
-        f"{config.recipe}: adaptation to tasks never seen\n", fontsize=12, verticalalignment="top"
+        f"{config.data}: adaptation to tasks never seen\n", fontsize=12, verticalalignment="top"
     )
     line = protocol(config, next(iter(results.values())), "test", norm)
     figure.text(0.5, 0.925, line, fontsize=7, color="grey", horizontalalignment="center")
