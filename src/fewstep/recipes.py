@@ -128,9 +128,12 @@ def with_algorithm(config: Config, algorithm: str) -> Config:
     settings: dict[str, Any] = {"algorithm": algorithm, **_SETTINGS.get(algorithm, {})}
     if config.model == "mlp":
         settings = {name: value for name, value in settings.items() if name not in _OF_BATCH_NORM}
+        settings |= _OF_MLP.get(algorithm, {})
     return replace(config, **settings)
 
 
+# A picture's loss hardly depends on the context at first, an error in a regression does.
+_OF_MLP: dict[str, dict[str, Any]] = {"cavia": {"inner_lr": 1.0}}
 _OF_BATCH_NORM = ("per_step_affine", "per_step_statistics")
 
 _SETTINGS: dict[str, dict[str, Any]] = {
@@ -141,7 +144,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "anil": {"adapting": "head"},
     "boil": {"adapting": "body"},
     "meta-sgd": {"step_sizes": "per-element"},
-    "cavia": {"adapting": "context", "context": 32, "inner_lr": 1.0},
+    "cavia": {"adapting": "context", "context": 32, "inner_lr": 100.0},
     "maml++": {
         "inner_steps": 5,
         "test_inner_steps": 5,

@@ -11,7 +11,7 @@ from fewstep import MAML, InputError
 from fewstep.models.context import WithContext
 from fewstep.models.conv4 import conv4
 
-from .differences import assert_adapted_as_evaluated
+from .shared import assert_adapted_as_evaluated
 from .test_maml_plus_plus import network, some_tasks
 
 
