@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from fewstep.learners.schedules import cosine
 from fewstep.models.conv4 import conv4
 from fewstep.tasks import TaskBatch
 from fewstep.training.evaluation import borrowed
+from fewstep.training.state import fresh_state
 
 WAYS, FILTERS = 10, 32
 INNER_LR = {"Adam a run": 0.03, "Adam a batch": 0.03, "Adam a task": 0.03, "SGD": 0.4}
@@ -141,24 +141,21 @@ def _cure(learner: MAML, steps: int) -> tuple[Step, Validate]:
 
     The moving average of the initialisation is judged.
     """
-    parameters = dict(learner.named_parameters())
-    optimizer = torch.optim.Adam(parameters.values(), lr=CURE_OUTER_LR)
-    average = {name: p.detach().clone() for name, p in parameters.items()}
-    done = itertools.count()
+    state = fresh_state(learner, CURE_OUTER_LR, AVERAGING)
 
     def step(tasks: TaskBatch) -> float:
-        lr = cosine(CURE_OUTER_LR, CURE_FINAL_OUTER_LR, next(done), steps)
-        optimizer.param_groups[0]["lr"] = lr
+        lr = cosine(CURE_OUTER_LR, CURE_FINAL_OUTER_LR, state.progress.step, steps)
+        state.optimizer.param_groups[0]["lr"] = lr
         loss, gradient = learner.meta_gradient(tasks)
-        for name, parameter in parameters.items():
+        for name, parameter in state.parameters.items():
             parameter.grad = gradient[name]
-        optimizer.step()
-        for name, value in average.items():
-            value.lerp_(parameters[name].detach(), 1 - AVERAGING)
+        state.optimizer.step()
+        state.average_in(AVERAGING)
+        state.progress = replace(state.progress, step=state.progress.step + 1)
         return loss.item()
 
     def validate(tasks: TaskBatch) -> tuple[list[float], list[float]]:
-        with borrowed(parameters, average):
+        with borrowed(state.parameters, state.judged):
             losses, scores = learner.evaluate(tasks, VAL_STEPS)
         return losses.mean(0).tolist(), scores.mean(0).tolist()
 
