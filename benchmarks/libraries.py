@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from benchmarks import MEMORY_KEPT
 from benchmarks.workloads import Workload
 from fewstep import MAML, Parallel, TaskBatch
 
@@ -195,11 +196,19 @@ PEERS: dict[str, Prepare] = {
 WITH_PLAIN_ATTENTION = {
     f"{name}, plain attention": plain_attention(prepare) for name, prepare in PEERS.items()
 }
-LIBRARIES = OWN | PEERS | WITH_PLAIN_ATTENTION
+
+
+def _memory_kept(libraries: dict[str, Prepare]) -> dict[str, Prepare]:
+    return {name + MEMORY_KEPT: prepare for name, prepare in libraries.items()}
+
+
+LIBRARIES = (
+    OWN | PEERS | WITH_PLAIN_ATTENTION | _memory_kept(PEERS) | _memory_kept(WITH_PLAIN_ATTENTION)
+)
 
 
 def libraries_for(workload: Workload) -> list[str]:
     """Those that are worth a row."""
     if workload.attention:
-        return list(LIBRARIES)
-    return [name for name in OWN | PEERS if name != COMPILED_PROCESSES]
+        return list(OWN | PEERS | WITH_PLAIN_ATTENTION | _memory_kept(WITH_PLAIN_ATTENTION))
+    return [name for name in OWN | PEERS | _memory_kept(PEERS) if name != COMPILED_PROCESSES]

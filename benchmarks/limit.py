@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fewstep.cli.allocator import keep_memory
+from fewstep import keep_memory
 
 keep_memory()
 

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import replace
 
-from fewstep.cli.allocator import keep_memory
+from fewstep import keep_memory
 
 keep_memory()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from fewstep.cli.allocator import keep_memory
+from fewstep import keep_memory
 
 keep_memory()
 

@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 
-from fewstep.cli.allocator import keep_memory
+from fewstep import keep_memory
 
 keep_memory()
 

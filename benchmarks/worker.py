@@ -14,14 +14,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from fewstep.cli.allocator import keep_memory
+from benchmarks import MEMORY_KEPT
+from fewstep import keep_memory
 
-keep_memory()
+if sys.argv[2].startswith("fewstep") or sys.argv[2].endswith(MEMORY_KEPT):
+    keep_memory()
 
-import torch  # noqa: E402 - after the allocator is set
+import torch
 
-from benchmarks.libraries import LIBRARIES  # noqa: E402
-from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
+from benchmarks.libraries import LIBRARIES
+from benchmarks.workloads import WORKLOADS, Workload
 
 
 def main(workload_name: str, library: str) -> None:

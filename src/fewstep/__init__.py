@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fewstep.allocator import keep_memory
     from fewstep.errors import InputError
     from fewstep.learners.imaml import ImplicitMAML
     from fewstep.learners.maml import MAML
@@ -26,6 +27,7 @@ __all__ = [
     "Reptile",
     "TaskBatch",
     "__version__",
+    "keep_memory",
 ]
 
 _HOMES = {
@@ -37,6 +39,7 @@ _HOMES = {
     "Reptile": "fewstep.learners.reptile",
     "TaskBatch": "fewstep.tasks",
     "InputError": "fewstep.errors",
+    "keep_memory": "fewstep.allocator",
 }
 
 

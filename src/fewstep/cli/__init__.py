@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from fewstep import __version__
-from fewstep.cli.allocator import keep_memory
+from fewstep.allocator import keep_memory
 from fewstep.errors import InputError
 
 COMMANDS = {

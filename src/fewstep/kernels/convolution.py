@@ -116,7 +116,7 @@ class _WeightGradient(torch.autograd.Function):
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
     if x.dim() == 4:
-        return _aten.convolution(x, weight, bias, *_arguments(geometry))
+        return torch.convolution(x, weight, bias, *_arguments(geometry))
     if _shared(weight) and (bias is None or _shared(bias)):
         one = _convolve(x.flatten(0, 1), weight[0], None if bias is None else bias[0], geometry)
         return one.view(*x.shape[:2], *one.shape[1:])

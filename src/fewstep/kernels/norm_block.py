@@ -140,7 +140,7 @@ def _statistics(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 def _select(x: Tensor, weight: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     """The x that have the largest w x of each window, and where they are."""
-    if bool((weight > 0).all()):
+    if weight.min().item() > 0:
         return largest(x, window)
     sign = weight.sign()[..., None, :, None, None]
     _, where = largest(x * sign, window)

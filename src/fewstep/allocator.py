@@ -1,4 +1,4 @@
-"""How the process of the command line gets its memory."""
+"""How a process gets the memory of its tensors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ def keep_memory() -> None:
     """Keep the memory of large tensors for the next outer step, in large pages.
 
     glibc hands every large block back to the system at once, and the system clears each page of
-    it anew: on two CPU cores a third of the time of an outer step with 32 tasks. Call it before
-    PyTorch is imported. Does nothing where there is no glibc.
+    it anew: up to a third of the time of an outer step on a CPU. After this the process keeps what
+    it has ever needed at once until it ends, which is why only the command line does it by itself.
+    Call it once, before PyTorch is imported; processes that are started later do the same. Does
+    nothing where there is no glibc.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

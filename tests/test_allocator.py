@@ -1,4 +1,4 @@
-"""The command line keeps the memory of large tensors."""
+"""A process keeps the memory of large tensors."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 SCRIPT = """
 import resource, sys
 if sys.argv[1] == "kept":
-    from fewstep.cli.allocator import keep_memory
+    from fewstep import keep_memory
     keep_memory()
 import torch
 def faults():
