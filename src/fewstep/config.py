@@ -114,7 +114,7 @@ class Config:
     multi_step_loss: float = 0.0
     per_step_affine: bool = False
     per_step_statistics: bool = False
-    proximal: float = 2.0
+    proximal: float = 0.5
     cg_steps: int = 5
     new_head: Literal["random", "zeros"] = "random"
     norm: Literal["transductive", "inductive"] = "transductive"

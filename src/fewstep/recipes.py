@@ -139,7 +139,13 @@ _OF_BATCH_NORM = ("per_step_affine", "per_step_statistics")
 _SETTINGS: dict[str, dict[str, Any]] = {
     "finetune": {"inner_lr": 0.1},
     "reptile": {"inner_lr": 0.1, "inner_steps": 5},
-    "imaml": {"inner_lr": 0.1, "inner_steps": 10, "test_inner_steps": 10, "model_norm": "group"},
+    "imaml": {
+        "inner_lr": 0.03,
+        "inner_steps": 16,
+        "test_inner_steps": 16,
+        "model_norm": "group",
+        "outer_lr": 5e-4,
+    },
     "fomaml": {"order": "first"},
     "anil": {"adapting": "head"},
     "boil": {"adapting": "body"},

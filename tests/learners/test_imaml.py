@@ -79,6 +79,28 @@ def test_conjugate_gradient_stops_at_negative_curvature():
     assert torch.equal(conjugate_gradient(lambda v: matrix @ v, b, 5), b)
 
 
+def test_conjugate_gradient_keeps_what_it_has_where_the_answer_would_be_longer_than_b():
+    """A step of 10 along the second axis, where A is 0.1, is what a convex loss cannot ask for."""
+    matrix = torch.diag(torch.tensor([2.0, 0.1]))
+    b = torch.tensor([1.0, 1.0])
+    found = conjugate_gradient(lambda v: matrix @ v, b, 5)
+    torch.testing.assert_close(found, b * (2.0 / 2.1))
+
+
+def test_conjugate_gradient_points_the_way_of_b_however_few_its_steps():
+    """Also where A is large along b: from x = b on, the first step overshoots."""
+    root = torch.randn(20, 20, dtype=torch.float64)
+    matrix = torch.eye(20, dtype=torch.float64) + 100 * root @ root.mT
+    b = torch.randn(20, dtype=torch.float64)
+    lengths = [0.0]
+    for steps in (1, 2, 5, 20):
+        found = conjugate_gradient(lambda v: matrix @ v, b, steps)
+        assert found @ b > 0
+        lengths.append(found.norm().item())
+    assert sorted(lengths) == lengths
+    assert lengths[-1] < b.norm()
+
+
 def test_the_proximal_term_holds_adaptation_back():
     tasks = tasks_of(4)
     support = tasks.support_x[0], tasks.support_y[0]

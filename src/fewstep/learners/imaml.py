@@ -50,10 +50,10 @@ class ImplicitMAML(GradientBased):
     def __init__(
         self,
         model: nn.Module,
-        inner_lr: float = 0.1,
-        inner_steps: int = 10,
+        inner_lr: float = 0.03,
+        inner_steps: int = 16,
         *,
-        proximal: float = 2.0,
+        proximal: float = 0.5,
         cg_steps: int = 5,
         loss: Loss = F.cross_entropy,
         execution: Execution = "auto",
@@ -149,31 +149,35 @@ def implicit(
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, steps: int) -> Tensor:
-    """Solve A x = b for a symmetric A, from x = b on.
+    """Solve A x = b for a symmetric A = I + H / lambda, from x = 0 on.
 
-    It stops where A turns out not to be positive definite, which means that the inner loop has not
-    come near a minimum.
+    Where H has no negative eigenvalue, every step makes x longer, and never longer than b. It
+    stops before a step that would make x longer still, or along which A is not positive: there
+    the inner loop is not near a minimum, and the exact x would be of any length. Up to there x
+    points the way of b (Steihaug 1983).
 
     Args:
         product: A times a vector.
         b: ``[..., size]``; each system in front is solved for itself.
         steps: At most so many.
+
+    Returns:
+        x, or b where not a single step was made.
     """
-    x = b
-    residual = b - product(x)
-    direction = residual
-    square = _dot(residual, residual)
+    x = torch.zeros_like(b)
+    residual = direction = b
+    longest = square = _dot(b, b)
     going = torch.ones_like(square, dtype=torch.bool)
     for _ in range(steps):
         image = product(direction)
         curvature = _dot(direction, image)
-        going = going & (curvature > 0)
-        length = torch.where(going, square / curvature, 0.0)
-        x = x + length * direction
-        residual = residual - length * image
+        further = x + square / curvature * direction
+        going = going & (curvature > 0) & (_dot(further, further) <= longest)
+        x = torch.where(going, further, x)
+        residual = residual - torch.where(going, square / curvature, 0.0) * image
         square, before = _dot(residual, residual), square
         direction = residual + torch.where(going, square / before, 0.0) * direction
-    return x
+    return torch.where(_dot(x, x) > 0, x, b)
 
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:
