@@ -63,9 +63,9 @@ def test_chunks_of_any_number_of_tasks_give_the_same(model, monkeypatch, number,
 def _noting(sizes):
     from fewstep.vectorised import stacked
 
-    def stack(problem, tasks):
+    def stack(problem, tasks, start):
         sizes.append(len(tasks))
-        return stacked(problem, tasks)
+        return stacked(problem, tasks, start)
 
     return stack
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fewstep.functional import Params
 from fewstep.inner import Slope, slope
+from fewstep.kernels.layout import channels_last, pays
 from fewstep.metagrad import Gradient, Judge, Judgement
 from fewstep.problem import Problem
 from fewstep.randomness import reseed, seed_of, seeded_calls
@@ -93,21 +94,24 @@ def judge_paths(
 def _pieces(
     problem: Problem, tasks: TaskBatch, at_once: int
 ) -> Iterator[tuple[Slope, Judge, Params]]:
+    # Once for all tasks and inner steps, instead of in every convolution.
+    start = {
+        name: channels_last(value.detach()) if pays(value) else value
+        for name, value in problem.meta_learned.items()
+    }
     if not at_once:
         with seeded_calls(tasks.support_x.device) as seed:
             for number in range(len(tasks)):
-                yield _single(problem, tasks, number, seed)
+                yield *_single(problem, tasks, number, seed), start
         return
     # Of almost the same size, so that none is too small to be worth it.
     pieces = -(-len(tasks) // at_once)
     bounds = [len(tasks) * piece // pieces for piece in range(pieces + 1)]
     for first, end in pairwise(bounds):
-        yield stacked(problem, tasks[first:end])
+        yield stacked(problem, tasks[first:end], start)
 
 
-def _single(
-    problem: Problem, tasks: TaskBatch, number: int, seed: int
-) -> tuple[Slope, Judge, Params]:
+def _single(problem: Problem, tasks: TaskBatch, number: int, seed: int) -> tuple[Slope, Judge]:
     """One task. Its random numbers depend on the seed, its number and the inner step alone."""
     support_x, support_y = tasks.support_x[number], tasks.support_y[number]
     query_x, query_y = tasks.query_x[number], tasks.query_y[number]
@@ -138,7 +142,7 @@ def _single(
                 return found if create_graph else {n: g.detach() for n, g in found.items()}
         return by_autograd(params, step, create_graph, adapting)
 
-    return gradient, judge, problem.meta_learned
+    return gradient, judge
 
 
 def _judge_all(judge: Judge, path: list[Params]) -> list[Judgement]:

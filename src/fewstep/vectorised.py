@@ -18,8 +18,8 @@ from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
 
 
-def stacked(problem: Problem, tasks: TaskBatch) -> tuple[Slope, Judge, Params]:
-    """All tasks, each with parameters of its own: every tensor has the task in front.
+def stacked(problem: Problem, tasks: TaskBatch, start: Params) -> tuple[Slope, Judge, Params]:
+    """All tasks, each with its own copy of ``start``: every tensor has the task in front.
 
     The tasks do not touch one another, so the gradient of the sum of their losses with respect to
     the stacked parameters holds the gradient of each.
@@ -35,13 +35,12 @@ def stacked(problem: Problem, tasks: TaskBatch) -> tuple[Slope, Judge, Params]:
         with _told_what_to_do():
             return Judgement(*judgements(params, tasks.support_x, tasks.query_x, tasks.query_y))
 
-    return slope(objective), judge, _for_each(tasks, problem.meta_learned)
+    return slope(objective), judge, _for_each(tasks, start)
 
 
 def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
     """Whether the model and the loss can be computed for several tasks at once, fast."""
-    gradient, judge, _ = stacked(problem, tasks[:2])
-    start = _for_each(tasks[:2], problem.start)
+    gradient, judge, start = stacked(problem, tasks[:2], problem.start)
     try:
         with undisturbed(tasks.support_x.device), warnings.catch_warnings():
             # PyTorch warns where vmap falls back to a loop of its own.

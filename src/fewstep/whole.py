@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -34,7 +33,7 @@ def whole_gradient(
     def function(*tensors: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(learned, tensors[4:], strict=True))
         with torch.enable_grad():
-            pieces = stacked(replace(problem, learned=given), TaskBatch(*tensors[:4]))
+            pieces = stacked(problem, TaskBatch(*tensors[:4]), given)
             judgement, gradient = differentiate(*pieces)
         return judgement.losses, judgement.scores, *(g.mean(0) for g in gradient.values())
 

@@ -116,7 +116,7 @@ class _WeightGradient(torch.autograd.Function):
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
     if x.dim() == 4:
-        return torch.convolution(x, weight, bias, *_arguments(geometry))
+        return torch.convolution(channels_last(x), weight, bias, *_arguments(geometry))
     if _shared(weight) and (bias is None or _shared(bias)):
         one = _convolve(x.flatten(0, 1), weight[0], None if bias is None else bias[0], geometry)
         return one.view(*x.shape[:2], *one.shape[1:])
@@ -144,7 +144,8 @@ def _weight_gradient(
 def _gradients(
     g: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool], geometry: Geometry
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return _aten.convolution_backward(g, x, weight, weight.shape[:1], *_arguments(geometry), wanted)
+    arguments = (weight.shape[:1], *_arguments(geometry), wanted)
+    return _aten.convolution_backward(channels_last(g), channels_last(x), weight, *arguments)
 
 
 def _arguments(geometry: Geometry) -> tuple[Any, ...]:

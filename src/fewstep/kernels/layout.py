@@ -29,7 +29,8 @@ def pays(x: Tensor) -> bool:
 def channels_last(x: Tensor) -> Tensor:
     """The same values, with the channels of a pixel side by side in memory."""
     # contiguous() would keep the strides of a picture of one channel, which oneDNN reads as
-    # channels-first.
+    # channels-first; view() may put them back, so a task taken out of many is passed through here
+    # again.
     if x.dim() == 4:
         return x.to(memory_format=torch.channels_last)
     return x.flatten(0, 1).to(memory_format=torch.channels_last).view(x.shape)
