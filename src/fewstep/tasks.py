@@ -62,14 +62,15 @@ class TaskBatch:
             return
         if not isinstance(value, Tensor):
             raise InputError(f"{name} is a {type(value).__name__}; expected a torch.Tensor")
-        if value.dim() < 2 or 0 in value.shape:
+        shape = value.shape
+        if len(shape) < 2 or 0 in shape:
             raise InputError(
-                f"{name} is {list(value.shape)}; expected [tasks, examples, ...] with at least one "
+                f"{name} is {list(shape)}; expected [tasks, examples, ...] with at least one "
                 "of each"
             )
-        if len(value) != len(self.support_x):
+        if shape[0] != self.support_x.shape[0]:
             raise InputError(
-                f"{name} has {len(value)} tasks and support_x {len(self.support_x)}; expected the "
+                f"{name} has {shape[0]} tasks and support_x {len(self.support_x)}; expected the "
                 "same number"
             )
 

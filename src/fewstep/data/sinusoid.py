@@ -46,15 +46,25 @@ class SinusoidSampler:
 
     def batch(self, indices: Sequence[int]) -> TaskBatch:
         """The tasks of these numbers: every tensor is ``float32 [tasks, points, 1]``."""
-        blocks, places = np.divmod(np.asarray(indices), BLOCK)
-        points = self.k_shot + self.q_query
-        waves = np.empty((len(blocks), 2, points, 1), np.float32)
-        for block in set(blocks.tolist()):
-            here = blocks == block
-            waves[here] = _waves(self.seed, self.split, block, points)[places[here]]
-        x, y = torch.from_numpy(waves).unbind(1)
+        waves = np.concatenate([self._run(first, end) for first, end in _runs(indices)])
         k = self.k_shot
-        return TaskBatch(x[:, :k], y[:, :k], x[:, k:], y[:, k:])
+        parts = waves[:, 0, :k], waves[:, 1, :k], waves[:, 0, k:], waves[:, 1, k:]
+        return TaskBatch(*map(torch.from_numpy, parts))
+
+    def _run(self, first: int, end: int) -> npt.NDArray[np.float32]:
+        """Tasks that follow one another within a block: ``[tasks, 2, points, 1]``."""
+        block, place = divmod(first, BLOCK)
+        waves = _waves(self.seed, self.split, block, self.k_shot + self.q_query)
+        return waves[place : place + end - first]
+
+
+def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
+    """The first number, and the one after the last, of each run within a block."""
+    in_order = isinstance(indices, range) and indices.step == 1 and len(indices) > 0
+    if in_order and indices[0] // BLOCK == indices[-1] // BLOCK:
+        # What training asks for; to look at each task would take too long there.
+        return [(indices[0], indices[-1] + 1)]
+    return [(index, index + 1) for index in indices]
 
 
 @lru_cache(maxsize=16)
