@@ -144,12 +144,9 @@ def _cure(learner: MAML, steps: int) -> tuple[Step, Validate]:
     state = fresh_state(learner, CURE_OUTER_LR, AVERAGING)
 
     def step(tasks: TaskBatch) -> float:
-        lr = cosine(CURE_OUTER_LR, CURE_FINAL_OUTER_LR, state.progress.step, steps)
-        state.optimizer.param_groups[0]["lr"] = lr
         loss, gradient = learner.meta_gradient(tasks)
-        for name, parameter in state.parameters.items():
-            parameter.grad = gradient[name]
-        state.optimizer.step()
+        lr = cosine(CURE_OUTER_LR, CURE_FINAL_OUTER_LR, state.progress.step, steps)
+        state.descend(gradient, lr)
         state.average_in(AVERAGING)
         state.progress = replace(state.progress, step=state.progress.step + 1)
         return loss.item()

@@ -16,7 +16,7 @@ def keep_memory() -> None:
     glibc hands every large block back to the system at once, and the system clears each page of
     it anew: up to a third of the time of an outer step on a CPU. After this the process keeps what
     it has ever needed at once until it ends, which is why only the command line does it by itself.
-    Call it once, before PyTorch is imported; processes that are started later do the same. Does
+    Call it once, before PyTorch is imported; processes that are forked later do the same. Does
     nothing where there is no glibc.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -39,7 +39,7 @@ def test_a_run_directory_holds_what_it_promises(run_dir):
     assert told["tasks"] == 6
     assert told["norm"] == "transductive"
     assert told["versions"]["torch"]
-    assert 0 <= told["training_seconds"] < 60  # in tenths, and it may take less
+    assert told["training_seconds"] > 0
     assert (run_dir / "adaptation.png").read_bytes().startswith(b"\x89PNG")
     assert list((run_dir / "tensorboard").iterdir())
 

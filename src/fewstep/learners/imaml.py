@@ -171,10 +171,11 @@ def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, steps: in
     for _ in range(steps):
         image = product(direction)
         curvature = _dot(direction, image)
-        further = x + square / curvature * direction
+        length = square / curvature
+        further = x + length * direction
         going = going & (curvature > 0) & (_dot(further, further) <= longest)
         x = torch.where(going, further, x)
-        residual = residual - torch.where(going, square / curvature, 0.0) * image
+        residual = residual - torch.where(going, length, 0.0) * image
         square, before = _dot(residual, residual), square
         direction = residual + torch.where(going, square / before, 0.0) * direction
     return torch.where(_dot(x, x) > 0, x, b)

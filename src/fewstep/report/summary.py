@@ -53,7 +53,7 @@ def summary(
         "seed": config.seed,
         "outer_step": progress.step,
         "validation_score": progress.best_score,
-        "training_seconds": round(progress.seconds, 1),
+        "training_seconds": round(progress.seconds, 3),
         "device": config.device,
         "command": shlex.join(["fewstep", *sys.argv[1:]]),
         "versions": versions(),

@@ -91,11 +91,8 @@ class OuterLoop:
         result = self.learner.differentiate(batch, step)
         norm = _gradient_norm(result)
         _check_finite(result, norm, step, numbers)
-        for name, gradient in result.gradient.items():
-            state.parameters[name].grad = gradient
         lr = cosine(config.outer_lr, config.final_outer_lr, step, config.steps)
-        state.optimizer.param_groups[0]["lr"] = lr
-        state.optimizer.step()
+        state.descend(result.gradient, lr)
         move_statistics(state.parameters, result.statistics or {})
         state.average_in(config.averaging)
         state.progress = replace(state.progress, step=step + 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fewstep.functional import Params
 from fewstep.learners.learner import Learner
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress, with_prefix, without_prefix
@@ -33,6 +34,13 @@ class State:
     def judged(self) -> dict[str, Tensor]:
         """The values that are validated, tested and kept as the result."""
         return self.average or {name: p.detach() for name, p in self.parameters.items()}
+
+    def descend(self, gradient: Params, lr: float) -> None:
+        """One step of the optimiser, of this step size, along an outer gradient."""
+        for name, value in gradient.items():
+            self.parameters[name].grad = value
+        self.optimizer.param_groups[0]["lr"] = lr
+        self.optimizer.step()
 
     def average_in(self, decay: float) -> None:
         """Move the average towards the parameters; early on faster than ``decay`` would."""
