@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fewstep import MAML, TaskBatch
 from fewstep.functional import pure_call, trainable
+from fewstep.kernels import traceable
 from fewstep.kernels.fuse import fused
 from fewstep.kernels.norm_block import Block, norm_block
 from fewstep.kernels.pooling import window_of
@@ -66,6 +67,42 @@ def test_norm_block(window, relu, affine):
         return (F.max_pool2d(y, *window) if window else y).tanh().square().sum()
 
     _assert_same(ours, plain, (_random(TASKS, 4, 5, 7, 6), _random(TASKS, 5), _random(TASKS, 5)))
+
+
+@pytest.mark.parametrize("relu", [F.relu, torch.relu, torch.Tensor.relu])
+def test_relu_for_a_compiler(relu):
+    torch.manual_seed(0)
+    stand_in = traceable.REPLACEMENTS[relu]
+    _assert_same(
+        lambda x: stand_in(x).tanh().square().sum(),
+        lambda x: relu(x).tanh().square().sum(),
+        (_random(TASKS, 4, 5),),
+    )
+    x = torch.tensor([-torch.inf, -1.0, -0.0, 0.0, 1.0, torch.inf], requires_grad=True)
+    torch.testing.assert_close(stand_in(x), relu(x))
+    (found,) = torch.autograd.grad(stand_in(x).sum(), x)
+    assert found.tolist() == [0, 0, 0, 0, 1, 1]
+    assert stand_in(torch.tensor(torch.nan)).isnan()
+
+
+def test_relu_in_place_stays_so_for_a_compiler():
+    x = torch.tensor([-1.0, 2.0])
+    traceable.REPLACEMENTS[F.relu](x, inplace=True)
+    assert x.tolist() == [0.0, 2.0]
+
+
+@pytest.mark.parametrize("size", [(4, 6), (5, 7)])
+def test_max_pooling_for_a_compiler(size):
+    """Where several are the largest, the first is selected."""
+    torch.manual_seed(0)
+    pool = traceable.REPLACEMENTS[F.max_pool2d]
+    ties = torch.randint(2, (TASKS, 2, 3, *size)).double().requires_grad_()
+    for x in (_random(TASKS, 2, 3, *size), ties):
+        _assert_same(
+            lambda x: pool(x, 2).tanh().square().sum(),
+            lambda x: F.max_pool2d(x, 2).tanh().square().sum(),
+            (x,),
+        )
 
 
 def test_a_weight_of_zero_selects_the_first_of_the_ties():

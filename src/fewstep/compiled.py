@@ -175,16 +175,22 @@ class Compiled:
         return {name: value.detach() for name, value in tensors}
 
     @cached_property
+    def _parts(self) -> tuple[nn.Module, ...]:
+        return tuple(self.model.modules())
+
+    @cached_property
     def _learned_alone(self) -> bool:
-        fixed = (not parameter.requires_grad for parameter in self.model.parameters())
-        return not any(True for _ in self.model.buffers()) and not any(fixed)
+        return all(
+            not part._buffers
+            and all(p is None or p.requires_grad for p in part._parameters.values())
+            for part in self._parts
+        )
 
     @cached_property
     def _kind(self) -> Hashable:
         """The layers, the modes of those that may heed theirs, and the precision."""
         layers = tuple(
-            (type(part), part.training or type(part) in _WITHOUT_MODES)
-            for part in self.model.modules()
+            (type(part), part.training or type(part) in _WITHOUT_MODES) for part in self._parts
         )
         return layers, self.precision
 

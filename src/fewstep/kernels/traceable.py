@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from fewstep.kernels.layout import Size, channels_last
 from fewstep.kernels.pooling import window_of
+from fewstep.kernels.relu import RELU
 
 
 def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
@@ -51,20 +53,28 @@ def _largest_of_four(x: Tensor) -> Tensor:
     # Pixels in front of channels, as they lie in memory.
     pixels = x.movedim(1, -1)[:, : 2 * height, : 2 * width]
     four = pixels.reshape(examples, height, 2, width, 2, channels)
-    fixed = four.detach()
-    corners = [fixed[:, :, row, :, column] for row in (0, 1) for column in (0, 1)]
-    largest = torch.maximum(
-        torch.maximum(corners[0], corners[1]), torch.maximum(corners[2], corners[3])
-    )
-    first = torch.full_like(largest, 3)
-    for number in (2, 1, 0):
-        first = torch.where(corners[number] == largest, number, first)
-    place = torch.arange(4, device=x.device).view(2, 1, 2, 1)
-    mask = (first[:, :, None, :, None, :] == place).to(x.dtype)
-    return (four * mask).sum((2, 4)).movedim(-1, 1)
+    corners = [four[:, :, row, :, column] for row in (0, 1) for column in (0, 1)]
+    with torch.no_grad():
+        masks = _first_largest(corners)
+    pooled = sum(corner * mask for corner, mask in zip(corners, masks, strict=True))
+    assert isinstance(pooled, Tensor)
+    return pooled.movedim(-1, 1)
+
+
+def _first_largest(values: Sequence[Tensor]) -> list[Tensor]:
+    """One where a tensor holds the largest of the values there, the first such; zero elsewhere."""
+    largest = reduce(torch.maximum, values)
+    left = torch.ones_like(largest)
+    masks = []
+    for value in values:
+        # Not by comparison: the compiler reads and writes truth values one by one.
+        masks.append(left * (1 - (largest - value).sign()))
+        left = left - masks[-1]
+    return masks
 
 
 REPLACEMENTS: dict[Callable[..., Any], Callable[..., Any]] = {
+    **RELU,
     torch.conv2d: _conv2d,
     torch.max_pool2d: _max_pool2d,
     F.max_pool2d: _max_pool2d,

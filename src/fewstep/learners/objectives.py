@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,16 +30,17 @@ def problem_of(model: nn.Module, loss: Loss, norm: Norm, precision: Precision) -
         norm: Whose statistics batch norm uses when the query set is judged.
         precision: Of the model's own computation.
     """
-    fast = fused(model)
+    # Not made where everything is compiled as a whole.
+    fast = cache(lambda: fused(model))
 
     def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:
         with autocast(precision, x.device):
-            return scalar(loss(pure_call(fast, params, x), y))
+            return scalar(loss(pure_call(fast(), params, x), y))
 
     def predict(params: Params, support_x: Tensor, query_x: Tensor) -> tuple[Any, ...]:
         if norm == "inductive":
             return (inductive_call(model, params, support_x, query_x),)
-        return (pure_call(fast, params, query_x),)
+        return (pure_call(fast(), params, query_x),)
 
     learned = trainable(model)
     return Problem(support_loss, judge_of(predict, loss, precision), learned, learned=learned)
