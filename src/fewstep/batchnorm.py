@@ -37,7 +37,9 @@ def batch_norm(
     """``F.batch_norm``, with ``in_training`` for its training mode."""
     if training:
         return in_training(x, weight, bias, eps)
-    return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    # Where all that a task depends on requires a gradient, recorded statistics do too.
+    mean, var = (None if s is None else s.detach() for s in (running_mean, running_var))
+    return F.batch_norm(x, mean, var, weight, bias, False, momentum, eps)
 
 
 def by_own_statistics(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:

@@ -193,6 +193,16 @@ def test_statistics_of_the_step_normalise_when_judged_inductively(execution):
     torch.testing.assert_close(alone, found[1:2])
 
 
+def test_a_learner_that_only_judges_finds_its_plan():
+    learners = [
+        MAML(network(), 0.2, STEPS, per_step_statistics=True, execution=execution)
+        for execution in ("auto", "chunked", "loop")
+    ]
+    found, chunked, loop = (each.evaluate(some_tasks(), STEPS, "inductive") for each in learners)
+    torch.testing.assert_close(found, loop)
+    torch.testing.assert_close(chunked, loop)
+
+
 def test_an_adapted_module_uses_the_statistics_of_its_step():
     learner, named = _after_one_update(some_tasks(), norm="inductive", per_step_affine=True)
     with torch.no_grad():
