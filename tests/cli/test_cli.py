@@ -190,7 +190,9 @@ def test_help_comes_at_once_and_the_import_soon():
     fewstep = [sys.executable, "-m", "fewstep"]
     assert fastest([*fewstep, "--help"]) < 1
     assert fastest([*fewstep, "train", "--help"]) < 2
-    assert fastest([sys.executable, "-c", "from fewstep import MAML"]) < 2.5
+    # Almost all of it is PyTorch's own, which a slow machine may need longer for than the bar.
+    pytorch = fastest([sys.executable, "-c", "import torch"])
+    assert fastest([sys.executable, "-c", "from fewstep import MAML"]) < max(2.5, 1.3 * pytorch)
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "compare", "recipes"])
