@@ -13,7 +13,7 @@ what the optimiser remembers of each. Every tensor may have more dimensions in f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -126,32 +126,28 @@ class InnerLoop:
             of the gradient.
         """
         gradients = slope(self.seen(learned, state, step), step, create_graph, self.adapting)
+        updates: list[Tensor] = []
         after: Params = {}
         for name, gradient in gradients.items():
             memories = [state[memory + name] for memory in _MEMORIES[self.optimizer]]
             update, *memories = _UPDATES[self.optimizer](gradient, step, *memories)
-            after[name] = update
+            updates.append(update)
             for memory, value in zip(_MEMORIES[self.optimizer], memories, strict=True):
                 after[memory + name] = value
-        thetas, updates = ([values[name] for name in gradients] for values in (state, after))
-        rates = self._rates(learned, gradients, step)
+        thetas = [state[name] for name in gradients]
+        fixed = self.step_sizes == "fixed"
+        rates = self.lr if fixed else [self._lr(learned, name, step) for name in gradients]
         # Of all tensors by one call: one by one, calling takes longer than computing.
         moved = torch._foreach_sub(thetas, torch._foreach_mul(updates, rates))
         after |= dict(zip(gradients, moved, strict=True))
         return {name: after[name] for name in state}
 
-    def _rates(self, learned: Params, names: Iterable[str], step: int) -> float | list[Tensor]:
-        """alpha: one for all, or one for each of the parameters, in a shape to multiply it by."""
-        if self.step_sizes == "fixed":
-            return self.lr
-        rates = {name: learned[INNER_LR + name] for name in names}
+    def _lr(self, learned: Params, name: str, step: int) -> Tensor:
+        """The learned step size of a parameter, in a shape to multiply it by."""
         if self.step_sizes == "per-element":
-            return list(rates.values())
-        of_step = {name: rate.select(-1, step) for name, rate in rates.items()}
-        return [
-            rate.reshape(*rate.shape, *[1] * (learned[name].dim() - rate.dim()))
-            for name, rate in of_step.items()
-        ]
+            return learned[INNER_LR + name]
+        lr = learned[INNER_LR + name].select(-1, step)
+        return lr.reshape(*lr.shape, *[1] * (learned[name].dim() - lr.dim()))
 
 
 def adapt(loop: InnerLoop, slope: Slope, learned: Params, steps: int) -> list[Params]:

@@ -56,9 +56,7 @@ def _largest_of_four(x: Tensor) -> Tensor:
     corners = [four[:, :, row, :, column] for row in (0, 1) for column in (0, 1)]
     with torch.no_grad():
         masks = _first_largest(corners)
-    pooled = sum(corner * mask for corner, mask in zip(corners, masks, strict=True))
-    assert isinstance(pooled, Tensor)
-    return pooled.movedim(-1, 1)
+    return reduce(torch.add, map(torch.mul, corners, masks)).movedim(-1, 1)
 
 
 def _first_largest(values: Sequence[Tensor]) -> list[Tensor]:
