@@ -27,7 +27,7 @@ from fewstep.training.state import fresh_state
 WAYS, FILTERS = 10, 32
 INNER_LR = {"Adam a run": 0.03, "Adam a batch": 0.03, "Adam a task": 0.03, "SGD": 0.4}
 OUTER_LR = 5e-3
-CURE_OUTER_LR, CURE_FINAL_OUTER_LR, AVERAGING = 5e-4, 1e-5, 0.99
+CURE_OUTER_LR, CURE_FINAL_OUTER_LR, AVERAGING = 3e-4, 1e-5, 0.99
 VAL_STEPS = 3
 
 
