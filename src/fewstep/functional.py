@@ -90,12 +90,28 @@ def traceable_call(module: nn.Module, tensors: Params, x: Tensor) -> Any:
 def _call(module: nn.Module, params: Params, x: Tensor) -> Any:
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     try:
-        return functional_call(module, {**buffers, **params}, (x,))
+        tensors = _in_each_slot(module, {**buffers, **params})
+        return functional_call(module, tensors, (x,), tie_weights=False)
     except CheckpointingError as error:
         raise InputError(
             f"{layer_at_fault(error)} uses activation checkpointing, which would compute again "
             'with other parameters on the way back; leave it out: memory="flat" saves memory too'
         ) from error
+
+
+def _in_each_slot(module: nn.Module, tensors: Params) -> Params:
+    """The tensors, under one name for each place that holds what they replace."""
+    # A module that is reached by two names is one place, and so are two views of it (their dict is
+    # the same): replaced twice, functional_call would put the first replacement back at its end.
+    named = (*module.named_parameters(), *module.named_buffers())
+    given = {id(own): tensors[name] for name, own in named if name in tensors}
+    places = {id(part._parameters): (path, part) for path, part in module.named_modules()}
+    return {
+        f"{path}.{name}" if path else name: given[id(own)]
+        for path, part in places.values()
+        for name, own in (*part._parameters.items(), *part._buffers.items())
+        if id(own) in given
+    }
 
 
 def without_dropout(module: nn.Module) -> nn.Module:

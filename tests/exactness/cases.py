@@ -80,6 +80,12 @@ class Recurrent(nn.Module):
         return self.head(self.body(x)[0][:, -1])
 
 
+def _twice():
+    """One layer under two names."""
+    layer = nn.Linear(4, 4)
+    return nn.Sequential(layer, nn.Tanh(), layer, nn.Linear(4, CLASSES))
+
+
 class Tied(nn.Module):
     """An encoder and a decoder that share one weight."""
 
@@ -192,6 +198,7 @@ CASES = (
         vectorised=False,
     ),
     Case("tied", _VECTOR, Tied),
+    Case("layer used twice", _VECTOR, _twice),
     Case("frozen", _VECTOR, _frozen),
     Case("buffers", _VECTOR, Counting),
     Case("dropout", _VECTOR, lambda: _mlp(nn.Tanh(), nn.Dropout(0.3)), vectorised=False),

@@ -85,6 +85,38 @@ def test_nothing_of_one_call_reaches_the_next():
     assert all(torch.equal(first[1][name], second[1][name]) for name in first[1])
 
 
+@pytest.mark.parametrize("execution", ["loop", "vectorised"])
+def test_a_layer_under_two_names_stays_the_models_own(execution):
+    layer = nn.Linear(4, 4)
+    model = nn.Sequential(layer, nn.Tanh(), layer, nn.Linear(4, 2))
+    weight, before = layer.weight, state(model)
+    x, y = torch.randn(3, 4, 4), torch.arange(2).repeat(3, 2)
+    learner = MAML(model, 0.1, 2, execution=execution)
+    first, second = (learner.meta_gradient(TaskBatch(x, y, x, y))[1] for _ in range(2))
+    assert layer.weight is weight
+    assert_same_state(before, state(model))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("after", [nn.ReLU(True), nn.LeakyReLU(inplace=True)])
+def test_what_follows_batch_norm_may_work_in_place(after):
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = nn.Conv2d(1, 4, 3)
+            self.norm = nn.BatchNorm2d(4)
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, x):
+            out = self.norm(self.convolution(x))
+            out += 0.1
+            return self.head(after(out).mean((2, 3)))
+
+    x, y = torch.randn(2, 4, 1, 6, 6), torch.arange(2).repeat(2, 2)
+    loss, _ = MAML(Block(), 0.1).meta_gradient(TaskBatch(x, y, x, y))
+    assert loss.isfinite()
+
+
 def test_the_result_is_the_mean_over_tasks_whatever_their_order():
     learner = MAML(network().double().eval().train(), 0.4, 2)
     learner.model[3].p = 0.0

@@ -74,7 +74,8 @@ class _NormBlock(torch.autograd.Function):
             y.relu_()
         ctx.save_for_backward(x, weight, mean, r, selected, where, y if block.relu else None)
         ctx.block = block
-        return y
+        # Not a view, which a layer that comes after could not change in place.
+        return y.detach()
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
