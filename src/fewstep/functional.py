@@ -84,14 +84,13 @@ def traceable_call(module: nn.Module, tensors: Params, x: Tensor) -> Any:
         x: ``[examples, ...]``.
     """
     with _TwiceDifferentiable(traceable.batch_norm, traceable.REPLACEMENTS):
-        return functional_call(module, tensors, (x,))
+        return _with_tensors(module, tensors, x)
 
 
 def _call(module: nn.Module, params: Params, x: Tensor) -> Any:
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     try:
-        tensors = _in_each_slot(module, {**buffers, **params})
-        return functional_call(module, tensors, (x,), tie_weights=False)
+        return _with_tensors(module, {**buffers, **params}, x)
     except CheckpointingError as error:
         raise InputError(
             f"{layer_at_fault(error)} uses activation checkpointing, which would compute again "
@@ -99,19 +98,24 @@ def _call(module: nn.Module, params: Params, x: Tensor) -> Any:
         ) from error
 
 
-def _in_each_slot(module: nn.Module, tensors: Params) -> Params:
-    """The tensors, under one name for each place that holds what they replace."""
+def _with_tensors(module: nn.Module, tensors: Params, x: Tensor) -> Any:
+    """What a module predicts with other tensors, each in all places that hold what it replaces."""
     # A module that is reached by two names is one place, and so are two views of it (their dict is
     # the same): replaced twice, functional_call would put the first replacement back at its end.
-    named = (*module.named_parameters(), *module.named_buffers())
-    given = {id(own): tensors[name] for name, own in named if name in tensors}
-    places = {id(part._parameters): (path, part) for path, part in module.named_modules()}
-    return {
-        f"{path}.{name}" if path else name: given[id(own)]
-        for path, part in places.values()
-        for name, own in (*part._parameters.items(), *part._buffers.items())
-        if id(own) in given
-    }
+    seen: set[int] = set()
+    given: dict[int, Tensor] = {}
+    in_each_place: Params = {}
+    for path, part in module.named_modules():
+        if id(part._parameters) in seen:
+            continue
+        seen.add(id(part._parameters))
+        prefix = f"{path}." if path else ""
+        for name, own in (*part._parameters.items(), *part._buffers.items()):
+            if prefix + name in tensors:
+                given[id(own)] = tensors[prefix + name]
+            if id(own) in given:
+                in_each_place[prefix + name] = given[id(own)]
+    return functional_call(module, in_each_place, (x,), tie_weights=False)
 
 
 def without_dropout(module: nn.Module) -> nn.Module:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fewstep import MAML, InputError, TaskBatch
+from fewstep.functional import pure_call, traceable_call
 
 WAYS = 3
 
@@ -96,6 +97,14 @@ def test_a_layer_under_two_names_stays_the_models_own(execution):
     assert layer.weight is weight
     assert_same_state(before, state(model))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("call", [pure_call, traceable_call])
+def test_a_call_puts_back_the_tensors_of_a_layer_under_two_names(call):
+    layer = nn.Linear(4, 4)
+    model, weight = nn.Sequential(layer, nn.Tanh(), layer), layer.weight
+    call(model, {name: p.detach() + 1 for name, p in model.named_parameters()}, torch.randn(2, 4))
+    assert layer.weight is weight
 
 
 @pytest.mark.parametrize("after", [nn.ReLU(True), nn.LeakyReLU(inplace=True)])
