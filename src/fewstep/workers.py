@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
@@ -39,8 +40,9 @@ class Workers:
     def __init__(self, number: int) -> None:
         self.number = number
         self._connections: list[Connection] = []
-        self._calls = 0
+        self._processes: list[BaseProcess] = []
         self._start()
+        weakref.finalize(self, _close, self._connections)
 
     def run(self, jobs: Sequence[Job]) -> list[Any]:
         """The results of at most ``number`` jobs, in order.
@@ -49,13 +51,19 @@ class Workers:
             InputError: A job cannot be sent to another process, or that process ended.
             Exception: What the first job to fail raised.
         """
-        with one_thread():
-            self._calls += 1
-            sent = [_packed((self._calls, job)) for job in jobs[1:]]
-            busy = self._connections[: len(sent)]
-            for connection, message in zip(busy, sent, strict=True):
-                _send(connection, message)
-            outcomes = [_outcome(jobs[0]), *(_receive(each, self._calls) for each in busy)]
+        sent = [_packed(job) for job in jobs[1:]]
+        if not self._processes:
+            self._start()
+        busy = self._connections[: len(sent)]
+        try:
+            with one_thread():
+                for connection, message in zip(busy, sent, strict=True):
+                    _send(connection, message)
+                outcomes = [_outcome(jobs[0]), *map(_receive, busy)]
+        except BaseException:
+            # Ctrl-C, or the end of a process. The pipes may hold answers that nobody waits for.
+            self._stop()
+            raise
         for _, error in outcomes:
             if error is not None:
                 raise error
@@ -73,8 +81,16 @@ class Workers:
                 process.start()
             there.close()
             self._connections.append(here)
+            self._processes.append(process)
             _ours.add(here)
-        weakref.finalize(self, _close, self._connections)
+
+    def _stop(self) -> None:
+        for process in self._processes:
+            process.terminate()
+            process.join()
+        _close(self._connections)
+        self._connections.clear()
+        self._processes.clear()
 
 
 _ours: set[Connection] = set()
@@ -113,9 +129,8 @@ def _serve(connection: Connection, parent: int) -> None:
             message = connection.recv_bytes()
         except (EOFError, ConnectionResetError):
             return
-        call, job = pickle.loads(message)
         try:
-            connection.send_bytes(_packed((call, _outcome(job))))
+            connection.send_bytes(_packed(_outcome(pickle.loads(message))))
         except BrokenPipeError:
             return
 
@@ -148,17 +163,12 @@ def _send(connection: Connection, message: bytes) -> None:
         raise _ended() from error
 
 
-def _receive(connection: Connection, call: int) -> Outcome:
+def _receive(connection: Connection) -> Outcome:
     try:
-        while True:
-            answered: int
-            outcome: Outcome
-            answered, outcome = pickle.loads(connection.recv_bytes())
-            # Ctrl-C may have left the answer to an earlier call unread.
-            if answered == call:
-                return outcome
-    except (EOFError, ConnectionResetError):
-        return None, _ended()
+        outcome: Outcome = pickle.loads(connection.recv_bytes())
+    except (EOFError, ConnectionResetError) as error:
+        raise _ended() from error
+    return outcome
 
 
 def _ended() -> InputError:

@@ -100,6 +100,16 @@ def test_after_an_error_of_one_process_the_next_call_is_right(loss, error):
     _assert_same(parallel, _learner(), _tasks(4))
 
 
+def test_large_answers_that_an_interruption_left_unread_do_not_block_the_next_call():
+    """Both the answer and the next job are larger than a pipe holds."""
+    wide = nn.Sequential(nn.Linear(5, 40_000), nn.Tanh(), nn.Linear(40_000, 3)).double()
+    parallel = Parallel(MAML(wide, 0.1, loss=_interrupted_here), 2)
+    with pytest.raises(KeyboardInterrupt):
+        parallel.meta_gradient(_tasks(2))
+    parallel.learner = MAML(wide, 0.1)
+    _assert_same(parallel, parallel.learner, _tasks(2))
+
+
 def test_what_cannot_be_sent_says_so():
     learner = _learner(loss=lambda prediction, target: F.cross_entropy(prediction, target))
     with pytest.raises(InputError, match=r"cannot be sent .*at the top of a module"):
@@ -112,6 +122,7 @@ def test_a_process_that_was_killed_is_noticed():
     os.kill(_children(os.getpid())[-1], signal.SIGKILL)
     with pytest.raises(InputError, match=r"a worker process ended .*use fewer workers"):
         parallel.meta_gradient(_tasks(4))
+    _assert_same(parallel, _learner(), _tasks(4))
 
 
 def test_too_few_workers():
