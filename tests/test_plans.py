@@ -73,7 +73,7 @@ def _noting(sizes):
 def _at_once(model, tasks, **settings):
     learner = MAML(model, 0.1, 1, **settings)
     problem = learner.problem(model, "transductive")
-    return plans.Planner(learner.execution).at_once(problem, tasks)
+    return plans.Planner(learner.execution).at_once(model, problem, tasks)
 
 
 def _regression(number):
@@ -133,3 +133,11 @@ def test_deciding_draws_no_random_numbers(model):
     before = torch.get_rng_state()
     _at_once(changed, _tasks(5))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_judging_without_dropout_is_planned_apart_from_training_with_it(model):
+    learner = MAML(nn.Sequential(*model[:3], nn.Dropout(0.5), *model[3:]), 0.1)
+    learner.evaluate(_tasks(8), 1)
+    learner.meta_gradient(_tasks(8))
+    learner.model.eval()
+    learner.meta_gradient(_tasks(8))

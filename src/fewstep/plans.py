@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from fewstep.inner import leaves
@@ -28,19 +29,29 @@ WORTH, WORTH_WITH_ONE_THREAD = 4, 8
 
 
 class Planner:
-    """Decides once for each shape of tasks, by the same rule every time, not by the clock."""
+    """Decides once for each shape of tasks and modes of layers.
+
+    By the same rule every time, not by the clock.
+    """
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
-        self._most: dict[tuple[torch.Size, torch.Size, torch.device], int] = {}
+        self._most: dict[Hashable, int] = {}
 
-    def at_once(self, problem: Problem, tasks: TaskBatch) -> int:
-        """How many tasks to vectorise over at most; 0 for one after another."""
+    def at_once(self, model: nn.Module, problem: Problem, tasks: TaskBatch) -> int:
+        """How many tasks to vectorise over at most; 0 for one after another.
+
+        Args:
+            model: As it is now; what a layer does may depend on its mode.
+            problem: What each task is, with this model.
+            tasks: The meta-batch.
+        """
         if self.execution == "loop":
             return 0
         if self.execution == "vectorised":
             return len(tasks)
-        key = (tasks.support_x.shape[1:], tasks.query_x.shape[1:], tasks.support_x.device)
+        shapes = (tasks.support_x.shape[1:], tasks.query_x.shape[1:], tasks.support_x.device)
+        key = (*shapes, *(part.training for part in model.modules()))
         if key not in self._most:
             self._most[key] = self._decide(problem, tasks)
         number = min(len(tasks), self._most[key])

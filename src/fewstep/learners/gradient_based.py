@@ -97,12 +97,13 @@ class GradientBased(ABC):
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """As `meta_gradient`, with the loss and the score of each task."""
-        problem = self.problem(self._fitting(tasks), self.norm, training=True)
+        model = self._fitting(tasks)
+        problem = self.problem(model, self.norm, training=True)
         if self._needs_second_derivative(outer_step) and not self._twice_differentiable:
             check_twice_differentiable(problem, tasks)
             self._twice_differentiable = True
         with multiplying_in(self.precision):
-            at_once = self._planner.at_once(problem, tasks)
+            at_once = self._planner.at_once(model, problem, tasks)
             return mean_gradient(problem, tasks, at_once, self._gradient(outer_step))
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
@@ -122,10 +123,11 @@ class GradientBased(ABC):
         self._check_steps(steps)
         if norm is not None:
             check_choice("norm", norm, get_args(Norm))
-        problem = self.problem(without_dropout(self._fitting(tasks)), norm or self.norm)
+        model = without_dropout(self._fitting(tasks))
+        problem = self.problem(model, norm or self.norm)
         path = partial(self._path, steps=steps)
         with multiplying_in(self.precision):
-            at_once = self._planner.at_once(problem, tasks)
+            at_once = self._planner.at_once(model, problem, tasks)
             judgements = judge_paths(problem, tasks, at_once, path)
         losses = torch.stack([judgement.losses for judgement in judgements], 1)
         return Evaluation(losses, torch.stack([judgement.scores for judgement in judgements], 1))
