@@ -11,6 +11,7 @@ import torch
 from fewstep import InputError
 from fewstep.config import Config
 from fewstep.config_file import config_json
+from fewstep.files import write_whole
 from fewstep.recipes import find_recipe
 from fewstep.training import checkpoint
 from fewstep.training.evaluation import judge_each
@@ -126,8 +127,20 @@ def test_a_run_of_another_version(tmp_path):
         run(replace(CONFIG, steps=10), tmp_path)
 
 
-def test_the_part_that_a_kill_left_behind_is_no_hindrance(tmp_path):
-    (tmp_path / ".config.json.0a1b2c3d.part").write_text("{")
+def test_what_a_kill_in_the_beginning_left_behind_is_no_hindrance(tmp_path, monkeypatch):
+    (tmp_path / ".versions.json.0a1b2c3d.part").write_text("{")
+    written = []
+
+    def killed_at_the_second(path, write):
+        written.append(path)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        write_whole(path, write)
+
+    monkeypatch.setattr("fewstep.training.run_dir.write_whole", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run(replace(CONFIG, steps=5), tmp_path)
+    monkeypatch.undo()
     run(replace(CONFIG, steps=5), tmp_path)
 
 

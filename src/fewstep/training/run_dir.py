@@ -85,8 +85,9 @@ class RunDir:
                 self._check_empty()
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        self.write(self.config, config_json(config))
+        # The config last: a directory that holds one is a run, with all that is known of it.
         self.write_json(self.versions, versions())
+        self.write(self.config, config_json(config))
         return self.last.exists()
 
     def write(self, path: Path, text: str) -> None:
@@ -98,11 +99,14 @@ class RunDir:
         self.write(path, json.dumps(value, indent=2) + "\n")
 
     def _check_empty(self) -> None:
-        # A kill in the middle of the first write leaves its part.
-        if not self.path.is_dir() or any(p.suffix != ".part" for p in self.path.iterdir()):
+        if not self.path.is_dir() or not all(map(self._of_a_beginning, self.path.iterdir())):
             raise InputError(
                 f"{self.path} exists and is no run directory; choose another --run-dir"
             )
+
+    def _of_a_beginning(self, path: Path) -> bool:
+        """Whether a kill before the config was written leaves such a file."""
+        return path == self.versions or path.suffix == ".part"
 
     def _check_same_run(self, config: Config) -> None:
         self._check_same_version()
