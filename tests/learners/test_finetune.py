@@ -87,6 +87,18 @@ def test_head_only_adaptation_leaves_the_body_as_it_was_learned():
     assert learner.adapts == "whole"
 
 
+def test_what_is_frozen_stays_and_what_has_no_influence_has_no_gradient():
+    network = model()
+    network[0].weight.requires_grad_(False)
+    network.register_parameter("unused", nn.Parameter(torch.ones(2)))
+    learner = FineTune(network, WIDE)
+    gradient = learner.differentiate(tasks()).gradient
+    assert set(gradient) == {"0.bias", "unused", "2.weight", "2.bias"}
+    assert (gradient["unused"] == 0).all()
+    assert dict(learner.named_parameters()).keys() == gradient.keys()
+    assert torch.equal(learner.adapt(*supports()[0], steps=2)[0].weight, network[0].weight)
+
+
 def test_what_adapts_is_one_of_two():
     with pytest.raises(InputError, match="adapts is 'tail'; expected one of whole, head"):
         FineTune(model(), WIDE, adapts="tail")

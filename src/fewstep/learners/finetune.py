@@ -79,8 +79,8 @@ class FineTune:
         self.norm: Norm = norm
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Those of the network with one output a training class."""
-        return self.wide.named_parameters()
+        """Those of the network with one output a training class that require a gradient."""
+        return ((n, p) for n, p in self.wide.named_parameters() if p.requires_grad)
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """The gradient of ordinary training on all pictures of the tasks at once.
@@ -101,7 +101,7 @@ class FineTune:
         prediction = self.wide(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         losses = F.cross_entropy(prediction.movedim(-1, 1), y, reduction="none").mean(1)
         names, parameters = zip(*self.named_parameters(), strict=True)
-        gradients = torch.autograd.grad(losses.mean(), parameters)
+        gradients = torch.autograd.grad(losses.mean(), parameters, materialize_grads=True)
         scores = (prediction.argmax(-1) == y).float().mean(1)
         judgement = Judgement(losses.detach(), scores)
         return MetaGradient(judgement, dict(zip(names, gradients, strict=True)))
