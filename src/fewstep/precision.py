@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 Precision = Literal["float32", "tf32", "bf16"]
 
@@ -14,6 +15,11 @@ Precision = Literal["float32", "tf32", "bf16"]
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """For the forward pass: the gradient takes its types from there."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """For what is kept beyond a prediction, such as statistics."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 @contextmanager

@@ -318,6 +318,15 @@ def test_labels_of_a_loss_module(loss):
     MAML(network(), loss=loss).meta_gradient(tasks)
 
 
+@pytest.mark.parametrize("loss", [F.cross_entropy, nn.CrossEntropyLoss(ignore_index=7)])
+def test_labels_that_the_loss_leaves_out_do_not_count_in_the_accuracy(loss):
+    whole, padded = some_tasks(), some_tasks()
+    padded.query_y[:, 1:] = getattr(loss, "ignore_index", -100)
+    learner = MAML(nn.Sequential(nn.Flatten(), nn.Linear(16, WAYS)), loss=loss)
+    alone = TaskBatch(whole.support_x, whole.support_y, whole.query_x[:, :1], whole.query_y[:, :1])
+    torch.testing.assert_close(learner.evaluate(padded, 2), learner.evaluate(alone, 2))
+
+
 def test_targets_that_would_be_stretched():
     x, y = torch.randn(2, 5, 4), torch.randn(2, 5)
     with pytest.raises(

@@ -193,6 +193,18 @@ def test_statistics_of_the_step_normalise_when_judged_inductively(execution):
     torch.testing.assert_close(alone, found[1:2])
 
 
+def test_statistics_of_a_prediction_in_bfloat16_are_kept_in_float32():
+    x, y = some_tasks().support_x.float(), some_tasks().support_y
+    settings = {"per_step_statistics": True, "step_sizes": "per-step", "multi_step_loss": 9}
+    kept = {}
+    for precision in ("float32", "bf16"):
+        learner = MAML(network().float(), 0.2, STEPS, precision=precision, **settings)
+        learner.update_statistics(learner.differentiate(TaskBatch(x, y, x, y)).statistics)
+        kept[precision] = dict(learner.named_parameters())["per_step.1.running_var"].detach()
+    torch.testing.assert_close(kept["bf16"], kept["float32"], rtol=1e-2, atol=1e-2)
+    assert not torch.equal(kept["bf16"], kept["float32"])
+
+
 def test_a_learner_that_only_judges_finds_its_plan():
     learners = [
         MAML(network(), 0.2, STEPS, per_step_statistics=True, execution=execution)

@@ -14,6 +14,7 @@ from fewstep.errors import InputError, first_line
 from fewstep.functional import pure_call
 from fewstep.inner import leaves
 from fewstep.layers import check_layers, check_second_derivative
+from fewstep.learners.scoring import ignored_label
 from fewstep.problem import Problem
 from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
@@ -154,7 +155,7 @@ def _check_labels(tasks: TaskBatch, classes: int | None, loss: Loss) -> None:
     for target in (tasks.support_y, tasks.query_y):
         if target.is_floating_point():
             continue
-        counted = target[target != getattr(loss, "ignore_index", -100)]
+        counted = target[target != ignored_label(loss)]
         if len(counted) == 0:
             continue
         low, high = int(counted.min()), int(counted.max())

@@ -41,16 +41,3 @@ class Learner(Protocol):
 
     def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
         """A module that is adapted to one task."""
-
-
-def score(prediction: object, target: Tensor, loss: Tensor) -> Tensor:
-    """Accuracy where the target is a class, else the loss: a scalar without a graph.
-
-    Args:
-        prediction: ``[examples, classes]`` in a classification.
-        target: ``[examples]``, integers in a classification.
-        loss: What to fall back on.
-    """
-    if isinstance(prediction, Tensor) and not target.is_floating_point() and prediction.dim() > 1:
-        return (prediction.argmax(1) == target).float().mean()
-    return loss.detach()

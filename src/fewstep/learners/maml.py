@@ -18,9 +18,9 @@ from fewstep.inner import PER_STEP, InnerLoop, InnerOptimizer, StepSizes
 from fewstep.learners import extras
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.learner import score
 from fewstep.learners.objectives import Judge, judge_of
 from fewstep.learners.schedules import importances
+from fewstep.learners.scoring import ignored_label, score
 from fewstep.learners.selection import adapting_names
 from fewstep.metagrad import Gradient, Memory, Order, through_inner_loop
 from fewstep.plans import Execution
@@ -125,7 +125,8 @@ class MAML(GradientBased):
         self.compile = compile
         self.multi_step_loss = multi_step_loss
         self.first_order_steps = first_order_steps
-        self._compiler = Compiler(loss, score) if compile else None
+        scored = partial(score, ignored=ignored_label(loss))
+        self._compiler = Compiler(loss, scored) if compile else None
         self._affine = extras.per_step_affine(model, inner_steps) if per_step_affine else {}
         self._statistics = (
             extras.per_step_statistics(model, inner_steps) if per_step_statistics else {}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fewstep.functional import Norm, Params, inductive_call, pure_call, trainable
 from fewstep.kernels.fuse import fused
 from fewstep.learners.checks import Loss, scalar
-from fewstep.learners.learner import score
+from fewstep.learners.scoring import ignored_label, score
 from fewstep.precision import Precision, autocast
 from fewstep.problem import Problem
 
@@ -48,6 +48,7 @@ def problem_of(model: nn.Module, loss: Loss, norm: Norm, precision: Precision) -
 
 def judge_of(predict: Predict, loss: Loss, precision: Precision) -> Judge:
     """The query loss, the score, and the statistics where ``predict`` returns them."""
+    ignored = ignored_label(loss)
 
     def judge(
         params: Params, support_x: Tensor, query_x: Tensor, query_y: Tensor
@@ -55,6 +56,6 @@ def judge_of(predict: Predict, loss: Loss, precision: Precision) -> Judge:
         with autocast(precision, query_x.device):
             prediction, *statistics = predict(params, support_x, query_x)
             value = scalar(loss(prediction, query_y))
-        return value, score(prediction, query_y, value), *statistics
+        return value, score(prediction, query_y, value, ignored), *statistics
 
     return judge

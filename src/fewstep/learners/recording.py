@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.batchnorm import batch_statistics
 from fewstep.errors import InputError
+from fewstep.precision import at_least_float32
 
 Seen = dict[str, tuple[Tensor, Tensor]]
 """Mean and variance of each batch norm, by its name."""
@@ -41,6 +42,6 @@ def _recorder(seen: Seen, name: str) -> Callable[[nn.Module, tuple[Tensor, ...]]
                 "only one of its statistics; use a layer for each call, or "
                 'norm="transductive" without per_step_statistics'
             )
-        seen[name] = batch_statistics(inputs[0].detach())
+        seen[name] = batch_statistics(at_least_float32(inputs[0].detach()))
 
     return record
