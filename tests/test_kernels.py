@@ -192,6 +192,19 @@ def test_the_blocks_of_a_sequential_are_computed_at_once():
     )
 
 
+def test_a_bias_before_batch_norm_has_no_gradient_and_none_is_computed():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4)).double()
+    x = torch.randn(5, 1, 8, 8, dtype=torch.float64)
+    result = pure_call(fused(model), trainable(model), x)
+    torch.testing.assert_close(result, model(x))
+    of_weight, of_bias = torch.autograd.grad(
+        result.square().sum(), (model[0].weight, model[0].bias), materialize_grads=True
+    )
+    assert (of_bias == 0).all()
+    assert of_weight.abs().max() > 1e-3
+
+
 def _with_hook(model):
     model[1].register_forward_hook(lambda module, given, result: 2 * result)
 
