@@ -19,6 +19,18 @@ def _model(*middle):
     return nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), *middle, nn.Linear(5, 3))
 
 
+def _pictures(number, size=8):
+    x = torch.randn(2, number, 6, 1, size, size, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(3).repeat(number, 2)
+    return TaskBatch(x[0], y, x[1], y)
+
+
+def _blocks(*middle):
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2))
+    return nn.Sequential(body, *middle, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+
+
 @pytest.fixture(autouse=True)
 def warnings_only(caplog):
     """The command line, in another test, lets more be told."""
@@ -54,6 +66,31 @@ def test_it_compiles_once_for_a_run(caplog):
     assert _told(caplog)[4].startswith("compiling for support sets of [2, 4]")
 
 
+def test_blocks_are_compiled_once_for_a_run(caplog):
+    """Other numbers of tasks and of steps, evaluation and random layers need no other code."""
+    caplog.set_level("INFO", "fewstep")
+    model = _blocks(nn.Dropout(0.5))
+    learner = MAML(model, 0.1, 2, compile=True)
+    plain = MAML(model, 0.1, 2, execution="loop")
+    for number, memory in ((3, "fast"), (2, "fast"), (3, "flat"), (2, "flat")):
+        learner.memory = plain.memory = memory
+        torch.manual_seed(number)
+        _, found = learner.meta_gradient(_pictures(number))
+        torch.manual_seed(number)
+        _, expected = plain.meta_gradient(_pictures(number))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        model[0][0].weight.add_(0.1)
+    found, expected = (each.evaluate(_pictures(5), 4) for each in (learner, plain))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    # Support and query sets have the same shape here: the way forward, back, and back again.
+    assert len(learner._compiler.functions) == 3
+    told = _told(caplog)
+    assert told[0] == "compiling for blocks of convolutions: once, up to a minute"
+    assert told[1].startswith("compiled in ")
+    assert len(told) == 2
+
+
 def test_few_operations_are_compiled_whole(caplog):
     caplog.set_level("INFO", "fewstep")
     model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
@@ -81,15 +118,24 @@ def test_weights_that_stay_fixed_are_not_compiled_in():
             model[0].weight.add_(0.1)
 
 
-def test_without_a_compiler_it_warns_once_and_goes_on(caplog, monkeypatch):
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
+@pytest.fixture
+def no_compiler():
+    with torch._inductor.config.patch(
+        {"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}
+    ):
+        yield
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+@pytest.mark.usefixtures("no_compiler")
+def test_without_a_compiler_it_warns_once_and_goes_on(caplog, blocks):
     # Of a shape that no other test compiles.
     model = nn.Sequential(nn.Linear(4, 7), nn.Tanh(), nn.Linear(7, 3))
+    model, tasks = (_blocks(), _pictures(3, size=7)) if blocks else (model, _tasks(3))
     learner = MAML(model, 0.1, 2, compile=True)
     for _ in range(2):
-        _, found = learner.meta_gradient(_tasks(3))
-    _, expected = MAML(model, 0.1, 2, execution="loop").meta_gradient(_tasks(3))
+        _, found = learner.meta_gradient(tasks)
+    _, expected = MAML(model, 0.1, 2, execution="loop").meta_gradient(tasks)
     torch.testing.assert_close(found, expected)
     (told,) = _told(caplog)
     assert told.startswith("cannot be compiled (")

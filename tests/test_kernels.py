@@ -10,10 +10,14 @@ from torch.func import vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fewstep import MAML, TaskBatch
+from fewstep.compilation import CompiledFunctions
 from fewstep.functional import pure_call, trainable
 from fewstep.kernels import traceable
+from fewstep.kernels.block import Block
+from fewstep.kernels.block_compiled import PAIRS, CompiledSteps, can_be_compiled
+from fewstep.kernels.block_eager import EAGER
 from fewstep.kernels.fuse import fused
-from fewstep.kernels.norm_block import Block, norm_block
+from fewstep.kernels.norm_block import norm_block
 from fewstep.kernels.pooling import window_of
 from fewstep.models.conv4 import conv4
 
@@ -67,6 +71,32 @@ def test_norm_block(window, relu, affine):
         return (F.max_pool2d(y, *window) if window else y).tanh().square().sum()
 
     _assert_same(ours, plain, (_random(TASKS, 4, 5, 7, 6), _random(TASKS, 5), _random(TASKS, 5)))
+
+
+@pytest.mark.parametrize("size", [(4, 6), (5, 7), (3, 2)])
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("window", [None, PAIRS])
+def test_the_compiled_steps_of_a_block(window, relu, size):
+    """As they are written; what a compiler makes of them is in test_compiled.py."""
+    torch.manual_seed(0)
+    steps, block = CompiledSteps(CompiledFunctions()), Block(1e-5, relu, window)
+    steps.functions.given_up = True
+    weight = torch.tensor([1.5, -0.5, 0.0], dtype=torch.float64, requires_grad=True)
+    arguments = (_random(4, 3, *size), weight, _random(3))
+
+    def derivatives(way):
+        return _derivatives(lambda *a: norm_block(*a, block, way).tanh().square().sum(), arguments)
+
+    for ours, theirs in zip(derivatives(steps), derivatives(EAGER), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
+
+
+def test_only_plain_pooling_of_whole_windows_is_compiled():
+    x = torch.randn(2, 3, 4, 4)
+    assert can_be_compiled(x, Block(1e-5, True, window_of(2)))
+    assert can_be_compiled(x, Block(1e-5))
+    assert not can_be_compiled(x, Block(1e-5, True, window_of(2, padding=1)))
+    assert not can_be_compiled(x[..., :1], Block(1e-5, True, window_of(2)))
 
 
 @pytest.mark.parametrize("relu", [F.relu, torch.relu, torch.Tensor.relu])

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.modules.batchnorm import _NormBase
 
+from fewstep.kernels.block import Block
 from fewstep.kernels.layout import pays
-from fewstep.kernels.norm_block import Block, norm_block
+from fewstep.kernels.norm_block import norm_block
 from fewstep.kernels.tasks import under_vmap, with_all_tasks
 
 Statistics = list[tuple[Tensor, Tensor]]

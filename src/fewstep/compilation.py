@@ -30,9 +30,13 @@ class CompiledFunctions:
     def __init__(self) -> None:
         self.given_up = False
         self._functions: dict[Hashable, Function] = {}
+        self._told: set[str] = set()
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._functions
+
+    def __len__(self) -> int:
+        return len(self._functions)
 
     def get(
         self, key: Hashable, function: Function, arguments: tuple[Tensor, ...], about: str
@@ -59,7 +63,10 @@ class CompiledFunctions:
         self, key: Hashable, function: Function, arguments: tuple[Tensor, ...], about: str
     ) -> None:
         compiled = _compiled(function)
-        log.info("compiling for %s: once, up to a minute", about)
+        new = about not in self._told
+        self._told.add(about)
+        if new:
+            log.info("compiling for %s: once, up to a minute", about)
         began = time.monotonic()
         try:
             # What the compiler warns of is its own business.
@@ -70,7 +77,8 @@ class CompiledFunctions:
             cause = getattr(error, "inner_exception", error)
             self.give_up(f"cannot be compiled ({first_line(cause)}); computed without")
             return
-        log.info("compiled in %.0f s", time.monotonic() - began)
+        if new:
+            log.info("compiled in %.0f s", time.monotonic() - began)
         self._functions[key] = compiled
 
 

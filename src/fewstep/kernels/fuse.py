@@ -6,34 +6,57 @@ import copy
 from collections.abc import Iterator
 from typing import TypeGuard, TypeVar
 
+import torch
 from torch import Tensor, nn
 
+from fewstep.compilation import CompiledFunctions
+from fewstep.kernels.block import Block
+from fewstep.kernels.block_compiled import CompiledSteps, can_be_compiled
+from fewstep.kernels.block_eager import EAGER
 from fewstep.kernels.layout import pays
-from fewstep.kernels.norm_block import Block, norm_block
+from fewstep.kernels.norm_block import norm_block
 from fewstep.kernels.pooling import window_of
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
-def fused(module: nn.Module) -> nn.Module:
+def fused(module: nn.Module, functions: CompiledFunctions | None = None) -> nn.Module:
     """A view of a module, with the same tensors and names, that computes blocks at once.
 
     Batch norm in training mode uses the statistics of each batch alone, and records none.
+
+    Args:
+        module: Any module.
+        functions: To compile the arithmetic of blocks with; None for PyTorch's operations.
     """
     view = copy.copy(module)
     view._modules = {
-        name: child if child is None else fused(child) for name, child in module._modules.items()
+        name: None if child is None else fused(child, functions)
+        for name, child in module._modules.items()
     }
     if type(module) is nn.Sequential:
         view.__class__ = _FusedSequential
+        assert isinstance(view, _FusedSequential)
+        view.functions = functions
     return view
 
 
+def has_blocks(module: nn.Module) -> bool:
+    """Whether there are blocks that `fused` computes at once where the pictures allow it."""
+    return any(
+        type(part) is nn.Sequential
+        and any(_plain(layer, nn.BatchNorm2d) and layer.training for layer in part)
+        for part in module.modules()
+    )
+
+
 class _FusedSequential(nn.Sequential):
+    functions: CompiledFunctions | None
+
     def forward(self, x: Tensor) -> Tensor:
         """What ``nn.Sequential`` computes."""
         for layers in _groups(list(self)):
-            x = _computed(layers, x)
+            x = _computed(layers, x, self.functions)
         return x
 
 
@@ -50,7 +73,7 @@ def _groups(layers: list[nn.Module]) -> Iterator[list[nn.Module]]:
         layers = layers[size:]
 
 
-def _computed(layers: list[nn.Module], x: Tensor) -> Tensor:
+def _computed(layers: list[nn.Module], x: Tensor, functions: CompiledFunctions | None) -> Tensor:
     """What the layers of a group compute."""
     convolution, start = layers[0], int(len(layers) > 1 and _plain(layers[0], nn.Conv2d))
     norm = layers[start]
@@ -61,7 +84,12 @@ def _computed(layers: list[nn.Module], x: Tensor) -> Tensor:
     if start and isinstance(convolution, nn.Conv2d):
         # Batch norm subtracts a bias again.
         x = convolution._conv_forward(x, convolution.weight, None)
-    return norm_block(x, norm.weight, norm.bias, _block(norm, layers[start + 1 :]))
+    block, steps = _block(norm, layers[start + 1 :]), EAGER
+    # What is computed once, without a gradient, is not worth code of its own.
+    wanted = functions is not None and not functions.given_up and torch.is_grad_enabled()
+    if functions is not None and wanted and can_be_compiled(x, block):
+        steps = CompiledSteps(functions)
+    return norm_block(x, norm.weight, norm.bias, block, steps)
 
 
 def _plain(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:

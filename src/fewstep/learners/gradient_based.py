@@ -10,6 +10,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
+from fewstep.compilation import CompiledFunctions
 from fewstep.engine import MetaGradient, judge_paths, mean_gradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params, trainable, without_dropout
@@ -159,7 +160,12 @@ class GradientBased(ABC):
 
     def problem(self, model: nn.Module, norm: Norm, *, training: bool = False) -> Problem:
         """What a task is for this learner: support loss and judgement, as pure functions."""
-        return problem_of(model, self.loss, norm, self.precision)
+        return problem_of(model, self.loss, norm, self.precision, self._functions)
+
+    @property
+    def _functions(self) -> CompiledFunctions | None:
+        """What parts of the model are compiled with, if they are."""
+        return None
 
     @abstractmethod
     def _gradient(self, outer_step: int) -> partial[Gradient]:

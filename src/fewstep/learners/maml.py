@@ -10,11 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fewstep.compilation import CompiledFunctions
 from fewstep.compiled import Compiled, Compiler
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, Params, pure_call
 from fewstep.inner import PER_STEP, InnerLoop, InnerOptimizer, StepSizes
+from fewstep.kernels.fuse import has_blocks
 from fewstep.learners import extras
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
 from fewstep.learners.gradient_based import GradientBased
@@ -195,10 +197,19 @@ class MAML(GradientBased):
         )
 
     def _compiled(self, model: nn.Module, norm: Norm) -> Compiled | None:
-        if self._compiler is None or self._compiler.functions.given_up:
+        if self._compiler is None or self._compiler.functions.given_up or self._by_block(model):
             return None
         by_query = norm == "transductive" and not self._statistics
         return Compiled(self._compiler, model, by_query, self.precision)
+
+    def _by_block(self, model: nn.Module) -> bool:
+        """Whether the blocks of a network are compiled, and the rest is not worth it."""
+        on_cpu = next(model.parameters()).device.type == "cpu"
+        return on_cpu and self.precision != "bf16" and has_blocks(model)
+
+    @property
+    def _functions(self) -> CompiledFunctions | None:
+        return None if self._compiler is None else self._compiler.functions
 
     def _gradient(self, outer_step: int) -> partial[Gradient]:
         return partial(

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fewstep.compilation import CompiledFunctions
 from fewstep.functional import Norm, Params, inductive_call, pure_call, trainable
 from fewstep.kernels.fuse import fused
 from fewstep.learners.checks import Loss, scalar
@@ -21,7 +22,13 @@ Judge = Callable[[Params, Tensor, Tensor, Tensor], tuple[Tensor, ...]]
 """The ``judge`` of a `Problem`."""
 
 
-def problem_of(model: nn.Module, loss: Loss, norm: Norm, precision: Precision) -> Problem:
+def problem_of(
+    model: nn.Module,
+    loss: Loss,
+    norm: Norm,
+    precision: Precision,
+    functions: CompiledFunctions | None = None,
+) -> Problem:
     """To adapt a model, of which all parameters that require a gradient are meta-learned.
 
     Args:
@@ -29,9 +36,10 @@ def problem_of(model: nn.Module, loss: Loss, norm: Norm, precision: Precision) -
         loss: Of (prediction, target).
         norm: Whose statistics batch norm uses when the query set is judged.
         precision: Of the model's own computation.
+        functions: To compile parts of the model with, if any.
     """
     # Not made where everything is compiled as a whole.
-    fast = cache(lambda: fused(model))
+    fast = cache(lambda: fused(model, functions))
 
     def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:
         with autocast(precision, x.device):

@@ -1,0 +1,119 @@
+"""The steps of a `Block` by PyTorch's own operations, of one task or of many at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fewstep.kernels.block import Block, State, Steps
+from fewstep.kernels.layout import pictures, rows
+from fewstep.kernels.pooling import Window, gather, largest, scatter
+from fewstep.kernels.tasks import each_task
+
+_aten = torch.ops.aten
+
+
+class _Eager:
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor, block: Block) -> State:
+        """As `Steps`."""
+        mean, r = statistics(x, block.eps)
+        selected, where = (x, x) if block.window is None else _select(x, weight, block.window)
+        wr = weight * r
+        y = _affine(selected, wr, bias - wr * mean)
+        if block.relu:
+            y.relu_()
+        return State(x, weight, mean, r, selected, where, y)
+
+    def gradient(self, g: Tensor, state: State, block: Block) -> tuple[Tensor, ...]:
+        """As `Steps`."""
+        x, weight, mean, r, selected, where, y = state
+        gs = _aten.threshold_backward(g, y, 0) if block.relu else g
+        sum_gh, sum_g = _sums(gs, selected, mean, r)
+        wr, n = weight * r, _count(x)
+        of_x = -wr * r * sum_gh / n
+        dx = _affine(x, of_x, -wr * sum_g / n - of_x * mean)
+        _add_selected(dx, gs, wr, where, block.window)
+        return dx, sum_gh, sum_g, gs
+
+    def second(
+        self,
+        cotangents: tuple[Tensor, Tensor, Tensor],
+        gs: Tensor,
+        sums: tuple[Tensor, Tensor],
+        state: State,
+        block: Block,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `Steps`."""
+        (u, uw, ub), (sum_gh, sum_g) = cotangents, sums
+        x, weight, mean, r, selected, where, y = state
+        us = u if block.window is None else gather(u, where)
+        sum_uh, sum_u = _sums(u, x, mean, r)
+        sum_ug = rows(us * gs).sum(-2)
+        wr, n = weight * r, _count(x)
+        k = uw - wr * sum_uh / n
+        a = -wr * sum_gh / n
+        inner = sum_ug - (sum_u * sum_g + sum_uh * sum_gh) / n
+        of_h = -r * (a * sum_uh + k * sum_gh + wr * inner) / n
+
+        of_g = _affine(selected, k * r, ub - wr * sum_u / n - k * r * mean)
+        rows(of_g).addcmul_(rows(us), wr.unsqueeze(-2))
+        if block.relu:
+            of_g = _aten.threshold_backward(of_g, y, 0)
+
+        of_x = _affine(x, of_h * r, -r * ((a * sum_u + k * sum_g) / n + of_h * mean))
+        rows(of_x).addcmul_(rows(u), (r * a).unsqueeze(-2))
+        _add_selected(of_x, gs, r * k, where, block.window)
+        return of_g, of_x, r * inner
+
+
+EAGER: Steps = _Eager()
+
+
+def statistics(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Mean and 1 / sqrt(variance + eps) of each channel."""
+    if x.dim() == 5:
+        return each_task(statistics, x, eps=eps)
+    mean, variance = _aten.batch_norm_update_stats(x, None, None, 0.0)
+    return mean, (variance + eps).rsqrt_()
+
+
+def _select(x: Tensor, weight: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+    """The x that have the largest w x of each window, and where they are."""
+    if weight.min().item() > 0:
+        return largest(x, window)
+    sign = weight.sign()[..., None, :, None, None]
+    _, where = largest(x * sign, window)
+    return gather(x, where), where
+
+
+def _sums(u: Tensor, x: Tensor, mean: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+    """Of u (x - mean) r and of u, for each channel."""
+    if u.dim() == 5:
+        return each_task(_sums, u, x, mean, r)
+    # PyTorch's kernel for batch norm's gradient has both sums, in one pass.
+    _, products, plain = _aten.native_batch_norm_backward(
+        u, x, None, None, None, mean, r, True, 0.0, (False, True, True)
+    )
+    return products, plain
+
+
+def _affine(x: Tensor, factor: Tensor, constant: Tensor) -> Tensor:
+    """Factor times x plus constant, with one number a channel each."""
+    return pictures(torch.addcmul(constant.unsqueeze(-2), rows(x), factor.unsqueeze(-2)), x)
+
+
+def _add_selected(
+    x: Tensor, gs: Tensor, factor: Tensor, where: Tensor, window: Window | None
+) -> None:
+    """Add factor gs to the x that were selected, in place."""
+    if window is None:
+        rows(x).addcmul_(rows(gs), factor.unsqueeze(-2))
+    else:
+        scaled = pictures(rows(gs) * factor.unsqueeze(-2), gs)
+        x += scatter(scaled, x, where, window)
+
+
+def _count(x: Tensor) -> int:
+    """How many numbers a channel of one task has."""
+    examples, _, height, width = x.shape[-4:]
+    return examples * height * width
