@@ -211,4 +211,4 @@ def libraries_for(workload: Workload) -> list[str]:
     """Those that are worth a row."""
     if workload.attention:
         return list(OWN | PEERS | WITH_PLAIN_ATTENTION | _memory_kept(WITH_PLAIN_ATTENTION))
-    return [name for name in OWN | PEERS | _memory_kept(PEERS) if name != COMPILED_PROCESSES]
+    return list(OWN | PEERS | _memory_kept(PEERS))

@@ -108,16 +108,16 @@ def test_a_call_puts_back_the_tensors_of_a_layer_under_two_names(call):
 
 
 @pytest.mark.parametrize("after", [nn.ReLU(True), nn.LeakyReLU(inplace=True)])
-def test_what_follows_batch_norm_may_work_in_place(after):
+@pytest.mark.parametrize("kind", [nn.Sequential, type("Other", (nn.Sequential,), {})])
+def test_what_follows_batch_norm_may_work_in_place(after, kind):
     class Block(nn.Module):
         def __init__(self):
             super().__init__()
-            self.convolution = nn.Conv2d(1, 4, 3)
-            self.norm = nn.BatchNorm2d(4)
+            self.body = kind(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
             self.head = nn.Linear(4, 2)
 
         def forward(self, x):
-            out = self.norm(self.convolution(x))
+            out = self.body(x)
             out += 0.1
             return self.head(after(out).mean((2, 3)))
 

@@ -46,7 +46,8 @@ class State(NamedTuple):
         r: ``[channels]``.
         selected: The x that the pooling selected; all of them without one.
         where: Which those are; what it holds is the affair of the steps.
-        y: The result.
+        y: The result where there is ReLU, whose gradient looks at it; else the selected x again,
+            since a layer that comes after may change the result in place.
     """
 
     x: Tensor
@@ -61,8 +62,10 @@ class State(NamedTuple):
 class Steps(Protocol):
     """One way to do the arithmetic. No step keeps a graph."""
 
-    def forward(self, x: Tensor, weight: Tensor, bias: Tensor, block: Block) -> State:
-        """The result, as the state's y."""
+    def forward(
+        self, x: Tensor, weight: Tensor, bias: Tensor, block: Block
+    ) -> tuple[Tensor, State]:
+        """The result, and what is to be kept."""
 
     def gradient(self, g: Tensor, state: State, block: Block) -> tuple[Tensor, ...]:
         """The gradients dx, dw and db of a cotangent of y, and gs."""

@@ -38,12 +38,14 @@ class CompiledSteps:
 
     functions: CompiledFunctions
 
-    def forward(self, x: Tensor, weight: Tensor, bias: Tensor, block: Block) -> State:
+    def forward(
+        self, x: Tensor, weight: Tensor, bias: Tensor, block: Block
+    ) -> tuple[Tensor, State]:
         """As `Steps`."""
         mean, r = statistics(x, block.eps)
         y, *chosen = self._run(_forward, block, x, weight, bias, mean, r)
         selected, where = chosen or (x, x)
-        return State(x, weight, mean, r, selected, where, y)
+        return y, State(x, weight, mean, r, selected, where, y if block.relu else selected)
 
     def gradient(self, g: Tensor, state: State, block: Block) -> tuple[Tensor, ...]:
         """As `Steps`."""

@@ -14,7 +14,9 @@ _aten = torch.ops.aten
 
 
 class _Eager:
-    def forward(self, x: Tensor, weight: Tensor, bias: Tensor, block: Block) -> State:
+    def forward(
+        self, x: Tensor, weight: Tensor, bias: Tensor, block: Block
+    ) -> tuple[Tensor, State]:
         """As `Steps`."""
         mean, r = statistics(x, block.eps)
         selected, where = (x, x) if block.window is None else _select(x, weight, block.window)
@@ -22,7 +24,7 @@ class _Eager:
         y = _affine(selected, wr, bias - wr * mean)
         if block.relu:
             y.relu_()
-        return State(x, weight, mean, r, selected, where, y)
+        return y, State(x, weight, mean, r, selected, where, y if block.relu else selected)
 
     def gradient(self, g: Tensor, state: State, block: Block) -> tuple[Tensor, ...]:
         """As `Steps`."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from fewstep.kernels.layout import channels_last
+from fewstep.kernels.layout import channels_last, pair
 from fewstep.kernels.tasks import each_task, under_vmap, with_all_tasks
 
 _aten = torch.ops.aten
@@ -27,6 +27,14 @@ class Geometry(NamedTuple):
     groups: int
 
 
+def geometry_of(layer: nn.Conv2d) -> Geometry | None:
+    """That of a layer; None where it pads in a way of its own."""
+    if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+        return None
+    padding = pair(layer.padding)
+    return Geometry(pair(layer.stride), padding, pair(layer.dilation), layer.groups)
+
+
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
     """``F.conv2d``.
 
@@ -37,12 +45,12 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -
         geometry: Stride, padding, dilation, groups.
     """
 
-    def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def apply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return _Convolution.apply(channels_last(x), weight, bias, geometry)
 
     if under_vmap(x, weight, bias):
-        return with_all_tasks(convolve, x, weight, bias)
-    return convolve(x, weight, bias)
+        return with_all_tasks(apply, x, weight, bias)
+    return apply(x, weight, bias)
 
 
 class _Convolution(torch.autograd.Function):
@@ -54,20 +62,18 @@ class _Convolution(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.geometry, ctx.bias = geometry, bias is not None
-        return _convolve(x, weight, bias, geometry)
+        return convolve(x, weight, bias, geometry)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         x, weight = ctx.saved_tensors
         g = channels_last(g)
-        of_input, of_weight = ctx.needs_input_grad[0], any(ctx.needs_input_grad[1:3])
-        input_gradient = _InputGradient.apply(g, x, weight, ctx.geometry) if of_input else None
-        weight_gradient, bias_gradient = (
-            _WeightGradient.apply(g, x, weight, ctx.bias, ctx.geometry)
-            if of_weight
-            else (None, None)
-        )
-        return input_gradient, weight_gradient, bias_gradient if ctx.bias else None, None
+        of_x = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_x = _InputGradient.apply(g, x, weight, ctx.geometry)
+        if any(ctx.needs_input_grad[1:3]):
+            of_weight, of_bias = _WeightGradient.apply(g, x, weight, ctx.bias, ctx.geometry)
+        return of_x, of_weight, of_bias, None
 
 
 class _InputGradient(torch.autograd.Function):
@@ -77,7 +83,7 @@ class _InputGradient(torch.autograd.Function):
     def forward(ctx: Any, g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
         ctx.save_for_backward(g, weight)
         ctx.geometry = geometry
-        return _input_gradient(g, x, weight, geometry)
+        return input_gradient(g, x, weight, geometry)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> Any:
@@ -101,7 +107,7 @@ class _WeightGradient(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor | None]:
         ctx.save_for_backward(g, x)
         ctx.geometry = geometry
-        return _weight_gradient(g, x, weight, bias, geometry)
+        return weight_gradient(g, x, weight, bias, geometry)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor, of_bias: Tensor | None) -> Any:
@@ -114,31 +120,34 @@ class _WeightGradient(torch.autograd.Function):
         )
 
 
-def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """C(x, w) + b, of one task or of many, without a graph."""
     if x.dim() == 4:
         return torch.convolution(channels_last(x), weight, bias, *_arguments(geometry))
     if _shared(weight) and (bias is None or _shared(bias)):
-        one = _convolve(x.flatten(0, 1), weight[0], None if bias is None else bias[0], geometry)
+        one = convolve(x.flatten(0, 1), weight[0], None if bias is None else bias[0], geometry)
         return one.view(*x.shape[:2], *one.shape[1:])
-    return each_task(_convolve, x, weight, bias, geometry=geometry)
+    return each_task(convolve, x, weight, bias, geometry=geometry)
 
 
-def _input_gradient(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+def input_gradient(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """I(g, w), likewise; of ``x`` only the shape matters."""
     if g.dim() == 4:
         return _gradients(g, x, weight, (True, False, False), geometry)[0]
     if _shared(weight):
-        one = _input_gradient(g.flatten(0, 1), x.flatten(0, 1), weight[0], geometry)
+        one = input_gradient(g.flatten(0, 1), x.flatten(0, 1), weight[0], geometry)
         return one.view(x.shape)
-    return each_task(_input_gradient, g, x, weight, geometry=geometry)
+    return each_task(input_gradient, g, x, weight, geometry=geometry)
 
 
-def _weight_gradient(
+def weight_gradient(
     g: Tensor, x: Tensor, weight: Tensor, bias: bool, geometry: Geometry
 ) -> tuple[Tensor, Tensor | None]:
+    """W(g, x), and the sum of g where there is a bias, likewise."""
     if g.dim() == 4:
         _, of_weight, of_bias = _gradients(g, x, weight, (False, True, bias), geometry)
         return of_weight, of_bias if bias else None
-    return each_task(_weight_gradient, g, x, weight, bias=bias, geometry=geometry)
+    return each_task(weight_gradient, g, x, weight, bias=bias, geometry=geometry)
 
 
 def _gradients(

@@ -13,9 +13,12 @@ from fewstep.compilation import CompiledFunctions
 from fewstep.kernels.block import Block
 from fewstep.kernels.block_compiled import CompiledSteps, can_be_compiled
 from fewstep.kernels.block_eager import EAGER
+from fewstep.kernels.conv_block import ConvBlock, conv_block
+from fewstep.kernels.convolution import geometry_of
 from fewstep.kernels.layout import pays
 from fewstep.kernels.norm_block import norm_block
 from fewstep.kernels.pooling import window_of
+from fewstep.kernels.tasks import under_vmap
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -81,15 +84,20 @@ def _computed(layers: list[nn.Module], x: Tensor, functions: CompiledFunctions |
         for layer in layers:
             x = layer(x)
         return x
-    if start and isinstance(convolution, nn.Conv2d):
-        # Batch norm subtracts a bias again.
-        x = convolution._conv_forward(x, convolution.weight, None)
     block, steps = _block(norm, layers[start + 1 :]), EAGER
     # What is computed once, without a gradient, is not worth code of its own.
     wanted = functions is not None and not functions.given_up and torch.is_grad_enabled()
     if functions is not None and wanted and can_be_compiled(x, block):
         steps = CompiledSteps(functions)
-    return norm_block(x, norm.weight, norm.bias, block, steps)
+    if not start or not isinstance(convolution, nn.Conv2d):
+        return norm_block(x, norm.weight, norm.bias, block, steps)
+    geometry = geometry_of(convolution)
+    tensors = (x, convolution.weight, norm.weight, norm.bias)
+    if geometry is None or not norm.affine or under_vmap(*tensors):
+        # Without the bias, which batch norm would subtract again.
+        x = convolution._conv_forward(x, convolution.weight, None)
+        return norm_block(x, norm.weight, norm.bias, block, steps)
+    return conv_block(*tensors, ConvBlock(geometry, block, steps))
 
 
 def _plain(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:

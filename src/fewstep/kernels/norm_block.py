@@ -43,11 +43,11 @@ class _NormBlock(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, block: Block, steps: Steps
     ) -> Tensor:
-        state = steps.forward(x, weight, bias, block)
+        y, state = steps.forward(x, weight, bias, block)
         ctx.save_for_backward(*state)
         ctx.how = block, steps
         # Not a view, which a layer that comes after could not change in place.
-        return state.y.detach()
+        return y.detach()
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
