@@ -91,12 +91,10 @@ def test_the_compiled_steps_of_a_block(window, relu, size):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
 
 
-def test_only_plain_pooling_of_whole_windows_is_compiled():
-    x = torch.randn(2, 3, 4, 4)
-    assert can_be_compiled(x, Block(1e-5, True, window_of(2)))
-    assert can_be_compiled(x, Block(1e-5))
-    assert not can_be_compiled(x, Block(1e-5, True, window_of(2, padding=1)))
-    assert not can_be_compiled(x[..., :1], Block(1e-5, True, window_of(2)))
+def test_only_plain_pooling_is_compiled():
+    assert can_be_compiled(Block(1e-5, True, window_of(2)))
+    assert can_be_compiled(Block(1e-5))
+    assert not can_be_compiled(Block(1e-5, True, window_of(2, padding=1)))
 
 
 @pytest.mark.parametrize("relu", [F.relu, torch.relu, torch.Tensor.relu])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import TypeGuard, TypeVar
+from typing import NamedTuple, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from fewstep.compilation import CompiledFunctions
-from fewstep.kernels.block import Block
+from fewstep.kernels.block import Block, Steps
 from fewstep.kernels.block_compiled import CompiledSteps, can_be_compiled
 from fewstep.kernels.block_eager import EAGER
 from fewstep.kernels.conv_block import ConvBlock, conv_block
@@ -58,46 +58,45 @@ class _FusedSequential(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """What ``nn.Sequential`` computes."""
-        for layers in _groups(list(self)):
-            x = _computed(layers, x, self.functions)
+        for part in _parts(list(self)):
+            if isinstance(part, nn.Module):
+                x = part(x)
+            elif part.norm.training and pays(x):
+                x = _at_once(part, x, self.functions)
+            else:
+                for layer in filter(None, part):
+                    x = layer(x)
         return x
 
 
-def _groups(layers: list[nn.Module]) -> Iterator[list[nn.Module]]:
-    """The layers in order, those together that are computed at once."""
+class _Layers(NamedTuple):
+    """What can be computed at once."""
+
+    convolution: nn.Conv2d | None
+    norm: nn.BatchNorm2d
+    relu: nn.ReLU | None
+    pool: nn.MaxPool2d | None
+
+
+def _parts(layers: list[nn.Module]) -> Iterator[nn.Module | _Layers]:
+    """The layers in order, those together that can be computed at once."""
     while layers:
-        size = int(_plain(layers[0], nn.Conv2d))
-        if len(layers) > size and _plain(layers[size], nn.BatchNorm2d):
-            size += 1
-            for kind in (nn.ReLU, nn.MaxPool2d):
-                size += len(layers) > size and _plain(layers[size], kind)
-        size = max(size, 1)
-        yield layers[:size]
-        layers = layers[size:]
+        convolution, rest = _first(layers, nn.Conv2d)
+        norm, rest = _first(rest, nn.BatchNorm2d)
+        if norm is None:
+            yield layers[0]
+            layers = layers[1:]
+            continue
+        relu, rest = _first(rest, nn.ReLU)
+        pool, layers = _first(rest, nn.MaxPool2d)
+        yield _Layers(convolution, norm, relu, pool)
 
 
-def _computed(layers: list[nn.Module], x: Tensor, functions: CompiledFunctions | None) -> Tensor:
-    """What the layers of a group compute."""
-    convolution, start = layers[0], int(len(layers) > 1 and _plain(layers[0], nn.Conv2d))
-    norm = layers[start]
-    if not (_plain(norm, nn.BatchNorm2d) and norm.training and pays(x)):
-        for layer in layers:
-            x = layer(x)
-        return x
-    block, steps = _block(norm, layers[start + 1 :]), EAGER
-    # What is computed once, without a gradient, is not worth code of its own.
-    wanted = functions is not None and not functions.given_up and torch.is_grad_enabled()
-    if functions is not None and wanted and can_be_compiled(x, block):
-        steps = CompiledSteps(functions)
-    if not start or not isinstance(convolution, nn.Conv2d):
-        return norm_block(x, norm.weight, norm.bias, block, steps)
-    geometry = geometry_of(convolution)
-    tensors = (x, convolution.weight, norm.weight, norm.bias)
-    if geometry is None or not norm.affine or under_vmap(*tensors):
-        # Without the bias, which batch norm would subtract again.
-        x = convolution._conv_forward(x, convolution.weight, None)
-        return norm_block(x, norm.weight, norm.bias, block, steps)
-    return conv_block(*tensors, ConvBlock(geometry, block, steps))
+def _first(layers: list[nn.Module], kind: type[Layer]) -> tuple[Layer | None, list[nn.Module]]:
+    """The first layer if it is of this kind, and what is left."""
+    if layers and _plain(layers[0], kind):
+        return layers[0], layers[1:]
+    return None, layers
 
 
 def _plain(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:
@@ -108,11 +107,32 @@ def _plain(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:
     return type(layer) is kind and not any(hooks) and not layer._backward_pre_hooks
 
 
-def _block(norm: nn.BatchNorm2d, after: list[nn.Module]) -> Block:
-    pool = after[-1] if after else None
-    window = None
-    if isinstance(pool, nn.MaxPool2d):
+def _at_once(layers: _Layers, x: Tensor, functions: CompiledFunctions | None) -> Tensor:
+    convolution, norm, *_ = layers
+    block = _block(layers)
+    steps = _steps(block, functions)
+    if convolution is None:
+        return norm_block(x, norm.weight, norm.bias, block, steps)
+    geometry = geometry_of(convolution)
+    tensors = (x, convolution.weight, norm.weight, norm.bias)
+    if geometry is None or not norm.affine or under_vmap(*tensors):
+        # Batch norm would subtract a bias again.
+        x = convolution._conv_forward(x, convolution.weight, None)
+        return norm_block(x, norm.weight, norm.bias, block, steps)
+    return conv_block(*tensors, ConvBlock(geometry, block, steps))
+
+
+def _block(layers: _Layers) -> Block:
+    pool, window = layers.pool, None
+    if pool is not None:
         window = window_of(
             pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode
         )
-    return Block(norm.eps, any(isinstance(layer, nn.ReLU) for layer in after), window)
+    return Block(layers.norm.eps, layers.relu is not None, window)
+
+
+def _steps(block: Block, functions: CompiledFunctions | None) -> Steps:
+    if functions is None or functions.given_up or not can_be_compiled(block):
+        return EAGER
+    # What is computed once, without a gradient, is not worth code of its own.
+    return CompiledSteps(functions) if torch.is_grad_enabled() else EAGER
