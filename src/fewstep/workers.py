@@ -5,11 +5,9 @@ On a CPU, tasks side by side keep all cores busy where the small operations of o
 
 from __future__ import annotations
 
-import io
 import logging
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import warnings
@@ -22,7 +20,8 @@ from typing import Any
 
 import torch
 
-from fewstep.errors import InputError, first_line
+from fewstep.errors import InputError
+from fewstep.messages import Message, packed, read, write
 
 Job = tuple[Callable[..., Any], tuple[Any, ...]]
 """A function and its arguments."""
@@ -51,7 +50,7 @@ class Workers:
             InputError: A job cannot be sent to another process, or that process ended.
             Exception: What the first job to fail raised.
         """
-        sent = [_packed(job) for job in jobs[1:]]
+        sent = [packed(job) for job in jobs[1:]]
         if not self._processes:
             self._start()
         busy = self._connections[: len(sent)]
@@ -126,11 +125,11 @@ def _serve(connection: Connection, parent: int) -> None:
             if os.getppid() != parent:
                 return
         try:
-            message = connection.recv_bytes()
+            job: Job = read(connection)
         except (EOFError, ConnectionResetError):
             return
         try:
-            connection.send_bytes(_packed(_outcome(pickle.loads(message))))
+            write(connection, packed(_outcome(job)))
         except BrokenPipeError:
             return
 
@@ -144,28 +143,16 @@ def _outcome(job: Job) -> Outcome:
         return None, error.with_traceback(None)
 
 
-def _packed(value: Any) -> bytes:
-    buffer = io.BytesIO()
+def _send(connection: Connection, message: Message) -> None:
     try:
-        pickle.dump(value, buffer, protocol=pickle.HIGHEST_PROTOCOL)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"the model or the loss cannot be sent to other processes ({first_line(error)}); "
-            "define it with def or class at the top of a module, or use one process"
-        ) from error
-    return buffer.getvalue()
-
-
-def _send(connection: Connection, message: bytes) -> None:
-    try:
-        connection.send_bytes(message)
+        write(connection, message)
     except (BrokenPipeError, ConnectionResetError) as error:
         raise _ended() from error
 
 
 def _receive(connection: Connection) -> Outcome:
     try:
-        outcome: Outcome = pickle.loads(connection.recv_bytes())
+        outcome: Outcome = read(connection)
     except (EOFError, ConnectionResetError) as error:
         raise _ended() from error
     return outcome
