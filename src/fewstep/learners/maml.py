@@ -52,9 +52,10 @@ class MAML(GradientBased):
             ``"chunked"`` as many at once as suit the machine's memory; ``"auto"`` decides between
             the loop and chunks by the size of a task. All give the same gradient.
         compile: Compute by functions that `torch.compile` makes, once for each shape of tasks: the
-            whole meta-gradient of a meta-batch where it has few operations, otherwise the inner
-            gradient and the judgement, one task after another. It needs a C++ compiler, and what
-            the model's code does in Python is fixed by the first call.
+            whole meta-gradient of a meta-batch where it has few operations; on a CPU the blocks of
+            a convolutional network (batch norm and what follows it in ``nn.Sequential``); otherwise
+            the inner gradient and the judgement, one task after another. It needs a C++ compiler,
+            and what the model's code does in Python is fixed by the first call.
         precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
             ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
         norm: What batch norm in training mode uses when the query set is judged: the query
