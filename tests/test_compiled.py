@@ -86,7 +86,7 @@ def test_blocks_are_compiled_once_for_a_run(caplog):
     # Support and query sets have the same shape here: the way forward, back, and back again.
     assert len(learner._compiler.functions) == 3
     told = _told(caplog)
-    assert told[0] == "compiling for blocks of convolutions: once, up to a minute"
+    assert told[0] == "compiling for blocks of [6, 4, 6, 6]: once, up to a minute"
     assert told[1].startswith("compiled in ")
     assert len(told) == 2
 

@@ -74,7 +74,8 @@ class CompiledSteps:
         key = (step, block, x.shape, x.dtype, torch.get_num_threads())
         # The compiler would follow what stands in for PyTorch's functions.
         with torch._C.DisableTorchFunction():
-            compiled = self.functions.get(key, function, tensors, "blocks of convolutions")
+            about = f"blocks of {list(x.shape)}"
+            compiled = self.functions.get(key, function, tensors, about)
             return (compiled or function)(*tensors)
 
 
