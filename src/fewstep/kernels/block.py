@@ -87,3 +87,62 @@ class Steps(Protocol):
             state: Of the way forward.
             block: What is done after the normalisation.
         """
+
+
+class GradientTerms(NamedTuple):
+    """dx = wr g + of_x x + constant, each a number a channel."""
+
+    wr: Tensor
+    of_x: Tensor
+    constant: Tensor
+
+
+def gradient_terms(state: State, sum_gh: Tensor, sum_g: Tensor, n: int) -> GradientTerms:
+    """For a channel of n numbers."""
+    wr = state.weight * state.r
+    of_x = -wr * state.r * sum_gh / n
+    return GradientTerms(wr, of_x, -wr * sum_g / n - of_x * state.mean)
+
+
+class SecondTerms(NamedTuple):
+    """What the derivative of the gradient consists of, each a number a channel.
+
+    For g it is kr (selected x) + wr u + constant_g, and for x it is kr g + of_x x + of_u u +
+    constant_x.
+    """
+
+    kr: Tensor
+    wr: Tensor
+    constant_g: Tensor
+    of_x: Tensor
+    of_u: Tensor
+    constant_x: Tensor
+    of_weight: Tensor
+
+
+def second_terms(
+    state: State,
+    cotangents: tuple[Tensor, Tensor],
+    sums: tuple[Tensor, Tensor],
+    sums_of_u: tuple[Tensor, Tensor, Tensor],
+    n: int,
+) -> SecondTerms:
+    """For a channel of n numbers.
+
+    Args:
+        state: Of the way forward.
+        cotangents: uw and ub.
+        sums: Of g h and of g.
+        sums_of_u: Of u h, of u and of u g.
+        n: How many numbers a channel has.
+    """
+    (uw, ub), (sum_gh, sum_g), (sum_uh, sum_u, sum_ug) = cotangents, sums, sums_of_u
+    mean, r = state.mean, state.r
+    wr = state.weight * r
+    k = uw - wr * sum_uh / n
+    a = -wr * sum_gh / n
+    inner = sum_ug - (sum_u * sum_g + sum_uh * sum_gh) / n
+    of_h = -r * (a * sum_uh + k * sum_gh + wr * inner) / n
+    constant_g = ub - wr * sum_u / n - k * r * mean
+    constant_x = -r * ((a * sum_u + k * sum_g) / n + of_h * mean)
+    return SecondTerms(k * r, wr, constant_g, of_h * r, r * a, constant_x, r * inner)

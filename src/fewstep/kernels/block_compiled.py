@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fewstep.compilation import CompiledFunctions
-from fewstep.kernels.block import Block, State
+from fewstep.kernels.block import Block, State, gradient_terms, second_terms
 from fewstep.kernels.block_eager import statistics
 from fewstep.kernels.pooling import Window
 
@@ -90,34 +90,28 @@ def _forward(block: Block, *tensors: Tensor) -> tuple[Tensor, ...]:
 
 def _gradient(block: Block, *tensors: Tensor) -> tuple[Tensor, ...]:
     """dx, dw, db and gs, of a `State` and g."""
-    x, weight, mean, r, selected, where, y, g = map(_pixels, tensors)
-    n = x[..., 0].numel()
+    *kept, g = map(_pixels, tensors)
+    x, _, mean, r, selected, where, y = state = State(*kept)
     gs = g * y.sign() if block.relu else g
     sum_gh, sum_g = (gs * (selected - mean)).sum(_PIXELS) * r, gs.sum(_PIXELS)
-    wr = weight * r
-    of_x = -wr * r * sum_gh / n
-    dx = x * of_x + (-wr * sum_g / n - of_x * mean) + _spread(gs * wr, where, x, block)
+    terms = gradient_terms(state, sum_gh, sum_g, x[..., 0].numel())
+    dx = x * terms.of_x + terms.constant + _spread(gs * terms.wr, where, x, block)
     return _pictures(dx), sum_gh, sum_g, _pictures(gs)
 
 
 def _second(block: Block, *tensors: Tensor) -> tuple[Tensor, ...]:
     """The gradients for g, x and w, of a `State`, u, uw, ub, gs, sum(g h) and sum(g)."""
-    x, weight, mean, r, selected, where, y, *others = map(_pixels, tensors)
-    u, uw, ub, gs, sum_gh, sum_g = others
-    n = x[..., 0].numel()
+    *kept, u, uw, ub, gs, sum_gh, sum_g = map(_pixels, tensors)
+    x, _, mean, r, selected, where, y = state = State(*kept)
     us = u if block.window is None else _selected(u, where)
-    sum_uh, sum_u = (u * (x - mean)).sum(_PIXELS) * r, u.sum(_PIXELS)
-    sum_ug = (us * gs).sum(_PIXELS)
-    wr = weight * r
-    k = uw - wr * sum_uh / n
-    a = -wr * sum_gh / n
-    inner = sum_ug - (sum_u * sum_g + sum_uh * sum_gh) / n
-    of_h = -r * (a * sum_uh + k * sum_gh + wr * inner) / n
-    of_g = selected * (k * r) + (ub - wr * sum_u / n - k * r * mean) + us * wr
+    sum_uh = (u * (x - mean)).sum(_PIXELS) * r
+    sums_of_u = (sum_uh, u.sum(_PIXELS), (us * gs).sum(_PIXELS))
+    terms = second_terms(state, (uw, ub), (sum_gh, sum_g), sums_of_u, x[..., 0].numel())
+    of_g = selected * terms.kr + terms.constant_g + us * terms.wr
     of_g = of_g * y.sign() if block.relu else of_g
-    constant = -r * ((a * sum_u + k * sum_g) / n + of_h * mean)
-    of_x = x * (of_h * r) + u * (r * a) + constant + _spread(gs * (r * k), where, x, block)
-    return _pictures(of_g), _pictures(of_x), r * inner
+    of_x = x * terms.of_x + u * terms.of_u + terms.constant_x
+    of_x = of_x + _spread(gs * terms.kr, where, x, block)
+    return _pictures(of_g), _pictures(of_x), terms.of_weight
 
 
 _PIXELS = (0, 1, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fewstep.kernels.block import Block, State, Steps
+from fewstep.kernels.block import Block, State, Steps, gradient_terms, second_terms
 from fewstep.kernels.layout import pictures, rows
 from fewstep.kernels.pooling import Window, gather, largest, scatter
 from fewstep.kernels.tasks import each_task
@@ -28,13 +28,12 @@ class _Eager:
 
     def gradient(self, g: Tensor, state: State, block: Block) -> tuple[Tensor, ...]:
         """As `Steps`."""
-        x, weight, mean, r, selected, where, y = state
+        x, _, mean, r, selected, where, y = state
         gs = _aten.threshold_backward(g, y, 0) if block.relu else g
         sum_gh, sum_g = _sums(gs, selected, mean, r)
-        wr, n = weight * r, _count(x)
-        of_x = -wr * r * sum_gh / n
-        dx = _affine(x, of_x, -wr * sum_g / n - of_x * mean)
-        _add_selected(dx, gs, wr, where, block.window)
+        terms = gradient_terms(state, sum_gh, sum_g, _count(x))
+        dx = _affine(x, terms.of_x, terms.constant)
+        _add_selected(dx, gs, terms.wr, where, block.window)
         return dx, sum_gh, sum_g, gs
 
     def second(
@@ -46,26 +45,21 @@ class _Eager:
         block: Block,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Steps`."""
-        (u, uw, ub), (sum_gh, sum_g) = cotangents, sums
-        x, weight, mean, r, selected, where, y = state
+        u, uw, ub = cotangents
+        x, _, mean, r, selected, where, y = state
         us = u if block.window is None else gather(u, where)
-        sum_uh, sum_u = _sums(u, x, mean, r)
-        sum_ug = rows(us * gs).sum(-2)
-        wr, n = weight * r, _count(x)
-        k = uw - wr * sum_uh / n
-        a = -wr * sum_gh / n
-        inner = sum_ug - (sum_u * sum_g + sum_uh * sum_gh) / n
-        of_h = -r * (a * sum_uh + k * sum_gh + wr * inner) / n
+        sums_of_u = (*_sums(u, x, mean, r), rows(us * gs).sum(-2))
+        terms = second_terms(state, (uw, ub), sums, sums_of_u, _count(x))
 
-        of_g = _affine(selected, k * r, ub - wr * sum_u / n - k * r * mean)
-        rows(of_g).addcmul_(rows(us), wr.unsqueeze(-2))
+        of_g = _affine(selected, terms.kr, terms.constant_g)
+        rows(of_g).addcmul_(rows(us), terms.wr.unsqueeze(-2))
         if block.relu:
             of_g = _aten.threshold_backward(of_g, y, 0)
 
-        of_x = _affine(x, of_h * r, -r * ((a * sum_u + k * sum_g) / n + of_h * mean))
-        rows(of_x).addcmul_(rows(u), (r * a).unsqueeze(-2))
-        _add_selected(of_x, gs, r * k, where, block.window)
-        return of_g, of_x, r * inner
+        of_x = _affine(x, terms.of_x, terms.constant_x)
+        rows(of_x).addcmul_(rows(u), terms.of_u.unsqueeze(-2))
+        _add_selected(of_x, gs, terms.kr, where, block.window)
+        return of_g, of_x, terms.of_weight
 
 
 EAGER: Steps = _Eager()
