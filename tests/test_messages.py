@@ -1,18 +1,26 @@
-"""Values come out of a pipe as they went in."""
+"""Values come out of a channel as they went in."""
 
-import multiprocessing
+import os
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from fewstep.messages import packed, read, write
+from fewstep.messages import both_ends, packed
 
 
-def through_a_pipe(value):
-    here, there = multiprocessing.Pipe()
-    write(here, packed(value))
-    return read(there)
+def sent(value, ends):
+    here, there = ends
+    here.write(packed(value))
+    return there.read()
+
+
+@pytest.fixture(params=["memory", "pipe"])
+def send(request, monkeypatch):
+    if request.param == "pipe":
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    return partial(sent, ends=both_ends())
 
 
 @pytest.mark.parametrize(
@@ -30,21 +38,29 @@ def through_a_pipe(value):
     ],
     ids=lambda tensor: f"{tensor.dtype} {list(tensor.shape)} {tensor.stride()}",
 )
-def test_tensors(tensor):
-    received = through_a_pipe({"one": (tensor, tensor)})["one"]
+def test_tensors(tensor, send):
+    received = send({"one": (tensor, tensor)})["one"]
     assert received[0] is received[1]
     assert received[0].dtype == tensor.dtype
     assert torch.equal(received[0], tensor)
 
 
-def test_what_arrives_may_be_written_to():
-    assert through_a_pipe(torch.ones(3)).zero_().sum() == 0
+def test_what_arrives_may_be_written_to(send):
+    assert send(torch.ones(3)).zero_().sum() == 0
 
 
-def test_parameters_stay_parameters_and_tied_ones_tied():
+def test_what_arrived_stays_when_more_does(send):
+    first = send(torch.ones(3))
+    longer = send(torch.zeros(10_000))
+    shorter = send(torch.zeros(2))
+    assert [len(first), len(longer), len(shorter)] == [3, 10_000, 2]
+    assert first.sum() == 3
+
+
+def test_parameters_stay_parameters_and_tied_ones_tied(send):
     layer = nn.Linear(3, 3)
     layer.bias.requires_grad_(False)
-    received = through_a_pipe(nn.Sequential(layer, layer))
+    received = send(nn.Sequential(layer, layer))
     assert received[0].weight is received[1].weight
     assert isinstance(received[0].weight, nn.Parameter)
     assert [p.requires_grad for p in received.parameters()] == [True, False]

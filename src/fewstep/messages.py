@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import mmap
+import multiprocessing
+import os
 import pickle
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -52,15 +56,78 @@ def packed(value: Any) -> Message:
     return [stream.getvalue(), *(buffer.raw() for buffer in beside)]
 
 
-def write(connection: Connection, message: Message) -> None:
-    """Send."""
-    connection.send(len(message))
-    for part in message:
-        connection.send_bytes(part)
+class Channel:
+    """One end of a pipe, with memory that both processes see.
+
+    A pipe takes large tensors in hundreds of pieces, for each of which both processes wake up;
+    through the memory they go in one. The two ends take turns, as question and answer, and only
+    processes that are forked share it; others use the pipe alone.
+
+    Args:
+        connection: The pipe.
+        memory: As long as the longest message so far; None for none.
+    """
+
+    def __init__(self, connection: Connection, memory: mmap.mmap | None) -> None:
+        self._connection = connection
+        self._memory = memory
+
+    def write(self, message: Message) -> None:
+        """Send."""
+        lengths = list(map(len, message))
+        if self._memory is None:
+            self._connection.send(lengths)
+            for part in message:
+                self._connection.send_bytes(part)
+            return
+        _grow(self._memory, lengths)
+        self._memory.seek(0)
+        for part in message:
+            self._memory.write(part)
+        self._connection.send(lengths)
+
+    def read(self) -> Any:
+        """Wait for a value."""
+        # Of a kind that may be written to, as the memory of a tensor has to be.
+        pickled, *beside = map(bytearray, self._parts(self._connection.recv()))
+        return pickle.loads(pickled, buffers=beside)
+
+    def poll(self, seconds: float) -> bool:
+        """Wait a while; whether there is something to read."""
+        return self._connection.poll(seconds)
+
+    def close(self) -> None:
+        """Let go of both."""
+        self._connection.close()
+        self._memory = None
+
+    def _parts(self, lengths: list[int]) -> Iterator[bytes | memoryview]:
+        if self._memory is None:
+            yield from (self._connection.recv_bytes() for _ in lengths)
+            return
+        _grow(self._memory, lengths)
+        first = 0
+        with memoryview(self._memory) as whole:
+            for length in lengths:
+                with whole[first : first + length] as part:
+                    yield part
+                first += length
 
 
-def read(connection: Connection) -> Any:
-    """Wait for a value."""
-    pickled, *beside = (connection.recv_bytes() for _ in range(connection.recv()))
-    # Of a kind that may be written to, as the memory of a tensor has to be.
-    return pickle.loads(pickled, buffers=map(bytearray, beside))
+def _grow(memory: mmap.mmap, lengths: list[int]) -> None:
+    if len(memory) < sum(lengths):
+        memory.resize(sum(lengths))
+
+
+def both_ends() -> tuple[Channel, Channel]:
+    """Of a channel; the second is for a process that is not yet started."""
+    here, there = multiprocessing.Pipe()
+    if not hasattr(os, "memfd_create"):
+        return Channel(here, None), Channel(there, None)
+    file = os.memfd_create("fewstep")
+    try:
+        os.truncate(file, mmap.PAGESIZE)
+        memory = mmap.mmap(file, mmap.PAGESIZE)
+    finally:
+        os.close(file)
+    return Channel(here, memory), Channel(there, memory)

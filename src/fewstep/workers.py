@@ -14,14 +14,13 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
 
 from fewstep.errors import InputError
-from fewstep.messages import Message, packed, read, write
+from fewstep.messages import Channel, Message, both_ends, packed
 
 Job = tuple[Callable[..., Any], tuple[Any, ...]]
 """A function and its arguments."""
@@ -38,10 +37,10 @@ class Workers:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self._connections: list[Connection] = []
+        self._channels: list[Channel] = []
         self._processes: list[BaseProcess] = []
         self._start()
-        weakref.finalize(self, _close, self._connections)
+        weakref.finalize(self, _close, self._channels)
 
     def run(self, jobs: Sequence[Job]) -> list[Any]:
         """The results of at most ``number`` jobs, in order.
@@ -53,11 +52,11 @@ class Workers:
         sent = [packed(job) for job in jobs[1:]]
         if not self._processes:
             self._start()
-        busy = self._connections[: len(sent)]
+        busy = self._channels[: len(sent)]
         try:
             with one_thread():
-                for connection, message in zip(busy, sent, strict=True):
-                    _send(connection, message)
+                for channel, message in zip(busy, sent, strict=True):
+                    _send(channel, message)
                 outcomes = [_outcome(jobs[0]), *map(_receive, busy)]
         except BaseException:
             # Ctrl-C, or the end of a process. The pipes may hold answers that nobody waits for.
@@ -72,14 +71,14 @@ class Workers:
         # A process that is forked knows what the user's script defined, without running it again.
         context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         for _ in range(self.number - 1):
-            here, there = context.Pipe()
+            here, there = both_ends()
             process = context.Process(target=_serve, args=(there, os.getpid()), daemon=True)
             with warnings.catch_warnings():
                 # Python warns of any fork beside threads; PyTorch's only sleep between its calls.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 process.start()
             there.close()
-            self._connections.append(here)
+            self._channels.append(here)
             self._processes.append(process)
             _ours.add(here)
 
@@ -87,13 +86,13 @@ class Workers:
         for process in self._processes:
             process.terminate()
             process.join()
-        _close(self._connections)
-        self._connections.clear()
+        _close(self._channels)
+        self._channels.clear()
         self._processes.clear()
 
 
-_ours: set[Connection] = set()
-"""The ends of all pipes that belong to the first process; one that is forked inherits them."""
+_ours: set[Channel] = set()
+"""The ends of all channels that belong to the first process; one that is forked inherits them."""
 
 
 @contextmanager
@@ -107,7 +106,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _serve(connection: Connection, parent: int) -> None:
+def _serve(channel: Channel, parent: int) -> None:
     # Ctrl-C goes to all processes; the first of them decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -121,15 +120,15 @@ def _serve(connection: Connection, parent: int) -> None:
     _close(list(_ours))
     while True:
         # Should the first process be killed while it starts another, its pipe stays open.
-        while not connection.poll(1.0):
+        while not channel.poll(1.0):
             if os.getppid() != parent:
                 return
         try:
-            job: Job = read(connection)
+            job: Job = channel.read()
         except (EOFError, ConnectionResetError):
             return
         try:
-            write(connection, packed(_outcome(job)))
+            channel.write(packed(_outcome(job)))
         except BrokenPipeError:
             return
 
@@ -143,16 +142,16 @@ def _outcome(job: Job) -> Outcome:
         return None, error.with_traceback(None)
 
 
-def _send(connection: Connection, message: Message) -> None:
+def _send(channel: Channel, message: Message) -> None:
     try:
-        write(connection, message)
+        channel.write(message)
     except (BrokenPipeError, ConnectionResetError) as error:
         raise _ended() from error
 
 
-def _receive(connection: Connection) -> Outcome:
+def _receive(channel: Channel) -> Outcome:
     try:
-        outcome: Outcome = read(connection)
+        outcome: Outcome = channel.read()
     except (EOFError, ConnectionResetError) as error:
         raise _ended() from error
     return outcome
@@ -165,7 +164,7 @@ def _ended() -> InputError:
     )
 
 
-def _close(connections: list[Connection]) -> None:
-    for connection in connections:
-        connection.close()
-        _ours.discard(connection)
+def _close(channels: list[Channel]) -> None:
+    for channel in channels:
+        channel.close()
+        _ours.discard(channel)
