@@ -1,5 +1,7 @@
 """Pre-training learns the classes of the data set; adaptation starts from its body."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -107,6 +109,20 @@ def test_what_adapts_is_one_of_two():
 def test_tasks_without_classes():
     with pytest.raises(InputError, match="the tasks have no classes"):
         FineTune(model(), WIDE).differentiate(tasks(named=False))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"query_y": torch.full((4, 6), WAYS)}, "from 2 to 2, but each task has 2 classes"),
+        ({"classes": torch.full((4, WAYS), WIDE)}, "from 6 to 6, but the model predicts 6 classes"),
+        ({"support_y": torch.zeros(4, 6), "query_y": torch.zeros(4, 6)}, "one label an example"),
+        ({"support_x": torch.zeros(4, 6, 3), "query_x": torch.zeros(4, 6, 3)}, "does not take"),
+    ],
+)
+def test_tasks_that_do_not_fit(change, told):
+    with pytest.raises(InputError, match=told):
+        FineTune(model(), WIDE).differentiate(dataclasses.replace(tasks(), **change))
 
 
 def test_a_last_layer_of_another_kind():

@@ -158,12 +158,21 @@ def _check_labels(tasks: TaskBatch, classes: int | None, loss: Loss) -> None:
         counted = target[target != ignored_label(loss)]
         if len(counted) == 0:
             continue
-        low, high = int(counted.min()), int(counted.max())
-        if low < 0 or high >= classes:
-            raise InputError(
-                f"labels run from {low} to {high}, but the model predicts {classes} classes; "
-                f"expected labels from 0 to {classes - 1}"
-            )
+        check_labels(counted, classes, "the model predicts")
+
+
+def check_labels(labels: Tensor, classes: int, whose: str) -> None:
+    """See that labels are those of a number of classes.
+
+    Raises:
+        InputError: Says where they run, and in ``whose`` words what is expected.
+    """
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise InputError(
+            f"labels run from {low} to {high}, but {whose} {classes} classes; "
+            f"expected labels from 0 to {classes - 1}"
+        )
 
 
 def _shape(value: Any) -> str:

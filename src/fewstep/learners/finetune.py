@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm
-from fewstep.learners.checks import check_choice
+from fewstep.learners.checks import FitCheck, check_choice, check_labels
 from fewstep.learners.heads import last_linear, with_new_linear
 from fewstep.learners.learner import Evaluation
 from fewstep.learners.maml import MAML
@@ -77,6 +77,7 @@ class FineTune:
         self.inner_steps = inner_steps
         self.execution: Execution = execution
         self.norm: Norm = norm
+        self._check_fit = FitCheck(F.cross_entropy)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Those of the network with one output a training class that require a gradient."""
@@ -90,14 +91,11 @@ class FineTune:
             outer_step: Makes no difference.
 
         Raises:
-            InputError: The tasks do not say it.
+            InputError: The tasks do not say it, or do not fit the model.
         """
-        if tasks.classes is None:
-            raise InputError(
-                "the tasks have no classes; pre-training needs TaskBatch(..., classes)"
-            )
-        x = torch.cat([tasks.support_x, tasks.query_x], 1)
-        y = tasks.classes.gather(1, torch.cat([tasks.support_y, tasks.query_y], 1))
+        support_y, query_y = _classes_of(tasks, tasks.support_y), _classes_of(tasks, tasks.query_y)
+        self._check_fit(self.wide, TaskBatch(tasks.support_x, support_y, tasks.query_x, query_y))
+        x, y = torch.cat([tasks.support_x, tasks.query_x], 1), torch.cat([support_y, query_y], 1)
         prediction = self.wide(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         losses = F.cross_entropy(prediction.movedim(-1, 1), y, reduction="none").mean(1)
         names, parameters = zip(*self.named_parameters(), strict=True)
@@ -134,3 +132,16 @@ class FineTune:
 
     def _of_head(self, name: str) -> bool:
         return name.startswith(f"{self.head}.")
+
+
+def _classes_of(tasks: TaskBatch, labels: Tensor) -> Tensor:
+    """Which class of the data set each label stands for."""
+    if tasks.classes is None:
+        raise InputError("the tasks have no classes; pre-training needs TaskBatch(..., classes)")
+    if labels.dim() != 2 or labels.dtype != torch.int64:
+        raise InputError(
+            f"the targets of a task are {list(labels.shape[1:])}, {labels.dtype}; pre-training "
+            "needs one label an example, torch.int64"
+        )
+    check_labels(labels, tasks.classes.shape[1], "each task has")
+    return tasks.classes.gather(1, labels)
