@@ -8,65 +8,25 @@ from __future__ import annotations
 
 import json
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks import MEMORY_KEPT
 from benchmarks.libraries import OWN, libraries_for
-from benchmarks.workloads import WORKLOADS
+from benchmarks.process import Timing, Worker, take_turns
+from benchmarks.report import Rows, machine, page, table, versions
+from benchmarks.workloads import WORKLOADS, Workload
 
 RESULTS = Path(__file__).parent / "results"
 REFERENCE = "fewstep, loop"
-WARM_UP, REPEATS = 2, 10
-TURN = 0.3
-"""Seconds that a library spends on steps, one after another, at each of its turns."""
 SAME = 1e-8
 """Gradients that differ by more, relative and in float64, are not the same gradient."""
-
-
-class Worker:
-    """A process that holds one library and one workload."""
-
-    def __init__(self, workload: str, library: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "benchmarks.worker", workload, library],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def ask(self, line: str) -> str:
-        """Send one line, wait for the answer.
-
-        Raises:
-            RuntimeError: The process ended; holds the last line of what it complained of.
-        """
-        assert self.process.stdin
-        assert self.process.stdout
-        assert self.process.stderr
-        try:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
-        answer = self.process.stdout.readline()
-        if not answer:
-            lines = self.process.stderr.read().strip().splitlines()
-            raise RuntimeError(lines[-1] if lines else "ended without a word")
-        return answer.strip()
-
-    def stop(self) -> None:
-        """End the process."""
-        self.process.kill()
-        self.process.communicate()
 
 
 def main(names: list[str]) -> None:
@@ -75,45 +35,65 @@ def main(names: list[str]) -> None:
     stem = RESULTS / f"{platform.machine()}-{torch.get_num_threads()}-threads"
     kept = json.loads(stem.with_suffix(".json").read_text())["workloads"] if names else {}
     for name in names or WORKLOADS:
-        kept[name] = measure(name)
+        kept[name] = measure(WORKLOADS[name])
         print(f"\n{name}: {WORKLOADS[name].text}\n\n{table(kept[name])}", flush=True)
-    told = {"machine": machine(), "versions": versions(), "workloads": kept}
-    stem.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
-    stem.with_suffix(".md").write_text(page(told))
+        told = {"machine": machine(), "versions": versions(), "workloads": kept}
+        stem.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
+        stem.with_suffix(".md").write_text(page(told))
 
 
-def measure(workload: str) -> dict[str, dict[str, Any]]:
+def measure(workload: Workload) -> Rows:
     """One row a library: milliseconds of an outer gradient, tasks a second, MiB; or why not."""
-    rows: dict[str, dict[str, Any]] = {}
-    limit = limits(workload)
-    reference = gradient(workload, REFERENCE)
-    workers = {}
-    for library in libraries_for(WORKLOADS[workload]):
+    rows = compared(workload)
+    same = [name for name, row in rows.items() if row.get("deviation", SAME) < SAME]
+    kept = [name for name in same if name.endswith(MEMORY_KEPT)]
+    plain = [name for name in same if name not in kept]
+    first = take_turns(workload.name, plain)
+    best = fastest(first)
+    # All libraries at once would take more than 24 GiB for W3.
+    second = take_turns(workload.name, [best, *kept])
+    limit = limits(workload.name)
+    for names, found in ((plain, first), (kept, second)):
+        for name in names:
+            rows[name] |= row(found[name], found[best], workload.tasks, limit)
+    return rows
+
+
+def compared(workload: Workload) -> Rows:
+    """How far the gradient of each library is from fewstep's, or why it has none."""
+    rows: Rows = {}
+    reference = gradient(workload.name, REFERENCE)
+    for library in libraries_for(workload):
         try:
-            deviation = distance(gradient(workload, library), reference)
+            rows[library] = {"deviation": distance(gradient(workload.name, library), reference)}
         except RuntimeError as error:
             rows[library] = {"failed": str(error)}
-            continue
-        rows[library] = {"deviation": deviation}
-        if deviation < SAME:
-            workers[library] = Worker(workload, library)
-    seconds = {library: [float(worker.ask("steps 1"))] for library, worker in workers.items()}
-    for turn in range(1, WARM_UP + REPEATS):
-        for library, worker in workers.items():
-            # One step alone, after the turns of the others, would find all caches cold.
-            together = 1 if turn == 1 else max(1, round(TURN / seconds[library][1]))
-            seconds[library].append(float(worker.ask(f"steps {together}")))
-    for library, worker in workers.items():
-        median = statistics.median(seconds[library][WARM_UP:])
-        rows[library] |= {
-            "ms": 1000 * median,
-            "tasks_per_second": WORKLOADS[workload].tasks / median,
-            "setup_seconds": max(seconds[library][0] - median, 0.0),
-            "share_of_limit": limit["flops"] / limit["best_rate"] / median,
-            "peak_mib": float(worker.ask("peak")),
-        }
-        worker.stop()
     return rows
+
+
+def fastest(found: dict[str, Timing | str]) -> str:
+    """Which of fewstep's own ways it is."""
+    own = {name: found[name] for name in OWN if name in found}
+    timings = {name: timing for name, timing in own.items() if isinstance(timing, Timing)}
+    return min(timings, key=lambda name: timings[name].seconds)
+
+
+def row(
+    timing: Timing | str, beside: Timing | str, tasks: int, limit: dict[str, float]
+) -> dict[str, Any]:
+    """What the table says of a library, and of fewstep's best in the same turns."""
+    if isinstance(timing, str):
+        return {"failed": timing}
+    if isinstance(beside, str):
+        return {"failed": f"fewstep beside it: {beside}"}
+    return {
+        "ms": 1000 * timing.seconds,
+        "beside_best": timing.seconds / beside.seconds,
+        "tasks_per_second": tasks / timing.seconds,
+        "setup_seconds": timing.setup,
+        "share_of_limit": limit["flops"] / limit["best_rate"] / timing.seconds,
+        "peak_mib": timing.peak_mib,
+    }
 
 
 def limits(workload: str) -> dict[str, float]:
@@ -145,69 +125,6 @@ def distance(found: dict[str, Tensor], reference: dict[str, Tensor]) -> float:
     """Relative to the length of the reference; a gradient that is missing counts as zero."""
     off = sum(float((found.get(n, 0 * g) - g).square().sum()) for n, g in reference.items())
     return float((off / sum(float(g.square().sum()) for g in reference.values())) ** 0.5)
-
-
-def table(rows: dict[str, dict[str, Any]]) -> str:
-    """Markdown; the ratio is to the fastest way of fewstep."""
-    own = min(rows[name]["ms"] for name in OWN if "ms" in rows.get(name, {}))
-    lines = [
-        "| library | ms an outer step | tasks/s | time beside fewstep's best | peak MiB "
-        "| set-up s | share of the limit |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, row in rows.items():
-        if "failed" in row:
-            cells = [f"failed: {row['failed']}", *5 * [""]]
-        elif "ms" not in row:
-            cells = [f"not timed: its gradient differs by {row['deviation']:.1e}", *5 * [""]]
-        else:
-            cells = [
-                f"{row['ms']:.1f}",
-                f"{row['tasks_per_second']:.0f}",
-                f"{row['ms'] / own:.2f}",
-                f"{row['peak_mib']:.0f}",
-                f"{row['setup_seconds']:.1f}",
-                f"{row['share_of_limit']:.0%}",
-            ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def page(told: dict[str, Any]) -> str:
-    """All tables with the machine and the versions."""
-    head = f"{told['machine']}; " + ", ".join(f"{n} {v}" for n, v in told["versions"].items())
-    text = (
-        f"# Speed\n\nExact meta-gradients in float32, median of {REPEATS} interleaved outer steps, "
-        f"one process a library.\n{head}.\nBy `make bench`; columns and rows are explained in "
-        "[docs/speed.md](../../docs/speed.md). On a GPU: not measured.\n"
-    )
-    for name, rows in told["workloads"].items():
-        text += f"\n## {name}: {WORKLOADS[name].text}\n\n{table(rows)}\n"
-    return text
-
-
-def machine() -> str:
-    """Processor and threads."""
-    model = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    return f"{model}, {torch.get_num_threads()} threads"
-
-
-def versions() -> dict[str, str]:
-    """Of everything that takes part."""
-    found = {"python": platform.python_version()}
-    for name in ("torch", "fewstep", "higher", "torchopt", "iteryne", "parallel-metalearn"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 if __name__ == "__main__":
