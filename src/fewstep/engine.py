@@ -47,7 +47,7 @@ def mean_gradient(
     Args:
         problem: What each task is.
         tasks: The meta-batch.
-        at_once: How many tasks to vectorise over at most; 0 computes one after another without.
+        at_once: About how many tasks to vectorise over; 0 computes one after another without.
         differentiate: Takes the support gradient, the judge and all that is meta-learned. Where the
             problem is compiled, it is one of `fewstep.metagrad` with an inner loop.
     """
@@ -104,8 +104,9 @@ def _pieces(
             for number in range(len(tasks)):
                 yield *_single(problem, tasks, number, seed), start
         return
-    # Of almost the same size, so that none is too small to be worth it.
-    pieces = -(-len(tasks) // at_once)
+    # Of almost the same size, so that none is too small to be worth it; up to half larger than was
+    # asked for, since fewer pieces are faster.
+    pieces = max(1, round(len(tasks) / at_once))
     bounds = [len(tasks) * piece // pieces for piece in range(pieces + 1)]
     for first, end in pairwise(bounds):
         yield stacked(problem, tasks[first:end], start)

@@ -39,7 +39,7 @@ class Planner:
         self._most: dict[Hashable, int] = {}
 
     def at_once(self, model: nn.Module, problem: Problem, tasks: TaskBatch) -> int:
-        """How many tasks to vectorise over at most; 0 for one after another.
+        """About how many tasks to vectorise over; 0 for one after another.
 
         Args:
             model: As it is now; what a layer does may depend on its mode.
