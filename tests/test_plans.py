@@ -113,6 +113,14 @@ def test_large_tasks_are_computed_one_after_another():
     assert _at_once(conv4(1, 84, 20, 64, "max-pool").double(), tasks) == 0
 
 
+def test_what_a_task_keeps_does_not_depend_on_their_number():
+    learner = MAML(mlp(1, (40, 40), 1), 0.1, loss=nn.functional.mse_loss)
+    problem = learner.problem(learner.model, "transductive")
+    assert plans.graph_bytes(problem, _regression(200)) == plans.graph_bytes(
+        problem, _regression(1)
+    )
+
+
 class _Scaled(nn.Module):
     """Looks at a number, which vmap cannot."""
 

@@ -83,9 +83,12 @@ def graph_bytes(problem: Problem, tasks: TaskBatch) -> int:
         return tensor
 
     params = leaves(problem.start)
+    # Copies, since what is kept of a part of the batch counts as all of it.
+    x, y = tasks.support_x[0].clone(), tasks.support_y[0].clone()
+    query_x, query_y = tasks.query_x[0].clone(), tasks.query_y[0].clone()
     with undisturbed(tasks.support_x.device), saved_tensors_hooks(note, lambda tensor: tensor):
-        loss = problem.support_loss(params, tasks.support_x[0], tasks.support_y[0])
-        judged = problem.judge(params, tasks.support_x[0], tasks.query_x[0], tasks.query_y[0])
+        loss = problem.support_loss(params, x, y)
+        judged = problem.judge(params, x, query_x, query_y)
         # Until here, or memory that is freed would be counted once for two tensors.
         del loss, judged
     return sum(kept.values())
