@@ -1,10 +1,13 @@
 """When the inner gradient is compiled, how often, and what is told."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, InputError, Parallel, TaskBatch
+from fewstep import MAML, InputError, Parallel, TaskBatch, compiled
+from fewstep.threads import one_thread
 
 
 def _tasks(number, support=3):
@@ -105,6 +108,36 @@ def test_few_operations_are_compiled_whole(caplog):
     told = _told(caplog)
     assert told[0] == "compiling for 9 tasks at once: once, up to a minute"
     assert len(told) == 2
+
+
+def test_what_is_small_is_computed_by_one_thread(monkeypatch):
+    threads, used = torch.get_num_threads(), []
+
+    @contextmanager
+    def noting():
+        used.append(1)
+        with one_thread():
+            yield
+
+    monkeypatch.setattr("fewstep.compilation.one_thread", noting)
+    for least, expected in ((compiled.WORTH_TWO_THREADS, 3), (0, 0)):
+        monkeypatch.setattr("fewstep.compiled.WORTH_TWO_THREADS", least)
+        used.clear()
+        learner = MAML(nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3)), 0.1, 1, compile=True)
+        for _ in range(2):
+            learner.meta_gradient(_tasks(9))
+        # Once more to compile it.
+        assert len(used) == expected
+        assert torch.get_num_threads() == threads
+
+
+def test_a_part_that_is_replaced_counts_from_then_on():
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    learner, plain = MAML(model, 0.1, 1, compile=True), MAML(model, 0.1, 1, execution="loop")
+    for layer in (model[0], nn.Linear(4, 5)):
+        model[0] = layer
+        found, expected = (each.meta_gradient(_tasks(9)) for each in (learner, plain))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_weights_that_stay_fixed_are_not_compiled_in():

@@ -7,7 +7,7 @@ from torch import nn
 from fewstep import MAML, TaskBatch, plans
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
-from fewstep.workers import one_thread
+from fewstep.threads import one_thread
 
 
 def _tasks(number, size=8, ways=3):

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fewstep.errors import first_line
+from fewstep.threads import one_thread
 
 Function = Callable[..., tuple[Tensor, ...]]
 """Of tensors, given one by one."""
@@ -39,7 +40,12 @@ class CompiledFunctions:
         return len(self._functions)
 
     def get(
-        self, key: Hashable, function: Function, arguments: tuple[Tensor, ...], about: str
+        self,
+        key: Hashable,
+        function: Function,
+        arguments: tuple[Tensor, ...],
+        about: str,
+        alone: bool = False,
     ) -> Function | None:
         """The compiled function, or None where it cannot be compiled.
 
@@ -49,9 +55,10 @@ class CompiledFunctions:
             arguments: It is compiled for tensors like these. Its derivative with respect to those
                 that require a gradient is compiled as well.
             about: What it is for, in words.
+            alone: Whether one thread computes it.
         """
         if key not in self._functions and not self.given_up:
-            self._compile(key, function, arguments, about)
+            self._compile(key, function, arguments, about, alone)
         return self._functions.get(key)
 
     def give_up(self, reason: str) -> None:
@@ -60,9 +67,14 @@ class CompiledFunctions:
         self.given_up = True
 
     def _compile(
-        self, key: Hashable, function: Function, arguments: tuple[Tensor, ...], about: str
+        self,
+        key: Hashable,
+        function: Function,
+        arguments: tuple[Tensor, ...],
+        about: str,
+        alone: bool,
     ) -> None:
-        compiled = _compiled(function)
+        compiled = _in_one_thread(function) if alone else _compiled(function)
         new = about not in self._told
         self._told.add(about)
         if new:
@@ -114,7 +126,17 @@ def _run_both_ways(function: Function, arguments: tuple[Tensor, ...]) -> None:
         torch.autograd.grad(outputs, inputs, cotangents, allow_unused=True)
 
 
-def _compiled(function: Function) -> Function:
+def _in_one_thread(function: Function) -> Function:
+    compiled = _compiled(function, {"cpp.threads": 1})
+
+    def call(*arguments: Tensor) -> tuple[Tensor, ...]:
+        with one_thread():
+            return compiled(*arguments)
+
+    return call
+
+
+def _compiled(function: Function, options: dict[str, Any] | None = None) -> Function:
     # Not traced by Dynamo, which does not follow torch.autograd.grad, but by what comes after it.
     torch.compiler.allow_in_graph(function)  # type: ignore[no-untyped-call]
 
@@ -123,5 +145,5 @@ def _compiled(function: Function) -> Function:
 
     # The compiler keeps few versions of the same code, and this code serves every function.
     call.__code__ = call.__code__.replace(co_name=f"function_{id(function)}")
-    compiled: Any = torch.compile(call, fullgraph=True, dynamic=False)
+    compiled: Any = torch.compile(call, fullgraph=True, dynamic=False, options=options)
     return compiled  # type: ignore[no-any-return]

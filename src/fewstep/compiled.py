@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,31 @@ from fewstep.compilation import CompiledFunctions, Function, signature
 from fewstep.functional import Params, traceable_call
 from fewstep.precision import Precision, autocast
 from fewstep.randomness import undisturbed
+from fewstep.structure import Latest
 
 Loss = Callable[[Any, Tensor], Tensor]
 Score = Callable[[Any, Tensor, Tensor], Tensor]
 
 MOST_OPERATIONS = 400
 """Of a meta-gradient that is compiled whole, by default; more would take minutes to compile."""
+WORTH_TWO_THREADS = 512 * 2**10
+"""Bytes that autograd keeps of one inner step of all tasks.
+
+Measured on two cores: below, the second saves a tenth at best, and costs up to half where the host
+lets both share one core.
+"""
+
+
+class Size(NamedTuple):
+    """Of a meta-gradient.
+
+    Attributes:
+        operations: How many, about.
+        kept: Bytes that autograd keeps of one inner step.
+    """
+
+    operations: int
+    kept: int
 
 
 class Compiler:
@@ -34,12 +53,17 @@ class Compiler:
         loss: Of (prediction, target).
         score: Of (prediction, target, loss).
         identity: Of the learner, in all processes; a new one unless given.
+
+    Attributes:
+        functions: What was compiled.
+        latest: The latest problem that they were used for.
     """
 
     def __init__(self, loss: Loss, score: Score, identity: str | None = None) -> None:
         self.loss = loss
         self.score = score
         self.functions = CompiledFunctions()
+        self.latest: Latest[Any] = Latest()
         self._identity = identity or secrets.token_hex(8)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -117,7 +141,7 @@ class Compiled:
         self,
         function: Function,
         settings: Hashable,
-        operations: Callable[[], int],
+        size: Callable[[], Size],
         arguments: tuple[Tensor, ...],
     ) -> tuple[Tensor, ...] | None:
         """The meta-gradient of several tasks by one function, without a graph.
@@ -126,17 +150,21 @@ class Compiled:
             function: Of all tensors that the result depends on, so that a model with buffers or
                 with weights that stay fixed has none.
             settings: What else decides the result.
-            operations: How many operations it has, about.
+            size: How large it is, which is asked before it is compiled.
             arguments: Of the function; the first has the tasks in front.
         """
         if not self._learned_alone:
             return None
         key = ("whole", settings, self.by_query, signature(*arguments), self._kind)
         functions = self.compiler.functions
-        if key not in functions and not functions.given_up and operations() > MOST_OPERATIONS:
-            return None
+        alone = False
+        if key not in functions and not functions.given_up:
+            operations, kept = size()
+            if operations > MOST_OPERATIONS:
+                return None
+            alone = kept < WORTH_TWO_THREADS
         with torch.no_grad():
-            return self._run(key, function, arguments, f"{len(arguments[0])} tasks at once")
+            return self._run(key, function, arguments, f"{len(arguments[0])} tasks at once", alone)
 
     def _call(
         self,
@@ -160,13 +188,18 @@ class Compiled:
             return self._run(key, function, arguments, f"{examples} sets of {list(x.shape)}")
 
     def _run(
-        self, key: Hashable, function: Function, arguments: tuple[Tensor, ...], about: str
+        self,
+        key: Hashable,
+        function: Function,
+        arguments: tuple[Tensor, ...],
+        about: str,
+        alone: bool = False,
     ) -> tuple[Tensor, ...] | None:
         functions = self.compiler.functions
         new = key not in functions and not functions.given_up
         if new and _draws(lambda: function(*arguments)):
             functions.give_up("random layers are not compiled: they would draw other numbers")
-        compiled = functions.get(key, function, arguments, about)
+        compiled = functions.get(key, function, arguments, about, alone)
         return None if compiled is None else compiled(*arguments)
 
     @cached_property

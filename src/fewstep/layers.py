@@ -18,16 +18,16 @@ def check_layers(model: nn.Module) -> None:
     Raises:
         InputError: Names the layer and says what to do.
     """
-    for name, part in model.named_modules():
+    for part in model.modules():
         if isinstance(part, _BatchNorm) and not part.training and _never_computed(part):
             raise InputError(
-                f"batch norm {name!r} is in eval mode, but its running statistics were never "
-                "computed; call model.train() so that it uses those of each batch"
+                f"batch norm {_name(part, model)!r} is in eval mode, but its running statistics "
+                "were never computed; call model.train() so that it uses those of each batch"
             )
-        if isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.max_norm is not None:
+        if isinstance(part, _EMBEDDINGS) and part.max_norm is not None:
             raise InputError(
-                f"embedding {name!r} has max_norm, which rewrites its weight in place at every "
-                "call; leave max_norm out"
+                f"embedding {_name(part, model)!r} has max_norm, which rewrites its weight in "
+                "place at every call; leave max_norm out"
             )
 
 
@@ -92,5 +92,11 @@ def layer_at_fault(error: BaseException) -> str:
     ]
     if len(layers) < 2:
         return "the model"
-    name = next((name for name, part in layers[0].named_modules() if part is layers[-1]), "")
-    return f"layer {name!r} ({type(layers[-1]).__name__}) of the model"
+    return f"layer {_name(layers[-1], layers[0])!r} ({type(layers[-1]).__name__}) of the model"
+
+
+def _name(layer: nn.Module, model: nn.Module) -> str:
+    return next((name for name, part in model.named_modules() if part is layer), "")
+
+
+_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 
 from fewstep.compilation import operations_of
+from fewstep.compiled import Size
 from fewstep.functional import Params
+from fewstep.kernels.products import LongSideLast
 from fewstep.metagrad import Gradient, Judgement
+from fewstep.plans import graph_bytes
 from fewstep.problem import Problem
 from fewstep.randomness import undisturbed
 from fewstep.tasks import TaskBatch
@@ -32,23 +35,25 @@ def whole_gradient(
 
     def function(*tensors: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(learned, tensors[4:], strict=True))
-        with torch.enable_grad():
+        with torch.enable_grad(), LongSideLast():  # type: ignore[no-untyped-call]
             pieces = stacked(problem, TaskBatch(*tensors[:4]), given)
             judgement, gradient = differentiate(*pieces)
         return judgement.losses, judgement.scores, *(g.mean(0) for g in gradient.values())
 
-    def operations() -> int:
+    def size() -> Size:
         x, y = tasks.support_x[0], tasks.support_y[0]
         with undisturbed(x.device):
             forward = operations_of(lambda: problem.support_loss(problem.start, x, y))
         # A gradient is about three times its function, and its derivative three times that.
         steps: int = loop.steps
-        return forward * (9 * steps + 3)
+        operations = forward * (9 * steps + 3)
+        return Size(operations, graph_bytes(problem, tasks) * len(tasks))
 
     values = [value.detach() for value in learned.values()]
+
     arguments = (tasks.support_x, tasks.support_y, tasks.query_x, tasks.query_y, *values)
     key = (differentiate.func, loop, settings.get("order"))
-    found = problem.compiled.whole(function, key, operations, arguments)
+    found = problem.compiled.whole(function, key, size, arguments)
     if found is None:
         return None
     losses, scores, *gradients = found

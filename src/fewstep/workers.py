@@ -12,8 +12,7 @@ import signal
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -21,6 +20,7 @@ import torch
 
 from fewstep.errors import InputError
 from fewstep.messages import Channel, Message, both_ends, packed
+from fewstep.threads import one_thread
 
 Job = tuple[Callable[..., Any], tuple[Any, ...]]
 """A function and its arguments."""
@@ -93,17 +93,6 @@ class Workers:
 
 _ours: set[Channel] = set()
 """The ends of all channels that belong to the first process; one that is forked inherits them."""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let PyTorch use one thread only, so that each process keeps to one core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _serve(channel: Channel, parent: int) -> None:

@@ -63,8 +63,9 @@ class FitCheck:
             InputError: The model does not take the examples, or the loss not the targets.
         """
         check_layers(model)
-        x, y, query_x = tasks.support_x[0], tasks.support_y[0], tasks.query_x[0]
-        shape = (x.shape, x.dtype, x.device, y.shape, y.dtype, query_x.shape)
+        x, y, query_x = tasks.support_x, tasks.support_y, tasks.query_x
+        one = (x.shape[1:], y.shape[1:], query_x.shape[1:])
+        shape = (*one, x.dtype, y.dtype, x.device)
         if shape in self._classes:
             _check_labels(tasks, self._classes[shape], self._loss)
         else:

@@ -28,6 +28,7 @@ from fewstep.metagrad import Gradient, Memory, Order, through_inner_loop
 from fewstep.plans import Execution
 from fewstep.precision import Precision
 from fewstep.problem import Problem
+from fewstep.structure import structure
 from fewstep.tasks import TaskBatch
 
 
@@ -170,6 +171,19 @@ class MAML(GradientBased):
 
     def problem(self, model: nn.Module, norm: Norm, *, training: bool = False) -> Problem:
         """As `GradientBased.problem`, with all that is learned beside the model."""
+        if self._compiler is None or not training:
+            return self._problem(model, norm, training)
+        # Making it takes a good part of the time of a small network's outer step.
+        given_up = self._compiler.functions.given_up
+        problem: Problem = self._compiler.latest.of(
+            [norm, self.precision, given_up, *structure(model)],
+            lambda: self._problem(model, norm, training),
+            # What is not compiled may depend on other attributes of the model's parts.
+            lambda problem: problem.compiled is not None,
+        )
+        return problem
+
+    def _problem(self, model: nn.Module, norm: Norm, training: bool) -> Problem:
         plain = super().problem(model, norm, training=training)
         learned: Params = {**self._plain(model), **self._step_sizes, **self._affine}
         judge = plain.judge
