@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.limit WORKLOAD`` prints both as JSON: the floating-point operations of an
 outer gradient that keeps what it computes, and the highest rate, in operations a second, that one
-of its convolutions or matrix products reaches alone.
+of its convolutions or matrix products, of one task or of many at once, reaches alone.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ def main(workload: Workload) -> None:
     learner.meta_gradient(tasks)
     with FlopCounterMode(display=False) as counter:
         learner.meta_gradient(tasks)
+    at_once = MAML(model, workload.lr, workload.steps, loss=workload.loss)
+    at_once.meta_gradient(tasks)
     with _Calls() as calls:
         learner.meta_gradient(tasks[:1])
+        at_once.meta_gradient(tasks)
     best = 0.0
     for _ in range(ROUNDS):
         best = max(best, *(_rate(function, given) for function, given in calls.found.values()))
