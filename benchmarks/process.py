@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-WARM_UP, REPEATS = 2, 10
+WARM_UP, REPEATS = 6, 10
+"""Turns that do not count, while the memory of a process still grows, and turns that do."""
 TURN = 0.3
 """Seconds that a library spends on steps, one after another, at each of its turns."""
 
