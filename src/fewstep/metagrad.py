@@ -12,6 +12,7 @@ from torch import Tensor
 from fewstep.errors import InputError, first_line
 from fewstep.functional import Params
 from fewstep.inner import InnerLoop, Slope, adapt, leaves
+from fewstep.kernels.tasks import sums_suffice
 
 Order = Literal["exact", "first"]
 Memory = Literal["fast", "flat"]
@@ -177,11 +178,15 @@ def _weighted(judged: Sequence[Judgement | None], weights: Sequence[float]) -> J
 def _pull_back(
     outputs: list[Tensor], inputs: Params, cotangents: list[Tensor] | None = None
 ) -> Params:
-    """The products of ``cotangents`` with the derivatives of ``outputs``, summed, by input."""
+    """The products of ``cotangents`` with the derivatives of ``outputs``, summed, by input.
+
+    Of an input that tasks share, the gradients of each are right in their sum alone.
+    """
     try:
-        gradients = torch.autograd.grad(
-            outputs, list(inputs.values()), cotangents, materialize_grads=True
-        )
+        with sums_suffice():
+            gradients = torch.autograd.grad(
+                outputs, list(inputs.values()), cotangents, materialize_grads=True
+            )
     except RuntimeError as error:
         if not any(words in str(error) for words in _NO_SECOND_DERIVATIVE):
             raise

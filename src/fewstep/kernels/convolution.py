@@ -13,7 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from fewstep.kernels.layout import channels_last, pair
-from fewstep.kernels.tasks import each_task, under_vmap, with_all_tasks
+from fewstep.kernels.tasks import (
+    can_be_summed,
+    each_task,
+    is_shared,
+    under_vmap,
+    with_all_tasks,
+)
 
 _aten = torch.ops.aten
 
@@ -124,7 +130,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry)
     """C(x, w) + b, of one task or of many, without a graph."""
     if x.dim() == 4:
         return torch.convolution(channels_last(x), weight, bias, *_arguments(geometry))
-    if _shared(weight) and (bias is None or _shared(bias)):
+    if is_shared(weight) and (bias is None or is_shared(bias)):
         one = convolve(x.flatten(0, 1), weight[0], None if bias is None else bias[0], geometry)
         return one.view(*x.shape[:2], *one.shape[1:])
     return each_task(convolve, x, weight, bias, geometry=geometry)
@@ -134,7 +140,7 @@ def input_gradient(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> 
     """I(g, w), likewise; of ``x`` only the shape matters."""
     if g.dim() == 4:
         return _gradients(g, x, weight, (True, False, False), geometry)[0]
-    if _shared(weight):
+    if is_shared(weight):
         one = input_gradient(g.flatten(0, 1), x.flatten(0, 1), weight[0], geometry)
         return one.view(x.shape)
     return each_task(input_gradient, g, x, weight, geometry=geometry)
@@ -147,6 +153,10 @@ def weight_gradient(
     if g.dim() == 4:
         _, of_weight, of_bias = _gradients(g, x, weight, (False, True, bias), geometry)
         return of_weight, of_bias if bias else None
+    if can_be_summed(weight):
+        total, _ = weight_gradient(g.flatten(0, 1), x.flatten(0, 1), weight[0], False, geometry)
+        mean = (total / len(g)).expand(len(g), *total.shape)
+        return mean, g.sum((1, 3, 4)) if bias else None
     return each_task(weight_gradient, g, x, weight, bias=bias, geometry=geometry)
 
 
@@ -161,8 +171,3 @@ def _arguments(geometry: Geometry) -> tuple[Any, ...]:
     """As PyTorch's convolution takes them, which may also be transposed."""
     stride, padding, dilation, groups = geometry
     return stride, padding, dilation, False, (0, 0), groups
-
-
-def _shared(value: Tensor) -> bool:
-    """Whether all tasks have the same value because it is the same memory."""
-    return value.stride(0) == 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +15,38 @@ from torch._C._functorch import is_batchedtensor
 def under_vmap(*tensors: Tensor | None) -> bool:
     """Whether one of the tensors hides a dimension of tasks."""
     return any(tensor is not None and is_batchedtensor(tensor) for tensor in tensors)
+
+
+@contextmanager
+def sums_suffice() -> Iterator[None]:
+    """Within, what is wanted of a gradient is its sum over the tasks, where they share the tensor.
+
+    The gradients of the tasks may then be given as their mean, for each the same. Other threads
+    keep to those of each task, and so does a GPU, whose way back autograd takes in a thread of its
+    own.
+    """
+    before, _here.sums_suffice = _here.sums_suffice, True
+    try:
+        yield
+    finally:
+        _here.sums_suffice = before
+
+
+def is_shared(value: Tensor) -> bool:
+    """Whether all tasks have the same value because it is the same memory."""
+    return value.stride(0) == 0
+
+
+def can_be_summed(value: Tensor) -> bool:
+    """Whether the gradient of each task with respect to ``value`` may be the mean of all."""
+    return _here.sums_suffice and is_shared(value)
+
+
+class _Here(threading.local):
+    sums_suffice = False
+
+
+_here = _Here()
 
 
 def with_all_tasks(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
