@@ -17,6 +17,8 @@ from fewstep.kernels import traceable
 from fewstep.kernels.block import Block
 from fewstep.kernels.block_compiled import PAIRS, CompiledSteps, can_be_compiled
 from fewstep.kernels.block_eager import EAGER
+from fewstep.kernels.convolution import Geometry
+from fewstep.kernels.first_block import first_block
 from fewstep.kernels.fuse import fused
 from fewstep.kernels.norm_block import norm_block
 from fewstep.kernels.pooling import window_of
@@ -72,6 +74,31 @@ def test_norm_block(window, relu, affine):
         return (F.max_pool2d(y, *window) if window else y).tanh().square().sum()
 
     _assert_same(ours, plain, (_random(TASKS, 4, 5, 7, 6), _random(TASKS, 5), _random(TASKS, 5)))
+
+
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("window", [None, window_of(2)])
+@pytest.mark.parametrize(
+    "geometry", [Geometry((1, 1), (1, 1), (1, 1), 1), Geometry((2, 1), (0, 2), (1, 2), 1)]
+)
+def test_the_first_block(geometry, window, relu):
+    """Also where pictures are far from zero, and a scale is negative or zero."""
+    torch.manual_seed(0)
+
+    def ours(x, weight, scale, shift):
+        y = first_block(x, weight, scale, shift, geometry, Block(1e-5, relu, window))
+        return y.tanh().square().sum()
+
+    def plain(x, weight, scale, shift):
+        y = F.batch_norm(F.conv2d(x, weight, None, *geometry), None, None, scale, shift, True)
+        y = F.relu(y) if relu else y
+        return (F.max_pool2d(y, *window) if window else y).tanh().square().sum()
+
+    scale = torch.tensor([1.5, -0.5, 0.2, -2.0, 0.0], dtype=torch.float64).expand(TASKS, 5)
+    others = (_random(TASKS, 5, 2, 3, 3), scale.clone().requires_grad_(), _random(TASKS, 5))
+    _assert_same(
+        ours, plain, ((_random(TASKS, 4, 2, 8, 7) + 10).detach().requires_grad_(), *others)
+    )
 
 
 @pytest.mark.parametrize("size", [(4, 6), (5, 7), (3, 2)])
@@ -219,6 +246,29 @@ def test_the_blocks_of_a_sequential_are_computed_at_once():
     assert {"ReluBackward0", "_MaxPoolBackward"} < _operations(
         pure_call(model, trainable(model), x).sum()
     )
+
+
+def _vectorised(model):
+    return lambda params, x: vmap(lambda p: pure_call(fused(model), p, x))(
+        {name: value.expand(TASKS, *value.shape) for name, value in params.items()}
+    )
+
+
+def _of_one_task(model):
+    return lambda params, x: pure_call(fused(model), params, x)
+
+
+@pytest.mark.parametrize("way", [_of_one_task, _vectorised])
+@pytest.mark.parametrize(("filters", "folded"), [(26, False), (27, True)])
+def test_only_a_first_block_of_many_filters_is_folded(way, filters, folded):
+    """In the second one, patches have a gradient, however small they are."""
+    model = nn.Sequential(
+        *(nn.Conv2d(1, filters, 3), nn.BatchNorm2d(filters), nn.MaxPool2d(2)),
+        *(nn.Conv2d(filters, 81, 1), nn.BatchNorm2d(81)),
+    )
+    names = _operations(way(model)(trainable(model), torch.randn(5, 1, 8, 8)).sum())
+    assert {"_ConvBlockBackward", "_NormBlockBackward"} & names
+    assert ("_MaxPoolBackward" in names) == folded
 
 
 def test_a_bias_before_batch_norm_has_no_gradient_and_none_is_computed():

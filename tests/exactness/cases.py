@@ -127,6 +127,12 @@ def _images(*middle: nn.Module, features: int = 64) -> nn.Module:
     return nn.Sequential(nn.Conv2d(2, 4, 3), *middle, nn.Flatten(), nn.Linear(features, CLASSES))
 
 
+def _first_block() -> nn.Module:
+    """Of filters enough for their batch norm to be folded into them."""
+    block = (nn.Conv2d(1, 12, 2), nn.BatchNorm2d(12), nn.ReLU(), nn.MaxPool2d(2))
+    return nn.Sequential(*block, nn.Flatten(), nn.Linear(48, CLASSES))
+
+
 def _signals(*middle: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Conv1d(2, 4, 3), *middle, nn.Flatten(), nn.Linear(16, CLASSES))
 
@@ -173,6 +179,7 @@ CASES = (
         lambda: _images(nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), features=16),
         norms=_BOTH,
     ),
+    Case("first-block", (1, 6, 6), _first_block, norms=_BOTH),
     Case("batch-norm-in-eval-mode", _IMAGE, _frozen_norm),
     Case("group-norm", _IMAGE, lambda: _images(nn.GroupNorm(2, 4), nn.Tanh())),
     Case("instance-norm", _IMAGE, lambda: _images(nn.InstanceNorm2d(4, affine=True), nn.Tanh())),

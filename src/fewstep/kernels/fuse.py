@@ -15,6 +15,7 @@ from fewstep.kernels.block_compiled import CompiledSteps, can_be_compiled
 from fewstep.kernels.block_eager import EAGER
 from fewstep.kernels.conv_block import ConvBlock, conv_block
 from fewstep.kernels.convolution import geometry_of
+from fewstep.kernels.first_block import first_block, pays_folded
 from fewstep.kernels.layout import pays
 from fewstep.kernels.norm_block import norm_block
 from fewstep.kernels.pooling import window_of
@@ -115,11 +116,14 @@ def _at_once(layers: _Layers, x: Tensor, functions: CompiledFunctions | None) ->
         return norm_block(x, norm.weight, norm.bias, block, steps)
     geometry = geometry_of(convolution)
     tensors = (x, convolution.weight, norm.weight, norm.bias)
-    if geometry is None or not norm.affine or under_vmap(*tensors):
-        # Batch norm would subtract a bias again.
-        x = convolution._conv_forward(x, convolution.weight, None)
-        return norm_block(x, norm.weight, norm.bias, block, steps)
-    return conv_block(*tensors, ConvBlock(geometry, block, steps))
+    if geometry is not None and norm.affine:
+        if pays_folded(x, convolution.weight, geometry):
+            return first_block(*tensors, geometry, block)
+        if not under_vmap(*tensors):
+            return conv_block(*tensors, ConvBlock(geometry, block, steps))
+    # Batch norm would subtract a bias again.
+    x = convolution._conv_forward(x, convolution.weight, None)
+    return norm_block(x, norm.weight, norm.bias, block, steps)
 
 
 def _block(layers: _Layers) -> Block:

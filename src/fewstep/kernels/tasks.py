@@ -9,12 +9,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import is_batchedtensor
+from torch._C._functorch import get_unwrapped, is_batchedtensor
 
 
 def under_vmap(*tensors: Tensor | None) -> bool:
     """Whether one of the tensors hides a dimension of tasks."""
     return any(tensor is not None and is_batchedtensor(tensor) for tensor in tensors)
+
+
+def has_gradient(tensor: Tensor) -> bool:
+    """Whether a gradient with respect to a tensor may be wanted; vmap hides that."""
+    while is_batchedtensor(tensor):
+        tensor = get_unwrapped(tensor)
+    return tensor.requires_grad
 
 
 @contextmanager
