@@ -1,7 +1,7 @@
 """The operations with derivatives of their own against PyTorch's, to the second order."""
 
 import itertools
-from collections import Counter
+from collections import Counter, OrderedDict
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ from fewstep.kernels.block import Block
 from fewstep.kernels.block_compiled import PAIRS, CompiledSteps, can_be_compiled
 from fewstep.kernels.block_eager import EAGER
 from fewstep.kernels.convolution import Geometry
-from fewstep.kernels.first_block import first_block
+from fewstep.kernels.first_block import first_block, patches_of
 from fewstep.kernels.fuse import fused
 from fewstep.kernels.norm_block import norm_block
 from fewstep.kernels.pooling import window_of
@@ -86,7 +86,8 @@ def test_the_first_block(geometry, window, relu):
     torch.manual_seed(0)
 
     def ours(x, weight, scale, shift):
-        y = first_block(x, weight, scale, shift, geometry, Block(1e-5, relu, window))
+        patches = patches_of(x, (3, 3), geometry)
+        y = first_block(x, patches, weight, scale, shift, geometry, Block(1e-5, relu, window))
         return y.tanh().square().sum()
 
     def plain(x, weight, scale, shift):
@@ -269,6 +270,33 @@ def test_only_a_first_block_of_many_filters_is_folded(way, filters, folded):
     names = _operations(way(model)(trainable(model), torch.randn(5, 1, 8, 8)).sum())
     assert {"_ConvBlockBackward", "_NormBlockBackward"} & names
     assert ("_MaxPoolBackward" in names) == folded
+
+
+def test_what_comes_again_is_folded_sooner_and_looked_at_once(monkeypatch):
+    """Unless it was changed in the meantime."""
+    torch.manual_seed(0)
+    looked = []
+    monkeypatch.setattr(
+        "fewstep.kernels.fuse.patches_of", lambda x, *how: looked.append(x) or patches_of(x, *how)
+    )
+    model = nn.Sequential(nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9))
+    x = torch.randn(5, 1, 8, 8)
+    fused(model)(x)
+    assert not looked
+    view, another = fused(model, again=True), x.clone()
+    for examples, times in ((x, 1), (x, 1), (another, 2)):
+        torch.testing.assert_close(view(examples), model(examples))
+        assert len(looked) == times
+    another[0] += 1
+    torch.testing.assert_close(view(another), model(another))
+    assert len(looked) == 3
+
+
+def test_layers_may_have_any_name():
+    names = ("functions", "again", "patches")
+    model = nn.Sequential(OrderedDict((name, nn.BatchNorm2d(3)) for name in names))
+    x = torch.randn(4, 3, 6, 6)
+    torch.testing.assert_close(fused(model)(x), model(x))
 
 
 def test_a_bias_before_batch_norm_has_no_gradient_and_none_is_computed():

@@ -6,10 +6,13 @@ f w with f = scale / sqrt(w . S w + eps) and with bias shift - f w . m, and no p
 convolution makes is needed but the pooling's: neither on the way forward nor back nor back again.
 
 That pays where patches are small beside the number of filters, as those of pictures of one channel
-are; and in the first block alone, since in others S would have a derivative, too.
+are, or come again, as those of the support set in every inner step; and in the first block alone,
+since in others S would have a derivative, too.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,33 +20,62 @@ from torch import Tensor
 from fewstep.kernels.block import Block
 from fewstep.kernels.convolution import Geometry, conv2d
 from fewstep.kernels.pooling import max_pool2d
-from fewstep.kernels.tasks import has_gradient
+from fewstep.kernels.tasks import has_gradient, under_vmap
 
-FILTERS_TO_NUMBERS = 3
-"""Measured: 64 filters of 9 numbers pay, 32 of 27 cost more than they save."""
+ONCE, AGAIN = 3, 1
+"""How many filters a patch's numbers have to be worth.
+
+Measured: for patches that come once 64 filters of 9 numbers are, and 32 of 27 are not.
+"""
 
 
-def pays_folded(x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
-    """Whether a block on ``x`` is computed faster this way."""
-    filters, numbers = len(weight), weight.shape[1:].numel()
-    small = FILTERS_TO_NUMBERS * numbers <= filters
+class Patches(NamedTuple):
+    """Of all pictures together.
+
+    Attributes:
+        mean: ``[numbers]``.
+        covariance: ``[numbers, numbers]``.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+
+
+def pays_folded(x: Tensor, weight: Tensor, geometry: Geometry, again: bool) -> bool:
+    """Whether a block on ``x`` is computed faster this way.
+
+    Args:
+        x: ``[examples, channels, height, width]``.
+        weight: ``[filters, channels / groups, height, width]``.
+        geometry: Of the convolution.
+        again: Whether ``x`` comes more than once.
+    """
+    worth = AGAIN if again and not under_vmap(x) else ONCE
+    small = worth * weight.shape[1:].numel() <= len(weight)
     return small and geometry.groups == 1 and not has_gradient(x)
 
 
 def first_block(
-    x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, geometry: Geometry, block: Block
+    x: Tensor,
+    patches: Patches,
+    weight: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    geometry: Geometry,
+    block: Block,
 ) -> Tensor:
     """Convolution, batch norm by the statistics of the batch, and what comes after.
 
     Args:
         x: ``[examples, channels, height, width]``.
+        patches: Those of ``x``.
         weight: ``[filters, channels, height, width]``, without groups.
         scale: ``[filters]``, of batch norm.
         shift: ``[filters]``, of batch norm.
         geometry: Of the convolution. It has no bias, which batch norm would subtract again.
         block: What comes after.
     """
-    mean, covariance = _of_patches(x, (weight.shape[2], weight.shape[3]), geometry)
+    mean, covariance = patches
     rows = weight.flatten(1)
     variance = ((rows @ covariance) * rows).sum(1)
     factor = scale * (variance + block.eps).rsqrt()
@@ -53,10 +85,10 @@ def first_block(
     return F.relu(y) if block.relu else y
 
 
-def _of_patches(x: Tensor, size: tuple[int, int], geometry: Geometry) -> tuple[Tensor, Tensor]:
-    """Mean and covariance, ``[numbers]`` and ``[numbers, numbers]``."""
+def patches_of(x: Tensor, size: tuple[int, int], geometry: Geometry) -> Patches:
+    """What filters of a size, height and width, see of ``[examples, channels, height, width]``."""
     unfolded = F.unfold(x, size, geometry.dilation, geometry.padding, geometry.stride)
-    patches = unfolded.transpose(0, 1).flatten(1)
-    mean = patches.mean(1)
-    centred = patches - mean[:, None]
-    return mean, centred @ centred.T / centred.shape[1]
+    columns = unfolded.transpose(0, 1).flatten(1)
+    mean = columns.mean(1)
+    centred = columns - mean[:, None]
+    return Patches(mean, centred @ centred.T / centred.shape[1])

@@ -14,17 +14,20 @@ from fewstep.kernels.block import Block, Steps
 from fewstep.kernels.block_compiled import CompiledSteps, can_be_compiled
 from fewstep.kernels.block_eager import EAGER
 from fewstep.kernels.conv_block import ConvBlock, conv_block
-from fewstep.kernels.convolution import geometry_of
-from fewstep.kernels.first_block import first_block, pays_folded
+from fewstep.kernels.convolution import Geometry, geometry_of
+from fewstep.kernels.first_block import Patches, first_block, patches_of, pays_folded
 from fewstep.kernels.layout import pays
 from fewstep.kernels.norm_block import norm_block
 from fewstep.kernels.pooling import window_of
 from fewstep.kernels.tasks import under_vmap
+from fewstep.structure import Latest
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
-def fused(module: nn.Module, functions: CompiledFunctions | None = None) -> nn.Module:
+def fused(
+    module: nn.Module, functions: CompiledFunctions | None = None, again: bool = False
+) -> nn.Module:
     """A view of a module, with the same tensors and names, that computes blocks at once.
 
     Batch norm in training mode uses the statistics of each batch alone, and records none.
@@ -32,16 +35,17 @@ def fused(module: nn.Module, functions: CompiledFunctions | None = None) -> nn.M
     Args:
         module: Any module.
         functions: To compile the arithmetic of blocks with; None for PyTorch's operations.
+        again: Whether it will be called more than once with the same examples.
     """
     view = copy.copy(module)
     view._modules = {
-        name: None if child is None else fused(child, functions)
+        name: None if child is None else fused(child, functions, again)
         for name, child in module._modules.items()
     }
     if type(module) is nn.Sequential:
         view.__class__ = _FusedSequential
         assert isinstance(view, _FusedSequential)
-        view.functions = functions
+        view._how = _How(functions, again, Latest())
     return view
 
 
@@ -54,8 +58,22 @@ def has_blocks(module: nn.Module) -> bool:
     )
 
 
-class _FusedSequential(nn.Sequential):
+class _How(NamedTuple):
+    """How a view computes; one attribute, whose name is no layer's.
+
+    Attributes:
+        functions: As `fused` takes them.
+        again: Likewise.
+        patches: Those of the latest examples.
+    """
+
     functions: CompiledFunctions | None
+    again: bool
+    patches: Latest[Patches]
+
+
+class _FusedSequential(nn.Sequential):
+    _how: _How
 
     def forward(self, x: Tensor) -> Tensor:
         """What ``nn.Sequential`` computes."""
@@ -63,11 +81,38 @@ class _FusedSequential(nn.Sequential):
             if isinstance(part, nn.Module):
                 x = part(x)
             elif part.norm.training and pays(x):
-                x = _at_once(part, x, self.functions)
+                x = self._at_once(part, x)
             else:
                 for layer in filter(None, part):
                     x = layer(x)
         return x
+
+    def _at_once(self, layers: _Layers, x: Tensor) -> Tensor:
+        convolution, norm, *_ = layers
+        block = _block(layers)
+        steps = _steps(block, self._how.functions)
+        if convolution is None:
+            return norm_block(x, norm.weight, norm.bias, block, steps)
+        geometry = geometry_of(convolution)
+        weight = convolution.weight
+        tensors = (weight, norm.weight, norm.bias)
+        if geometry is not None and norm.affine:
+            if pays_folded(x, weight, geometry, self._how.again):
+                patches = self._patches(x, convolution, geometry)
+                return first_block(x, patches, *tensors, geometry, block)
+            if not under_vmap(x, *tensors):
+                return conv_block(x, *tensors, ConvBlock(geometry, block, steps))
+        # Batch norm would subtract a bias again.
+        x = convolution._conv_forward(x, weight, None)
+        return norm_block(x, norm.weight, norm.bias, block, steps)
+
+    def _patches(self, x: Tensor, convolution: nn.Conv2d, geometry: Geometry) -> Patches:
+        """Kept for the next inner step, which comes with the same tensor."""
+        size = (convolution.weight.shape[2], convolution.weight.shape[3])
+        if not self._how.again or under_vmap(x):
+            return patches_of(x, size, geometry)
+        made_of = [x, x._version, convolution]
+        return self._how.patches.of(made_of, lambda: patches_of(x, size, geometry), lambda _: True)
 
 
 class _Layers(NamedTuple):
@@ -106,24 +151,6 @@ def _plain(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:
         return False
     hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)
     return type(layer) is kind and not any(hooks) and not layer._backward_pre_hooks
-
-
-def _at_once(layers: _Layers, x: Tensor, functions: CompiledFunctions | None) -> Tensor:
-    convolution, norm, *_ = layers
-    block = _block(layers)
-    steps = _steps(block, functions)
-    if convolution is None:
-        return norm_block(x, norm.weight, norm.bias, block, steps)
-    geometry = geometry_of(convolution)
-    tensors = (x, convolution.weight, norm.weight, norm.bias)
-    if geometry is not None and norm.affine:
-        if pays_folded(x, convolution.weight, geometry):
-            return first_block(*tensors, geometry, block)
-        if not under_vmap(*tensors):
-            return conv_block(*tensors, ConvBlock(geometry, block, steps))
-    # Batch norm would subtract a bias again.
-    x = convolution._conv_forward(x, convolution.weight, None)
-    return norm_block(x, norm.weight, norm.bias, block, steps)
 
 
 def _block(layers: _Layers) -> Block:

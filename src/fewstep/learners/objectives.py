@@ -39,16 +39,17 @@ def problem_of(
         functions: To compile parts of the model with, if any.
     """
     # Not made where everything is compiled as a whole.
-    fast = cache(lambda: fused(model, functions))
+    for_support = cache(lambda: fused(model, functions, again=True))
+    for_query = cache(lambda: fused(model, functions))
 
     def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:
         with autocast(precision, x.device):
-            return scalar(loss(pure_call(fast(), params, x), y))
+            return scalar(loss(pure_call(for_support(), params, x), y))
 
     def predict(params: Params, support_x: Tensor, query_x: Tensor) -> tuple[Any, ...]:
         if norm == "inductive":
             return (inductive_call(model, params, support_x, query_x),)
-        return (pure_call(fast(), params, query_x),)
+        return (pure_call(for_query(), params, query_x),)
 
     learned = trainable(model)
     return Problem(support_loss, judge_of(predict, loss, precision), learned, learned=learned)
