@@ -427,3 +427,34 @@ def test_a_bias_of_each_task_beside_weights_that_all_share(adapting, memory):
         for execution in ("loop", "vectorised")
     ]
     torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-12)
+
+
+_BLOCKS = (
+    (nn.BatchNorm2d,),
+    (nn.BatchNorm2d, nn.MaxPool2d(2)),
+    (nn.BatchNorm2d, nn.ReLU(), nn.MaxPool2d(2)),
+)
+_IN_PLACE = [
+    *itertools.product(((), (nn.MaxPool2d(2),), *_BLOCKS), ("loop", "vectorised")),
+    *((block, "compiled") for block in _BLOCKS),
+]
+
+
+@pytest.mark.parametrize("filters", [4, 27])
+@pytest.mark.parametrize(("layers", "way"), _IN_PLACE, ids=str)
+def test_a_layer_may_change_a_result_in_place(layers, way, filters):
+    """As it may that of PyTorch's layers."""
+    x, y = torch.randn(3, 2, 1, 8, 8, dtype=torch.float64), torch.arange(2).repeat(3, 1)
+    gradients = []
+    for in_place in (True, False):
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(1, filters, 3),
+            *(layer(filters) if isinstance(layer, type) else layer for layer in layers),
+            *(nn.Hardtanh(-0.5, 0.5, inplace=in_place), nn.Flatten(), nn.LazyLinear(2)),
+        ).double()
+        model(x[0])
+        how = {"compile": True} if way == "compiled" else {"execution": way}
+        learner = MAML(model, 0.1, 2, **how)
+        gradients.append(learner.meta_gradient(TaskBatch(x, y, x, y))[1])
+    torch.testing.assert_close(*gradients)

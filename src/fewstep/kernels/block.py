@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from fewstep.kernels.layout import own
 from fewstep.kernels.pooling import Window
 
 
@@ -87,6 +88,15 @@ class Steps(Protocol):
             state: Of the way forward.
             block: What is done after the normalisation.
         """
+
+
+def result_of(y: Tensor, block: Block) -> Tensor:
+    """What to return of ``y``, which is kept for the way back.
+
+    Where PyTorch keeps what ReLU made before the pooling, a layer that comes after may change the
+    result in place.
+    """
+    return y.clone() if block.relu and block.window is not None else own(y)
 
 
 class GradientTerms(NamedTuple):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fewstep.kernels.block import Block, State, Steps
+from fewstep.kernels.block import Block, State, Steps, result_of
 from fewstep.kernels.convolution import Geometry, convolve, input_gradient, weight_gradient
 from fewstep.kernels.layout import channels_last
 
@@ -56,8 +56,7 @@ class _ConvBlock(torch.autograd.Function):
         ctx.save_for_backward(x, weight, *state)
         ctx.how = how
         ctx.set_materialize_grads(False)
-        # Not a view, which a layer that comes after could not change in place.
-        return y.detach(), made
+        return result_of(y, how.block), made
 
     @staticmethod
     def backward(ctx: Any, g: Tensor | None, of_made: Tensor | None) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fewstep.kernels.layout import channels_last, pair
+from fewstep.kernels.layout import channels_last, own, pair
 from fewstep.kernels.tasks import (
     can_be_summed,
     each_task,
@@ -68,7 +68,7 @@ class _Convolution(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.geometry, ctx.bias = geometry, bias is not None
-        return convolve(x, weight, bias, geometry)
+        return own(convolve(x, weight, bias, geometry))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:

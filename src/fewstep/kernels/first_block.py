@@ -80,9 +80,11 @@ def first_block(
     variance = ((rows @ covariance) * rows).sum(1)
     factor = scale * (variance + block.eps).rsqrt()
     y = conv2d(x, weight * factor[:, None, None, None], shift - factor * (rows @ mean), geometry)
-    if block.window is not None:
-        y = max_pool2d(y, block.window)
-    return F.relu(y) if block.relu else y
+    if block.window is None:
+        return F.relu(y) if block.relu else y
+    y = max_pool2d(y, block.window)
+    # ReLU that keeps what it was given: a layer that comes after may change its result in place.
+    return F.threshold(y, 0.0, 0.0) if block.relu else y
 
 
 def patches_of(x: Tensor, size: tuple[int, int], geometry: Geometry) -> Patches:

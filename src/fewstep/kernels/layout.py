@@ -36,6 +36,11 @@ def channels_last(x: Tensor) -> Tensor:
     return x.flatten(0, 1).to(memory_format=torch.channels_last).view(x.shape)
 
 
+def own(result: Tensor) -> Tensor:
+    """What an operation may return: no view, which a layer after it could not change in place."""
+    return result.detach()
+
+
 def rows(x: Tensor) -> Tensor:
     """``[..., examples, channels, height, width]`` as ``[..., pixels, channels]``, a view."""
     return x.movedim(-3, -1).flatten(-4, -2)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fewstep.kernels.block import Block, State, Steps
+from fewstep.kernels.block import Block, State, Steps, result_of
 from fewstep.kernels.block_eager import EAGER
 from fewstep.kernels.layout import channels_last
 from fewstep.kernels.tasks import under_vmap, with_all_tasks
@@ -46,8 +46,7 @@ class _NormBlock(torch.autograd.Function):
         y, state = steps.forward(x, weight, bias, block)
         ctx.save_for_backward(*state)
         ctx.how = block, steps
-        # Not a view, which a layer that comes after could not change in place.
-        return y.detach()
+        return result_of(y, block)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fewstep.kernels.layout import Size, channels_last, pair, pictures, rows
+from fewstep.kernels.layout import Size, channels_last, own, pair, pictures, rows
 from fewstep.kernels.tasks import tasks_as_examples, under_vmap, with_all_tasks
 
 _aten = torch.ops.aten
@@ -50,7 +50,7 @@ class _MaxPool(torch.autograd.Function):
         result, where = largest(x, window)
         ctx.save_for_backward(x, where)
         ctx.window = window
-        return result
+        return own(result)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
