@@ -20,7 +20,7 @@ from torch import Tensor
 from fewstep.kernels.block import Block
 from fewstep.kernels.convolution import Geometry, conv2d
 from fewstep.kernels.pooling import max_pool2d
-from fewstep.kernels.tasks import has_gradient, under_vmap
+from fewstep.kernels.tasks import has_gradient
 
 ONCE, AGAIN = 3, 1
 """How many filters a patch's numbers have to be worth.
@@ -48,9 +48,9 @@ def pays_folded(x: Tensor, weight: Tensor, geometry: Geometry, again: bool) -> b
         x: ``[examples, channels, height, width]``.
         weight: ``[filters, channels / groups, height, width]``.
         geometry: Of the convolution.
-        again: Whether ``x`` comes more than once.
+        again: Whether ``x`` comes more than once, as the same tensor.
     """
-    worth = AGAIN if again and not under_vmap(x) else ONCE
+    worth = AGAIN if again else ONCE
     small = worth * weight.shape[1:].numel() <= len(weight)
     return small and geometry.groups == 1 and not has_gradient(x)
 

@@ -97,8 +97,10 @@ class _FusedSequential(nn.Sequential):
         weight = convolution.weight
         tensors = (weight, norm.weight, norm.bias)
         if geometry is not None and norm.affine:
-            if pays_folded(x, weight, geometry, self._how.again):
-                patches = self._patches(x, convolution, geometry)
+            # vmap makes another tensor of the same examples every time.
+            again = self._how.again and not under_vmap(x)
+            if pays_folded(x, weight, geometry, again):
+                patches = self._patches(x, convolution, geometry, again)
                 return first_block(x, patches, *tensors, geometry, block)
             if not under_vmap(x, *tensors):
                 return conv_block(x, *tensors, ConvBlock(geometry, block, steps))
@@ -106,10 +108,12 @@ class _FusedSequential(nn.Sequential):
         x = convolution._conv_forward(x, weight, None)
         return norm_block(x, norm.weight, norm.bias, block, steps)
 
-    def _patches(self, x: Tensor, convolution: nn.Conv2d, geometry: Geometry) -> Patches:
+    def _patches(
+        self, x: Tensor, convolution: nn.Conv2d, geometry: Geometry, again: bool
+    ) -> Patches:
         """Kept for the next inner step, which comes with the same tensor."""
         size = (convolution.weight.shape[2], convolution.weight.shape[3])
-        if not self._how.again or under_vmap(x):
+        if not again:
             return patches_of(x, size, geometry)
         made_of = [x, x._version, convolution]
         return self._how.patches.of(made_of, lambda: patches_of(x, size, geometry), lambda _: True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._C._functorch import get_unwrapped, is_batchedtensor
+
+_sums_suffice: ContextVar[bool] = ContextVar("whether sums over the tasks suffice", default=False)
 
 
 def under_vmap(*tensors: Tensor | None) -> bool:
@@ -32,11 +34,11 @@ def sums_suffice() -> Iterator[None]:
     keep to those of each task, and so does a GPU, whose way back autograd takes in a thread of its
     own.
     """
-    before, _here.sums_suffice = _here.sums_suffice, True
+    token = _sums_suffice.set(True)
     try:
         yield
     finally:
-        _here.sums_suffice = before
+        _sums_suffice.reset(token)
 
 
 def is_shared(value: Tensor) -> bool:
@@ -46,14 +48,7 @@ def is_shared(value: Tensor) -> bool:
 
 def can_be_summed(value: Tensor) -> bool:
     """Whether the gradient of each task with respect to ``value`` may be the mean of all."""
-    return _here.sums_suffice and is_shared(value)
-
-
-class _Here(threading.local):
-    sums_suffice = False
-
-
-_here = _Here()
+    return _sums_suffice.get() and is_shared(value)
 
 
 def with_all_tasks(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
