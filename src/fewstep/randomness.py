@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import numpy
 import torch
 
 _MOST_STEPS = 2**20 - 1
@@ -38,9 +40,20 @@ def numbered_from(seed: int, first: int) -> Iterator[None]:
 
 @contextmanager
 def undisturbed(device: torch.device) -> Iterator[None]:
-    """Give PyTorch's generators back as they were."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield
+    """Give the generators of PyTorch, Python and NumPy back as they were."""
+    before, numpy_before = random.getstate(), numpy.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        random.setstate(before)
+        numpy.random.set_state(numpy_before)
+
+
+def outside_generators() -> tuple[object, ...]:
+    """The states of the generators that models may draw from beside PyTorch's."""
+    kind, keys, *others = numpy.random.get_state()
+    return random.getstate(), kind, numpy.asarray(keys).tobytes(), *others
 
 
 def seed_of(seed: int, task: int, step: int | None) -> int:
@@ -49,8 +62,10 @@ def seed_of(seed: int, task: int, step: int | None) -> int:
 
 
 def reseed(seed: int) -> None:
-    """Start the generators of every device anew."""
+    """Start the generators of every device anew, and those of Python and NumPy."""
     # torch.manual_seed takes half a millisecond, most of it for devices that are not there.
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
-from fewstep.functional import Norm, Params
+from fewstep.functional import Norm
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.learner import Evaluation
 from fewstep.metagrad import Judgement
 from fewstep.randomness import numbered_from, seeded_calls
-from fewstep.tasks import TaskBatch
+from fewstep.swapped import Params
+from fewstep.tasks import Inputs, TaskBatch
 from fewstep.workers import Workers
 
 
@@ -62,7 +63,7 @@ class Parallel:
         parts: list[MetaGradient] = self._each("differentiate", tasks, outer_step)
         judgement = Judgement(
             torch.cat([part.judgement.losses for part in parts]),
-            torch.cat([part.judgement.scores for part in parts]),
+            _cat([part.judgement.metrics for part in parts]),
         )
         shares = [len(part.judgement.losses) / len(tasks) for part in parts]
         gradient = _mean([part.gradient for part in parts], shares)
@@ -73,16 +74,18 @@ class Parallel:
         """As `MAML.evaluate`."""
         parts: list[Evaluation] = self._each("evaluate", tasks, steps, norm)
         return Evaluation(
-            torch.cat([part.losses for part in parts]), torch.cat([part.scores for part in parts])
+            torch.cat([part.losses for part in parts]), _cat([part.metrics for part in parts])
         )
 
-    def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
+    def adapt(
+        self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
+    ) -> nn.Module:
         """As `MAML.adapt`, in this process."""
-        return self.learner.adapt(x, y, steps)
+        return self.learner.adapt(x, y, steps, norm)
 
     def _each(self, method: str, tasks: TaskBatch, *arguments: Any) -> list[Any]:
         """What a method of the learner returns for each share of the tasks."""
-        device = tasks.support_x.device
+        device = tasks.device
         if device.type != "cpu":
             raise InputError(f"the tasks are on {device}; workers are for the CPU, use workers=1")
         number = min(self._workers.number, len(tasks))
@@ -106,6 +109,11 @@ def _share(
 ) -> Any:
     with numbered_from(seed, first):
         return getattr(learner, method)(tasks, *arguments)
+
+
+def _cat(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tasks of all parts, by metric."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _mean(parts: list[Params], shares: list[float]) -> Params:

@@ -151,7 +151,7 @@ def _workers(config: Config, learner: GradientBased, train: Sampler) -> int:
     if torch.device(config.device).type != "cpu" or cores == 1:
         return 1
     tasks = train.batch(range(config.meta_batch))
-    return cores if worth_sharing(learner.problem(learner.model, learner.norm), tasks) else 1
+    return cores if worth_sharing(learner.problem(tasks, learner.norm)[0], tasks) else 1
 
 
 def _device(name: str) -> torch.device:
