@@ -38,7 +38,7 @@ class PlainLoop:
         losses = []
         for number in range(len(self.tasks)):
             params = self.start
-            x, y = self.tasks.support_x[number], self.tasks.support_y[number]
+            x, y = _of_task(self.tasks.support_x, number), self.tasks.support_y[number]
             for _ in range(STEPS):
                 gradients = torch.autograd.grad(
                     self._loss(params, x, y),
@@ -50,7 +50,7 @@ class PlainLoop:
                     name: value - self.case.lr * gradient
                     for (name, value), gradient in zip(params.items(), gradients, strict=True)
                 }
-            x, y = self.tasks.query_x[number], self.tasks.query_y[number]
+            x, y = _of_task(self.tasks.query_x, number), self.tasks.query_y[number]
             losses.append(self._loss(params, x, y))
         return torch.stack(losses)
 
@@ -64,8 +64,16 @@ class PlainLoop:
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         tensors = {**buffers, **_written_out(params, self.dims)}
         # A fresh tensor each time: some models differentiate by what they are given.
+        inputs = ((), x) if isinstance(x, dict) else ((x.clone(),), {})
         with sdpa_kernel(SDPBackend.MATH):
-            return self.case.loss(functional_call(self.model, tensors, (x.clone(),)), y)
+            return self.case.loss(functional_call(self.model, tensors, *inputs), y)
+
+
+def _of_task(x, number):
+    """The inputs of one task, which have a name each or none."""
+    if isinstance(x, dict):
+        return {name: value[number] for name, value in x.items()}
+    return x[number]
 
 
 def _without_norms(model: nn.Module) -> tuple[nn.Module, dict[str, int]]:

@@ -29,11 +29,12 @@ class RealModel:
 
     Attributes:
         build: Makes it.
-        smooth: Makes it with SiLU for each kink and average pooling for max pooling; None where it
-            has none.
+        smooth: Makes it with SiLU for each kink, average pooling for max pooling, and nothing
+            computed in single precision; None where it has none of those.
         lr: The size of an inner step: large enough for its second derivative to matter.
         vectorised: Whether it has to be vectorised over tasks, and may not be refused.
         tokens: Examples are integers.
+        masked: Inputs are a dict: those integers, and which of them are there.
     """
 
     name: str
@@ -44,6 +45,7 @@ class RealModel:
     lr: float = 0.2
     vectorised: bool = True
     tokens: bool = False
+    masked: bool = False
 
     def model(self, smooth: bool = False) -> nn.Module:
         """The same values every time, and none of them where packages begin: at 0 or 1."""
@@ -66,14 +68,17 @@ class RealModel:
         def inputs(examples):
             shape = (2, examples, *self.shape)
             if self.tokens:
-                return torch.randint(1, TOKENS, shape, generator=generator)
+                numbers = torch.randint(1, TOKENS, shape, generator=generator)
+                mask = torch.rand(shape, generator=generator).argsort(-1).cumsum(-1) < 9
+                named = {"input_ids": numbers, "attention_mask": mask.long()}
+                return named if self.masked else numbers
             return torch.randn(shape, generator=generator, dtype=torch.float64)
 
         def targets(examples):
-            if self.loss is F.cross_entropy:
-                return torch.arange(examples).remainder(CLASSES).repeat(2, 1)
-            shape = (2, examples, CLASSES)
-            return torch.randn(shape, generator=generator, dtype=torch.float64)
+            if self.loss is F.mse_loss:
+                shape = (2, examples, CLASSES)
+                return torch.randn(shape, generator=generator, dtype=torch.float64)
+            return torch.arange(examples).remainder(CLASSES).repeat(2, 1)
 
         return TaskBatch(inputs(4), targets(4), inputs(5), targets(5))
 
@@ -88,8 +93,13 @@ class Logits(nn.Module):
         super().__init__()
         self.body = body
 
-    def forward(self, x):
-        return self.body(x).logits
+    def forward(self, *inputs, **named):
+        return self.body(*inputs, **named).logits
+
+
+def output_loss(output, targets: Tensor) -> Tensor:
+    """A loss that takes what a model of transformers returns, as it is."""
+    return F.cross_entropy(output.logits, targets)
 
 
 def hugging_face(name: str, task: str, **settings) -> nn.Module:
@@ -226,6 +236,11 @@ def _llama() -> nn.Module:
     return Logits(hugging_face("Llama", "SequenceClassification", **settings))
 
 
+def _double_llama() -> nn.Module:
+    model = _llama()
+    return exchanged(model, {type(model.body.model.norm): lambda: nn.RMSNorm(8, eps=1e-6)})
+
+
 def _wav2vec2() -> nn.Module:
     names = ("hidden", "activation", "attention", "final")
     return Logits(
@@ -286,7 +301,7 @@ MODELS = (
         partial(_resnet, "relu"),
         lambda: exchanged(_resnet("silu"), {nn.MaxPool2d: _average}),
     ),
-    RealModel("vit-eager", (3, 8, 8), partial(_vit, "eager")),
+    RealModel("vit-eager", (3, 8, 8), partial(_vit, "eager"), partial(_vit, "sdpa")),
     RealModel("vit-sdpa", (3, 8, 8), partial(_vit, "sdpa")),
     RealModel("convnextv2", _PICTURE, _convnext),
     RealModel(
@@ -312,20 +327,33 @@ MODELS = (
     ),
     RealModel("bert-eager", _TOKENS, lambda: Logits(bert()), **_tokens),
     RealModel("bert-sdpa", _TOKENS, lambda: Logits(bert("sdpa")), **_tokens),
-    RealModel("gpt2", _TOKENS, _gpt2, **_tokens),
-    RealModel("llama", _TOKENS, _llama, **_tokens),
+    RealModel("gpt2", _TOKENS, _gpt2, **_tokens, **_loop_only),
+    RealModel("llama", _TOKENS, _llama, _double_llama, **_tokens),
     RealModel("lora-bert", _TOKENS, _lora, **_tokens),
     RealModel("wav2vec2", (32,), _wav2vec2, **_loop_only),
-    RealModel("tcn-old-weight-norm", _SIGNAL, **_temporal(_old_weight_norm)),
-    RealModel("tcn-weight-norm", _SIGNAL, **_temporal(parametrizations.weight_norm)),
-    RealModel("old-spectral-norm", (2, 6, 6), lambda: own.Discriminator(_old_spectral_norm)),
+    RealModel("tcn-old-weight-norm", _SIGNAL, **_temporal(_old_weight_norm), **_loop_only),
+    RealModel("tcn-weight-norm", _SIGNAL, **_temporal(parametrizations.weight_norm), **_loop_only),
     RealModel(
-        "spectral-norm", (2, 6, 6), lambda: own.Discriminator(parametrizations.spectral_norm)
+        "old-spectral-norm", (2, 6, 6), lambda: own.Discriminator(_old_spectral_norm), **_loop_only
+    ),
+    RealModel(
+        "spectral-norm",
+        (2, 6, 6),
+        lambda: own.Discriminator(parametrizations.spectral_norm),
+        **_loop_only,
     ),
     RealModel("physics-informed", (2,), own.PhysicsInformed, loss=F.mse_loss, **_loop_only),
     RealModel("features-by-hooks", _SMALL, **_hooked(own.FeaturesByHooks)),
+    RealModel("feature-by-hook", _SMALL, **_hooked(own.FeatureByHook)),
     RealModel("changed-by-hooks", _SMALL, **_hooked(own.ChangedByHooks)),
     RealModel("kept-attention", _TOKENS, own.KeptAttention, **_tokens),
     RealModel("lstm", _TOKENS, lambda: own.Tagger(nn.LSTM), **_loop_only, **_tokens),
     RealModel("gru", _TOKENS, lambda: own.Tagger(nn.GRU), **_loop_only, **_tokens),
 )
+
+OUTPUTS = (
+    RealModel("vit-output", (3, 8, 8), lambda: _vit("sdpa").body, loss=output_loss),
+    RealModel("bert-named", _TOKENS, lambda: Logits(bert()), tokens=True, masked=True),
+    RealModel("bert-named-output", _TOKENS, bert, loss=output_loss, tokens=True, masked=True),
+)
+"""Models that are called by names, or whose loss takes more than a tensor."""

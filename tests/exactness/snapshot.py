@@ -1,26 +1,28 @@
-"""All that a module holds, bit for bit, to see what a call has changed."""
+"""All that an object holds, bit for bit, to see whether a call has changed it."""
 
 import dataclasses
 
 import torch
 from torch import nn
 
+PLAIN = str | int | float | bool | None
 
-def snapshot(holder: nn.Module | object) -> dict[str, object]:
-    """Every object that a module or a dataclass holds, by the path to it, with its values."""
-    found: dict[str, object] = {}
+
+def snapshot(holder: nn.Module | object) -> dict[str, tuple]:
+    """Each object that a module or a dataclass holds, and its values, by the path to it."""
+    found: dict[str, tuple] = {}
     if isinstance(holder, nn.Module):
+        found["state_dict"] = (None, list(holder.state_dict()))
         for name, part in holder.named_modules(remove_duplicate=False):
-            _add(found, f"{name or 'model'}", vars(part))
-            found[f"{name or 'model'} itself"] = (id(part), type(part))
-        found["state_dict"] = list(holder.state_dict())
+            found[f"{name or 'model'} itself"] = (part, type(part))
+            _add(found, name or "model", vars(part))
     else:
         for field in dataclasses.fields(holder):
             _add(found, field.name, getattr(holder, field.name))
     return found
 
 
-def differences(before: dict[str, object], after: dict[str, object]) -> list[str]:
+def differences(before: dict[str, tuple], after: dict[str, tuple]) -> list[str]:
     """The paths at which two snapshots differ."""
     return sorted(
         path
@@ -29,30 +31,28 @@ def differences(before: dict[str, object], after: dict[str, object]) -> list[str
     )
 
 
-def _add(found, path, value):
-    """The value itself, and what it holds if it is a collection."""
-    if isinstance(value, torch.Tensor):
-        grad = None if value.is_leaf is False else value.grad
-        flags = (id(value), type(value), value.dtype, value.requires_grad, grad is None)
-        found[path] = (flags, value.detach().clone())
-        return
-    found[path] = (id(value), type(value))
-    if isinstance(value, dict):
-        found[f"{path} keys"] = list(value)
+def _add(found: dict[str, tuple], path: str, value: object) -> None:
+    """An object, which is kept so that no other has its address, and what it holds."""
+    if isinstance(value, PLAIN):
+        found[path] = (None, value)
+    elif isinstance(value, torch.Tensor):
+        flags = (value.dtype, value.requires_grad, value.is_leaf and value.grad is not None)
+        found[path] = (value, flags, value.detach().clone())
+    elif isinstance(value, dict):
+        found[path] = (value, list(value))
         for key, item in value.items():
             _add(found, f"{path}.{key}", item)
     elif isinstance(value, list | tuple):
+        found[path] = (value, len(value))
         for number, item in enumerate(value):
             _add(found, f"{path}[{number}]", item)
-    elif isinstance(value, str | int | float | bool | None):
-        found[path] = value
+    else:
+        found[path] = (value,)
 
 
-def _same(one, other):
-    if isinstance(one, tuple) and isinstance(one[-1], torch.Tensor):
-        return (
-            isinstance(other, tuple)
-            and one[0] == other[0]
-            and torch.equal(one[1].view(-1), other[1].view(-1))
-        )
-    return type(one) is type(other) and one == other
+def _same(before: tuple, after: tuple) -> bool:
+    if before[0] is not after[0] or len(before) != len(after):
+        return False
+    if isinstance(before[-1], torch.Tensor):
+        return before[1] == after[1] and torch.equal(before[2], after[2])
+    return before[1:] == after[1:]

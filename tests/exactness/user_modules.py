@@ -81,6 +81,25 @@ class FeaturesByHooks(nn.Module):
         return self.head(features)
 
 
+class FeatureByHook(nn.Module):
+    """As `FeaturesByHooks`, with one feature, an attribute that stays."""
+
+    def __init__(self, activation, pooling):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(2, 6, 3), nn.BatchNorm2d(6), activation(), pooling(2), nn.Flatten()
+        )
+        self.body[1].register_forward_hook(self.keep)
+        self.feature = None
+        self.head = nn.Linear(60, CLASSES)
+
+    def keep(self, layer, inputs, output):
+        self.feature = output.mean((-2, -1))
+
+    def forward(self, x):
+        return self.head(torch.cat([self.body(x), self.feature], 1))
+
+
 class ChangedByHooks(nn.Module):
     """Hooks of a sequence that change what goes in and what comes out."""
 
