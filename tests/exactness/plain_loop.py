@@ -10,7 +10,8 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
 
-from .real_models import STEPS, RealModel, exchanged
+from .hub_models import exchanged
+from .real_models import STEPS, RealModel
 
 
 class HardSigmoid(nn.Module):

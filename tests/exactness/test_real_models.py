@@ -64,7 +64,10 @@ def test_vectorised_or_refused(case):
 @each_model
 def test_central_differences(case):
     loop = _plain(case, smooth=True)
-    slopes = slopes_of(lambda: float(loop.query_losses(exact=False).detach().mean()), loop.start)
+    # Narrower than usual: batch norm of a few examples bends the loss a lot.
+    slopes = slopes_of(
+        lambda: float(loop.query_losses(exact=False).detach().mean()), loop.start, width=3e-7
+    )
     gradient = _gradient(case, "fast", smooth=case.smooth is not None)
     assert relative_error(gradient, slopes) < TO_SLOPES
 
