@@ -1,7 +1,7 @@
 """The meta-gradient of a plain loop in PyTorch alone, to compare that of the library with.
 
 Nothing here is the library's. Where PyTorch's own second derivative is wrong or missing, the plain
-model has the operation written out.
+model has the operation written out. The row of an embedding that stands for padding is a constant.
 """
 
 import torch
@@ -34,6 +34,12 @@ class PlainLoop:
         layers = {nn.Hardswish: HardSwish, nn.Hardsigmoid: HardSigmoid}
         self.model, self.dims = _without_norms(exchanged(case.model(smooth), layers))
 
+        self.padding = {
+            f"{name}.weight": part.weight[part.padding_idx].detach().clone()
+            for name, part in self.model.named_modules()
+            if isinstance(part, nn.Embedding) and part.padding_idx == 0
+        }
+
     def query_losses(self, exact: bool) -> torch.Tensor:
         """The loss of each task on its query set after adaptation."""
         losses = []
@@ -64,6 +70,9 @@ class PlainLoop:
     def _loss(self, params, x, y):
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         tensors = {**buffers, **_written_out(params, self.dims)}
+        for name, row in self.padding.items():
+            if name in tensors:
+                tensors[name] = torch.cat([row[None], tensors[name][1:]])
         # A fresh tensor each time: some models differentiate by what they are given.
         inputs = ((), x) if isinstance(x, dict) else ((x.clone(),), {})
         with sdpa_kernel(SDPBackend.MATH):
