@@ -33,19 +33,18 @@ class PlainLoop:
         self.start = {name: p for name, p in named if p.requires_grad}
         layers = {nn.Hardswish: HardSwish, nn.Hardsigmoid: HardSigmoid}
         self.model, self.dims = _without_norms(exchanged(case.model(smooth), layers))
-
         self.padding = {
             f"{name}.weight": part.weight[part.padding_idx].detach().clone()
             for name, part in self.model.named_modules()
             if isinstance(part, nn.Embedding) and part.padding_idx == 0
         }
 
-    def query_losses(self, exact: bool) -> torch.Tensor:
-        """The loss of each task on its query set after adaptation."""
+    def losses(self, exact: bool, on: str = "query") -> torch.Tensor:
+        """That of each task after adaptation, on its query set or on its support set."""
         losses = []
         for number in range(len(self.tasks)):
             params = self.start
-            x, y = _of_task(self.tasks.support_x, number), self.tasks.support_y[number]
+            x, y = self._examples("support", number)
             for _ in range(STEPS):
                 gradients = torch.autograd.grad(
                     self._loss(params, x, y),
@@ -57,15 +56,20 @@ class PlainLoop:
                     name: value - self.case.lr * gradient
                     for (name, value), gradient in zip(params.items(), gradients, strict=True)
                 }
-            x, y = _of_task(self.tasks.query_x, number), self.tasks.query_y[number]
-            losses.append(self._loss(params, x, y))
+            losses.append(self._loss(params, *self._examples(on, number)))
         return torch.stack(losses)
 
     def gradient(self, exact: bool = True) -> dict[str, torch.Tensor]:
         """That of the mean query loss; without ``exact``, of first order."""
-        loss = self.query_losses(exact).mean()
+        loss = self.losses(exact).mean()
         gradients = torch.autograd.grad(loss, list(self.start.values()), materialize_grads=True)
         return dict(zip(self.start, gradients, strict=True))
+
+    def _examples(self, on, number):
+        x, y = getattr(self.tasks, f"{on}_x"), getattr(self.tasks, f"{on}_y")[number]
+        if isinstance(x, dict):
+            return {name: value[number] for name, value in x.items()}, y
+        return x[number], y
 
     def _loss(self, params, x, y):
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
@@ -77,13 +81,6 @@ class PlainLoop:
         inputs = ((), x) if isinstance(x, dict) else ((x.clone(),), {})
         with sdpa_kernel(SDPBackend.MATH):
             return self.case.loss(functional_call(self.model, tensors, *inputs), y)
-
-
-def _of_task(x, number):
-    """The inputs of one task, which have a name each or none."""
-    if isinstance(x, dict):
-        return {name: value[number] for name, value in x.items()}
-    return x[number]
 
 
 def _without_norms(model: nn.Module) -> tuple[nn.Module, dict[str, int]]:
