@@ -30,6 +30,13 @@ class Team:
         self._forget()
         _teams.add(self)
 
+    def _forget(self) -> None:
+        """Begin without any process."""
+        self.lock = threading.Lock()
+        self.taken_by: int | None = None
+        self._channels: list[Channel] = []
+        self._processes: list[BaseProcess] = []
+
     def channels_to(self, number: int) -> list[Channel]:
         """The ends of the channels to so many processes.
 
@@ -66,13 +73,6 @@ class Team:
         # Or else this process would end them as it ends.
         vars(multiprocessing.process)["_children"].difference_update(self._processes)
         self._forget()
-
-    def _forget(self) -> None:
-        """Begin without any process."""
-        self.lock = threading.Lock()
-        self.taken_by: int | None = None
-        self._channels: list[Channel] = []
-        self._processes: list[BaseProcess] = []
 
     def _start(self) -> None:
         # A process that is forked knows what the user's script defined, without running it again.

@@ -28,8 +28,8 @@ Outcome = tuple[Any, Exception | None]
 """What it returned, or what it raised."""
 
 MOST_PER_CORE = 8
-"""A process computes with one thread, so more than one a core gain nothing. Several are let pass,
-for scripts from a larger machine and for containers; beyond this it is a slip of the pen."""
+"""A process computes with one thread, so more than one a core gain nothing. Several are allowed,
+for scripts from a larger machine and cores that are miscounted; more can only be a mistake."""
 
 
 def check_number(workers: int) -> None:
