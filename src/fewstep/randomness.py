@@ -14,6 +14,7 @@ _MOST_STEPS = 2**20 - 1
 """More inner steps than anyone takes, so that no two draws of random layers share a seed."""
 
 _given: ContextVar[int | None] = ContextVar("seed of the first task", default=None)
+_first: ContextVar[int] = ContextVar("number of the first task", default=0)
 
 
 @contextmanager
@@ -31,11 +32,17 @@ def seeded_calls(device: torch.device) -> Iterator[int]:
 @contextmanager
 def numbered_from(seed: int, first: int) -> Iterator[None]:
     """Inside, tasks draw what those from number ``first`` on draw after this seed."""
-    token = _given.set(seed_of(seed, first, 0))
+    given, number = _given.set(seed_of(seed, first, 0)), _first.set(first)
     try:
         yield
     finally:
-        _given.reset(token)
+        _given.reset(given)
+        _first.reset(number)
+
+
+def first_task() -> int:
+    """The number, in the whole meta-batch, of the first task of the part that is computed here."""
+    return _first.get()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
 from fewstep.inner import Slope, slope
 from fewstep.problem import Problem
+from fewstep.randomness import first_task
 from fewstep.swapped import Params
 from fewstep.tasks import TaskBatch, tensors_of
 
@@ -61,7 +62,7 @@ def check_finite(
     for number in range(len(tasks)):
         what = _first_not_finite(problem, tasks, number, path)
         if what:
-            raise DivergedError(what, number)
+            raise DivergedError(what, first_task() + number)
     name = next(name for name, tensor in tensors.items() if not bool(tensor.isfinite().all()))
     raise DivergedError(
         name if name == "the query loss" else f"the gradient of {name!r} is not finite", None

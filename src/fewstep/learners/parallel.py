@@ -11,35 +11,44 @@ from torch import Tensor, nn
 
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
+from fewstep.exclusive import exclusive
 from fewstep.functional import Norm
+from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.learner import Evaluation
 from fewstep.metagrad import Judgement
+from fewstep.modes import Modes, computing_in, current_modes
 from fewstep.randomness import numbered_from, seeded_calls
 from fewstep.swapped import Params
 from fewstep.tasks import Inputs, TaskBatch
-from fewstep.workers import Workers
+from fewstep.workers import Workers, check_number
 
 
 class Parallel:
     """Computes what a learner computes, with the tasks shared out among processes of one thread.
 
     On a CPU this is the fastest way for networks such as Conv-4; each process takes the memory of
-    a learner of its own.
+    a learner of its own. They are started by the first call that has tasks for them, and end with
+    this object. They know what the program had defined and imported by then; after a function or a
+    class was defined anew, as in a notebook, make a new `Parallel`. Threads that call it at once
+    wait for each other.
 
     Args:
         learner: Its model and loss have to be picklable: defined at the top of a module.
-        workers: How many processes, with this one.
+        workers: How many processes at most, with this one.
 
     Raises:
-        InputError: ``workers`` is not at least 1.
+        InputError: ``workers`` is not at least 1, or more than eight for each core.
     """
 
     def __init__(self, learner: GradientBased, workers: int) -> None:
-        if workers < 1:
-            raise InputError(f"workers is {workers}; expected 1 or more")
+        check_number(workers)
         self.learner = learner
         self._workers = Workers(workers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy, of whatever kind, has processes of its own.
+        return {**vars(self), "_workers": Workers(self._workers.number)}
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Those of the learner."""
@@ -85,15 +94,23 @@ class Parallel:
 
     def _each(self, method: str, tasks: TaskBatch, *arguments: Any) -> list[Any]:
         """What a method of the learner returns for each share of the tasks."""
+        check_tasks(tasks)
         device = tasks.device
         if device.type != "cpu":
-            raise InputError(f"the tasks are on {device}; workers are for the CPU, use workers=1")
+            raise InputError(
+                f"the tasks are on {device}; workers are for the CPU, use the learner itself or "
+                "--workers 1"
+            )
         number = min(self._workers.number, len(tasks))
         bounds = [len(tasks) * part // number for part in range(number + 1)]
-        with seeded_calls(device) as seed:
-            return self._workers.run(
+        modes = current_modes()
+        with exclusive(), self._workers.taken() as run, seeded_calls(device) as seed:
+            return run(
                 [
-                    (_share, (method, self.learner, tasks[first:end], seed, first, *arguments))
+                    (
+                        _share,
+                        (method, self.learner, tasks[first:end], modes, seed, first, *arguments),
+                    )
                     for first, end in pairwise(bounds)
                 ]
             )
@@ -103,11 +120,12 @@ def _share(
     method: str,
     learner: GradientBased,
     tasks: TaskBatch,
+    modes: Modes,
     seed: int,
     first: int,
     *arguments: Any,
 ) -> Any:
-    with numbered_from(seed, first):
+    with computing_in(modes), numbered_from(seed, first):
         return getattr(learner, method)(tasks, *arguments)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -147,7 +148,7 @@ def _in_one_process(config: Config, model: nn.Module) -> GradientBased:
 
 def _workers(config: Config, learner: GradientBased, train: Sampler) -> int:
     """One a core, where an outer step is enough work to be shared."""
-    cores = torch.get_num_threads()
+    cores = min(torch.get_num_threads(), os.cpu_count() or 1)
     if torch.device(config.device).type != "cpu" or cores == 1:
         return 1
     tasks = train.batch(range(config.meta_batch))
