@@ -189,6 +189,7 @@ def test_too_many_workers_on_the_command_line(tmp_path, capsys):
 
 _SCRIPT = """
 import gc, multiprocessing, os, sys, time, torch
+torch.set_num_threads(1)  # a process that is forked cannot use those of OpenMP
 from fewstep import MAML, Parallel, TaskBatch
 class Mine(torch.nn.Linear):
     pass

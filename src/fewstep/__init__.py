@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fewstep.allocator import keep_memory
     from fewstep.errors import InputError
+    from fewstep.learners.gradient_report import GradientReport, check_gradient
     from fewstep.learners.imaml import ImplicitMAML
     from fewstep.learners.maml import MAML
     from fewstep.learners.parallel import Parallel
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "MAML",
+    "GradientReport",
     "ImplicitMAML",
     "InputError",
     "Parallel",
@@ -27,18 +29,21 @@ __all__ = [
     "Reptile",
     "TaskBatch",
     "__version__",
+    "check_gradient",
     "keep_memory",
 ]
 
 _HOMES = {
     "MAML": "fewstep.learners.maml",
     "ImplicitMAML": "fewstep.learners.imaml",
+    "GradientReport": "fewstep.learners.gradient_report",
     "Parallel": "fewstep.learners.parallel",
     "ProtoMAML": "fewstep.learners.protomaml",
     "ProtoNet": "fewstep.learners.protonet",
     "Reptile": "fewstep.learners.reptile",
     "TaskBatch": "fewstep.tasks",
     "InputError": "fewstep.errors",
+    "check_gradient": "fewstep.learners.gradient_report",
     "keep_memory": "fewstep.allocator",
 }
 

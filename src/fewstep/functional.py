@@ -107,7 +107,7 @@ class PureModel:
     def having(
         self,
         params: Params,
-        batch_norm: InTraining = by_own_statistics,
+        batch_norm: InTraining | None = None,
         *,
         fused: bool = False,
         inputs_repeat: bool = False,
@@ -118,13 +118,14 @@ class PureModel:
         Args:
             params: Replacements by the name of a parameter or buffer. A name that is missing keeps
                 the module's tensor.
-            batch_norm: By which statistics batch norm in training mode normalises.
+            batch_norm: How batch norm in training mode normalises; by the batch alone unless given.
             fused: Whether to compute blocks of layers at once.
             inputs_repeat: Whether the same examples come again.
             stand_ins: What stands in for functions of PyTorch.
         """
         entries = self._fused_entries(inputs_repeat) if fused else {}
-        with Swapped(self._layout, params, entries), TwiceDifferentiable(batch_norm, stand_ins):
+        mode = TwiceDifferentiable(batch_norm or by_own_statistics, stand_ins)
+        with Swapped(self._layout, params, entries), mode:
             try:
                 yield
             except CheckpointingError as error:

@@ -56,7 +56,7 @@ class Metrics:
         if not self._given:
             return []
         leaves, form = pytree.tree_flatten(prediction)
-        self._form = form, [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        self._form = form, [_TENSOR if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         return [leaf.detach() for leaf in leaves if isinstance(leaf, Tensor)]
 
     def of(self, needed: list[Tensor], target: Tensor, losses: Tensor) -> dict[str, Tensor]:
@@ -95,7 +95,7 @@ class Metrics:
             return tensors[0]
         form, others = self._form
         left = iter(tensors)
-        leaves = [next(left) if other is None else other for other in others]
+        leaves = [next(left) if other is _TENSOR else other for other in others]
         return pytree.tree_unflatten(leaves, form)
 
 
@@ -113,6 +113,10 @@ class Unmeasured(Metrics):
     ) -> dict[str, Tensor]:
         """The tensors themselves, by their numbers."""
         return {str(number): tensor for number, tensor in enumerate(needed)}
+
+
+_TENSOR = Ellipsis
+"""Stands, in the form of a prediction, where it has a tensor."""
 
 
 def _value(name: str, metric: Metric, prediction: Any, target: Tensor) -> Any:

@@ -99,8 +99,9 @@ class TaskBatch:
         rows = list(tasks)
         for number, row in enumerate(rows):
             if not isinstance(row, Sequence) or len(row) != 4:
+                length = f" of {len(row)}" if isinstance(row, Sequence) else ""
                 raise InputError(
-                    f"task {number} is a {type(row).__name__}; expected the four of "
+                    f"task {number} is a {type(row).__name__}{length}; expected the four of "
                     "(support_x, support_y, query_x, query_y)"
                 )
         if not rows:

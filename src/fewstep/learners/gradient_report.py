@@ -1,0 +1,202 @@
+"""A meta-gradient beside central differences, for whoever wants to see that it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from fewstep.errors import InputError
+from fewstep.exclusive import exclusive
+from fewstep.learners.reptile import Reptile
+from fewstep.swapped import Params
+from fewstep.tasks import TaskBatch
+
+Verdict = Literal["exact", "kink", "wrong"]
+
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-2}
+"""The largest relative deviation of an exact gradient, by the type of the parameters."""
+FLOOR = 1e-5
+"""The share of the steepest parameter's slope below which a slope counts as zero."""
+
+
+class ParameterCheck(NamedTuple):
+    """How far one parameter's gradient is from measured slopes.
+
+    Attributes:
+        deviation: The largest over the directions, relative to the steepest of the parameter.
+        spread: How far the loss is from smooth, likewise: the largest difference of the slopes of
+            the two step sizes, or, if that is more, of those ahead and behind where it does not
+            fall with the step.
+        verdict: ``"exact"`` where the deviation is rounding; ``"kink"`` where the loss is not
+            smooth here; else ``"wrong"``.
+    """
+
+    deviation: float
+    spread: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """How far a meta-gradient is from central differences.
+
+    Attributes:
+        parameters: By name.
+        tolerance: The deviation up to which a gradient counts as exact.
+    """
+
+    parameters: dict[str, ParameterCheck]
+    tolerance: float
+
+    @property
+    def deviation(self) -> float:
+        """The largest of all parameters."""
+        return max(check.deviation for check in self.parameters.values())
+
+    @property
+    def exact(self) -> bool:
+        """Whether no parameter's gradient is wrong."""
+        return all(check.verdict != "wrong" for check in self.parameters.values())
+
+    def __str__(self) -> str:
+        width = max(map(len, self.parameters))
+        rows = (
+            f"{name:{width}}  {check.verdict:7}  deviation {check.deviation:.1e}"
+            f"  between step sizes {check.spread:.1e}"
+            for name, check in self.parameters.items()
+        )
+        return "\n".join((*rows, f"tolerance {self.tolerance:.0e}"))
+
+
+class _Differentiable(Protocol):
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+
+    def meta_gradient(self, tasks: TaskBatch, outer_step: int = 0) -> tuple[Tensor, Params]: ...
+
+
+def check_gradient(
+    learner: _Differentiable, tasks: TaskBatch, *, directions: int = 2, seed: int = 0
+) -> GradientReport:
+    """Compare a meta-gradient with central differences of its loss, parameter by parameter.
+
+    Each parameter is moved along random directions by two step sizes, and back. Where the loss is
+    smooth both give the same slope, and so does a right gradient; where it has a kink (ReLU,
+    max-pooling) they may differ from each other. Have the model and the tasks in float64 for a
+    sharp answer. What is made to stop a gradient (``detach``, straight-through estimators, first
+    order) is reported as wrong: the gradient is then not that of the loss.
+
+    Args:
+        learner: Any learner but `Reptile`. Its parameters are as before afterwards.
+        tasks: A meta-batch; two small tasks will do.
+        directions: How many for each parameter.
+        seed: Of the directions and of random layers.
+
+    Raises:
+        InputError: The tasks do not fit, or the learner's outer step follows no gradient.
+    """
+    if isinstance(learner, Reptile):
+        raise InputError(
+            "Reptile's outer step follows no gradient of its loss, so there is nothing to compare"
+        )
+    if directions < 1:
+        raise InputError(f"directions is {directions}; expected 1 or more")
+    named = {n: p for n, p in learner.named_parameters() if p.requires_grad}
+    real = next(iter(named.values())).dtype.to_real()
+    size = torch.finfo(real).eps ** (1 / 3)
+    with exclusive(), torch.random.fork_rng():
+
+        def compute() -> tuple[float, Params]:
+            torch.manual_seed(seed)
+            loss, gradient = learner.meta_gradient(tasks)
+            return float(loss), gradient
+
+        here, gradient = compute()
+        generator = torch.Generator().manual_seed(seed)
+        rows = {
+            name: [
+                _row(parameter, gradient[name], size, generator, here, lambda: compute()[0])
+                for _ in range(directions)
+            ]
+            for name, parameter in named.items()
+        }
+    steepest = max(row.steepest for all_of in rows.values() for row in all_of)
+    tolerance = TOLERANCE.get(real, TOLERANCE[torch.float32])
+    floor = FLOOR * steepest or 1.0
+    return GradientReport({n: _judge(r, floor, tolerance) for n, r in rows.items()}, tolerance)
+
+
+class _Row(NamedTuple):
+    """Along one direction: the slope by the gradient, and what a step and half of it measure.
+
+    A bend is the difference of the slopes ahead and behind.
+    """
+
+    own: float
+    wide: float
+    narrow: float
+    wide_bend: float
+    narrow_bend: float
+
+    @property
+    def steepest(self) -> float:
+        return max(map(abs, self[:3]))
+
+    @property
+    def spread(self) -> float:
+        # Of a smooth loss half the step bends half as much.
+        sharp = self.narrow_bend > 0.75 * self.wide_bend
+        return max(abs(self.wide - self.narrow), self.narrow_bend if sharp else 0.0)
+
+
+def _row(
+    parameter: nn.Parameter,
+    gradient: Tensor,
+    size: float,
+    generator: torch.Generator,
+    here: float,
+    loss: Callable[[], float],
+) -> _Row:
+    value = parameter.detach().clone()
+    direction = torch.randn(value.shape, generator=generator, dtype=value.dtype).to(value.device)
+    direction /= torch.linalg.vector_norm(direction)
+    length = size * max(1.0, float(torch.linalg.vector_norm(value)) / value.numel() ** 0.5)
+
+    def measured(step: float) -> tuple[float, float]:
+        ahead, behind = (_at(parameter, value + sign * step * direction, loss) for sign in (1, -1))
+        return (ahead - behind) / (2 * step), abs(ahead + behind - 2 * here) / step
+
+    own = float((gradient.conj() * direction).sum().real)
+    (wide, wide_bend), (narrow, narrow_bend) = measured(length), measured(length / 2)
+    return _Row(own, wide, narrow, wide_bend, narrow_bend)
+
+
+def _at(parameter: nn.Parameter, value: Tensor, loss: Callable[[], float]) -> float:
+    with _holding(parameter, value):
+        return loss()
+
+
+@contextmanager
+def _holding(parameter: nn.Parameter, value: Tensor) -> Iterator[None]:
+    before = parameter.detach().clone()
+    try:
+        with torch.no_grad():
+            parameter.copy_(value)
+        yield
+    finally:
+        with torch.no_grad():
+            parameter.copy_(before)
+
+
+def _judge(rows: list[_Row], floor: float, tolerance: float) -> ParameterCheck:
+    scale = max(floor, *(row.steepest for row in rows))
+    deviation = max(abs(row.own - row.narrow) for row in rows) / scale
+    spread = max(row.spread for row in rows) / scale
+    verdict: Verdict = "exact"
+    if deviation > tolerance:
+        verdict = "kink" if spread > deviation / 10 else "wrong"
+    return ParameterCheck(deviation, spread, verdict)
