@@ -20,7 +20,8 @@ from fewstep.errors import InputError
 from fewstep.exclusive import exclusive
 from fewstep.functional import Norm, call
 from fewstep.learners.adapted import copy_of
-from fewstep.learners.checks import FitCheck, check_choice, check_labels
+from fewstep.learners.checks import check_choice, check_labels
+from fewstep.learners.fit import FitCheck
 from fewstep.learners.heads import last_linear, with_new_linear
 from fewstep.learners.learner import Evaluation
 from fewstep.learners.maml import MAML

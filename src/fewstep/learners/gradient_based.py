@@ -12,22 +12,22 @@ from torch import Tensor, nn
 
 from fewstep.compilation import CompiledFunctions
 from fewstep.engine import MetaGradient, judge_paths, mean_gradient
-from fewstep.errors import InputError
 from fewstep.exclusive import exclusive
-from fewstep.functional import LOSS, Modes, Norm, PureModel, loss_module, trainable
-from fewstep.inner import INNER_LR, PER_STEP, InnerLoop, Slope, adapted_path, last, slope
+from fewstep.functional import LOSS, Modes, Norm, PureModel, loss_module
+from fewstep.inner import InnerLoop, Slope, adapted_path, last, slope
 from fewstep.learners.adapted import adapted_module
 from fewstep.learners.checks import (
-    FitCheck,
     Loss,
-    Traits,
     check_at_least_zero,
     check_choice,
+    check_learns,
     check_module,
+    check_names,
     check_twice_differentiable,
     loss_of,
 )
 from fewstep.learners.divergence import check_finite
+from fewstep.learners.fit import FitCheck, Traits
 from fewstep.learners.learner import Evaluation
 from fewstep.learners.objectives import judge_of, support_loss_of
 from fewstep.metagrad import Gradient
@@ -68,8 +68,8 @@ class GradientBased(ABC):
         check_at_least_zero("inner_steps", inner_steps, whole=True)
         self.loss: Loss = loss_of(loss)
         self._loss_module = loss_module(self.loss, model)
-        _check_names(model, self._loss_module)
-        _check_learns(model)
+        check_names(model, self._loss_module)
+        check_learns(model)
         self.model = model
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
@@ -203,7 +203,7 @@ class GradientBased(ABC):
 
     def _check(self, tasks: TaskBatch) -> Traits:
         """See that the tasks fit, as long as it takes."""
-        _check_learns(self.model)
+        check_learns(self.model)
         return self._check_fit(self.model, tasks)
 
     def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
@@ -289,20 +289,3 @@ class GradientBased(ABC):
 
     def _check_steps(self, steps: int) -> None:
         check_at_least_zero("steps", steps, whole=True)
-
-
-def _check_learns(model: nn.Module) -> None:
-    if not trainable(model):
-        raise InputError(
-            "no parameter of the model requires a gradient; leave at least one to be learned"
-        )
-
-
-def _check_names(model: nn.Module, loss: nn.Module | None) -> None:
-    taken = (INNER_LR, PER_STEP, *((LOSS,) if loss is not None else ()))
-    for name, _ in (*model.named_parameters(), *model.named_buffers()):
-        if name.startswith(taken):
-            raise InputError(
-                f"the model has {name!r}, a name that the learner uses for what it learns beside "
-                "the model; rename that part of the model"
-            )

@@ -15,7 +15,8 @@ from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
 from fewstep.functional import Norm, in_training
 from fewstep.inner import InnerLoop, Slope, adapt, last, leaves
-from fewstep.learners.checks import Loss, Traits, check_at_least_zero
+from fewstep.learners.checks import Loss, check_at_least_zero
+from fewstep.learners.fit import Traits
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.metagrad import Gradient, Judge, unrolled
 from fewstep.metrics import Metric

@@ -19,7 +19,8 @@ from fewstep.functional import Norm
 from fewstep.inner import INNER_LR, PER_STEP, InnerLoop, InnerOptimizer, StepSizes
 from fewstep.kernels.fuse import has_blocks
 from fewstep.learners import extras
-from fewstep.learners.checks import Loss, Traits, check_at_least_zero, check_choice
+from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
+from fewstep.learners.fit import Traits
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.objectives import judge_of
 from fewstep.learners.schedules import importances

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from fewstep.errors import InputError
 from fewstep.functional import Modes, Norm, PureModel
 from fewstep.inner import InnerLoop, Slope, leaves
-from fewstep.learners.checks import Traits, check_choice, check_tasks
+from fewstep.learners.checks import check_choice, check_tasks
+from fewstep.learners.fit import Traits
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.heads import last_linear, with_new_linear
 from fewstep.learners.objectives import judge_of, support_loss_of
