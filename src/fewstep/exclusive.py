@@ -17,8 +17,12 @@ def exclusive() -> Iterator[None]:
     While a model is called, its parameters are others, and PyTorch's generators are seeded for a
     task: what one thread has put in place another would find.
     """
-    with _state.lock, torch.inference_mode(False), torch.enable_grad():
-        yield
+    with _state.lock:
+        if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+            yield
+        else:
+            with torch.inference_mode(False), torch.enable_grad():
+                yield
 
 
 class _State:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
-from fewstep.functional import LOSS, trainable
+from fewstep.functional import LOSS
 from fewstep.inner import INNER_LR, PER_STEP, leaves
 from fewstep.layers import check_second_derivative
 from fewstep.problem import Problem
@@ -74,7 +74,7 @@ def check_learns(model: nn.Module) -> None:
     Raises:
         InputError: Nothing of it requires a gradient.
     """
-    if not trainable(model):
+    if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError(
             "no parameter of the model requires a gradient; leave at least one to be learned"
         )

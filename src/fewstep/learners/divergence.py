@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -54,7 +55,7 @@ def check_finite(
         DivergedError: They are not. Names the task, and the inner step where it can be found.
     """
     lengths = torch._foreach_norm(list(found.gradient.values()))
-    if bool((torch.stack(lengths).sum() + found.judgement.losses.sum()).isfinite()):
+    if math.isfinite(torch.stack([*lengths, found.judgement.losses.sum()]).sum().item()):
         return
     tensors = {"the query loss": found.judgement.losses, **found.gradient}
     if all(bool(tensor.isfinite().all()) for tensor in tensors.values()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,13 +70,14 @@ class FitCheck:
         """
         check_tasks(tasks)
         check_layers(model)
-        _check_usable(model, tasks)
+        _refuse_inference_tensors(tasks.tensors)
         shape = (
             *((t.shape[1:], t.dtype) for t in tasks.tensors),
             *((name, value.shape) for name, value in (params or {}).items()),
             tasks.device,
         )
         if shape not in self._traits:
+            _refuse_inference_tensors((*model.parameters(), *model.buffers()))
             pure = PureModel(model, self._loss, replaced=replaced)
             self._traits[shape] = _Trial(pure, self._loss, params or {}).of(tasks)
         traits = self._traits[shape]
@@ -84,8 +85,7 @@ class FitCheck:
         return traits
 
 
-def _check_usable(model: nn.Module, tasks: TaskBatch) -> None:
-    tensors = (*model.parameters(), *model.buffers(), *tasks.tensors)
+def _refuse_inference_tensors(tensors: Iterable[Tensor]) -> None:
     if any(tensor.is_inference() for tensor in tensors):
         raise InputError(
             "the model or the tasks were made under torch.inference_mode(), whose tensors have no "

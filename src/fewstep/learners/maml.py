@@ -265,6 +265,8 @@ class MAML(GradientBased):
 
     def _adapting_parameters(self) -> dict[str, nn.Parameter]:
         """Those that adapt, of the model as it is now."""
+        if self._adapting[0] == "all":
+            return self._plain()
         names = set(adapting_names(self.model, *self._adapting))
         return {name: p for name, p in self._plain().items() if name in names}
 
