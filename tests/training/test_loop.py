@@ -16,7 +16,6 @@ from fewstep.recipes import find_recipe
 from fewstep.training import checkpoint
 from fewstep.training.evaluation import judge_each
 from fewstep.training.interrupt import Interrupted
-from fewstep.training.metrics import Metrics
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import load_run
 
@@ -84,16 +83,6 @@ def test_metrics_are_json_even_where_there_is_no_number(tmp_path):
         json.loads(line, parse_constant=pytest.fail)
 
 
-def test_a_disk_that_is_full_at_the_end(tmp_path):
-    metrics = Metrics(RunDir(tmp_path), 0)
-    metrics.file.close()
-    with open("/dev/full", "w") as full:
-        metrics.file = full
-        metrics.add(1, {"train/loss": 1.0})
-        with pytest.raises(InputError, match=r"no disk space left for .*metrics\.jsonl"):
-            metrics.__exit__(None, None, None)
-
-
 def test_damaged_metrics(tmp_path):
     run(replace(CONFIG, steps=5), tmp_path)
     RunDir(tmp_path).metrics.write_text("damaged\n")
@@ -102,12 +91,12 @@ def test_damaged_metrics(tmp_path):
 
 
 @pytest.mark.parametrize("setting", ["inner_lr", "outer_lr"])
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path, setting):
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path, setting):
     run(replace(CONFIG, steps=10), tmp_path / "run")
     good = RunDir(tmp_path / "run").last.read_bytes()
     wild = replace(CONFIG, steps=100, **{setting: 1e30})
     RunDir(tmp_path / "run").config.write_text(config_json(wild))
-    with pytest.raises(InputError, match=r"(loss|gradient) is (nan|inf).*outer step \d+"):
+    with pytest.raises(InputError, match="the checkpoint of outer step 10 is kept"):
         run(wild, tmp_path / "run")
     assert RunDir(tmp_path / "run").last.read_bytes() == good
 
