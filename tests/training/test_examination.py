@@ -71,6 +71,17 @@ def test_a_learner_that_does_not_adapt_makes_no_task_worse(run, tmp_path):
     assert examine(replace(run, learner=Still()), RunDir(tmp_path), 1, "inductive", 4).worse == 0
 
 
+def test_a_loss_that_is_no_number_is_worse(run, tmp_path):
+    class Diverging:
+        def evaluate(self, tasks, steps, norm):
+            losses = torch.ones(len(tasks), steps + 1)
+            losses[0, -1] = torch.nan
+            return Evaluation(losses, losses)
+
+    figures = examine(replace(run, learner=Diverging()), RunDir(tmp_path), 1, "inductive", 4)
+    assert figures.worse == 0.25
+
+
 def test_it_is_cheap(run, tmp_path):
     assert examine(run, RunDir(tmp_path), 1, "inductive", 5000).tasks == 100
     assert sum(number for _, number, *_ in run.learner.judged) == 300

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from contextlib import suppress
+from pathlib import Path
 
 import numpy
 import torch
@@ -31,7 +33,7 @@ def provenance(config: Config, learner: Learner, tasks: dict[Split, Sampler]) ->
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
         "machine": f"{platform.system()} {platform.machine()}",
-        "processor": torch.backends.cpu.get_cpu_capability(),
+        "processor": _processor(),
         "device": _device(config.device),
         "threads": threads,
         "workers": (config.workers or threads) if shared else 1,
@@ -51,6 +53,16 @@ def differences(before: Provenance, now: Provenance) -> str:
     if not before or not found:
         return ""
     return f"going on, but perhaps not bit for bit as an undisturbed run: {'; '.join(found)}"
+
+
+def _processor() -> str:
+    name = platform.processor()
+    # Linux tells the model here alone.
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        models = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+        name = models[0] if models else name
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _device(name: str) -> str:
