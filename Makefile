@@ -35,7 +35,7 @@ $(VENV)/run.ready: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/test.ready: $(VENV)/run.ready
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,models]'
 	touch $@
 
 $(VENV)/bench.ready: $(VENV)/run.ready

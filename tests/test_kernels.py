@@ -12,19 +12,29 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fewstep import MAML, TaskBatch
 from fewstep.compilation import CompiledFunctions
-from fewstep.functional import pure_call, trainable
+from fewstep.functional import PureModel, trainable
 from fewstep.kernels import traceable
 from fewstep.kernels.block import Block
 from fewstep.kernels.block_compiled import PAIRS, CompiledSteps, can_be_compiled
 from fewstep.kernels.block_eager import EAGER
 from fewstep.kernels.convolution import Geometry
 from fewstep.kernels.first_block import first_block, patches_of
-from fewstep.kernels.fuse import fused
+from fewstep.kernels.fuse import FusedForward
 from fewstep.kernels.norm_block import norm_block
 from fewstep.kernels.pooling import window_of
 from fewstep.models.conv4 import conv4
 
 TASKS = 3
+
+
+def _plain(model, params, x):
+    return PureModel(model)(params, x)
+
+
+def _fused(model, params, x):
+    pure = PureModel(model)
+    with pure.having(params, fused=True):
+        return pure.predict(x)
 
 
 def _random(*shape):
@@ -195,7 +205,7 @@ def test_convolution(settings):
     arguments = (_random(TASKS, 3, 2, 7, 6), *(p.requires_grad_() for p in stacked))
 
     def ours(x, *params):
-        return pure_call(model, dict(zip(names, params, strict=True)), x).tanh().sum()
+        return _plain(model, dict(zip(names, params, strict=True)), x).tanh().sum()
 
     def plain(x, weight, bias=None):
         where = [settings[name] for name in ("stride", "padding", "dilation", "groups")]
@@ -220,7 +230,7 @@ def test_layers_of_each_example_alone(layer):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(4, 4, 1, dtype=torch.float64), nn.Tanh(), layer)
     _assert_same(
-        lambda x: pure_call(model, {}, x).square().sum(),
+        lambda x: _plain(model, {}, x).square().sum(),
         lambda x: model(x).square().sum(),
         (_random(TASKS, 3, 4, 7, 6),),
     )
@@ -241,22 +251,22 @@ def test_the_blocks_of_a_sequential_are_computed_at_once():
     block = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2))
     model = nn.Sequential(nn.Sequential(block), nn.Flatten())
     x = torch.randn(5, 1, 8, 8)
-    names = _operations(pure_call(fused(model), trainable(model), x).sum())
+    names = _operations(_fused(model, trainable(model), x).sum())
     assert "_ConvBlockBackward" in names
     assert not {"_ConvolutionBackward", "ReluBackward0", "_MaxPoolBackward"} & names
     assert {"ReluBackward0", "_MaxPoolBackward"} < _operations(
-        pure_call(model, trainable(model), x).sum()
+        _plain(model, trainable(model), x).sum()
     )
 
 
 def _vectorised(model):
-    return lambda params, x: vmap(lambda p: pure_call(fused(model), p, x))(
+    return lambda params, x: vmap(lambda p: _fused(model, p, x))(
         {name: value.expand(TASKS, *value.shape) for name, value in params.items()}
     )
 
 
 def _of_one_task(model):
-    return lambda params, x: pure_call(fused(model), params, x)
+    return lambda params, x: _fused(model, params, x)
 
 
 @pytest.mark.parametrize("way", [_of_one_task, _vectorised])
@@ -281,10 +291,10 @@ def test_what_comes_again_is_folded_sooner_and_looked_at_once(monkeypatch):
     )
     model = nn.Sequential(nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9))
     x = torch.randn(5, 1, 8, 8)
-    fused(model)(x)
+    FusedForward(model, None, inputs_repeat=False)(x)
     assert not looked
-    view, another = fused(model, again=True), x.clone()
-    for examples, times in ((x, 1), (x, 1), (another, 2)):
+    view, another = FusedForward(model, None, inputs_repeat=True), x.clone()
+    for examples, times in ((x, 1), (x.detach(), 1), (another, 2)):
         torch.testing.assert_close(view(examples), model(examples))
         assert len(looked) == times
     another[0] += 1
@@ -296,14 +306,14 @@ def test_layers_may_have_any_name():
     names = ("functions", "again", "patches")
     model = nn.Sequential(OrderedDict((name, nn.BatchNorm2d(3)) for name in names))
     x = torch.randn(4, 3, 6, 6)
-    torch.testing.assert_close(fused(model)(x), model(x))
+    torch.testing.assert_close(_fused(model, {}, x), model(x))
 
 
 def test_a_bias_before_batch_norm_has_no_gradient_and_none_is_computed():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4)).double()
     x = torch.randn(5, 1, 8, 8, dtype=torch.float64)
-    result = pure_call(fused(model), trainable(model), x)
+    result = _fused(model, trainable(model), x)
     torch.testing.assert_close(result, model(x))
     of_weight, of_bias = torch.autograd.grad(
         result.square().sum(), (model[0].weight, model[0].bias), materialize_grads=True
@@ -336,7 +346,7 @@ def test_a_block_that_does_something_else_is_left_alone(change):
     x = torch.randn(4, 3, 6, 6)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     torch.testing.assert_close(
-        pure_call(fused(model), trainable(model), x), pure_call(model, trainable(model), x)
+        _fused(model, trainable(model), x), _plain(model, trainable(model), x)
     )
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
@@ -345,7 +355,7 @@ def test_in_other_precisions_pytorch_computes():
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
     x = torch.randn(5, 1, 8, 8)
     with torch.autocast("cpu", torch.bfloat16):
-        result = pure_call(fused(model), trainable(model), x)
+        result = _fused(model, trainable(model), x)
     assert "ConvolutionBackward0" in _operations(result.sum())
     result.float().sum().backward()
 

@@ -45,7 +45,7 @@ def test_chunks_of_any_number_of_tasks_give_the_same(model, monkeypatch, number,
     tasks = _tasks(number)
     loss, expected = MAML(model, 0.1, 3, execution="loop").meta_gradient(tasks)
     learner = MAML(model, 0.1, 3, execution="chunked", memory=memory)
-    problem = learner.problem(model, "transductive")
+    problem, _ = learner.problem(tasks, "transductive", training=True)
     monkeypatch.setattr(plans, "CPU_BUDGET", 3 * plans.graph_bytes(problem, tasks))
     sizes = []
     monkeypatch.setattr("fewstep.engine.stacked", _noting(sizes))
@@ -72,8 +72,8 @@ def _noting(sizes):
 
 def _at_once(model, tasks, **settings):
     learner = MAML(model, 0.1, 1, **settings)
-    problem = learner.problem(model, "transductive")
-    return plans.Planner(learner.execution).at_once(model, problem, tasks)
+    problem, traits = learner.problem(tasks, "transductive", training=True)
+    return plans.Planner(learner.execution).at_once(problem, traits.draws_outside, tasks)
 
 
 def _regression(number):
@@ -115,7 +115,7 @@ def test_large_tasks_are_computed_one_after_another():
 
 def test_what_a_task_keeps_does_not_depend_on_their_number():
     learner = MAML(mlp(1, (40, 40), 1), 0.1, loss=nn.functional.mse_loss)
-    problem = learner.problem(learner.model, "transductive")
+    problem, _ = learner.problem(_regression(1), "transductive", training=True)
     assert plans.graph_bytes(problem, _regression(200)) == plans.graph_bytes(
         problem, _regression(1)
     )

@@ -16,13 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from fewstep.compilation import CompiledFunctions, Function, signature
-from fewstep.functional import Params, traceable_call
+from fewstep.functional import PureModel
+from fewstep.metrics import Metrics
 from fewstep.precision import Precision, autocast
 from fewstep.randomness import undisturbed
 from fewstep.structure import Latest
+from fewstep.swapped import Params
+from fewstep.tasks import Inputs, map_tensors, tensors_of
 
 Loss = Callable[[Any, Tensor], Tensor]
-Score = Callable[[Any, Tensor, Tensor], Tensor]
 
 MOST_OPERATIONS = 400
 """Of a meta-gradient that is compiled whole, by default; more would take minutes to compile."""
@@ -51,7 +53,6 @@ class Compiler:
 
     Args:
         loss: Of (prediction, target).
-        score: Of (prediction, target, loss).
         identity: Of the learner, in all processes; a new one unless given.
 
     Attributes:
@@ -59,22 +60,21 @@ class Compiler:
         latest: The latest problem that they were used for.
     """
 
-    def __init__(self, loss: Loss, score: Score, identity: str | None = None) -> None:
+    def __init__(self, loss: Loss, identity: str | None = None) -> None:
         self.loss = loss
-        self.score = score
         self.functions = CompiledFunctions()
         self.latest: Latest[Any] = Latest()
         self._identity = identity or secrets.token_hex(8)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _received, (self.loss, self.score, self._identity)
+        return _received, (self.loss, self._identity)
 
 
 _all_received: dict[str, Compiler] = {}
 
 
-def _received(loss: Loss, score: Score, identity: str) -> Compiler:
-    return _all_received.setdefault(identity, Compiler(loss, score, identity))
+def _received(loss: Loss, identity: str) -> Compiler:
+    return _all_received.setdefault(identity, Compiler(loss, identity))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,19 +85,21 @@ class Compiled:
 
     Attributes:
         compiler: Keeps the functions.
-        model: Whose weights are taken where none are given.
+        pure: The model, whose weights are taken where none are given.
+        metrics: What is told of predictions.
         by_query: Whether batch norm judges by the statistics of the query set; only such
             judgements are compiled.
         precision: Of the model's own computation.
     """
 
     compiler: Compiler
-    model: nn.Module
+    pure: PureModel
+    metrics: Metrics
     by_query: bool
     precision: Precision
 
     def gradient(
-        self, params: Params, x: Tensor, y: Tensor, adapting: Sequence[str]
+        self, params: Params, x: Inputs, y: Tensor, adapting: Sequence[str]
     ) -> Params | None:
         """The gradient of one task's support loss, which can be differentiated once more.
 
@@ -108,17 +110,19 @@ class Compiled:
             adapting: With respect to which of ``params``.
         """
 
-        def compute(everything: Params, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-            with autocast(self.precision, x.device):
-                value = self.compiler.loss(traceable_call(self.model, everything, x), y)
+        def compute(everything: Params, x: Inputs, y: Tensor) -> tuple[Tensor, ...]:
+            with autocast(self.precision, y.device), self.pure.traceable(everything):
+                value = self.compiler.loss(self.pure.predict(x), y)
             inputs = [everything[name] for name in adapting]
             return torch.autograd.grad(value, inputs, create_graph=True, materialize_grads=True)
 
         found = self._call(("gradient", *adapting), "support", compute, params, x, y)
         return None if found is None else dict(zip(adapting, found, strict=True))
 
-    def judge(self, params: Params, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
-        """The loss of one task's query set, which can be differentiated, and the score.
+    def judge(
+        self, params: Params, x: Inputs, y: Tensor
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]] | None:
+        """The loss of one task's query set, which can be differentiated; as a `Problem` does.
 
         Args:
             params: Adapted.
@@ -128,14 +132,14 @@ class Compiled:
         if not self.by_query:
             return None
 
-        def compute(everything: Params, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-            with autocast(self.precision, x.device):
-                prediction = traceable_call(self.model, everything, x)
+        def compute(everything: Params, x: Inputs, y: Tensor) -> tuple[Tensor, ...]:
+            with autocast(self.precision, y.device), self.pure.traceable(everything):
+                prediction = self.pure.predict(x)
                 loss = self.compiler.loss(prediction, y)
-            return loss, self.compiler.score(prediction, y, loss)
+            return loss, *self.metrics.needed(prediction)
 
         found = self._call("judge", "query", compute, params, x, y)
-        return None if found is None else (found[0], found[1])
+        return None if found is None else (found[0], list(found[1:]), [])
 
     def whole(
         self,
@@ -170,22 +174,26 @@ class Compiled:
         self,
         what: Hashable,
         examples: str,
-        compute: Callable[[Params, Tensor, Tensor], tuple[Tensor, ...]],
+        compute: Callable[[Params, Inputs, Tensor], tuple[Tensor, ...]],
         params: Params,
-        x: Tensor,
+        x: Inputs,
         y: Tensor,
     ) -> tuple[Tensor, ...] | None:
-        fixed = {name: value for name, value in self._tensors.items() if name not in params}
-        names, buffers = [*params, *fixed], [name for name, _ in self.model.named_buffers()]
+        fixed = {n: v.detach() for n, v in self.pure.tensors.items() if n not in params}
+        names, inputs = [*params, *fixed], tensors_of(x)
+        buffers = [name for name in names if name in self.pure.buffers]
 
-        def function(x: Tensor, y: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
-            everything = dict(zip(names, values, strict=True))
-            return compute(everything | {n: everything[n].clone() for n in buffers}, x, y)
+        def function(y: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
+            given = iter(values)
+            x_given = map_tensors(lambda _: next(given), x)
+            everything = dict(zip(names, given, strict=True))
+            return compute(everything | {n: everything[n].clone() for n in buffers}, x_given, y)
 
-        arguments = (x, y, *params.values(), *fixed.values())
+        arguments = (y, *inputs, *params.values(), *fixed.values())
         key = (what, tuple(params), signature(*arguments), self._kind)
+        about = f"{examples} sets of {list(inputs[0].shape)}"
         with torch.enable_grad():
-            return self._run(key, function, arguments, f"{examples} sets of {list(x.shape)}")
+            return self._run(key, function, arguments, about)
 
     def _run(
         self,
@@ -202,28 +210,17 @@ class Compiled:
         compiled = functions.get(key, function, arguments, about, alone)
         return None if compiled is None else compiled(*arguments)
 
-    @cached_property
-    def _tensors(self) -> Params:
-        tensors = (*self.model.named_parameters(), *self.model.named_buffers())
-        return {name: value.detach() for name, value in tensors}
-
-    @cached_property
-    def _parts(self) -> tuple[nn.Module, ...]:
-        return tuple(self.model.modules())
-
-    @cached_property
+    @property
     def _learned_alone(self) -> bool:
-        return all(
-            not part._buffers
-            and all(p is None or p.requires_grad for p in part._parameters.values())
-            for part in self._parts
-        )
+        learned = all(tensor.requires_grad for tensor in self.pure.tensors.values())
+        return learned and not self.pure.buffers
 
     @cached_property
     def _kind(self) -> Hashable:
         """The layers, the modes of those that may heed theirs, and the precision."""
         layers = tuple(
-            (type(part), part.training or type(part) in _WITHOUT_MODES) for part in self._parts
+            (type(part), training or type(part) in _WITHOUT_MODES)
+            for part, training in self.pure.modes
         )
         return layers, self.precision
 

@@ -58,8 +58,8 @@ class Config:
             chunked as many at once as suit the memory, auto decides by the size of a task.
         compile: Compute by compiled functions; takes up to a minute, once.
         precision: tf32 and bf16 are faster on some devices and less exact (docs/speed.md).
-        workers: Processes of one thread that share the tasks of an outer step, on the CPU; 0 for
-            one a core where tasks are large enough.
+        workers: Processes of one thread that share the tasks of an outer step, on the CPU, at
+            most eight a core; 0 for one a core where tasks are large enough.
         meta_batch: Tasks of an outer step.
         outer_lr: Step size of the outer optimiser, Adam.
         final_outer_lr: Where outer_lr falls to by the last outer step, along half a cosine; None

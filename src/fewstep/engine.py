@@ -10,12 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fewstep.functional import Params
 from fewstep.inner import Slope, slope
 from fewstep.kernels.layout import channels_last, pays
-from fewstep.metagrad import Gradient, Judge, Judgement
+from fewstep.metagrad import Gradient, Judge, Judgement, detached
 from fewstep.problem import Problem
 from fewstep.randomness import reseed, seed_of, seeded_calls
+from fewstep.swapped import Params
 from fewstep.tasks import TaskBatch
 from fewstep.vectorised import stacked
 from fewstep.whole import whole_gradient
@@ -25,7 +25,7 @@ class MetaGradient(NamedTuple):
     """What an outer step needs to know.
 
     Attributes:
-        judgement: Query loss and score of each task after adaptation.
+        judgement: Query loss and metrics of each task after adaptation.
         gradient: Gradient of the mean query loss, by parameter name.
         statistics: What batch norm saw after each inner step, mean over the tasks, by the names of
             the learner's running statistics; None where it keeps none.
@@ -73,7 +73,7 @@ def judge_paths(
     problem: Problem,
     tasks: TaskBatch,
     at_once: int,
-    path: Callable[[Slope, Params], list[Params]],
+    path: Callable[[Slope, Params], Iterator[Params]],
 ) -> list[Judgement]:
     """The judgement of every point on each task's path of parameters.
 
@@ -85,7 +85,7 @@ def judge_paths(
             ...
     """
     rows = [
-        _judge_all(judge, path(gradient_of, start))
+        _judge_all(judge, path(gradient_of, start), problem.judges_with_gradients)
         for gradient_of, judge, start in _pieces(problem, tasks, at_once)
     ]
     return [_cat(list(column)) for column in zip(*rows, strict=True)]
@@ -100,7 +100,7 @@ def _pieces(
         for name, value in problem.meta_learned.items()
     }
     if not at_once:
-        with seeded_calls(tasks.support_x.device) as seed:
+        with seeded_calls(tasks.device) as seed:
             for number in range(len(tasks)):
                 yield *_single(problem, tasks, number, seed), start
         return
@@ -114,8 +114,7 @@ def _pieces(
 
 def _single(problem: Problem, tasks: TaskBatch, number: int, seed: int) -> tuple[Slope, Judge]:
     """One task. Its random numbers depend on the seed, its number and the inner step alone."""
-    support_x, support_y = tasks.support_x[number], tasks.support_y[number]
-    query_x, query_y = tasks.query_x[number], tasks.query_y[number]
+    support_x, support_y, query_x, query_y = tasks.task(number)
 
     def objective(params: Params, step: int) -> Tensor:
         reseed(seed_of(seed, number, step))
@@ -127,8 +126,9 @@ def _single(problem: Problem, tasks: TaskBatch, number: int, seed: int) -> tuple
         # Judging without a gradient is not worth code of its own.
         if problem.compiled is not None and torch.is_grad_enabled():
             found = problem.compiled.judge(params, query_x, query_y)
-        judged = found or problem.judge(params, support_x, query_x, query_y)
-        return Judgement(*(value[None] for value in judged))
+        loss, needed, statistics = found or problem.judge(params, support_x, query_x, query_y)
+        metrics = problem.metrics.of([t[None] for t in needed], query_y[None], loss[None])
+        return Judgement(loss[None], metrics, statistics[0][None] if statistics else None)
 
     by_autograd = slope(objective)
 
@@ -146,11 +146,15 @@ def _single(problem: Problem, tasks: TaskBatch, number: int, seed: int) -> tuple
     return gradient, judge
 
 
-def _judge_all(judge: Judge, path: list[Params]) -> list[Judgement]:
-    with torch.no_grad():
-        return [judge(params) for params in path]
+def _judge_all(judge: Judge, path: Iterator[Params], with_gradients: bool) -> list[Judgement]:
+    with torch.set_grad_enabled(with_gradients):
+        return [detached(judge(params)) for params in path]
 
 
 def _cat(judgements: list[Judgement]) -> Judgement:
-    columns = zip(*judgements, strict=True)
-    return Judgement(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]
+    statistics = [j.statistics for j in judgements if j.statistics is not None]
+    return Judgement(
+        torch.cat([j.losses for j in judgements]),
+        {name: torch.cat([j.metrics[name] for j in judgements]) for name in judgements[0].metrics},
+        torch.cat(statistics) if statistics else None,
+    )

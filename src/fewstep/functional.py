@@ -1,41 +1,40 @@
-"""A module as a pure function of its parameters, with every layer twice differentiable.
+"""A model, and the loss that judges it, as pure functions of their tensors.
 
 MAML differentiates through a gradient, so each operation of the model has to have a right second
-derivative. A few of PyTorch's fast kernels have none (fused attention, the fused LSTM); inside
-`pure_call` their plain forms stand in for them, without a change to the user's module.
+derivative. Where PyTorch's own has none, another stands in for it (`fewstep.overrides`) while the
+model is called, without a change to the user's module.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.modules.batchnorm import _NormBase
-from torch.overrides import TorchFunctionMode
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
 
-from fewstep.batchnorm import (
-    InTraining,
-    Statistics,
-    batch_norm,
-    by_own_statistics,
-    recording,
-    replaying,
-)
+from fewstep import spectral
+from fewstep.batchnorm import InTraining, Statistics, by_own_statistics, recording, replaying
+from fewstep.compilation import CompiledFunctions
 from fewstep.errors import InputError
 from fewstep.kernels import traceable
-from fewstep.kernels.replacements import REPLACEMENTS
-from fewstep.layers import CheckpointingError, layer_at_fault, refuse_checkpointing
+from fewstep.kernels.fuse import fused_forward
+from fewstep.layers import CheckpointingError, layer_at_fault
+from fewstep.overrides import EAGER, TRACEABLE, StandIns, TwiceDifferentiable
+from fewstep.swapped import Layout, Params, Swapped
+from fewstep.tasks import Inputs, fresh, map_tensors
 
-Params = dict[str, Tensor]
-StandIns = dict[Callable[..., Any], Callable[..., Any]]
 Norm = Literal["transductive", "inductive"]
+Modes = Literal["own", "evaluation", "running"]
+"""Whether layers are in the modes they are in; all but norms in eval mode; or batch norm too."""
+LOSS = "loss."
+"""Begins the names of the parameters of a loss."""
 
 
 def trainable(module: nn.Module) -> Params:
@@ -43,133 +42,183 @@ def trainable(module: nn.Module) -> Params:
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
-def pure_call(module: nn.Module, params: Params, x: Tensor) -> Any:
-    """What ``module`` predicts for ``x`` with ``params`` in the place of its own.
-
-    Batch norm in training mode uses the statistics of ``x`` alone. Whatever the module writes to
-    its buffers is dropped, so nothing of one call reaches the next.
-
-    Args:
-        module: Any module; left as it is, bit for bit.
-        params: Replacements by the name of a parameter or buffer. A name that is missing keeps the
-            module's tensor.
-        x: ``[examples, ...]``.
-    """
-    with _TwiceDifferentiable(by_own_statistics):
-        return _call(module, params, x)
+def call(model: Callable[..., Any], x: Inputs) -> Any:
+    """Call a model with a tensor, the tensors of a tuple, or those of a dict by name."""
+    if isinstance(x, Tensor):
+        return model(x)
+    return model(**x) if isinstance(x, dict) else model(*x)
 
 
-def inductive_call(module: nn.Module, params: Params, support_x: Tensor, query_x: Tensor) -> Any:
-    """As `pure_call` of ``query_x``, but batch norm uses the statistics of ``support_x``.
+class PureModel:
+    """A model, and perhaps the loss, with all their tensors given from outside.
+
+    Whatever they write to buffers and attributes is dropped after each call, so nothing of one
+    reaches the next; and the user's modules are left as they are, bit for bit.
 
     Args:
-        module: Any module; left as it is, bit for bit.
-        params: Replacements by parameter name.
-        support_x: ``[support examples, ...]``.
-        query_x: ``[query examples, ...]``. What is predicted for one does not depend on the others.
+        model: Any module.
+        loss: Where it is a module, its parameters are given too, under names that begin with
+            ``loss.``.
+        modes: Of the layers while they are called.
+        functions: To compile blocks of layers with, if any.
+        copies_inputs: Whether the model changes what it is called with, and so is given copies.
+        replaced: Other ``forward`` functions for some of the model's parts, by their names.
     """
-    statistics: Statistics = []
-    with _TwiceDifferentiable(recording(statistics)):
-        _call(module, params, support_x)
-    with _TwiceDifferentiable(replaying(statistics)):
-        return _call(module, params, query_x)
-
-
-def traceable_call(module: nn.Module, tensors: Params, x: Tensor) -> Any:
-    """As `pure_call`, for a compiler: of operations that can be fused.
-
-    Args:
-        module: Any module.
-        tensors: Replacements for all parameters and buffers; buffers may be written to.
-        x: ``[examples, ...]``.
-    """
-    with _TwiceDifferentiable(traceable.batch_norm, traceable.REPLACEMENTS):
-        return _with_tensors(module, tensors, x)
-
-
-def _call(module: nn.Module, params: Params, x: Tensor) -> Any:
-    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
-    try:
-        return _with_tensors(module, {**buffers, **params}, x)
-    except CheckpointingError as error:
-        raise InputError(
-            f"{layer_at_fault(error)} uses activation checkpointing, which would compute again "
-            'with other parameters on the way back; leave it out: memory="flat" saves memory too'
-        ) from error
-
-
-def _with_tensors(module: nn.Module, tensors: Params, x: Tensor) -> Any:
-    """What a module predicts with other tensors, each in all places that hold what it replaces."""
-    # A module that is reached by two names is one place, and so are two views of it (their dict is
-    # the same): replaced twice, functional_call would put the first replacement back at its end.
-    seen: set[int] = set()
-    given: dict[int, Tensor] = {}
-    in_each_place: Params = {}
-    for path, part in module.named_modules():
-        if id(part._parameters) in seen:
-            continue
-        seen.add(id(part._parameters))
-        prefix = f"{path}." if path else ""
-        for name, own in (*part._parameters.items(), *part._buffers.items()):
-            if prefix + name in tensors:
-                given[id(own)] = tensors[prefix + name]
-            if id(own) in given:
-                in_each_place[prefix + name] = given[id(own)]
-    return functional_call(module, in_each_place, (x,), tie_weights=False)
-
-
-def without_dropout(module: nn.Module) -> nn.Module:
-    """A copy for judging: everything in eval mode, but norms, which keep theirs."""
-    judged = copy.deepcopy(module)
-    for part in judged.modules():
-        if not isinstance(part, _NormBase):
-            part.training = False
-    return judged
-
-
-class _TwiceDifferentiable(TorchFunctionMode):
-    """Replaces, while it is active, what PyTorch cannot differentiate twice."""
 
     def __init__(
-        self, batch_norm_in_training: InTraining, stand_ins: StandIns = REPLACEMENTS
-    ) -> None:
-        super().__init__()
-        self.batch_norm_in_training = batch_norm_in_training
-        self.stand_ins = stand_ins
-
-    def __torch_function__(
         self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        refuse_checkpointing()
-        if func is F.batch_norm:
-            return batch_norm(self.batch_norm_in_training, *args, **kwargs)
-        if func in _FUSED_ATTENTION:
-            with sdpa_kernel(SDPBackend.MATH):
-                return func(*args, **kwargs)
-        if func in _FUSED_RECURRENT:
-            with _without_fused_recurrence():
-                return func(*args, **kwargs)
-        return self.stand_ins.get(func, func)(*args, **kwargs)
+        model: nn.Module,
+        loss: Callable[..., Any] | None = None,
+        *,
+        modes: Modes = "own",
+        functions: CompiledFunctions | None = None,
+        copies_inputs: bool = False,
+        replaced: dict[str, Callable[..., Any]] | None = None,
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        module = loss_module(loss, model)
+        self._layout = Layout({"": model} if module is None else {"": model, LOSS: module})
+        self._functions = functions
+        self._copies_inputs = copies_inputs
+        for slot in self._layout.slots:
+            slot.entries.update(_entries(slot.part, modes))
+        for name, forward in (replaced or {}).items():
+            part = model.get_submodule(name)
+            next(s for s in self._layout.slots if s.part is part).entries["forward"] = forward
+        self._fused: dict[bool, dict[int, dict[str, Any]]] = {}
+
+    @property
+    def tensors(self) -> Params:
+        """All parameters and buffers by name."""
+        return self._layout.tensors
+
+    @property
+    def buffers(self) -> set[str]:
+        """The names of those tensors that are buffers."""
+        return self._layout.buffers
+
+    @property
+    def modes(self) -> list[tuple[nn.Module, bool]]:
+        """All parts, and whether each is in training mode while it is called."""
+        return [(s.part, s.entries.get("training", s.part.training)) for s in self._layout.slots]
+
+    @contextmanager
+    def having(
+        self,
+        params: Params,
+        batch_norm: InTraining = by_own_statistics,
+        *,
+        fused: bool = False,
+        inputs_repeat: bool = False,
+        stand_ins: StandIns = EAGER,
+    ) -> Iterator[None]:
+        """Have these tensors inside, where `predict` and the loss are then called.
+
+        Args:
+            params: Replacements by the name of a parameter or buffer. A name that is missing keeps
+                the module's tensor.
+            batch_norm: By which statistics batch norm in training mode normalises.
+            fused: Whether to compute blocks of layers at once.
+            inputs_repeat: Whether the same examples come again.
+            stand_ins: What stands in for functions of PyTorch.
+        """
+        entries = self._fused_entries(inputs_repeat) if fused else {}
+        with Swapped(self._layout, params, entries), TwiceDifferentiable(batch_norm, stand_ins):
+            try:
+                yield
+            except CheckpointingError as error:
+                raise InputError(
+                    f"{layer_at_fault(error)} uses activation checkpointing, which would compute "
+                    "again with other parameters on the way back; leave it out: "
+                    'memory="flat" saves memory too'
+                ) from error
+
+    def predict(self, x: Inputs) -> Any:
+        """The model's prediction for ``x``, ``[examples, ...]``; inside `having` alone."""
+        x = fresh(x)
+        return call(self.model, map_tensors(torch.clone, x) if self._copies_inputs else x)
+
+    def __call__(self, params: Params, x: Inputs) -> Any:
+        """The prediction for ``x`` with these tensors; batch norm sees ``x`` alone."""
+        with self.having(params):
+            return self.predict(x)
+
+    @contextmanager
+    def inductive(self, params: Params, support_x: Inputs) -> Iterator[None]:
+        """As `having`, and batch norm normalises by the statistics of ``support_x``.
+
+        What is predicted inside for one example does not depend on the others.
+        """
+        statistics: Statistics = []
+        with self.having(params, recording(statistics)):
+            self.predict(support_x)
+        with self.having(params, replaying(statistics)):
+            yield
+
+    @contextmanager
+    def traceable(self, tensors: Params) -> Iterator[None]:
+        """As `having`, for a compiler: all tensors are given, and buffers may be written to."""
+        with self.having(tensors, traceable.batch_norm, stand_ins=TRACEABLE):
+            yield
+
+    def _fused_entries(self, inputs_repeat: bool) -> dict[int, dict[str, Any]]:
+        if inputs_repeat not in self._fused:
+            self._fused[inputs_repeat] = {
+                number: {"forward": forward}
+                for number, slot in enumerate(self._layout.slots)
+                if "forward" not in slot.entries
+                and (forward := fused_forward(slot.part, self._functions, inputs_repeat))
+            }
+        return self._fused[inputs_repeat]
 
 
-_FUSED_ATTENTION = (F.scaled_dot_product_attention, F.multi_head_attention_forward)
-_FUSED_RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+def loss_module(loss: Callable[..., Any] | None, model: nn.Module) -> nn.Module | None:
+    """The module that a loss is, or is a method of, where it is no part of the model."""
+    owner = getattr(loss, "__self__", loss)
+    if not isinstance(owner, nn.Module) or any(part is owner for part in model.modules()):
+        return None
+    return owner
 
 
-@contextmanager
-def _without_fused_recurrence() -> Iterator[None]:
-    # The backends' own `flags` change other settings as well, and warn about some of them.
-    backends: tuple[Any, ...] = (torch.backends.mkldnn, torch.backends.cudnn)
-    before = [backend.enabled for backend in backends]
-    try:
-        for backend in backends:
-            backend.enabled = False
-        yield
-    finally:
-        for backend, enabled in zip(backends, before, strict=True):
-            backend.enabled = enabled
+def in_training(layer: nn.Module) -> bool:
+    """Whether a learner takes a layer for one in training mode.
+
+    A batch norm that was given the statistics of a support set is, as it was before.
+    """
+    return layer.training or getattr(layer, OF_SUPPORT, False)
+
+
+OF_SUPPORT = "statistics_of_support"
+"""The attribute of a batch norm whose running statistics are those of a support set."""
+
+
+def _entries(part: nn.Module, modes: Modes) -> dict[str, Any]:
+    """The attributes that a part has while it is called."""
+    entries: dict[str, Any] = {}
+    training = in_training(part)
+    if modes != "own" and not isinstance(part, _NormBase):
+        training = False
+    if modes == "running" and isinstance(part, _BatchNorm):
+        training = False
+    if training != part.training:
+        entries["training"] = training
+    if isinstance(part, _SpectralNorm):
+        entries["forward"] = spectral.parametrization(part)
+    elif any(isinstance(hook, SpectralNorm) for hook in part._forward_pre_hooks.values()):
+        entries["_forward_pre_hooks"] = OrderedDict(
+            (number, spectral.pre_hook(hook) if isinstance(hook, SpectralNorm) else hook)
+            for number, hook in part._forward_pre_hooks.items()
+        )
+    # Compiled for one derivative: its second one would be wrong or refused.
+    if part._compiled_call_impl is not None:
+        entries["_compiled_call_impl"] = None
+    if is_compiled(part):
+        entries["forward"] = part._orig_mod
+    return entries
+
+
+def is_compiled(part: nn.Module) -> bool:
+    """Whether a module is what ``torch.compile`` made of another."""
+    module = sys.modules.get("torch._dynamo.eval_frame")
+    return module is not None and isinstance(part, module.OptimizedModule)

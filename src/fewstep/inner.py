@@ -13,14 +13,15 @@ what the optimiser remembers of each. Every tensor may have more dimensions in f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from fewstep.functional import Params
+from fewstep.swapped import Params
 
 Objective = Callable[[Params, int], Tensor]
 """The support loss, a scalar, as a function of the parameters and of the inner step's number."""
@@ -150,8 +151,8 @@ class InnerLoop:
         return lr.reshape(*lr.shape, *[1] * (learned[name].dim() - lr.dim()))
 
 
-def adapt(loop: InnerLoop, slope: Slope, learned: Params, steps: int) -> list[Params]:
-    """The states before and after each inner step, with no graph kept.
+def adapt(loop: InnerLoop, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
+    """The states before and after each inner step, one after another, with no graph kept.
 
     Args:
         loop: How to adapt.
@@ -159,20 +160,27 @@ def adapt(loop: InnerLoop, slope: Slope, learned: Params, steps: int) -> list[Pa
         learned: All that is meta-learned.
         steps: How many inner steps.
 
-    Returns:
-        States 0, 1, ..., steps, each detached and requiring a gradient.
+    Yields:
+        States 0, 1, ..., steps, each detached and requiring a gradient. Only the last is kept.
     """
     learned = {name: value.detach() for name, value in learned.items()}
-    path = [leaves(loop.begin(learned))]
+    state = leaves(loop.begin(learned))
+    yield state
     for step in range(steps):
-        path.append(leaves(loop.step(slope, learned, path[-1], step, create_graph=False)))
-    return path
+        with torch.enable_grad():
+            state = leaves(loop.step(slope, learned, state, step, create_graph=False))
+        yield state
 
 
-def adapted_path(loop: InnerLoop, slope: Slope, learned: Params, steps: int) -> list[Params]:
+def adapted_path(loop: InnerLoop, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
     """As `adapt`, but what the model consists of after 0, 1, ..., steps steps."""
-    states = adapt(loop, slope, learned, steps)
-    return [loop.seen(learned, state, step) for step, state in enumerate(states)]
+    for step, state in enumerate(adapt(loop, slope, learned, steps)):
+        yield loop.seen(learned, state, step)
+
+
+def last(path: Iterator[Params]) -> Params:
+    """The last of them."""
+    return deque(path, maxlen=1)[0]
 
 
 def leaves(params: Params) -> Params:
@@ -192,8 +200,12 @@ def _momentum(gradient: Tensor, _: int, velocity: Tensor) -> tuple[Tensor, Tenso
 def _adam(gradient: Tensor, step: int, mean: Tensor, square: Tensor) -> tuple[Tensor, ...]:
     """Kingma and Ba 2015, Algorithm 1, with epsilon inside the root.
 
-    The root of zero has no finite derivative, and the gradient of a dead unit is exactly zero.
+    The root of zero has no finite derivative, and the gradient of a dead unit is exactly zero. The
+    real and the imaginary part of a complex number are two numbers.
     """
+    if gradient.is_complex():
+        parts = map(torch.view_as_real, (gradient, mean, square))
+        return tuple(map(torch.view_as_complex, _adam(next(parts), step, *parts)))
     first, second = ADAM_DECAYS
     mean = first * mean + (1 - first) * gradient
     square = second * square + (1 - second) * gradient.square()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from fewstep.errors import InputError
 
@@ -19,16 +22,13 @@ def check_layers(model: nn.Module) -> None:
         InputError: Names the layer and says what to do.
     """
     for part in model.modules():
-        if isinstance(part, _BatchNorm) and not part.training and _never_computed(part):
-            raise InputError(
-                f"batch norm {_name(part, model)!r} is in eval mode, but its running statistics "
-                "were never computed; call model.train() so that it uses those of each batch"
-            )
-        if isinstance(part, _EMBEDDINGS) and part.max_norm is not None:
-            raise InputError(
-                f"embedding {_name(part, model)!r} has max_norm, which rewrites its weight in "
-                "place at every call; leave max_norm out"
-            )
+        for kind, refused, told in _REFUSED:
+            if isinstance(part, kind) and refused(part):
+                raise InputError(told.format(repr(_name(part, model))))
+
+
+def _frozen_without_statistics(layer: _BatchNorm) -> bool:
+    return not layer.training and _never_computed(layer)
 
 
 def _never_computed(layer: _BatchNorm) -> bool:
@@ -38,11 +38,15 @@ def _never_computed(layer: _BatchNorm) -> bool:
     return bool(layer.num_batches_tracked == 0 and not mean.any() and (var == 1).all())
 
 
-def refuse_checkpointing() -> None:
+def refuse_checkpointing(with_gradients: bool) -> None:
     """Refuse activation checkpointing; to be called inside the model's forward.
 
     What it drops is computed once more on the way back, when the module has its own parameters
-    again and not the adapted ones: the gradient would be wrong, silently.
+    again and not the adapted ones: the gradient would be wrong, or missing, silently.
+
+    Args:
+        with_gradients: Whether gradients were on when the model was called. The reentrant kind
+            turns them off.
 
     Raises:
         CheckpointingError: It is active.
@@ -50,6 +54,17 @@ def refuse_checkpointing() -> None:
     hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
     if hooks is not None and hooks[0].__module__ == "torch.utils.checkpoint":
         raise CheckpointingError
+    if with_gradients and not torch.is_grad_enabled() and _inside_of_reentrant():
+        raise CheckpointingError
+
+
+def _inside_of_reentrant() -> bool:
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "torch.utils.checkpoint":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class CheckpointingError(Exception):
@@ -78,7 +93,8 @@ def check_second_derivative(gradients: Iterable[Tensor]) -> None:
         if node.name().endswith("Error"):
             raise InputError(
                 "an operation of the model or of the loss has no second derivative (it is marked "
-                'once_differentiable); replace it, or use order="first"'
+                "once_differentiable); write it out in operations that have one, or use "
+                'order="first"'
             )
         nodes += [before for before, _ in node.next_functions]
 
@@ -99,4 +115,37 @@ def _name(layer: nn.Module, model: nn.Module) -> str:
     return next((name for name, part in model.named_modules() if part is layer), "")
 
 
-_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+_IN_PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+_REFUSED: tuple[tuple[type[Any] | tuple[type[Any], ...], Callable[[Any], bool], str], ...] = (
+    (
+        _BatchNorm,
+        _frozen_without_statistics,
+        "batch norm {} is in eval mode, but its running statistics were never computed; call "
+        "model.train() so that it uses those of each batch",
+    ),
+    (
+        (nn.Embedding, nn.EmbeddingBag),
+        lambda part: part.max_norm is not None,
+        "embedding {} has max_norm, which rewrites its weight in place at every call; leave "
+        "max_norm out",
+    ),
+    (
+        torch.jit.ScriptModule,
+        lambda part: any(True for _ in part.parameters()),
+        "layer {} is compiled by TorchScript, which computes with its own parameters and not with "
+        "the adapted ones; give the module that it was made of",
+    ),
+    (
+        _IN_PARALLEL,
+        lambda _: True,
+        "layer {} is wrapped to share its work out among devices, which would not reach the "
+        "meta-gradient; give the module inside it (.module), let each process take tasks of its "
+        "own, and average their gradients with torch.distributed.all_reduce",
+    ),
+    (
+        LazyModuleMixin,
+        lambda part: part.has_uninitialized_params(),
+        "layer {} has parameters without a shape yet; call the model once with an example first",
+    ),
+)
+"""Kind of layer, whether one of it is refused, and what is said."""

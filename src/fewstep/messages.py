@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fewstep.errors import InputError, first_line
 
-Message = list[bytes | memoryview]
+Message = list[bytes | bytearray | memoryview]
 """A pickle, and the tensors that belong to it as they lie in memory."""
 
 
@@ -48,12 +48,69 @@ def packed(value: Any) -> Message:
     stream, beside = io.BytesIO(), list[pickle.PickleBuffer]()
     try:
         _Pickler(stream, pickle.HIGHEST_PROTOCOL, buffer_callback=beside.append).dump(value)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except Exception as error:
+        # Whatever a user's object raises that has no pickle.
         raise InputError(
-            f"the model or the loss cannot be sent to other processes ({first_line(error)}); "
-            "define it with def or class at the top of a module, or use one process"
+            f"the model or the loss cannot be sent to other processes ({_cause(error)}); define it "
+            "with def or class at the top of a module, without torch.jit and parametrizations, or "
+            "use one process, workers=1"
         ) from error
     return [stream.getvalue(), *(buffer.raw() for buffer in beside)]
+
+
+def unpacked(message: Message) -> Any:
+    """The value that was packed.
+
+    Raises:
+        InputError: It means nothing here.
+    """
+    pickled, *beside = message
+    try:
+        return pickle.loads(pickled, buffers=beside)
+    except Exception as error:
+        raise InputError(
+            f"what was sent from one process to another cannot be read there ({_cause(error)}); "
+            "see that it can be pickled and lies at the top of a module that can be imported, or "
+            "use one process, workers=1"
+        ) from error
+
+
+def packed_error(error: Exception) -> Message:
+    """The outcome of a job that failed: an error of the same class and text, where that can be.
+
+    Of what has no pickle the text is kept, as an `InputError` or a RuntimeError.
+    """
+    for sent in (error, _Plain(error, vars(error)), _Plain(error, {})):
+        try:
+            message = packed((None, sent))
+            arrived = unpacked(message)[1]
+        except InputError:
+            continue
+        if type(arrived) is type(error) and str(arrived) == str(error):
+            return message
+    if isinstance(error, InputError):
+        return packed((None, InputError(str(error))))
+    return packed((None, RuntimeError(f"{type(error).__name__}: {error}")))
+
+
+class _Plain:
+    """Arrives as an error that its own constructor, which may take anything, did not make."""
+
+    def __init__(self, error: Exception, attributes: dict[str, Any]) -> None:
+        self._parts = type(error), error.args, attributes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, self._parts
+
+
+def _made(kind: type[Exception], args: tuple[Any, ...], attributes: dict[str, Any]) -> Exception:
+    error = kind.__new__(kind, *args)
+    vars(error).update(attributes)
+    return error
+
+
+def _cause(error: Exception) -> str:
+    return first_line(error) or type(error).__name__
 
 
 class Channel:
@@ -86,11 +143,10 @@ class Channel:
             self._memory.write(part)
         self._connection.send(lengths)
 
-    def read(self) -> Any:
-        """Wait for a value."""
+    def read(self) -> Message:
+        """Wait for a message."""
         # Of a kind that may be written to, as the memory of a tensor has to be.
-        pickled, *beside = map(bytearray, self._parts(self._connection.recv()))
-        return pickle.loads(pickled, buffers=beside)
+        return [bytearray(part) for part in self._parts(self._connection.recv())]
 
     def poll(self, seconds: float) -> bool:
         """Wait a while; whether there is something to read."""

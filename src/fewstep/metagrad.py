@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from fewstep.errors import InputError, first_line
-from fewstep.functional import Params
 from fewstep.inner import InnerLoop, Slope, adapt, leaves
 from fewstep.kernels.tasks import sums_suffice
+from fewstep.swapped import Params
 
 Order = Literal["exact", "first"]
 Memory = Literal["fast", "flat"]
@@ -23,13 +23,18 @@ class Judgement(NamedTuple):
 
     Attributes:
         losses: ``[tasks]``, the query loss of each task.
-        scores: ``[tasks]``, accuracy as a fraction, or the loss in a regression.
+        metrics: ``{name: [tasks]}``, how well each task is solved.
         statistics: ``[tasks, ...]``, what batch norm saw of the query set; None where nobody asks.
     """
 
     losses: Tensor
-    scores: Tensor
+    metrics: dict[str, Tensor]
     statistics: Tensor | None = None
+
+    @property
+    def scores(self) -> Tensor:
+        """``[tasks]``, the first metric."""
+        return next(iter(self.metrics.values()))
 
 
 Judge = Callable[[Params], Judgement]
@@ -39,7 +44,7 @@ class Gradient(NamedTuple):
     """What tasks contribute to an outer step.
 
     Attributes:
-        judgement: The losses that were differentiated, and the scores after the last step, without
+        judgement: The losses that were differentiated, and the metrics after the last step, without
             a graph. Its statistics are ``[tasks, steps + 1, ...]``.
         gradient: Derivative of the sum of the losses with respect to all that is meta-learned.
     """
@@ -77,7 +82,7 @@ def unrolled(
     Args:
         loop: The inner loop.
         slope: The gradient of the support loss.
-        judge: The query losses and scores.
+        judge: The query losses and metrics.
         learned: All that is meta-learned.
         order: ``"exact"``, or ``"first"`` to drop the inner gradient's own derivative (FOMAML).
         importances: ``steps + 1`` weights of the query losses after 0, 1, ... steps; the loss is
@@ -93,7 +98,7 @@ def unrolled(
         state = loop.step(slope, start, state, step, create_graph=order == "exact")
     judgement = judge(loop.seen(start, state, loop.steps))
     total = _weighted([*judged, judgement], weights)
-    return Gradient(_detached(total), _pull_back([total.losses.sum()], start))
+    return Gradient(detached(total), _pull_back([total.losses.sum()], start))
 
 
 def replayed(
@@ -117,7 +122,7 @@ def replayed(
         loop: The inner loop.
         slope: The gradient of the support loss. It has to give the same value again for the same
             arguments.
-        judge: The query losses and scores.
+        judge: The query losses and metrics.
         learned: All that is meta-learned.
         importances: As in `unrolled`.
         record: As in `unrolled`.
@@ -126,7 +131,7 @@ def replayed(
         return unrolled(loop, slope, judge, learned, importances=importances, record=record)
     start = leaves(learned)
     weights = importances or last_only(loop.steps)
-    path = adapt(loop, slope, learned, loop.steps - 1)
+    path = list(adapt(loop, slope, learned, loop.steps - 1))
     judged: list[Judgement | None] = []
     gradient = {name: torch.zeros_like(value) for name, value in start.items()}
     cotangent: Params = {}
@@ -136,10 +141,10 @@ def replayed(
         outputs, cotangents = list(after.values()), list(cotangent.values())
         if not cotangent:
             last = judge(loop.seen(start, after, loop.steps))
-            judged.append(_detached(last))
+            judged.append(detached(last))
             outputs, cotangents = [last.losses.sum() * weights[-1]], [last.losses.new_ones(())]
         here = _judge(judge, loop.seen(start, before, step), weights[step], record)
-        judged.append(here and _detached(here))
+        judged.append(here and detached(here))
         if here and weights[step]:
             outputs.append(here.losses.sum() * weights[step])
             cotangents.append(here.losses.new_ones(()))
@@ -149,7 +154,7 @@ def replayed(
         gradient = {name: value + pulled[name] for name, value in gradient.items()}
     for name in loop.adapting:
         gradient[name] = gradient[name] + cotangent[name]
-    return Gradient(_detached(_weighted(judged[::-1], weights)), gradient)
+    return Gradient(detached(_weighted(judged[::-1], weights)), gradient)
 
 
 _STATE = "state/"
@@ -166,13 +171,13 @@ def _judge(judge: Judge, params: Params, weight: float, record: bool) -> Judgeme
 
 
 def _weighted(judged: Sequence[Judgement | None], weights: Sequence[float]) -> Judgement:
-    """The weighted losses, the last scores, and the statistics of all."""
+    """The weighted losses, the last metrics, and the statistics of all."""
     last = judged[-1]
     assert last is not None
     counted = [w * j.losses for w, j in zip(weights, judged, strict=True) if w and j]
     losses = torch.stack(counted).sum(0)
     seen = [j.statistics for j in judged if j is not None and j.statistics is not None]
-    return Judgement(losses, last.scores, torch.stack(seen, 1) if seen else None)
+    return Judgement(losses, last.metrics, torch.stack(seen, 1) if seen else None)
 
 
 def _pull_back(
@@ -192,7 +197,8 @@ def _pull_back(
             raise
         raise InputError(
             "an operation of the model or of the loss has no second derivative "
-            f'({first_line(error)}); replace it, or use order="first"'
+            f"({first_line(error)}); write it out in operations that have one, or use "
+            'order="first"'
         ) from error
     return dict(zip(inputs, gradients, strict=True))
 
@@ -200,5 +206,7 @@ def _pull_back(
 _NO_SECOND_DERIVATIVE = ("derivative for", "once_differentiable", "differentiable twice")
 
 
-def _detached(judgement: Judgement) -> Judgement:
-    return Judgement(*(None if value is None else value.detach() for value in judgement))  # type: ignore[arg-type]
+def detached(judgement: Judgement) -> Judgement:
+    """The same without a graph."""
+    losses, metrics, statistics = judgement
+    return Judgement(losses.detach(), metrics, None if statistics is None else statistics.detach())

@@ -6,14 +6,14 @@ from collections.abc import Hashable
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from fewstep.inner import leaves
 from fewstep.problem import Problem
 from fewstep.randomness import undisturbed
-from fewstep.tasks import TaskBatch
-from fewstep.vectorised import can_vectorise
+from fewstep.tasks import TaskBatch, map_tensors
+from fewstep.vectorised import NotVectorisableError, can_vectorise
 
 Execution = Literal["auto", "loop", "vectorised", "chunked"]
 
@@ -38,30 +38,48 @@ class Planner:
         self.execution = execution
         self._most: dict[Hashable, int] = {}
 
-    def at_once(self, model: nn.Module, problem: Problem, tasks: TaskBatch) -> int:
+    def at_once(self, problem: Problem, draws_outside: bool, tasks: TaskBatch) -> int:
         """About how many tasks to vectorise over; 0 for one after another.
 
         Args:
-            model: As it is now; what a layer does may depend on its mode.
-            problem: What each task is, with this model.
+            problem: What each task is, with the model as it is now.
+            draws_outside: Whether the model draws from generators that are not PyTorch's, which
+                would be asked once for all tasks.
             tasks: The meta-batch.
+
+        Raises:
+            NotVectorisableError: It is to be vectorised, and cannot be.
         """
         if self.execution == "loop":
             return 0
+        if draws_outside:
+            if self.execution == "auto":
+                return 0
+            raise NotVectorisableError(
+                "the model draws random numbers from Python's or NumPy's generator, which vmap "
+                'would ask once for all tasks; use those of PyTorch, or execution="loop"'
+            )
         if self.execution == "vectorised":
             return len(tasks)
-        shapes = (tasks.support_x.shape[1:], tasks.query_x.shape[1:], tasks.support_x.device)
-        key = (*shapes, *(part.training for part in model.modules()))
+        key = _key(problem, tasks)
         if key not in self._most:
             self._most[key] = self._decide(problem, tasks)
         number = min(len(tasks), self._most[key])
         return number if self.execution == "chunked" or number >= _worth() else 0
 
+    def give_up(self, problem: Problem, tasks: TaskBatch) -> None:
+        """Vectorise such tasks no more."""
+        self._most[_key(problem, tasks)] = 0
+
     def _decide(self, problem: Problem, tasks: TaskBatch) -> int:
-        fitting = max(1, _budget(tasks.support_x.device) // max(graph_bytes(problem, tasks), 1))
+        fitting = max(1, _budget(tasks.device) // max(graph_bytes(problem, tasks), 1))
         if self.execution == "chunked" or fitting < _worth():
             return fitting
         return fitting if can_vectorise(problem, tasks) else 0
+
+
+def _key(problem: Problem, tasks: TaskBatch) -> Hashable:
+    return (*(t.shape[1:] for t in tasks.tensors), tasks.device, problem.modes)
 
 
 def _worth() -> int:
@@ -78,19 +96,25 @@ def graph_bytes(problem: Problem, tasks: TaskBatch) -> int:
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
+        if tensor.layout is torch.strided:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     params = leaves(problem.start)
     # Copies, since what is kept of a part of the batch counts as all of it.
-    x, y = tasks.support_x[0].clone(), tasks.support_y[0].clone()
-    query_x, query_y = tasks.query_x[0].clone(), tasks.query_y[0].clone()
-    with undisturbed(tasks.support_x.device), saved_tensors_hooks(note, lambda tensor: tensor):
-        loss = problem.support_loss(params, x, y)
-        judged = problem.judge(params, x, query_x, query_y)
-        # Until here, or memory that is freed would be counted once for two tensors.
-        del loss, judged
+    x, y, query_x, query_y = (map_tensors(torch.clone, part) for part in tasks.task(0))
+    try:
+        with undisturbed(tasks.device), saved_tensors_hooks(note, lambda tensor: tensor):
+            loss = problem.support_loss(params, x, y)
+            judged = problem.judge(params, x, query_x, query_y)
+            # Until here, or memory that is freed would be counted once for two tensors.
+            del loss, judged
+    except RuntimeError as error:
+        # Transformations of torch.func inside of a model do not go with such hooks.
+        if "saved tensor hooks" not in str(error):
+            raise
+        return CPU_BUDGET
     return sum(kept.values())
 
 

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from fewstep.compiled import Compiled
-from fewstep.functional import Params
+from fewstep.metrics import Metrics
+from fewstep.swapped import Params
+from fewstep.tasks import Inputs
+
+QueryOutput = tuple[Tensor, list[Tensor], list[Tensor]]
+"""The query loss, a scalar; what the metrics need of the prediction; statistics, one or none."""
 
 
 @dataclass(frozen=True)
@@ -17,18 +22,23 @@ class Problem:
 
     Attributes:
         support_loss: (parameters, support_x, support_y) to a scalar.
-        judge: (parameters, support_x, query_x, query_y) to the query loss and the score, scalars,
-            and perhaps to statistics of the query set.
+        judge: (parameters, support_x, query_x, query_y) to how the query set is solved.
         start: The parameters before the first inner step, theta_0.
+        metrics: What is told of predictions.
         compiled: Compiled functions to use where there are any, or None.
         learned: All that is meta-learned, where that is not ``start`` itself.
+        judges_with_gradients: Whether the model takes derivatives when it predicts.
+        modes: Of all parts of the model, while it is called.
     """
 
-    support_loss: Callable[[Params, Tensor, Tensor], Tensor]
-    judge: Callable[[Params, Tensor, Tensor, Tensor], tuple[Tensor, ...]]
+    support_loss: Callable[[Params, Inputs, Tensor], Tensor]
+    judge: Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
     start: Params
+    metrics: Metrics
     compiled: Compiled | None = None
     learned: Params | None = None
+    judges_with_gradients: bool = False
+    modes: tuple[bool, ...] = ()
 
     @property
     def meta_learned(self) -> Params:

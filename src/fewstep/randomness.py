@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import numpy
 import torch
 
 _MOST_STEPS = 2**20 - 1
 """More inner steps than anyone takes, so that no two draws of random layers share a seed."""
 
 _given: ContextVar[int | None] = ContextVar("seed of the first task", default=None)
+_first: ContextVar[int] = ContextVar("number of the first task", default=0)
 
 
 @contextmanager
@@ -29,18 +32,35 @@ def seeded_calls(device: torch.device) -> Iterator[int]:
 @contextmanager
 def numbered_from(seed: int, first: int) -> Iterator[None]:
     """Inside, tasks draw what those from number ``first`` on draw after this seed."""
-    token = _given.set(seed_of(seed, first, 0))
+    given, number = _given.set(seed_of(seed, first, 0)), _first.set(first)
     try:
         yield
     finally:
-        _given.reset(token)
+        _given.reset(given)
+        _first.reset(number)
+
+
+def first_task() -> int:
+    """The number, in the whole meta-batch, of the first task of the part that is computed here."""
+    return _first.get()
 
 
 @contextmanager
 def undisturbed(device: torch.device) -> Iterator[None]:
-    """Give PyTorch's generators back as they were."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield
+    """Give the generators of PyTorch, Python and NumPy back as they were."""
+    before, numpy_before = random.getstate(), numpy.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        random.setstate(before)
+        numpy.random.set_state(numpy_before)
+
+
+def outside_generators() -> tuple[object, ...]:
+    """The states of the generators that models may draw from beside PyTorch's."""
+    kind, keys, *others = numpy.random.get_state()
+    return random.getstate(), kind, numpy.asarray(keys).tobytes(), *others
 
 
 def seed_of(seed: int, task: int, step: int | None) -> int:
@@ -49,8 +69,10 @@ def seed_of(seed: int, task: int, step: int | None) -> int:
 
 
 def reseed(seed: int) -> None:
-    """Start the generators of every device anew."""
+    """Start the generators of every device anew, and those of Python and NumPy."""
     # torch.manual_seed takes half a millisecond, most of it for devices that are not there.
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)

@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Any, Union
 
 import torch
 from torch import Tensor
 
 from fewstep.errors import InputError
 
+Inputs = Union[Tensor, tuple["Inputs", ...], dict[str, "Inputs"]]  # noqa: UP007
+"""What a model is called with: a tensor, a tuple for ``model(*x)``, a dict for ``model(**x)``."""
 
-@dataclass(frozen=True, eq=False)
+
+def map_tensors(function: Callable[..., Tensor], *inputs: Any) -> Any:
+    """Call a function with each tensor, or with those at the same place of several inputs."""
+    first = inputs[0]
+    if isinstance(first, dict):
+        return {key: map_tensors(function, *(x[key] for x in inputs)) for key in first}
+    if isinstance(first, tuple):
+        return tuple(map_tensors(function, *parts) for parts in zip(*inputs, strict=True))
+    return function(*inputs)
+
+
+def tensors_of(inputs: Inputs) -> list[Tensor]:
+    """The tensors that inputs consist of, in order."""
+    if isinstance(inputs, Tensor):
+        return [inputs]
+    parts = inputs.values() if isinstance(inputs, dict) else inputs
+    return [tensor for part in parts for tensor in tensors_of(part)]
+
+
+def fresh(inputs: Inputs) -> Inputs:
+    """The same inputs as new tensors that share their memory.
+
+    A model that differentiates by its input would otherwise reach, in one inner step, through
+    those before it, which were given the same tensor.
+    """
+
+    def alias(x: Tensor) -> Tensor:
+        return x.view_as(x) if x.layout is torch.strided else x.detach()
+
+    return map_tensors(alias, inputs)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class TaskBatch:
     """The tasks of one outer step. The first dimension of every tensor is the task.
 
     Attributes:
-        support_x: ``[tasks, support examples, ...]``, the inputs to adapt on.
+        support_x: ``[tasks, support examples, ...]``, the inputs to adapt on. A tuple of such
+            tensors is given to the model as ``model(*x)``, a dict as ``model(**x)``.
         support_y: ``[tasks, support examples, ...]``, their targets.
-        query_x: ``[tasks, query examples, ...]``, the inputs to be judged on.
+        query_x: ``[tasks, query examples, ...]``, the inputs to be evaluated on.
         query_y: ``[tasks, query examples, ...]``, their targets.
         classes: ``int64 [tasks, ways]`` or None: which class of the data set each label stands
             for in each task. Adaptation never sees it.
@@ -27,62 +63,105 @@ class TaskBatch:
         InputError: The shapes do not fit one another.
     """
 
-    support_x: Tensor
+    support_x: Inputs
     support_y: Tensor
-    query_x: Tensor
+    query_x: Inputs
     query_y: Tensor
     classes: Tensor | None = None
 
     def __post_init__(self) -> None:
+        tasks = len(_first(self.support_x, "support_x"))
         for field in fields(self):
-            self._check_tensor(field.name)
+            value = getattr(self, field.name)
+            if value is not None or field.name != "classes":
+                _check(field.name, value, tasks, nested=field.name.endswith("_x"))
         for part in ("support", "query"):
             x, y = getattr(self, f"{part}_x"), getattr(self, f"{part}_y")
-            if x.shape[:2] != y.shape[:2]:
-                raise InputError(
-                    f"{part}_x is {list(x.shape)} and {part}_y {list(y.shape)}; expected the same "
-                    "[tasks, examples] in front"
-                )
-        for part, example in (("x", "example"), ("y", "target")):
-            support, query = getattr(self, f"support_{part}"), getattr(self, f"query_{part}")
-            if support.shape[2:] != query.shape[2:]:
-                raise InputError(
-                    f"one support {example} is {list(support.shape[2:])} and one query {example} "
-                    f"{list(query.shape[2:])}; expected the same shape"
-                )
-            if support.dtype != query.dtype:
-                raise InputError(
-                    f"support_{part} is {support.dtype} and query_{part} {query.dtype}; expected "
-                    "the same type"
-                )
+            for name, tensor in _named(f"{part}_x", x):
+                if tensor.shape[:2] != y.shape[:2]:
+                    raise InputError(
+                        f"{name} is {list(tensor.shape)} and {part}_y {list(y.shape)}; expected "
+                        "the same [tasks, examples] in front"
+                    )
+        _check_alike("example", self.support_x, self.query_x)
+        _check_alike("target", self.support_y, self.query_y)
 
-    def _check_tensor(self, name: str) -> None:
-        value = getattr(self, name)
-        if value is None and name == "classes":
-            return
-        if not isinstance(value, Tensor):
-            raise InputError(f"{name} is a {type(value).__name__}; expected a torch.Tensor")
-        shape = value.shape
-        if len(shape) < 2 or 0 in shape:
-            raise InputError(
-                f"{name} is {list(shape)}; expected [tasks, examples, ...] with at least one "
-                "of each"
-            )
-        if shape[0] != self.support_x.shape[0]:
-            raise InputError(
-                f"{name} has {shape[0]} tasks and support_x {len(self.support_x)}; expected the "
-                "same number"
-            )
+    @classmethod
+    def stack(cls, tasks: Iterable[Sequence[Any]]) -> TaskBatch:
+        """Make a batch of single tasks, ``(support_x, support_y, query_x, query_y)`` each.
+
+        Args:
+            tasks: Their tensors are ``[examples, ...]``, of the same shape in every task.
+
+        Raises:
+            InputError: There is none, or one is of another shape than the first.
+        """
+        rows = list(tasks)
+        for number, row in enumerate(rows):
+            if not isinstance(row, Sequence) or len(row) != 4:
+                raise InputError(
+                    f"task {number} is a {type(row).__name__}; expected the four of "
+                    "(support_x, support_y, query_x, query_y)"
+                )
+        if not rows:
+            raise InputError("no task is given; expected at least one")
+        names = ("support_x", "support_y", "query_x", "query_y")
+        columns = []
+        for name, column in zip(names, zip(*rows, strict=True), strict=True):
+            first = _named(name, column[0])
+            for number, value in enumerate(column):
+                for (of, one), (_, other) in zip(first, _named(name, value), strict=False):
+                    if one.shape != other.shape:
+                        raise InputError(
+                            f"{of} of task {number} is {list(other.shape)} and of task 0 "
+                            f"{list(one.shape)}; expected the same shape in every task"
+                        )
+            columns.append(map_tensors(lambda *tensors: torch.stack(tensors), *column))
+        return cls(*columns)
+
+    def __repr__(self) -> str:
+        shapes = (
+            f"{name}={_shapes(getattr(self, name))}"
+            for name in ("support_x", "support_y", "query_x", "query_y")
+        )
+        return f"TaskBatch({len(self)} tasks, {', '.join(shapes)})"
 
     def __len__(self) -> int:
-        return len(self.support_x)
+        return len(tensors_of(self.support_x)[0])
 
     def __getitem__(self, tasks: slice) -> TaskBatch:
+        if not isinstance(tasks, slice):
+            raise InputError(
+                f"tasks[{tasks!r}] is no batch; expected a slice, as in tasks[0:1], or "
+                f"tasks.task({tasks!r}) for the tensors of one task"
+            )
         return self._map(lambda tensor: tensor[tasks])
+
+    def task(self, number: int) -> tuple[Inputs, Tensor, Inputs, Tensor]:
+        """The support_x, support_y, query_x and query_y of one task, ``[examples, ...]`` each."""
+        parts = (self.support_x, self.support_y, self.query_x, self.query_y)
+        return tuple(map_tensors(lambda tensor: tensor[number], part) for part in parts)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tasks are."""
+        return self.support_y.device
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All tensors but the classes, in order."""
+        parts = (self.support_x, self.support_y, self.query_x, self.query_y)
+        return [tensor for part in parts for tensor in tensors_of(part)]
+
+    def with_tensors(self, tensors: Iterable[Tensor]) -> TaskBatch:
+        """Tasks of the same form with other tensors, in the order of `tensors`."""
+        others: Iterator[Tensor] = iter(tensors)
+        parts = (self.support_x, self.support_y, self.query_x, self.query_y)
+        return TaskBatch(*(map_tensors(lambda _: next(others), part) for part in parts))
 
     def to(self, device: torch.device | str) -> TaskBatch:
         """The same tasks on another device."""
-        if self.support_x.device == torch.device(device):
+        if all(tensor.device == torch.device(device) for tensor in self.tensors):
             return self
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
@@ -92,4 +171,76 @@ class TaskBatch:
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> TaskBatch:
         values = (getattr(self, field.name) for field in fields(self))
-        return TaskBatch(*(None if v is None else change(v) for v in values))  # type: ignore[arg-type]
+        changed: list[Any] = [None if v is None else map_tensors(change, v) for v in values]
+        return TaskBatch(*changed)
+
+
+def _named(name: str, value: Inputs) -> list[tuple[str, Tensor]]:
+    """The tensors of a value, each with the words that lead to it."""
+    if isinstance(value, dict):
+        return [pair for key, part in value.items() for pair in _named(f"{name}[{key!r}]", part)]
+    if isinstance(value, tuple):
+        parts = enumerate(value)
+        return [pair for number, part in parts for pair in _named(f"{name}[{number}]", part)]
+    return [(name, value)]
+
+
+def _first(value: Any, name: str) -> Tensor:
+    named = _named(name, value)
+    if not named:
+        raise InputError(f"{name} is empty; expected at least one tensor")
+    _check_tensor(*named[0], nested=True)
+    return named[0][1]
+
+
+def _check(name: str, value: Any, tasks: int, *, nested: bool) -> None:
+    for of, tensor in _named(name, value) if nested else [(name, value)]:
+        _check_tensor(of, tensor, nested=nested)
+        if len(tensor) != tasks:
+            raise InputError(
+                f"{of} has {len(tensor)} tasks and support_x {tasks}; expected the same number"
+            )
+
+
+def _check_tensor(name: str, value: Any, *, nested: bool) -> None:
+    if not isinstance(value, Tensor):
+        also = ", or a tuple or dict of such" if nested else ""
+        raise InputError(f"{name} is a {type(value).__name__}; expected a torch.Tensor{also}")
+    if value.dim() < 2 or 0 in value.shape:
+        raise InputError(
+            f"{name} is {list(value.shape)}; expected [tasks, examples, ...] with at least one "
+            "of each"
+        )
+
+
+def _check_alike(kind: str, support: Inputs, query: Inputs) -> None:
+    """See that support and query consist of the same parts, of the same types and shapes."""
+    ours, theirs = _named("", support), _named("", query)
+    if [name for name, _ in ours] != [name for name, _ in theirs]:
+        parts = (", ".join(name for name, _ in named) or "a tensor" for named in (ours, theirs))
+        raise InputError(
+            "the support {0}s have {1} and the query {0}s {2}; expected the same parts".format(
+                kind, *parts
+            )
+        )
+    for (part, one), (_, other) in zip(ours, theirs, strict=True):
+        # Beside others a tensor may have a column an example, as an adjacency matrix has.
+        alone = isinstance(support, Tensor)
+        if one.shape[2:] != other.shape[2:] if alone else one.dim() != other.dim():
+            raise InputError(
+                f"one support {kind}{part} is {list(one.shape[2:])} and one query {kind}{part} "
+                f"{list(other.shape[2:])}; expected the same shape"
+            )
+        if one.dtype != other.dtype:
+            letter = "x" if kind == "example" else "y"
+            raise InputError(
+                f"support_{letter}{part} is {one.dtype} and query_{letter}{part} {other.dtype}; "
+                "expected the same type"
+            )
+
+
+def _shapes(value: Inputs) -> str:
+    named = _named("", value)
+    if isinstance(value, Tensor):
+        return str(list(value.shape))
+    return "{" + ", ".join(f"{name.strip('[]')}: {list(t.shape)}" for name, t in named) + "}"

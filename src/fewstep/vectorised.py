@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.func import vmap
 
 from fewstep.errors import InputError, first_line
-from fewstep.functional import Params
 from fewstep.inner import Slope, leaves, slope
 from fewstep.layers import layer_at_fault
 from fewstep.metagrad import Judge, Judgement
 from fewstep.problem import Problem
 from fewstep.randomness import undisturbed
+from fewstep.swapped import Params
 from fewstep.tasks import TaskBatch
 
 
@@ -33,7 +33,11 @@ def stacked(problem: Problem, tasks: TaskBatch, start: Params) -> tuple[Slope, J
 
     def judge(params: Params) -> Judgement:
         with _told_what_to_do():
-            return Judgement(*judgements(params, tasks.support_x, tasks.query_x, tasks.query_y))
+            loss, needed, statistics = judgements(
+                params, tasks.support_x, tasks.query_x, tasks.query_y
+            )
+        metrics = problem.metrics.of(needed, tasks.query_y, loss)
+        return Judgement(loss, metrics, statistics[0] if statistics else None)
 
     return slope(objective), judge, _for_each(tasks, start)
 
@@ -42,7 +46,7 @@ def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
     """Whether the model and the loss can be computed for several tasks at once, fast."""
     gradient, judge, start = stacked(problem, tasks[:2], problem.start)
     try:
-        with undisturbed(tasks.support_x.device), warnings.catch_warnings():
+        with undisturbed(tasks.device), warnings.catch_warnings():
             # PyTorch warns where vmap falls back to a loop of its own.
             warnings.simplefilter("error")
             gradient(leaves(start), 0, False)
@@ -56,6 +60,10 @@ def _for_each(tasks: TaskBatch, params: Params) -> Params:
     return {name: value.expand(len(tasks), *value.shape) for name, value in params.items()}
 
 
+class NotVectorisableError(InputError):
+    """A model or a loss that can only be computed for one task after another."""
+
+
 class _told_what_to_do:  # noqa: N801 - reads as a statement
     """Names the way out where a layer cannot be vectorised."""
 
@@ -64,7 +72,7 @@ class _told_what_to_do:  # noqa: N801 - reads as a statement
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
-            raise InputError(
+            raise NotVectorisableError(
                 f"{layer_at_fault(error)} cannot be vectorised over tasks ({first_line(error)}); "
                 'use execution="loop"'
             ) from error

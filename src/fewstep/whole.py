@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -9,12 +10,13 @@ from torch import Tensor
 
 from fewstep.compilation import operations_of
 from fewstep.compiled import Size
-from fewstep.functional import Params
 from fewstep.kernels.products import LongSideLast
 from fewstep.metagrad import Gradient, Judgement
+from fewstep.metrics import Unmeasured
 from fewstep.plans import graph_bytes
 from fewstep.problem import Problem
 from fewstep.randomness import undisturbed
+from fewstep.swapped import Params
 from fewstep.tasks import TaskBatch
 from fewstep.vectorised import stacked
 
@@ -32,29 +34,34 @@ def whole_gradient(
         # They change from outer step to outer step.
         return None
     learned = problem.meta_learned
+    given = tasks.tensors
+    unmeasured = replace(problem, metrics=Unmeasured(problem.metrics))
 
     def function(*tensors: Tensor) -> tuple[Tensor, ...]:
-        given = dict(zip(learned, tensors[4:], strict=True))
+        start = dict(zip(learned, tensors[len(given) :], strict=True))
         with torch.enable_grad(), LongSideLast():  # type: ignore[no-untyped-call]
-            pieces = stacked(problem, TaskBatch(*tensors[:4]), given)
+            pieces = stacked(unmeasured, tasks.with_tensors(tensors[: len(given)]), start)
             judgement, gradient = differentiate(*pieces)
-        return judgement.losses, judgement.scores, *(g.mean(0) for g in gradient.values())
+        return (
+            *(g.mean(0) for g in gradient.values()),
+            judgement.losses,
+            *judgement.metrics.values(),
+        )
 
     def size() -> Size:
-        x, y = tasks.support_x[0], tasks.support_y[0]
-        with undisturbed(x.device):
+        x, y, *_ = tasks.task(0)
+        with undisturbed(tasks.device):
             forward = operations_of(lambda: problem.support_loss(problem.start, x, y))
         # A gradient is about three times its function, and its derivative three times that.
         steps: int = loop.steps
         operations = forward * (9 * steps + 3)
         return Size(operations, graph_bytes(problem, tasks) * len(tasks))
 
-    values = [value.detach() for value in learned.values()]
-
-    arguments = (tasks.support_x, tasks.support_y, tasks.query_x, tasks.query_y, *values)
+    arguments = (*given, *(value.detach() for value in learned.values()))
     key = (differentiate.func, loop, settings.get("order"))
     found = problem.compiled.whole(function, key, size, arguments)
     if found is None:
         return None
-    losses, scores, *gradients = found
-    return Judgement(losses, scores), dict(zip(learned, gradients, strict=True))
+    gradients, (losses, *needed) = found[: len(learned)], found[len(learned) :]
+    metrics = problem.metrics.of(needed, tasks.query_y, losses)
+    return Judgement(losses, metrics), dict(zip(learned, gradients, strict=True))

@@ -6,20 +6,20 @@ On a CPU, tasks side by side keep all cores busy where the small operations of o
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
 import sys
-import warnings
+import threading
 import weakref
-from collections.abc import Callable, Sequence
-from multiprocessing.process import BaseProcess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from fewstep.errors import InputError
-from fewstep.messages import Channel, Message, both_ends, packed
+from fewstep.messages import Channel, Message, packed, packed_error, unpacked
+from fewstep.team import Team
 from fewstep.threads import one_thread
 
 Job = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -27,75 +27,86 @@ Job = tuple[Callable[..., Any], tuple[Any, ...]]
 Outcome = tuple[Any, Exception | None]
 """What it returned, or what it raised."""
 
+MOST_PER_CORE = 8
+"""A process computes with one thread, so more than one a core gain nothing. Several are allowed,
+for scripts from a larger machine and cores that are miscounted; more can only be a mistake."""
+
+
+def check_number(workers: int) -> None:
+    """See that this machine can be asked for so many processes.
+
+    Raises:
+        InputError: It cannot.
+    """
+    cores = os.cpu_count() or 1
+    most = MOST_PER_CORE * cores
+    if not isinstance(workers, int) or not 1 <= workers <= most:
+        raise InputError(
+            f"workers is {workers!r}; expected 1 to {most} on this machine of {cores} cores, best "
+            f"{cores}, one a core"
+        )
+
 
 class Workers:
     """Does several jobs at once: the first in this process, each other in one of its own.
 
+    The processes are started when there is work for them and end with this object. A copy has its
+    own, and so has a process that the user's program forks.
+
     Args:
-        number: Of processes, with this one.
+        number: Of processes at most, with this one.
     """
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self._channels: list[Channel] = []
-        self._processes: list[BaseProcess] = []
-        self._start()
-        weakref.finalize(self, _close, self._channels)
+        self._team = Team(_serve)
+        weakref.finalize(self, self._team.stop)
 
-    def run(self, jobs: Sequence[Job]) -> list[Any]:
-        """The results of at most ``number`` jobs, in order.
+    def __reduce__(self) -> tuple[type[Workers], tuple[int]]:
+        return Workers, (self.number,)
+
+    @contextmanager
+    def taken(self) -> Iterator[Callable[[Sequence[Job]], list[Any]]]:
+        """Wait until no other thread uses the processes; gives the function that does jobs.
+
+        It takes at most ``number`` of them and returns their results in order.
 
         Raises:
-            InputError: A job cannot be sent to another process, or that process ended.
+            InputError: A job cannot be sent to another process, or that process ended; or the
+                thread has taken them already.
             Exception: What the first job to fail raised.
         """
+        team, thread = self._team, threading.get_ident()
+        if team.taken_by == thread:
+            raise InputError(
+                "a Parallel was called from within its own call, as by a loss or a signal handler; "
+                "use the learner in it, or a copy"
+            )
+        with team.lock:
+            team.taken_by = thread
+            try:
+                yield self._run
+            finally:
+                team.taken_by = None
+
+    def _run(self, jobs: Sequence[Job]) -> list[Any]:
         sent = [packed(job) for job in jobs[1:]]
-        if not self._processes:
-            self._start()
-        busy = self._channels[: len(sent)]
         try:
+            channels = self._team.channels_to(len(sent))
             with one_thread():
-                for channel, message in zip(busy, sent, strict=True):
+                for channel, message in zip(channels, sent, strict=True):
                     _send(channel, message)
-                outcomes = [_outcome(jobs[0]), *map(_receive, busy)]
+                function, arguments = jobs[0]
+                return [function(*arguments), *map(_receive, channels)]
         except BaseException:
-            # Ctrl-C, or the end of a process. The pipes may hold answers that nobody waits for.
-            self._stop()
+            # A mistake, Ctrl-C, or the end of a process. The pipes may hold answers that nobody
+            # waits for; processes that are forked anew know what the user defines until then.
+            self._team.stop()
             raise
-        for _, error in outcomes:
-            if error is not None:
-                raise error
-        return [result for result, _ in outcomes]
-
-    def _start(self) -> None:
-        # A process that is forked knows what the user's script defined, without running it again.
-        context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        for _ in range(self.number - 1):
-            here, there = both_ends()
-            process = context.Process(target=_serve, args=(there, os.getpid()), daemon=True)
-            with warnings.catch_warnings():
-                # Python warns of any fork beside threads; PyTorch's only sleep between its calls.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                process.start()
-            there.close()
-            self._channels.append(here)
-            self._processes.append(process)
-            _ours.add(here)
-
-    def _stop(self) -> None:
-        for process in self._processes:
-            process.terminate()
-            process.join()
-        _close(self._channels)
-        self._channels.clear()
-        self._processes.clear()
-
-
-_ours: set[Channel] = set()
-"""The ends of all channels that belong to the first process; one that is forked inherits them."""
 
 
 def _serve(channel: Channel, parent: int) -> None:
+    """Do jobs until the first process lets go of the channel."""
     # Ctrl-C goes to all processes; the first of them decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -106,29 +117,23 @@ def _serve(channel: Channel, parent: int) -> None:
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     if "torch._inductor.config" in sys.modules:
         sys.modules["torch._inductor.config"].compile_threads = 1  # type: ignore[attr-defined]
-    _close(list(_ours))
     while True:
         # Should the first process be killed while it starts another, its pipe stays open.
         while not channel.poll(1.0):
             if os.getppid() != parent:
                 return
         try:
-            job: Job = channel.read()
-        except (EOFError, ConnectionResetError):
-            return
-        try:
-            channel.write(packed(_outcome(job)))
-        except BrokenPipeError:
+            channel.write(_answer(channel.read()))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
             return
 
 
-def _outcome(job: Job) -> Outcome:
-    function, arguments = job
+def _answer(message: Message) -> Message:
     try:
-        return function(*arguments), None
+        function, arguments = unpacked(message)
+        return packed((function(*arguments), None))
     except Exception as error:
-        # A traceback holds frames, which cannot be sent; the error alone says what is wrong.
-        return None, error.with_traceback(None)
+        return packed_error(error)
 
 
 def _send(channel: Channel, message: Message) -> None:
@@ -138,12 +143,16 @@ def _send(channel: Channel, message: Message) -> None:
         raise _ended() from error
 
 
-def _receive(channel: Channel) -> Outcome:
+def _receive(channel: Channel) -> Any:
     try:
-        outcome: Outcome = channel.read()
+        message = channel.read()
     except (EOFError, ConnectionResetError) as error:
         raise _ended() from error
-    return outcome
+    outcome: Outcome = unpacked(message)
+    result, failure = outcome
+    if failure is not None:
+        raise failure
+    return result
 
 
 def _ended() -> InputError:
@@ -151,9 +160,3 @@ def _ended() -> InputError:
         "a worker process ended before its work was done, perhaps for lack of memory; use fewer "
         "workers"
     )
-
-
-def _close(channels: list[Channel]) -> None:
-    for channel in channels:
-        channel.close()
-        _ours.discard(channel)

@@ -53,7 +53,8 @@ def assert_adapted_as_evaluated(learner, tasks, steps):
     """The module that `adapt` returns has the query loss that `evaluate` tells."""
     judged = learner.evaluate(tasks, steps)
     for number in range(len(tasks)):
-        adapted = learner.adapt(tasks.support_x[number], tasks.support_y[number], steps)
+        support = tasks.support_x[number], tasks.support_y[number]
+        adapted = learner.adapt(*support, steps, learner.norm)
         with torch.no_grad():
             prediction = adapted(tasks.query_x[number])
         loss = torch.nn.functional.cross_entropy(prediction, tasks.query_y[number])

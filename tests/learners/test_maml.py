@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fewstep import MAML, InputError, TaskBatch
-from fewstep.functional import pure_call, traceable_call
+from fewstep.functional import PureModel
 
 WAYS = 3
 
@@ -99,11 +99,13 @@ def test_a_layer_under_two_names_stays_the_models_own(execution):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("call", [pure_call, traceable_call])
-def test_a_call_puts_back_the_tensors_of_a_layer_under_two_names(call):
+@pytest.mark.parametrize("way", [PureModel.having, PureModel.traceable])
+def test_a_call_puts_back_the_tensors_of_a_layer_under_two_names(way):
     layer = nn.Linear(4, 4)
     model, weight = nn.Sequential(layer, nn.Tanh(), layer), layer.weight
-    call(model, {name: p.detach() + 1 for name, p in model.named_parameters()}, torch.randn(2, 4))
+    pure = PureModel(model)
+    with way(pure, {name: p.detach() + 1 for name, p in model.named_parameters()}):
+        pure.predict(torch.randn(2, 4))
     assert layer.weight is weight
 
 
@@ -169,7 +171,7 @@ def test_an_adapted_module_does_as_the_evaluation_says(norm):
     tasks = some_tasks(queries=5)
     judged = learner.evaluate(tasks, 2)
     for number in range(len(tasks)):
-        adapted = learner.adapt(tasks.support_x[number], tasks.support_y[number])
+        adapted = learner.adapt(tasks.support_x[number], tasks.support_y[number], norm=norm)
         loss = F.cross_entropy(adapted(tasks.query_x[number]), tasks.query_y[number])
         torch.testing.assert_close(loss, judged.losses[number, 2])
 
@@ -189,17 +191,19 @@ def test_a_batch_norm_called_twice_cannot_be_kept():
     layer = nn.BatchNorm1d(4)
     model = nn.Sequential(layer, nn.Linear(4, 4), layer, nn.Linear(4, 3))
     x, y = torch.randn(5, 4), torch.arange(5) % 3
-    MAML(model).adapt(x, y)
-    with pytest.raises(InputError, match="batch norm '0' is called more than once"):
-        MAML(model, norm="inductive").adapt(x, y)
+    MAML(model).adapt(x, y, norm="transductive")
+    for learner in (MAML(model), MAML(model, norm="inductive")):
+        with pytest.raises(InputError, match="batch norm '0' is called more than once"):
+            learner.adapt(x, y)
 
 
 def test_an_inductive_prediction_does_not_depend_on_the_other_queries():
     tasks = some_tasks(queries=5)
     x, y, query = tasks.support_x[0], tasks.support_y[0], tasks.query_x[0]
-    inductive = MAML(network(), 0.4, 2, norm="inductive").adapt(x, y)
-    torch.testing.assert_close(inductive(query)[:1], inductive(query[:1]))
-    transductive = MAML(network(), 0.4, 2).adapt(x, y)
+    for norm in ("inductive", "transductive"):
+        inductive = MAML(network(), 0.4, 2, norm=norm).adapt(x, y)
+        torch.testing.assert_close(inductive(query)[:1], inductive(query[:1]))
+    transductive = MAML(network(), 0.4, 2).adapt(x, y, norm="transductive")
     assert not torch.allclose(transductive(query)[:1], transductive(query[:1]))
 
 

@@ -1,11 +1,9 @@
 """Tasks shared out among processes."""
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fewstep import MAML, InputError, Parallel, TaskBatch
+from fewstep.randomness import first_task
 
 
 def _tasks(number):
@@ -80,6 +79,23 @@ def _fails_in_worker(prediction, target):
     return F.cross_entropy(prediction, target)
 
 
+def _dies_in_worker(prediction, target):
+    if os.getpid() != _HERE:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return F.cross_entropy(prediction, target)
+
+
+class _OddError(Exception):
+    def __init__(self, code, text):
+        super().__init__(f"{text} ({code})")
+
+
+def _odd_in_worker(prediction, target):
+    if os.getpid() != _HERE:
+        raise _OddError(3, "out of order")
+    return F.cross_entropy(prediction, target)
+
+
 def _interrupted_here(prediction, target):
     if os.getpid() == _HERE:
         raise KeyboardInterrupt
@@ -90,7 +106,13 @@ _HERE = os.getpid()
 
 
 @pytest.mark.parametrize(
-    ("loss", "error"), [(_fails_in_worker, KeyError), (_interrupted_here, KeyboardInterrupt)]
+    ("loss", "error"),
+    [
+        (_fails_in_worker, KeyError),
+        (_odd_in_worker, _OddError),
+        (_dies_in_worker, InputError),
+        (_interrupted_here, KeyboardInterrupt),
+    ],
 )
 def test_after_an_error_of_one_process_the_next_call_is_right(loss, error):
     parallel = Parallel(_learner(loss=loss), 2)
@@ -116,60 +138,60 @@ def test_what_cannot_be_sent_says_so():
         Parallel(learner, 2).meta_gradient(_tasks(4))
 
 
+def test_a_model_with_parametrizations_says_so():
+    model = nn.Sequential(nn.utils.parametrizations.orthogonal(nn.Linear(5, 3)).double())
+    with pytest.raises(InputError, match=r"cannot be sent .*parametriz.* workers=1$"):
+        Parallel(MAML(model, 0.1), 2).meta_gradient(_tasks(2))
+
+
+def test_what_was_defined_since_is_known_to_the_next_call():
+    parallel = Parallel(_learner(), 2)
+    parallel.meta_gradient(_tasks(4))
+    exec("def _late(*pair): return F.cross_entropy(*pair)", globals())
+    parallel.learner = _learner(loss=_late)  # noqa: F821
+    with pytest.raises(InputError, match=r"cannot be read there .*_late.* workers=1$"):
+        parallel.meta_gradient(_tasks(4))
+    _assert_same(parallel, parallel.learner, _tasks(4))
+
+
+def _names_its_first_task(prediction, target):
+    if first_task():
+        raise InputError(f"task {first_task()} is odd")
+    return F.cross_entropy(prediction, target)
+
+
+def test_a_worker_knows_its_tasks_by_their_numbers():
+    learner = _learner(loss=_names_its_first_task)
+    with pytest.raises(InputError, match="task 2 is odd"):
+        Parallel(learner, 2).meta_gradient(_tasks(5))
+    assert first_task() == 0
+    learner.meta_gradient(_tasks(5))
+
+
+def test_what_is_set_around_a_call_is_set_in_workers():
+    """And is no more afterwards, though the processes were started inside."""
+    learner, tasks = _learner(), _tasks(2)
+    learner.model.float()
+    tasks = replace(tasks, support_x=tasks.support_x.float(), query_x=tasks.query_x.float())
+    plain = learner.meta_gradient(tasks)[0]
+    parallel = Parallel(learner, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert parallel.meta_gradient(tasks)[0] == learner.meta_gradient(tasks)[0] != plain
+    assert parallel.meta_gradient(tasks)[0] == plain
+    with torch.autocast("cpu", torch.bfloat16):
+        assert parallel.meta_gradient(tasks)[0] != plain
+
+
 def test_a_process_that_was_killed_is_noticed():
     parallel = Parallel(_learner(), 2)
     parallel.meta_gradient(_tasks(4))
-    os.kill(_children(os.getpid())[-1], signal.SIGKILL)
+    os.kill(max(child.pid for child in multiprocessing.active_children()), signal.SIGKILL)
     with pytest.raises(InputError, match=r"a worker process ended .*use fewer workers"):
         parallel.meta_gradient(_tasks(4))
     _assert_same(parallel, _learner(), _tasks(4))
-
-
-def test_too_few_workers():
-    with pytest.raises(InputError, match="workers is 0; expected 1 or more"):
-        Parallel(_learner(), 0)
 
 
 def test_tasks_elsewhere():
     tasks = _tasks(2).to("meta")
     with pytest.raises(InputError, match="the tasks are on meta; workers are for the CPU"):
         Parallel(_learner(), 2).meta_gradient(tasks)
-
-
-_SCRIPT = """
-import sys, time, torch
-from fewstep import MAML, Parallel, TaskBatch
-class Mine(torch.nn.Linear):
-    pass
-x, y = torch.randn(4, 3, 5), torch.zeros(4, 3, dtype=torch.long)
-parallel = Parallel(MAML(Mine(5, 3)), 3)
-parallel.meta_gradient(TaskBatch(x, y, x, y))
-print("ready", flush=True)
-time.sleep(60)
-"""
-
-
-def _children(process):
-    """Their numbers, the oldest first."""
-    return [int(n) for n in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-
-
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_no_process_outlives_the_first(kind):
-    """Run by a script without a main guard, whose classes the others have to know."""
-    script = subprocess.Popen(
-        [sys.executable, "-c", _SCRIPT],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    assert script.stdout.readline() == "ready\n"
-    children = _children(script.pid)
-    assert len(children) == 2
-    os.killpg(script.pid, signal.SIGINT) if kind == signal.SIGINT else script.send_signal(kind)
-    script.communicate()
-    end = time.monotonic() + 20
-    while any(os.path.exists(f"/proc/{child}") for child in children):
-        assert time.monotonic() < end
-        time.sleep(0.1)

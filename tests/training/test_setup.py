@@ -1,5 +1,6 @@
 """What a run is made of depends on its config alone."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,7 @@ def test_the_seed_fixes_every_initial_weight(algorithm):
 )
 def test_only_large_outer_steps_are_shared_among_processes(changes, shared, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     config = replace(RECIPES["glyphs-5way-1shot"].config, **changes)
     made = learner(config, samplers(config, None)["train"])
     assert isinstance(made, Parallel) == shared
@@ -66,3 +68,11 @@ def test_each_setting_of_the_inner_loop_reaches_the_learner(algorithm, changes):
 def test_a_negative_number_of_workers():
     with pytest.raises(InputError, match="workers is -1; expected 0 or more"):
         replace(RECIPES["glyphs-5way-1shot"].config, workers=-1)
+
+
+def test_more_threads_than_cores_make_no_more_processes(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 10_000)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    large = {"downsample": "max-pool", "filters": 64, "meta_batch": 32}
+    config = replace(RECIPES["glyphs-5way-1shot"].config, **large)
+    assert isinstance(learner(config, samplers(config, None)["train"]), Parallel)

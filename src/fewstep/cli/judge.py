@@ -82,7 +82,7 @@ def write_report(run: Run, run_dir: Path, result: Result, console: Console) -> N
     pictures = [files.curve]
     if config.data != "sinusoid":
         task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
-        draw_task(files.task, run.learner, task, config.test_inner_steps, norm)
+        draw_task(files.task, run.learner, task, config.test_inner_steps, config.norm, norm)
         pictures.append(files.task)
     console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)
     for line in diagnosis_lines(figures):

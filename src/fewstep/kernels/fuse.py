@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import NamedTuple, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
 from fewstep.compilation import CompiledFunctions
 from fewstep.kernels.block import Block, Steps
@@ -20,64 +20,33 @@ from fewstep.kernels.layout import pays
 from fewstep.kernels.norm_block import norm_block
 from fewstep.kernels.pooling import window_of
 from fewstep.kernels.tasks import under_vmap
-from fewstep.structure import Latest
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
-def fused(
-    module: nn.Module, functions: CompiledFunctions | None = None, again: bool = False
-) -> nn.Module:
-    """A view of a module, with the same tensors and names, that computes blocks at once.
+class FusedForward:
+    """The ``forward`` of a sequential that computes blocks at once.
 
     Batch norm in training mode uses the statistics of each batch alone, and records none.
 
     Args:
-        module: Any module.
+        sequential: Exactly an ``nn.Sequential``. It is left as it is.
         functions: To compile the arithmetic of blocks with; None for PyTorch's operations.
-        again: Whether it will be called more than once with the same examples.
-    """
-    view = copy.copy(module)
-    view._modules = {
-        name: None if child is None else fused(child, functions, again)
-        for name, child in module._modules.items()
-    }
-    if type(module) is nn.Sequential:
-        view.__class__ = _FusedSequential
-        assert isinstance(view, _FusedSequential)
-        view._how = _How(functions, again, Latest())
-    return view
-
-
-def has_blocks(module: nn.Module) -> bool:
-    """Whether there are blocks that `fused` computes at once where the pictures allow it."""
-    return any(
-        type(part) is nn.Sequential
-        and any(_plain(layer, nn.BatchNorm2d) and layer.training for layer in part)
-        for part in module.modules()
-    )
-
-
-class _How(NamedTuple):
-    """How a view computes; one attribute, whose name is no layer's.
-
-    Attributes:
-        functions: As `fused` takes them.
-        again: Likewise.
-        patches: Those of the latest examples.
+        inputs_repeat: Whether it will be called more than once with the same examples.
     """
 
-    functions: CompiledFunctions | None
-    again: bool
-    patches: Latest[Patches]
+    def __init__(
+        self, sequential: nn.Sequential, functions: CompiledFunctions | None, inputs_repeat: bool
+    ) -> None:
+        self._sequential = sequential
+        self._functions = functions
+        self._inputs_repeat = inputs_repeat
+        self._kept: tuple[object, Tensor, Patches] | None = None
 
-
-class _FusedSequential(nn.Sequential):
-    _how: _How
-
-    def forward(self, x: Tensor) -> Tensor:
-        """What ``nn.Sequential`` computes."""
-        for part in _parts(list(self)):
+    def __call__(self, input: Tensor) -> Tensor:
+        """Compute what ``nn.Sequential`` computes."""
+        x = input
+        for part in _parts(list(self._sequential)):
             if isinstance(part, nn.Module):
                 x = part(x)
             elif part.norm.training and pays(x):
@@ -90,7 +59,7 @@ class _FusedSequential(nn.Sequential):
     def _at_once(self, layers: _Layers, x: Tensor) -> Tensor:
         convolution, norm, *_ = layers
         block = _block(layers)
-        steps = _steps(block, self._how.functions)
+        steps = _steps(block, self._functions)
         if convolution is None:
             return norm_block(x, norm.weight, norm.bias, block, steps)
         geometry = geometry_of(convolution)
@@ -98,9 +67,9 @@ class _FusedSequential(nn.Sequential):
         tensors = (weight, norm.weight, norm.bias)
         if geometry is not None and norm.affine:
             # vmap makes another tensor of the same examples every time.
-            again = self._how.again and not under_vmap(x)
+            again = self._inputs_repeat and not under_vmap(x)
             if pays_folded(x, weight, geometry, again):
-                patches = self._patches(x, convolution, geometry, again)
+                patches = self._patches_of(x, convolution, geometry, again)
                 return first_block(x, patches, *tensors, geometry, block)
             if not under_vmap(x, *tensors):
                 return conv_block(x, *tensors, ConvBlock(geometry, block, steps))
@@ -108,15 +77,48 @@ class _FusedSequential(nn.Sequential):
         x = convolution._conv_forward(x, weight, None)
         return norm_block(x, norm.weight, norm.bias, block, steps)
 
-    def _patches(
+    def _patches_of(
         self, x: Tensor, convolution: nn.Conv2d, geometry: Geometry, again: bool
     ) -> Patches:
-        """Kept for the next inner step, which comes with the same tensor."""
+        """Those of ``x``, kept for the next inner step, which comes with the same examples."""
         size = (convolution.weight.shape[2], convolution.weight.shape[3])
         if not again:
             return patches_of(x, size, geometry)
-        made_of = [x, x._version, convolution]
-        return self._how.patches.of(made_of, lambda: patches_of(x, size, geometry), lambda _: True)
+        key = (x.data_ptr(), x.shape, x.stride(), x._version, convolution)
+        if self._kept is None or self._kept[0] != key:
+            # Each call has an alias of the examples. The one that is kept keeps their memory from
+            # becoming another tensor's.
+            self._kept = (key, x, patches_of(x, size, geometry))
+        return self._kept[2]
+
+
+def fused_forward(
+    module: nn.Module, functions: CompiledFunctions | None = None, inputs_repeat: bool = False
+) -> FusedForward | None:
+    """Another ``forward`` for a module where that computes the same faster, else None.
+
+    It can be told from the module's own by nothing but its speed: the module is exactly an
+    ``nn.Sequential``, and what is computed at once are exactly the known layers, as they come.
+
+    Args:
+        module: Any module.
+        functions: To compile the arithmetic of blocks with, if any.
+        inputs_repeat: Whether it will be called more than once with the same examples.
+    """
+    if not is_untouched(module, nn.Sequential):
+        return None
+    if not any(isinstance(part, _Layers) for part in _parts(list(module))):
+        return None
+    return FusedForward(module, functions, inputs_repeat)
+
+
+def has_blocks(module: nn.Module) -> bool:
+    """Whether there are blocks that are computed at once where the pictures allow it."""
+    return any(
+        is_untouched(part, nn.Sequential)
+        and any(is_untouched(layer, nn.BatchNorm2d) and layer.training for layer in part)
+        for part in module.modules()
+    )
 
 
 class _Layers(NamedTuple):
@@ -144,17 +146,18 @@ def _parts(layers: list[nn.Module]) -> Iterator[nn.Module | _Layers]:
 
 def _first(layers: list[nn.Module], kind: type[Layer]) -> tuple[Layer | None, list[nn.Module]]:
     """The first layer if it is of this kind, and what is left."""
-    if layers and _plain(layers[0], kind):
+    if layers and is_untouched(layers[0], kind) and not getattr(layers[0], "return_indices", False):
         return layers[0], layers[1:]
     return None, layers
 
 
-def _plain(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:
-    """Whether a layer is of this kind and does nothing else."""
-    if isinstance(layer, nn.MaxPool2d) and layer.return_indices:
+def is_untouched(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:
+    """Whether a layer is exactly of this kind, and calling it does nothing else."""
+    if type(layer) is not kind or "forward" in layer.__dict__:
         return False
     hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)
-    return type(layer) is kind and not any(hooks) and not layer._backward_pre_hooks
+    compiled = layer._compiled_call_impl is not None
+    return not (any(hooks) or layer._backward_pre_hooks or compiled or _has_any_global_hook())
 
 
 def _block(layers: _Layers) -> Block:

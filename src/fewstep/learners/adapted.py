@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.overrides import TorchFunctionMode
 
-from fewstep.batchnorm import forget_statistics
-from fewstep.functional import Norm, Params
-from fewstep.learners.recording import statistics_seen
+from fewstep import spectral
+from fewstep.errors import InputError, first_line
+from fewstep.functional import OF_SUPPORT, Norm, PureModel, in_training
+from fewstep.learners.recording import CalledTwiceError, statistics_seen
+from fewstep.swapped import Params
+from fewstep.tasks import Inputs
 
 
-def adapted_module(model: nn.Module, params: Params, support_x: Tensor, norm: Norm) -> nn.Module:
+def adapted_module(model: nn.Module, params: Params, support_x: Inputs, norm: Norm) -> nn.Module:
     """A copy of ``model`` with ``params``, in eval mode.
 
     Args:
@@ -21,40 +27,86 @@ def adapted_module(model: nn.Module, params: Params, support_x: Tensor, norm: No
         params: The adapted parameters by name, and perhaps running statistics.
         support_x: ``[examples, ...]``, what it was adapted on.
         norm: Which statistics batch norm uses from now on: those of the batch that the module is
-            called with (``"transductive"``) or those of ``support_x`` (``"inductive"``).
+            called with (``"transductive"``) or those of ``support_x`` (``"inductive"``). The
+            running statistics are those of ``support_x`` in either case.
 
     Raises:
-        InputError: One batch norm would have to keep two statistics.
+        InputError: The model cannot be copied, or one batch norm would have to keep two statistics.
     """
-    adapted = copy.deepcopy(model)
+    adapted = copy_of(model)
     with torch.no_grad():
         for name, value in (*adapted.named_parameters(), *adapted.named_buffers()):
             if name in params:
                 value.copy_(params[name])
-        for name, part in adapted.named_modules():
-            # Statistics that were recorded in training are what it is to use.
-            if f"{name}.running_mean" in params:
-                part.eval()
-        layers = {
-            name: part
-            for name, part in adapted.named_modules()
-            if isinstance(part, _NormBase) and part.training
-        }
-        if norm == "inductive":
-            of_batches = {n: part for n, part in layers.items() if isinstance(part, _BatchNorm)}
-            _remember_statistics(adapted, of_batches, support_x)
-        for layer in layers.values():
-            if norm == "transductive" or not isinstance(layer, _BatchNorm):
-                forget_statistics(layer)
-    return adapted.eval()
+        spectral.settle(adapted)
+        norms = {n: p for n, p in adapted.named_modules() if isinstance(p, _NormBase)}
+        # Statistics that were recorded in training are what it is to use.
+        kept = {n for n in norms if f"{n}.running_mean" in params or not in_training(norms[n])}
+        adapted.eval()
+        layers = {name: part for name, part in norms.items() if name not in kept}
+        for part in layers.values():
+            part.training = True
+        _remember_statistics(
+            adapted, {n: p for n, p in layers.items() if isinstance(p, _BatchNorm)}, support_x, norm
+        )
+        for part in layers.values():
+            if getattr(part, OF_SUPPORT, False):
+                part.training = False
+            else:
+                part.track_running_stats = False
+    return adapted
+
+
+def copy_of(model: nn.Module) -> nn.Module:
+    """A deep copy of a module, also where it keeps results of an earlier call.
+
+    Raises:
+        InputError: Something in it cannot be copied.
+    """
+    try:
+        with _WithoutGraphs():
+            return copy.deepcopy(model)
+    except (TypeError, RuntimeError) as error:
+        raise InputError(
+            f"the model cannot be copied ({first_line(error)}); keep what cannot be copied out of "
+            "it, or give it a __deepcopy__"
+        ) from error
+
+
+class _WithoutGraphs(TorchFunctionMode):
+    """Lets tensors that have a graph be copied, without it."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func is Tensor.__deepcopy__ and not args[0].is_leaf:
+            tensor, memo = args
+            memo[id(tensor)] = copied = tensor.detach().clone()
+            return copied
+        return func(*args, **(kwargs or {}))
 
 
 def _remember_statistics(
-    model: nn.Module, layers: dict[str, _BatchNorm], support_x: Tensor
+    model: nn.Module, layers: dict[str, _BatchNorm], support_x: Inputs, norm: Norm
 ) -> None:
-    with statistics_seen(layers) as seen:
-        model(support_x)
+    """Put the statistics of the support set where a batch norm keeps its running statistics."""
+    for layer in layers.values():
+        setattr(layer, OF_SUPPORT, norm == "inductive")
+    try:
+        with statistics_seen(layers) as seen:
+            PureModel(model)({}, support_x)
+    except CalledTwiceError:
+        if norm == "inductive":
+            raise
+        return
     for name, (mean, var) in seen.items():
         layer = layers[name]
-        layer.track_running_stats = True
-        layer.running_mean, layer.running_var = mean, var
+        # A layer that has none would add names to the state dict that the user's model lacks.
+        lasting = layer.running_mean is not None
+        if lasting or norm == "inductive":
+            layer.register_buffer("running_mean", mean, persistent=lasting)
+            layer.register_buffer("running_var", var, persistent=lasting)

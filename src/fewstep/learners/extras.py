@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.errors import InputError
-from fewstep.functional import Params, pure_call
+from fewstep.functional import in_training
 from fewstep.inner import INNER_LR, PER_STEP, StepSizes
 from fewstep.learners.recording import statistics_seen
+from fewstep.swapped import Params
 
 STATISTICS = ("running_mean", "running_var")
 MOMENTUM = 0.1
@@ -89,7 +89,7 @@ def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
     found = {
         name: part
         for name, part in model.named_modules()
-        if isinstance(part, _BatchNorm) and part.training
+        if isinstance(part, _BatchNorm) and in_training(part)
     }
     if not found or not all(part.affine and part.track_running_stats for part in found.values()):
         raise InputError(
@@ -99,39 +99,38 @@ def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
     return found
 
 
-def call_and_record(
-    model: nn.Module, params: Params, x: Tensor, names: Iterable[str]
-) -> tuple[Any, Tensor]:
-    """As `pure_call`, and the statistics of each batch norm in one row.
+def recorder(
+    model: nn.Module, names: list[str]
+) -> Callable[[], AbstractContextManager[list[Tensor]]]:
+    """Record the statistics of each batch norm of a model that is called inside.
 
     Args:
         model: Any module.
-        params: Replacements by name.
-        x: ``[examples, ...]``.
         names: Of the running statistics, two a batch norm.
 
+    Returns:
+        A context whose list then holds one row.
+
     Raises:
-        InputError: A batch norm is called twice.
+        CalledTwiceError: A batch norm is called twice.
     """
-    with statistics_seen(batch_norms(model)) as seen:
-        prediction = pure_call(model, params, x)
-    values = {
-        f"{PER_STEP}{layer}.{name}": value
-        for layer, statistics in seen.items()
-        for name, value in zip(STATISTICS, statistics, strict=True)
-    }
-    return prediction, torch.cat([values[name] for name in names])
+
+    @contextmanager
+    def recorded() -> Iterator[list[Tensor]]:
+        row: list[Tensor] = []
+        with statistics_seen(batch_norms(model)) as seen:
+            yield row
+        values = {
+            f"{PER_STEP}{layer}.{name}": value
+            for layer, statistics in seen.items()
+            for name, value in zip(STATISTICS, statistics, strict=True)
+        }
+        row.append(torch.cat([values[name] for name in names]))
+
+    return recorded
 
 
 def named_statistics(statistics: Extras, rows: Tensor) -> Params:
     """``[steps + 1, ...]``, with columns as `call_and_record` orders them, by name."""
     sizes = [value.shape[-1] for value in statistics.values()]
     return dict(zip(statistics, torch.split(rows, sizes, 1), strict=True))
-
-
-def by_running_statistics(model: nn.Module) -> nn.Module:
-    """A copy whose batch norm, where it is in training mode, uses its running statistics."""
-    changed = copy.deepcopy(model)
-    for part in batch_norms(changed).values():
-        part.eval()
-    return changed

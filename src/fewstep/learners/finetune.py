@@ -17,14 +17,16 @@ from torch import Tensor, nn
 
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
-from fewstep.functional import Norm
+from fewstep.exclusive import exclusive
+from fewstep.functional import Norm, call
+from fewstep.learners.adapted import copy_of
 from fewstep.learners.checks import FitCheck, check_choice, check_labels
 from fewstep.learners.heads import last_linear, with_new_linear
 from fewstep.learners.learner import Evaluation
 from fewstep.learners.maml import MAML
 from fewstep.metagrad import Judgement
 from fewstep.plans import Execution
-from fewstep.tasks import TaskBatch
+from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 Head = Literal["random", "zeros"]
 Adapts = Literal["whole", "head"]
@@ -95,22 +97,31 @@ class FineTune:
         """
         support_y, query_y = _classes_of(tasks, tasks.support_y), _classes_of(tasks, tasks.query_y)
         self._check_fit(self.wide, TaskBatch(tasks.support_x, support_y, tasks.query_x, query_y))
-        x, y = torch.cat([tasks.support_x, tasks.query_x], 1), torch.cat([support_y, query_y], 1)
-        prediction = self.wide(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        x = map_tensors(lambda *both: torch.cat(both, 1), tasks.support_x, tasks.query_x)
+        y = torch.cat([support_y, query_y], 1)
+        with exclusive():
+            return self._ordinary_gradient(x, y)
+
+    def _ordinary_gradient(self, x: Inputs, y: Tensor) -> MetaGradient:
+        """That of the loss on ``[tasks, examples, ...]``."""
+        prediction = call(self.wide, map_tensors(lambda t: t.flatten(0, 1), x))
+        prediction = prediction.unflatten(0, y.shape)
         losses = F.cross_entropy(prediction.movedim(-1, 1), y, reduction="none").mean(1)
         names, parameters = zip(*self.named_parameters(), strict=True)
         gradients = torch.autograd.grad(losses.mean(), parameters, materialize_grads=True)
         scores = (prediction.argmax(-1) == y).float().mean(1)
-        judgement = Judgement(losses.detach(), scores)
+        judgement = Judgement(losses.detach(), {"accuracy": scores})
         return MetaGradient(judgement, dict(zip(names, gradients, strict=True)))
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
         """Fine-tune on each task and judge after every step, as `MAML.evaluate` does."""
         return self._few_shot().evaluate(tasks, steps, norm)
 
-    def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
+    def adapt(
+        self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
+    ) -> nn.Module:
         """The network fine-tuned on one task, as `MAML.adapt` returns it."""
-        return self._few_shot().adapt(x, y, steps)
+        return self._few_shot().adapt(x, y, steps, norm)
 
     def head_only(self) -> FineTune:
         """The same network and new last layer, fine-tuned on a task in that layer alone."""
@@ -120,7 +131,7 @@ class FineTune:
 
     def _few_shot(self) -> MAML:
         """The pre-trained body under the last layer that every task starts from."""
-        model = copy.deepcopy(self.narrow)
+        model = copy_of(self.narrow)
         body = {n: p for n, p in self.wide.state_dict().items() if not self._of_head(n)}
         model.load_state_dict(body, strict=False)
         if self.adapts == "head":

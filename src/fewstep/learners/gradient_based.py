@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import get_args
+from typing import Any, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,23 +13,33 @@ from torch import Tensor, nn
 from fewstep.compilation import CompiledFunctions
 from fewstep.engine import MetaGradient, judge_paths, mean_gradient
 from fewstep.errors import InputError
-from fewstep.functional import Norm, Params, trainable, without_dropout
-from fewstep.inner import INNER_LR, PER_STEP, InnerLoop, Slope, adapted_path, slope
+from fewstep.exclusive import exclusive
+from fewstep.functional import LOSS, Modes, Norm, PureModel, loss_module, trainable
+from fewstep.inner import INNER_LR, PER_STEP, InnerLoop, Slope, adapted_path, last, slope
 from fewstep.learners.adapted import adapted_module
 from fewstep.learners.checks import (
     FitCheck,
     Loss,
+    Traits,
     check_at_least_zero,
     check_choice,
+    check_module,
     check_twice_differentiable,
+    loss_of,
 )
+from fewstep.learners.divergence import check_finite
 from fewstep.learners.learner import Evaluation
-from fewstep.learners.objectives import problem_of
+from fewstep.learners.objectives import judge_of, support_loss_of
 from fewstep.metagrad import Gradient
+from fewstep.metrics import Metric, Metrics
 from fewstep.plans import Execution, Planner
 from fewstep.precision import Precision, multiplying_in
 from fewstep.problem import Problem
-from fewstep.tasks import TaskBatch
+from fewstep.swapped import Params
+from fewstep.tasks import Inputs, TaskBatch, map_tensors
+from fewstep.vectorised import NotVectorisableError
+
+Found = TypeVar("Found")
 
 
 class GradientBased(ABC):
@@ -44,30 +54,31 @@ class GradientBased(ABC):
         inner_lr: float,
         inner_steps: int,
         *,
-        loss: Loss,
+        loss: Loss | str,
+        metrics: Mapping[str, Metric] | None,
         execution: Execution,
         precision: Precision,
         norm: Norm,
     ) -> None:
+        check_module(model)
         check_choice("execution", execution, get_args(Execution))
         check_choice("precision", precision, get_args(Precision))
         check_choice("norm", norm, get_args(Norm))
         check_at_least_zero("inner_lr", inner_lr)
-        check_at_least_zero("inner_steps", inner_steps)
-        _check_names(model)
-        if not trainable(model):
-            raise InputError(
-                "no parameter of the model requires a gradient; leave at least one to be learned"
-            )
+        check_at_least_zero("inner_steps", inner_steps, whole=True)
+        self.loss: Loss = loss_of(loss)
+        self._loss_module = loss_module(self.loss, model)
+        _check_names(model, self._loss_module)
+        _check_learns(model)
         self.model = model
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
-        self.loss = loss
+        self.metrics = Metrics(self.loss, metrics)
         self.execution: Execution = execution
         self.precision: Precision = precision
         self.norm: Norm = norm
         self._planner = Planner(execution)
-        self._check_fit = FitCheck(loss)
+        self._check_fit = FitCheck(self.loss)
         self._twice_differentiable = False
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -75,8 +86,12 @@ class GradientBased(ABC):
         return (parameter for _, parameter in self.named_parameters())
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The same, with the names that `meta_gradient` uses: the model's own."""
-        return ((n, p) for n, p in self.model.named_parameters() if p.requires_grad)
+        """The same, with the names that `meta_gradient` uses.
+
+        The model's own names; ``loss.NAME`` for the parameters of a loss that is a module.
+        """
+        yield from self._plain().items()
+        yield from self._of_loss().items()
 
     def meta_gradient(self, tasks: TaskBatch, outer_step: int = 0) -> tuple[Tensor, Params]:
         """The mean query loss after adaptation and its gradient (Algorithm 1, line 8).
@@ -91,21 +106,25 @@ class GradientBased(ABC):
             parameter's shape. With a multi-step loss it is the weighted one.
 
         Raises:
-            InputError: The tasks do not fit the model or the loss.
+            InputError: The tasks do not fit the model or the loss, or the loss or the gradient is
+                not finite.
         """
         result = self.differentiate(tasks, outer_step)
         return result.judgement.losses.mean(), result.gradient
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """As `meta_gradient`, with the loss and the score of each task."""
-        model = self._fitting(tasks)
-        problem = self.problem(model, self.norm, training=True)
-        if self._needs_second_derivative(outer_step) and not self._twice_differentiable:
-            check_twice_differentiable(problem, tasks)
-            self._twice_differentiable = True
-        with multiplying_in(self.precision):
-            at_once = self._planner.at_once(model, problem, tasks)
-            return mean_gradient(problem, tasks, at_once, self._gradient(outer_step))
+        """As `meta_gradient`, with the loss and the metrics of each task."""
+        with exclusive():
+            problem, traits = self.problem(tasks, self.norm, training=True)
+            if self._needs_second_derivative(outer_step) and not self._twice_differentiable:
+                check_twice_differentiable(problem, tasks)
+                self._twice_differentiable = True
+            gradient = self._gradient(outer_step)
+            found = self._execute(
+                problem, traits, tasks, lambda n: mean_gradient(problem, tasks, n, gradient)
+            )
+            check_finite(found, problem, tasks, partial(self._path, steps=self.inner_steps))
+            return found
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
         """Adapt to each task and judge it after every inner step. Nothing is learned.
@@ -124,43 +143,117 @@ class GradientBased(ABC):
         self._check_steps(steps)
         if norm is not None:
             check_choice("norm", norm, get_args(Norm))
-        model = without_dropout(self._fitting(tasks))
-        problem = self.problem(model, norm or self.norm)
         path = partial(self._path, steps=steps)
-        with multiplying_in(self.precision):
-            at_once = self._planner.at_once(model, problem, tasks)
-            judgements = judge_paths(problem, tasks, at_once, path)
-        losses = torch.stack([judgement.losses for judgement in judgements], 1)
-        return Evaluation(losses, torch.stack([judgement.scores for judgement in judgements], 1))
+        with exclusive():
+            problem, traits = self.problem(tasks, norm or self.norm)
+            judgements = self._execute(
+                problem, traits, tasks, lambda n: judge_paths(problem, tasks, n, path)
+            )
+        return Evaluation(
+            torch.stack([judgement.losses for judgement in judgements], 1),
+            {
+                name: torch.stack([judgement.metrics[name] for judgement in judgements], 1)
+                for name in judgements[0].metrics
+            },
+        )
 
-    def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
+    def adapt(
+        self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
+    ) -> nn.Module:
         """The model adapted to one task.
 
         Args:
             x: ``[examples, ...]``, the support set.
             y: ``[examples, ...]``, its targets.
             steps: How many inner steps; the learner's own number unless given.
+            norm: What batch norm of the result uses: the statistics of ``x`` (``"inductive"``, the
+                default; those recorded for the step where the learner is inductive and records
+                them), or of each batch that it is called with (``"transductive"``).
 
         Returns:
-            A copy of the model in eval mode, ready to call. Its batch norm keeps to the
-            learner's ``norm``: the statistics of the batch it is called with, or of ``x``, or
-            those recorded for the step.
+            A copy of the model in eval mode, ready to call with one example or with many. Its
+            `state_dict` fits the model.
 
         Raises:
             InputError: The examples do not fit the model or the loss.
         """
         steps = self.inner_steps if steps is None else steps
         self._check_steps(steps)
-        model = without_dropout(self._fitting(TaskBatch(x[None], y[None], x[None], y[None])))
-        problem = self.problem(model, self.norm)
-        assert problem.learned is not None
-        on_support = slope(lambda params, _: problem.support_loss(params, x, y))
-        path = self._path(on_support, problem.learned, steps)
-        return adapted_module(model, path[-1], x, self.norm)
+        if norm is not None:
+            check_choice("norm", norm, get_args(Norm))
+        with exclusive():
+            batch = map_tensors(lambda tensor: tensor[None], x)
+            tasks = TaskBatch(batch, y[None], batch, y[None])
+            problem, _ = self.problem(tasks, norm or self.norm)
+            assert problem.learned is not None
+            on_support = slope(lambda params, _: problem.support_loss(params, x, y))
+            params = last(self._path(on_support, problem.learned, steps))
+            return adapted_module(self._with_room_for(params), params, x, norm or "inductive")
 
-    def problem(self, model: nn.Module, norm: Norm, *, training: bool = False) -> Problem:
-        """What a task is for this learner: support loss and judgement, as pure functions."""
-        return problem_of(model, self.loss, norm, self.precision, self._functions)
+    def problem(
+        self, tasks: TaskBatch, norm: Norm, *, training: bool = False
+    ) -> tuple[Problem, Traits]:
+        """What a task is for this learner, as pure functions, and what the model is like.
+
+        Raises:
+            InputError: The tasks do not fit the model or the loss.
+        """
+        traits = self._check(tasks)
+        return self._problem(tasks, traits, norm, training), traits
+
+    def _check(self, tasks: TaskBatch) -> Traits:
+        """See that the tasks fit, as long as it takes."""
+        _check_learns(self.model)
+        return self._check_fit(self.model, tasks)
+
+    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+        pure = self._pure("own" if training else "evaluation", traits)
+        learned: Params = {**self._plain(), **self._of_loss()}
+        return Problem(
+            support_loss_of(pure, self.loss, self.precision),
+            judge_of(pure, self.loss, self.metrics, norm, self.precision),
+            learned,
+            self.metrics,
+            learned=learned,
+            judges_with_gradients=traits.needs_gradients,
+            modes=tuple(training for _, training in pure.modes),
+        )
+
+    def _pure(self, modes: Modes, traits: Traits, **settings: Any) -> PureModel:
+        return PureModel(
+            self.model,
+            self.loss,
+            modes=modes,
+            functions=self._functions,
+            copies_inputs=traits.changes_inputs,
+            **settings,
+        )
+
+    def _execute(
+        self,
+        problem: Problem,
+        traits: Traits,
+        tasks: TaskBatch,
+        compute: Callable[[int], Found],
+    ) -> Found:
+        """Compute as many tasks at once as is planned."""
+        at_once = self._planner.at_once(problem, traits.draws_outside, tasks)
+        state = torch.get_rng_state()
+        with multiplying_in(self.precision):
+            try:
+                return compute(at_once)
+            except NotVectorisableError:
+                # The model has changed since it was planned, a dropout perhaps.
+                if self.execution != "auto":
+                    raise
+        torch.set_rng_state(state)
+        self._planner.give_up(problem, tasks)
+        with multiplying_in(self.precision):
+            return compute(0)
+
+    def _with_room_for(self, params: Params) -> nn.Module:
+        """The model, or one like it, that adapted parameters fit into."""
+        return self.model
 
     @property
     def _functions(self) -> CompiledFunctions | None:
@@ -177,24 +270,38 @@ class GradientBased(ABC):
 
     @property
     def _loop(self) -> InnerLoop:
-        return InnerLoop(self.inner_steps, self.inner_lr, tuple(trainable(self.model)))
+        return InnerLoop(self.inner_steps, self.inner_lr, tuple(self._plain()))
 
-    def _path(self, slope: Slope, learned: Params, steps: int) -> list[Params]:
+    def _path(self, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
         """What the model consists of after 0, 1, ..., steps inner steps."""
         return adapted_path(self._loop, slope, learned, steps)
 
-    def _fitting(self, tasks: TaskBatch) -> nn.Module:
-        """The model for these tasks, which have been checked."""
-        self._check_fit(self.model, tasks)
-        return self.model
+    def _plain(self) -> dict[str, nn.Parameter]:
+        """The model's parameters that are learned."""
+        return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+
+    def _of_loss(self) -> dict[str, nn.Parameter]:
+        """Those of the loss, which do not adapt."""
+        if self._loss_module is None:
+            return {}
+        named = self._loss_module.named_parameters()
+        return {LOSS + name: p for name, p in named if p.requires_grad}
 
     def _check_steps(self, steps: int) -> None:
-        check_at_least_zero("steps", steps)
+        check_at_least_zero("steps", steps, whole=True)
 
 
-def _check_names(model: nn.Module) -> None:
+def _check_learns(model: nn.Module) -> None:
+    if not trainable(model):
+        raise InputError(
+            "no parameter of the model requires a gradient; leave at least one to be learned"
+        )
+
+
+def _check_names(model: nn.Module, loss: nn.Module | None) -> None:
+    taken = (INNER_LR, PER_STEP, *((LOSS,) if loss is not None else ()))
     for name, _ in (*model.named_parameters(), *model.named_buffers()):
-        if name.startswith((INNER_LR, PER_STEP)):
+        if name.startswith(taken):
             raise InputError(
                 f"the model has {name!r}, a name that the learner uses for what it learns beside "
                 "the model; rename that part of the model"

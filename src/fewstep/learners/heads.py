@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-
 from torch import nn
 
 from fewstep.errors import InputError
+from fewstep.learners.adapted import copy_of
 
 
 def last_linear(model: nn.Module) -> str:
@@ -29,12 +28,7 @@ def with_new_linear(model: nn.Module, name: str, outputs: int | None = None) -> 
     old = model.get_submodule(name)
     assert isinstance(old, nn.Linear)
     new = nn.Linear(old.in_features, outputs or old.out_features).to(old.weight)
-    return with_layer(model, name, new)
-
-
-def with_layer(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:
-    """A copy of the model with another layer in the place of ``name``."""
-    changed = copy.deepcopy(model)
+    changed = copy_of(model)
     parent, _, child = name.rpartition(".")
-    setattr(changed.get_submodule(parent), child, layer)
+    setattr(changed.get_submodule(parent), child, new)
     return changed

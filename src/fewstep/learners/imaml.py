@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -13,15 +13,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
-from fewstep.functional import Norm, Params
-from fewstep.inner import InnerLoop, Slope, adapt, leaves
-from fewstep.learners.checks import Loss, check_at_least_zero
+from fewstep.functional import Norm, in_training
+from fewstep.inner import InnerLoop, Slope, adapt, last, leaves
+from fewstep.learners.checks import Loss, Traits, check_at_least_zero
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.metagrad import Gradient, Judge, unrolled
+from fewstep.metrics import Metric
 from fewstep.plans import Execution
 from fewstep.precision import Precision
 from fewstep.problem import Problem
-from fewstep.tasks import TaskBatch
+from fewstep.swapped import Params
+from fewstep.tasks import Inputs, TaskBatch
 
 
 class ImplicitMAML(GradientBased):
@@ -39,6 +41,7 @@ class ImplicitMAML(GradientBased):
         cg_steps: Steps of the conjugate gradient method that solves for the meta-gradient. None
             takes the query gradient at phi as it is.
         loss: As in `MAML`.
+        metrics: As in `MAML`.
         execution: As in `MAML`.
         precision: As in `MAML`.
         norm: As in `MAML`; without batch norm both are the same.
@@ -55,7 +58,8 @@ class ImplicitMAML(GradientBased):
         *,
         proximal: float = 0.5,
         cg_steps: int = 5,
-        loss: Loss = F.cross_entropy,
+        loss: Loss | str = F.cross_entropy,
+        metrics: Mapping[str, Metric] | None = None,
         execution: Execution = "auto",
         precision: Precision = "float32",
         norm: Norm = "transductive",
@@ -65,12 +69,13 @@ class ImplicitMAML(GradientBased):
             inner_lr,
             inner_steps,
             loss=loss,
+            metrics=metrics,
             execution=execution,
             precision=precision,
             norm=norm,
         )
         _refuse_batch_statistics(model)
-        check_at_least_zero("cg_steps", cg_steps)
+        check_at_least_zero("cg_steps", cg_steps, whole=True)
         if not proximal > 0:
             raise InputError(f"proximal is {proximal}; expected more than 0")
         if inner_lr * proximal >= 2:
@@ -86,13 +91,13 @@ class ImplicitMAML(GradientBased):
         _refuse_batch_statistics(self.model)
         return super().differentiate(tasks, outer_step)
 
-    def problem(self, model: nn.Module, norm: Norm, *, training: bool = False) -> Problem:
-        """As `GradientBased.problem`, with the proximal term in the support loss."""
-        plain = super().problem(model, norm, training=training)
-        theta = {name: value.detach() for name, value in plain.start.items()}
+    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+        """With the proximal term in the support loss."""
+        plain = super()._problem(tasks, traits, norm, training)
+        theta = {name: value.detach() for name, value in self._plain().items()}
 
-        def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:
-            away = sum(((params[name] - theta[name]) ** 2).sum() for name in theta)
+        def support_loss(params: Params, x: Inputs, y: Tensor) -> Tensor:
+            away = sum((params[name] - theta[name]).abs().square().sum() for name in theta)
             return plain.support_loss(params, x, y) + self.proximal / 2 * away
 
         return replace(plain, support_loss=support_loss)
@@ -116,19 +121,19 @@ def implicit(
         slope: The gradient of the support loss with the proximal term, whose derivative is
             H + lambda I.
         judge: The query losses and scores.
-        params: theta.
+        params: theta, and psi, what is learned beside it and does not adapt.
         proximal: lambda.
         cg_steps: Steps of the conjugate gradient method.
     """
-    end = leaves(adapt(loop, slope, params, loop.steps)[-1])
-    judgement, at_end = unrolled(replace(loop, steps=0), slope, judge, end)
-    with torch.enable_grad():
-        inner = slope(end, loop.steps, True)
+    end = leaves(last(adapt(loop, slope, params, loop.steps)))
+    beside = leaves({name: value for name, value in params.items() if name not in end})
+    judgement, at_end = unrolled(replace(loop, steps=0), slope, judge, {**end, **beside})
+    inner = slope({**end, **beside}, loop.steps, True, list(end))
 
     tasks = len(judgement.losses)
 
     def flat(tree: Params) -> Tensor:
-        return torch.cat([value.reshape(tasks, -1) for value in tree.values()], 1)
+        return torch.cat([tree[name].reshape(tasks, -1) for name in end], 1)
 
     def tree(vector: Tensor) -> Params:
         parts = torch.split(vector, [value.numel() // tasks for value in end.values()], 1)
@@ -145,7 +150,18 @@ def implicit(
         )
         return flat(dict(zip(end, products, strict=True))) / proximal
 
-    return Gradient(judgement, tree(conjugate_gradient(product, flat(at_end), cg_steps)))
+    solved = tree(conjugate_gradient(product, flat(at_end), cg_steps))
+    if not beside:
+        return Gradient(judgement, solved)
+    # d phi / d psi = -(H + lambda I)^-1 times the derivative of the inner gradient by psi.
+    through = torch.autograd.grad(
+        list(inner.values()),
+        list(beside.values()),
+        [-value / proximal for value in solved.values()],
+        materialize_grads=True,
+    )
+    of_psi = {n: at_end[n] + part for n, part in zip(beside, through, strict=True)}
+    return Gradient(judgement, solved | of_psi)
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, steps: int) -> Tensor:
@@ -187,7 +203,7 @@ def _dot(one: Tensor, other: Tensor) -> Tensor:
 
 def _refuse_batch_statistics(model: nn.Module) -> None:
     for name, part in model.named_modules():
-        if isinstance(part, _BatchNorm) and part.training:
+        if isinstance(part, _BatchNorm) and in_training(part):
             raise InputError(
                 f"implicit MAML with batch norm {name!r} in training mode: what it solves for "
                 "depends on parameters alone, not on which batch is seen; choose group norm "

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fewstep.engine import MetaGradient
 from fewstep.functional import Norm
-from fewstep.tasks import TaskBatch
+from fewstep.tasks import Inputs, TaskBatch
 
 
 class Evaluation(NamedTuple):
@@ -17,11 +17,16 @@ class Evaluation(NamedTuple):
 
     Attributes:
         losses: ``[tasks, steps + 1]``, the query loss after 0, 1, ..., steps inner steps.
-        scores: ``[tasks, steps + 1]``, accuracy as a fraction, or the loss in a regression.
+        metrics: ``{name: [tasks, steps + 1]}``, those of the learner; accuracy is a fraction.
     """
 
     losses: Tensor
-    scores: Tensor
+    metrics: dict[str, Tensor]
+
+    @property
+    def scores(self) -> Tensor:
+        """``[tasks, steps + 1]``, the first metric."""
+        return next(iter(self.metrics.values()))
 
 
 class Learner(Protocol):
@@ -39,5 +44,7 @@ class Learner(Protocol):
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
         """Adapt to each task and judge it after every inner step, changing nothing."""
 
-    def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
-        """A module that is adapted to one task."""
+    def adapt(
+        self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
+    ) -> nn.Module:
+        """A module that is adapted to one task, for one example at a time unless told otherwise."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import get_args
 
@@ -14,21 +15,22 @@ from fewstep.compilation import CompiledFunctions
 from fewstep.compiled import Compiled, Compiler
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
-from fewstep.functional import Norm, Params, pure_call
-from fewstep.inner import PER_STEP, InnerLoop, InnerOptimizer, StepSizes
+from fewstep.functional import Norm
+from fewstep.inner import INNER_LR, PER_STEP, InnerLoop, InnerOptimizer, StepSizes
 from fewstep.kernels.fuse import has_blocks
 from fewstep.learners import extras
-from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
+from fewstep.learners.checks import Loss, Traits, check_at_least_zero, check_choice
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.objectives import Judge, judge_of
+from fewstep.learners.objectives import judge_of
 from fewstep.learners.schedules import importances
-from fewstep.learners.scoring import ignored_label, score
 from fewstep.learners.selection import adapting_names
 from fewstep.metagrad import Gradient, Memory, Order, through_inner_loop
+from fewstep.metrics import Metric
 from fewstep.plans import Execution
 from fewstep.precision import Precision
 from fewstep.problem import Problem
 from fewstep.structure import structure
+from fewstep.swapped import Params
 from fewstep.tasks import TaskBatch
 
 
@@ -43,7 +45,11 @@ class MAML(GradientBased):
             require a gradient stay fixed.
         inner_lr: alpha, the step size of the inner loop.
         inner_steps: How many inner steps.
-        loss: Maps (prediction, target) to a scalar.
+        loss: Maps (prediction, target) to a scalar, or ``"cross_entropy"`` or ``"mse"``. It may
+            read the model, and sees it adapted. The parameters of one that is a module are
+            meta-learned and do not adapt.
+        metrics: What is told of predictions, ``{name: function of (prediction, target)}``; the
+            accuracy where predictions are classes, else the loss, unless given.
         order: ``"exact"`` differentiates through the inner gradient; ``"first"`` drops that
             derivative (first-order MAML).
         memory: ``"fast"`` keeps the graph of every inner step; ``"flat"`` computes the same
@@ -88,7 +94,8 @@ class MAML(GradientBased):
         inner_lr: float = 0.1,
         inner_steps: int = 1,
         *,
-        loss: Loss = F.cross_entropy,
+        loss: Loss | str = F.cross_entropy,
+        metrics: Mapping[str, Metric] | None = None,
         order: Order = "exact",
         memory: Memory = "fast",
         execution: Execution = "auto",
@@ -109,6 +116,7 @@ class MAML(GradientBased):
             inner_lr,
             inner_steps,
             loss=loss,
+            metrics=metrics,
             execution=execution,
             precision=precision,
             norm=norm,
@@ -129,27 +137,25 @@ class MAML(GradientBased):
         self.compile = compile
         self.multi_step_loss = multi_step_loss
         self.first_order_steps = first_order_steps
-        scored = partial(score, ignored=ignored_label(loss))
-        self._compiler = Compiler(loss, scored) if compile else None
+        self._compiler = Compiler(self.loss) if compile else None
         self._affine = extras.per_step_affine(model, inner_steps) if per_step_affine else {}
         self._statistics = (
             extras.per_step_statistics(model, inner_steps) if per_step_statistics else {}
         )
-        names = adapting_names(model, adapting, head)
-        start = {n: p for n, p in self._plain(model).items() if n in names}
-        self._adapting = tuple(start)
+        self._adapting = (adapting, head)
         self._inner_optimizer: InnerOptimizer = inner_optimizer
         self._kind_of_steps: StepSizes = step_sizes
+        start = self._adapting_parameters()
         self._step_sizes = extras.step_sizes(step_sizes, start, inner_lr, inner_steps)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The same, with the names that `meta_gradient` uses.
 
-        The model's own names; ``inner_lr.NAME``, the step sizes of a parameter;
-        ``per_step.NAME``, a row for each number of inner steps. Running statistics are among them
-        and require no gradient.
+        The model's own names; ``loss.NAME``, a parameter of the loss; ``inner_lr.NAME``, the step
+        sizes of a parameter; ``per_step.NAME``, a row for each number of inner steps. Running
+        statistics are among them and require no gradient.
         """
-        yield from self._plain(self.model).items()
+        yield from super().named_parameters()
         yield from (self._step_sizes | self._affine | self._statistics).items()
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
@@ -169,53 +175,55 @@ class MAML(GradientBased):
         """
         extras.move_statistics(self._statistics, statistics)
 
-    def problem(self, model: nn.Module, norm: Norm, *, training: bool = False) -> Problem:
-        """As `GradientBased.problem`, with all that is learned beside the model."""
+    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
         if self._compiler is None or not training:
-            return self._problem(model, norm, training)
+            return self._new_problem(tasks, traits, norm, training)
         # Making it takes a good part of the time of a small network's outer step.
+        parts = structure(self.model)
+        if self._loss_module is not None:
+            parts += structure(self._loss_module)
         given_up = self._compiler.functions.given_up
         problem: Problem = self._compiler.latest.of(
-            [norm, self.precision, given_up, *structure(model)],
-            lambda: self._problem(model, norm, training),
+            [norm, self.precision, given_up, traits, *parts],
+            lambda: self._new_problem(tasks, traits, norm, training),
             # What is not compiled may depend on other attributes of the model's parts.
             lambda problem: problem.compiled is not None,
         )
         return problem
 
-    def _problem(self, model: nn.Module, norm: Norm, training: bool) -> Problem:
-        plain = super().problem(model, norm, training=training)
-        learned: Params = {**self._plain(model), **self._step_sizes, **self._affine}
+    def _new_problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+        plain = super()._problem(tasks, traits, norm, training)
+        learned: Params = {**plain.meta_learned, **self._step_sizes, **self._affine}
         judge = plain.judge
         if self._statistics and training:
-            judge = self._recording(model)
+            # By the query set's own statistics, which are returned.
+            recorded = extras.recorder(self.model, list(self._statistics))
+            pure = self._pure("own", traits)
+            judge = judge_of(
+                pure, self.loss, self.metrics, "transductive", self.precision, recorded
+            )
         elif self._statistics and norm == "inductive":
-            judge = self._by_recorded(model)
+            # By those that were recorded for the step.
+            pure = self._pure("running", traits)
+            judge = judge_of(pure, self.loss, self.metrics, "transductive", self.precision)
             learned |= self._statistics
         with torch.no_grad():
             start = self._loop.seen(learned, self._loop.begin(learned), 0)
-        return Problem(plain.support_loss, judge, start, self._compiled(model, norm), learned)
-
-    def _recording(self, model: nn.Module) -> Judge:
-        """Judges by the query set's own statistics, and returns them."""
-        return judge_of(
-            lambda params, _, x: extras.call_and_record(model, params, x, self._statistics),
-            self.loss,
-            self.precision,
+        return replace(
+            plain,
+            judge=judge,
+            start=start,
+            compiled=self._compiled(traits, norm, training),
+            learned=learned,
         )
 
-    def _by_recorded(self, model: nn.Module) -> Judge:
-        """Judges by the statistics that were recorded for the step."""
-        changed = extras.by_running_statistics(model)
-        return judge_of(
-            lambda params, _, x: (pure_call(changed, params, x),), self.loss, self.precision
-        )
-
-    def _compiled(self, model: nn.Module, norm: Norm) -> Compiled | None:
-        if self._compiler is None or self._compiler.functions.given_up or self._by_block(model):
+    def _compiled(self, traits: Traits, norm: Norm, training: bool) -> Compiled | None:
+        compiler = self._compiler
+        if compiler is None or compiler.functions.given_up or self._by_block(self.model):
             return None
         by_query = norm == "transductive" and not self._statistics
-        return Compiled(self._compiler, model, by_query, self.precision)
+        pure = self._pure("own" if training else "evaluation", traits)
+        return Compiled(compiler, pure, self.metrics, by_query, self.precision)
 
     def _by_block(self, model: nn.Module) -> bool:
         """Whether the blocks of a network are compiled, and the rest is not worth it."""
@@ -242,21 +250,26 @@ class MAML(GradientBased):
 
     @property
     def _loop(self) -> InnerLoop:
+        names = tuple(self._adapting_parameters())
+        if self._kind_of_steps != "fixed":
+            late = [name for name in names if INNER_LR + name not in self._step_sizes]
+            if late:
+                raise InputError(
+                    f"parameter {late[0]!r} requires a gradient only since the learner was made, "
+                    "and has no step sizes; make a new learner"
+                )
         return InnerLoop(
-            self.inner_steps,
-            self.inner_lr,
-            self._adapting,
-            self._inner_optimizer,
-            self._kind_of_steps,
+            self.inner_steps, self.inner_lr, names, self._inner_optimizer, self._kind_of_steps
         )
 
-    def _plain(self, model: nn.Module) -> dict[str, nn.Parameter]:
-        """The model's parameters, without those that have a value for each step."""
-        return {
-            name: parameter
-            for name, parameter in model.named_parameters()
-            if parameter.requires_grad and PER_STEP + name not in self._affine
-        }
+    def _adapting_parameters(self) -> dict[str, nn.Parameter]:
+        """Those that adapt, of the model as it is now."""
+        names = set(adapting_names(self.model, *self._adapting))
+        return {name: p for name, p in self._plain().items() if name in names}
+
+    def _plain(self) -> dict[str, nn.Parameter]:
+        """Without those that have a value for each step."""
+        return {n: p for n, p in super()._plain().items() if PER_STEP + n not in self._affine}
 
     def _check_steps(self, steps: int) -> None:
         super()._check_steps(steps)

@@ -3,68 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any
+from contextlib import AbstractContextManager
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from fewstep.compilation import CompiledFunctions
-from fewstep.functional import Norm, Params, inductive_call, pure_call, trainable
-from fewstep.kernels.fuse import fused
+from fewstep.functional import Norm, PureModel
 from fewstep.learners.checks import Loss, scalar
-from fewstep.learners.scoring import ignored_label, score
+from fewstep.metrics import Metrics
 from fewstep.precision import Precision, autocast
-from fewstep.problem import Problem
+from fewstep.problem import QueryOutput
+from fewstep.swapped import Params
+from fewstep.tasks import Inputs
 
-Predict = Callable[[Params, Tensor, Tensor], tuple[Any, ...]]
-"""(parameters, support_x, query_x) to the prediction for query_x, and perhaps its statistics."""
-Judge = Callable[[Params, Tensor, Tensor, Tensor], tuple[Tensor, ...]]
+Judge = Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
 """The ``judge`` of a `Problem`."""
 
 
-def problem_of(
-    model: nn.Module,
+def support_loss_of(
+    pure: PureModel, loss: Loss, precision: Precision
+) -> Callable[[Params, Inputs, Tensor], Tensor]:
+    """The ``support_loss`` of a `Problem`. Model and loss are one function of the parameters."""
+
+    def support_loss(params: Params, x: Inputs, y: Tensor) -> Tensor:
+        with (
+            autocast(precision, y.device),
+            pure.having(params, fused=True, inputs_repeat=True),
+        ):
+            return scalar(loss(pure.predict(x), y))
+
+    return support_loss
+
+
+def judge_of(
+    pure: PureModel,
     loss: Loss,
+    metrics: Metrics,
     norm: Norm,
     precision: Precision,
-    functions: CompiledFunctions | None = None,
-) -> Problem:
-    """To adapt a model, of which all parameters that require a gradient are meta-learned.
+    recorded: Callable[[], AbstractContextManager[list[Tensor]]] | None = None,
+) -> Judge:
+    """How a query set is solved by adapted parameters.
 
     Args:
-        model: Any module.
+        pure: The model.
         loss: Of (prediction, target).
-        norm: Whose statistics batch norm uses when the query set is judged.
+        metrics: What is told of predictions.
+        norm: Whose statistics batch norm uses.
         precision: Of the model's own computation.
-        functions: To compile parts of the model with, if any.
+        recorded: Within, a list is filled with the statistics of what batch norms see, if they
+            are wanted.
     """
-    # Not made where everything is compiled as a whole.
-    for_support = cache(lambda: fused(model, functions, again=True))
-    for_query = cache(lambda: fused(model, functions))
 
-    def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:
-        with autocast(precision, x.device):
-            return scalar(loss(pure_call(for_support(), params, x), y))
-
-    def predict(params: Params, support_x: Tensor, query_x: Tensor) -> tuple[Any, ...]:
+    def having(params: Params, support_x: Inputs) -> AbstractContextManager[None]:
         if norm == "inductive":
-            return (inductive_call(model, params, support_x, query_x),)
-        return (pure_call(for_query(), params, query_x),)
+            return pure.inductive(params, support_x)
+        return pure.having(params, fused=recorded is None)
 
-    learned = trainable(model)
-    return Problem(support_loss, judge_of(predict, loss, precision), learned, learned=learned)
-
-
-def judge_of(predict: Predict, loss: Loss, precision: Precision) -> Judge:
-    """The query loss, the score, and the statistics where ``predict`` returns them."""
-    ignored = ignored_label(loss)
-
-    def judge(
-        params: Params, support_x: Tensor, query_x: Tensor, query_y: Tensor
-    ) -> tuple[Tensor, ...]:
-        with autocast(precision, query_x.device):
-            prediction, *statistics = predict(params, support_x, query_x)
+    def judge(params: Params, support_x: Inputs, query_x: Inputs, query_y: Tensor) -> QueryOutput:
+        statistics: list[Tensor] = []
+        with autocast(precision, query_y.device), having(params, support_x):
+            if recorded is None:
+                prediction = pure.predict(query_x)
+            else:
+                with recorded() as seen:
+                    prediction = pure.predict(query_x)
+                statistics = seen
             value = scalar(loss(prediction, query_y))
-        return value, score(prediction, query_y, value, ignored), *statistics
+        return value, metrics.needed(prediction), statistics
 
     return judge

@@ -11,34 +11,44 @@ from torch import Tensor, nn
 
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
-from fewstep.functional import Norm, Params
+from fewstep.exclusive import exclusive
+from fewstep.functional import Norm
+from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.learner import Evaluation
 from fewstep.metagrad import Judgement
+from fewstep.modes import Modes, computing_in, current_modes
 from fewstep.randomness import numbered_from, seeded_calls
-from fewstep.tasks import TaskBatch
-from fewstep.workers import Workers
+from fewstep.swapped import Params
+from fewstep.tasks import Inputs, TaskBatch
+from fewstep.workers import Workers, check_number
 
 
 class Parallel:
     """Computes what a learner computes, with the tasks shared out among processes of one thread.
 
     On a CPU this is the fastest way for networks such as Conv-4; each process takes the memory of
-    a learner of its own.
+    a learner of its own. They are started by the first call that has tasks for them, and end with
+    this object. They know what the program had defined and imported by then; after a function or a
+    class was defined anew, as in a notebook, make a new `Parallel`. Threads that call it at once
+    wait for each other.
 
     Args:
         learner: Its model and loss have to be picklable: defined at the top of a module.
-        workers: How many processes, with this one.
+        workers: How many processes at most, with this one.
 
     Raises:
-        InputError: ``workers`` is not at least 1.
+        InputError: ``workers`` is not at least 1, or more than eight for each core.
     """
 
     def __init__(self, learner: GradientBased, workers: int) -> None:
-        if workers < 1:
-            raise InputError(f"workers is {workers}; expected 1 or more")
+        check_number(workers)
         self.learner = learner
         self._workers = Workers(workers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy, of whatever kind, has processes of its own.
+        return {**vars(self), "_workers": Workers(self._workers.number)}
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Those of the learner."""
@@ -62,7 +72,7 @@ class Parallel:
         parts: list[MetaGradient] = self._each("differentiate", tasks, outer_step)
         judgement = Judgement(
             torch.cat([part.judgement.losses for part in parts]),
-            torch.cat([part.judgement.scores for part in parts]),
+            _cat([part.judgement.metrics for part in parts]),
         )
         shares = [len(part.judgement.losses) / len(tasks) for part in parts]
         gradient = _mean([part.gradient for part in parts], shares)
@@ -73,24 +83,34 @@ class Parallel:
         """As `MAML.evaluate`."""
         parts: list[Evaluation] = self._each("evaluate", tasks, steps, norm)
         return Evaluation(
-            torch.cat([part.losses for part in parts]), torch.cat([part.scores for part in parts])
+            torch.cat([part.losses for part in parts]), _cat([part.metrics for part in parts])
         )
 
-    def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
+    def adapt(
+        self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
+    ) -> nn.Module:
         """As `MAML.adapt`, in this process."""
-        return self.learner.adapt(x, y, steps)
+        return self.learner.adapt(x, y, steps, norm)
 
     def _each(self, method: str, tasks: TaskBatch, *arguments: Any) -> list[Any]:
         """What a method of the learner returns for each share of the tasks."""
-        device = tasks.support_x.device
+        check_tasks(tasks)
+        device = tasks.device
         if device.type != "cpu":
-            raise InputError(f"the tasks are on {device}; workers are for the CPU, use workers=1")
+            raise InputError(
+                f"the tasks are on {device}; workers are for the CPU, use the learner itself or "
+                "--workers 1"
+            )
         number = min(self._workers.number, len(tasks))
         bounds = [len(tasks) * part // number for part in range(number + 1)]
-        with seeded_calls(device) as seed:
-            return self._workers.run(
+        modes = current_modes()
+        with exclusive(), self._workers.taken() as run, seeded_calls(device) as seed:
+            return run(
                 [
-                    (_share, (method, self.learner, tasks[first:end], seed, first, *arguments))
+                    (
+                        _share,
+                        (method, self.learner, tasks[first:end], modes, seed, first, *arguments),
+                    )
                     for first, end in pairwise(bounds)
                 ]
             )
@@ -100,12 +120,18 @@ def _share(
     method: str,
     learner: GradientBased,
     tasks: TaskBatch,
+    modes: Modes,
     seed: int,
     first: int,
     *arguments: Any,
 ) -> Any:
-    with numbered_from(seed, first):
+    with computing_in(modes), numbered_from(seed, first):
         return getattr(learner, method)(tasks, *arguments)
+
+
+def _cat(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tasks of all parts, by metric."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _mean(parts: list[Params], shares: list[float]) -> Params:

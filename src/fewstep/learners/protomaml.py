@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
-from fewstep.functional import Norm, Params, pure_call
+from fewstep.functional import Modes, Norm, PureModel
 from fewstep.inner import InnerLoop, Slope, leaves
-from fewstep.kernels.fuse import fused
-from fewstep.learners.checks import FitCheck, check_choice
+from fewstep.learners.checks import Traits, check_choice, check_tasks
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.heads import last_linear, with_layer, with_new_linear
+from fewstep.learners.heads import last_linear, with_new_linear
+from fewstep.learners.objectives import judge_of, support_loss_of
 from fewstep.learners.prototypes import check_classes, number_of_classes, prototypes
 from fewstep.metagrad import Gradient, Judge, Memory, Order, through_inner_loop
+from fewstep.metrics import Metric
 from fewstep.plans import Execution
 from fewstep.precision import Precision, autocast
 from fewstep.problem import Problem
 from fewstep.randomness import undisturbed
-from fewstep.tasks import TaskBatch
+from fewstep.swapped import Params
+from fewstep.tasks import Inputs, TaskBatch
 
 _COEFFICIENTS = "prototype coefficients"
 """A variable z beside the parameters. The gradient of <z, prototypes> with respect to it is the
@@ -45,6 +47,7 @@ class ProtoMAML(GradientBased):
         inner_steps: As in `MAML`.
         order: As in `MAML`. The derivative through the prototypes is always taken.
         memory: As in `MAML`.
+        metrics: As in `MAML`.
         execution: As in `MAML`.
         precision: As in `MAML`.
         norm: As in `MAML`.
@@ -62,6 +65,7 @@ class ProtoMAML(GradientBased):
         *,
         order: Order = "exact",
         memory: Memory = "fast",
+        metrics: Mapping[str, Metric] | None = None,
         execution: Execution = "auto",
         precision: Precision = "float32",
         norm: Norm = "transductive",
@@ -71,6 +75,7 @@ class ProtoMAML(GradientBased):
             inner_lr,
             inner_steps,
             loss=F.cross_entropy,
+            metrics=metrics,
             execution=execution,
             precision=precision,
             norm=norm,
@@ -86,28 +91,69 @@ class ProtoMAML(GradientBased):
                 "least one to be learned"
             )
 
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """All but those of the last layer, which each task makes anew."""
-        return ((n, p) for n, p in super().named_parameters() if not self._of_head(n))
-
-    def problem(self, model: nn.Module, norm: Norm, *, training: bool = False) -> Problem:
-        """As `GradientBased.problem`, and the prototypes are the gradient of the coefficients."""
-        whole = super().problem(model, norm, training=training)
-        body = {name: value for name, value in whole.start.items() if not self._of_head(name)}
-        embedding = fused(with_layer(model, self.head, nn.Identity()))
-        layer = model.get_submodule(self.head)
+    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+        """With the prototypes as the gradient of the coefficients."""
+        modes: Modes = "own" if training else "evaluation"
+        pure = self._pure(modes, traits)
+        features = self._pure(modes, traits, replaced={self.head: _unchanged})
+        whole_loss = support_loss_of(pure, self.loss, self.precision)
+        ways = number_of_classes(tasks.support_y)
+        layer = self.model.get_submodule(self.head)
         assert isinstance(layer, nn.Linear)
 
-        def support_loss(params: Params, x: Tensor, y: Tensor) -> Tensor:
+        def support_loss(params: Params, x: Inputs, y: Tensor) -> Tensor:
             if _COEFFICIENTS not in params:
-                return whole.support_loss(params, x, y)
-            with autocast(self.precision, x.device):
-                features = self._features(embedding, {n: params[n] for n in body}, x, layer)
-            centres = prototypes(features, y, layer.out_features)
-            return (params[_COEFFICIENTS] * centres).sum()
+                return whole_loss(params, x, y)
+            body = {name: value for name, value in params.items() if name != _COEFFICIENTS}
+            with (
+                autocast(self.precision, y.device),
+                features.having(body, fused=True, inputs_repeat=True),
+            ):
+                seen = self._features(features.predict(x), len(y), layer)
+            return (params[_COEFFICIENTS] * prototypes(seen, y, ways)).sum()
 
-        learned = {**body, _COEFFICIENTS: torch.zeros_like(layer.weight)}
-        return replace(whole, support_loss=support_loss, learned=learned)
+        body = dict(self._plain())
+        return Problem(
+            support_loss,
+            judge_of(pure, self.loss, self.metrics, norm, self.precision),
+            {**body, **self._new_head(ways)},
+            self.metrics,
+            learned={**body, _COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features)},
+            judges_with_gradients=traits.needs_gradients,
+            modes=tuple(training for _, training in pure.modes),
+        )
+
+    def _check(self, tasks: TaskBatch) -> Traits:
+        check_tasks(tasks)
+        ways = number_of_classes(tasks.support_y)
+        traits = self._check_fit(self.model, tasks, self._new_head(ways), self._replaced)
+        check_classes(tasks.support_y, ways)
+        return traits
+
+    def _pure(self, modes: Modes, traits: Traits, **settings: Any) -> PureModel:
+        return super()._pure(modes, traits, **{"replaced": self._replaced, **settings})
+
+    @property
+    def _replaced(self) -> dict[str, Callable[[Tensor], Tensor]]:
+        """The last layer takes any number of classes, and a bias where it has none itself."""
+        layer: Any = self.model.get_submodule(self.head)
+        return {self.head: lambda x: F.linear(x, layer.weight, layer.bias)}
+
+    def _new_head(self, ways: int) -> Params:
+        """The last layer's parameters for a number of classes, zeros."""
+        layer = self.model.get_submodule(self.head)
+        assert isinstance(layer, nn.Linear)
+        weight = layer.weight.detach()
+        zeros = (weight.new_zeros(ways, layer.in_features), weight.new_zeros(ways))
+        return dict(zip(_names(self.head), zeros, strict=True))
+
+    def _with_room_for(self, params: Params) -> nn.Module:
+        with undisturbed(torch.device("cpu")):
+            return with_new_linear(self.model, self.head, len(params[_names(self.head)[0]]))
+
+    def _plain(self) -> dict[str, nn.Parameter]:
+        """Without those of the last layer, which each task makes anew."""
+        return {name: p for name, p in super()._plain().items() if not self._of_head(name)}
 
     def _gradient(self, outer_step: int) -> partial[Gradient]:
         inner = through_inner_loop(self.order, self.memory)
@@ -121,22 +167,12 @@ class ProtoMAML(GradientBased):
         body = [name for name, _ in self.named_parameters()]
         return replace(super()._loop, adapting=(*body, *_names(self.head)))
 
-    def _path(self, slope: Slope, learned: Params, steps: int) -> list[Params]:
+    def _path(self, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
         return super()._path(slope, _with_head(slope, leaves(learned), self.head), steps)
 
-    def _fitting(self, tasks: TaskBatch) -> nn.Module:
-        """A copy of the model with an output a class of the tasks, which have been checked."""
-        ways = number_of_classes(tasks.support_y)
-        with undisturbed(tasks.support_x.device):
-            model = with_new_linear(self.model, self.head, ways)
-        FitCheck(self.loss)(model, tasks)
-        check_classes(tasks.support_y, ways)
-        return model
-
     @staticmethod
-    def _features(embedding: nn.Module, params: Params, x: Tensor, layer: nn.Linear) -> Tensor:
-        features: Tensor = pure_call(embedding, params, x)
-        if features.shape != (len(x), layer.in_features):
+    def _features(features: Tensor, examples: int, layer: nn.Linear) -> Tensor:
+        if features.shape != (examples, layer.in_features):
             raise InputError(
                 f"without its last linear layer the model gives {list(features.shape)}; prototypes "
                 f"need [examples, {layer.in_features}]: flatten before that layer, and let nothing "
@@ -188,6 +224,11 @@ def _with_head(slope: Slope, start: Params, head: str) -> Params:
     body = {name: value for name, value in start.items() if name != _COEFFICIENTS}
     made = (2 * centres, -(centres**2).sum(-1))
     return {**body, **dict(zip(_names(head), made, strict=True))}
+
+
+def _unchanged(x: Tensor) -> Tensor:
+    """What the last layer is called with."""
+    return x
 
 
 def _names(head: str) -> tuple[str, str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from fewstep.functional import Norm
 from fewstep.learners.checks import check_at_least_zero
 from fewstep.learners.learner import Evaluation
 from fewstep.learners.protomaml import ProtoMAML
+from fewstep.metrics import Metric
 from fewstep.plans import Execution
 from fewstep.precision import Precision
-from fewstep.tasks import TaskBatch
+from fewstep.tasks import Inputs, TaskBatch
 
 
 class ProtoNet(ProtoMAML):
@@ -22,6 +25,7 @@ class ProtoNet(ProtoMAML):
 
     Args:
         model: A classifier whose last layer is an ``nn.Linear``. That layer is not learned.
+        metrics: As in `MAML`.
         execution: As in `MAML`.
         precision: As in `MAML`.
         norm: As in `MAML`.
@@ -34,19 +38,27 @@ class ProtoNet(ProtoMAML):
         self,
         model: nn.Module,
         *,
+        metrics: Mapping[str, Metric] | None = None,
         execution: Execution = "auto",
         precision: Precision = "float32",
         norm: Norm = "transductive",
     ) -> None:
-        super().__init__(model, 0.0, 0, execution=execution, precision=precision, norm=norm)
+        super().__init__(
+            model, 0.0, 0, metrics=metrics, execution=execution, precision=precision, norm=norm
+        )
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
         """Judge each task; the same after every number of steps, since there are none."""
-        check_at_least_zero("steps", steps)
+        check_at_least_zero("steps", steps, whole=True)
         once = super().evaluate(tasks, 0, norm)
-        return Evaluation(*(column.expand(-1, steps + 1) for column in once))
+        return Evaluation(
+            once.losses.expand(-1, steps + 1),
+            {name: values.expand(-1, steps + 1) for name, values in once.metrics.items()},
+        )
 
-    def adapt(self, x: Tensor, y: Tensor, steps: int | None = None) -> nn.Module:
+    def adapt(
+        self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
+    ) -> nn.Module:
         """The model with the prototypes of one task in its last layer, whatever ``steps``."""
-        check_at_least_zero("steps", steps or 0)
-        return super().adapt(x, y, 0)
+        check_at_least_zero("steps", steps or 0, whole=True)
+        return super().adapt(x, y, 0, norm)

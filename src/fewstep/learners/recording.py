@@ -16,12 +16,16 @@ Seen = dict[str, tuple[Tensor, Tensor]]
 """Mean and variance of each batch norm, by its name."""
 
 
+class CalledTwiceError(InputError):
+    """A batch norm that would have to keep two statistics."""
+
+
 @contextmanager
 def statistics_seen(layers: Mapping[str, _BatchNorm]) -> Iterator[Seen]:
     """Record the statistics of what these batch norms are called with inside, without a graph.
 
     Raises:
-        InputError: One is called twice.
+        CalledTwiceError: One is called twice.
     """
     seen: Seen = {}
     hooks = [
@@ -37,7 +41,7 @@ def statistics_seen(layers: Mapping[str, _BatchNorm]) -> Iterator[Seen]:
 def _recorder(seen: Seen, name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if name in seen:
-            raise InputError(
+            raise CalledTwiceError(
                 f"batch norm {name!r} is called more than once in one prediction, and can keep "
                 "only one of its statistics; use a layer for each call, or "
                 'norm="transductive" without per_step_statistics'

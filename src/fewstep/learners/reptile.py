@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
-from fewstep.functional import Norm, Params
-from fewstep.inner import InnerLoop, Slope, adapted_path
+from fewstep.functional import Norm
+from fewstep.inner import InnerLoop, Slope, adapted_path, last
 from fewstep.learners.checks import Loss
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.metagrad import Gradient, Judge
+from fewstep.metagrad import Gradient, Judge, detached
+from fewstep.metrics import Metric
 from fewstep.plans import Execution
 from fewstep.precision import Precision
-from fewstep.tasks import TaskBatch
+from fewstep.swapped import Params
+from fewstep.tasks import TaskBatch, map_tensors
 
 
 class Reptile(GradientBased):
@@ -33,6 +36,7 @@ class Reptile(GradientBased):
         inner_steps: How many inner steps lead from theta to phi; with a single one this is
             ordinary training on all tasks.
         loss: As in `MAML`.
+        metrics: As in `MAML`.
         execution: As in `MAML`.
         precision: As in `MAML`.
         norm: As in `MAML`.
@@ -47,7 +51,8 @@ class Reptile(GradientBased):
         inner_lr: float = 0.1,
         inner_steps: int = 5,
         *,
-        loss: Loss = F.cross_entropy,
+        loss: Loss | str = F.cross_entropy,
+        metrics: Mapping[str, Metric] | None = None,
         execution: Execution = "auto",
         precision: Precision = "float32",
         norm: Norm = "transductive",
@@ -57,6 +62,7 @@ class Reptile(GradientBased):
             inner_lr,
             inner_steps,
             loss=loss,
+            metrics=metrics,
             execution=execution,
             precision=precision,
             norm=norm,
@@ -68,10 +74,14 @@ class Reptile(GradientBased):
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """The outer step, with the query loss and score of each task after training on it."""
         # Before they are joined, so that a mistake is told of the sets that were given.
-        self._fitting(tasks)
+        self._check(tasks)
+
+        def join(support: Tensor, query: Tensor) -> Tensor:
+            return torch.cat([support, query], 1)
+
         joined = TaskBatch(
-            torch.cat([tasks.support_x, tasks.query_x], 1),
-            torch.cat([tasks.support_y, tasks.query_y], 1),
+            map_tensors(join, tasks.support_x, tasks.query_x),
+            join(tasks.support_y, tasks.query_y),
             tasks.query_x,
             tasks.query_y,
         )
@@ -93,6 +103,7 @@ def displacement(loop: InnerLoop, slope: Slope, judge: Judge, params: Params) ->
         judge: The query losses and scores.
         params: theta.
     """
-    end = adapted_path(loop, slope, params, loop.steps)[-1]
+    end = last(adapted_path(loop, slope, params, loop.steps))
     with torch.no_grad():
-        return Gradient(judge(end), {name: (params[name] - end[name]) / loop.lr for name in end})
+        gradient = {name: (params[name] - end[name]) / loop.lr for name in end}
+    return Gradient(detached(judge(end)), gradient)

@@ -10,13 +10,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fewstep.files import write_whole
+from fewstep.functional import Norm
 from fewstep.learners.learner import Learner
 from fewstep.tasks import TaskBatch
 
 RIGHT, WRONG = "#0072B2", "#D55E00"
 
 
-def draw_task(path: Path, learner: Learner, task: TaskBatch, steps: int, norm: str) -> None:
+def draw_task(
+    path: Path, learner: Learner, task: TaskBatch, steps: int, norm: Norm, told: str
+) -> None:
     """Draw a row a class: its support pictures, then its query pictures with what was predicted.
 
     Args:
@@ -24,13 +27,17 @@ def draw_task(path: Path, learner: Learner, task: TaskBatch, steps: int, norm: s
         learner: Adapts to the support set.
         task: One task of pictures; pictures of a class lie side by side.
         steps: Inner steps.
-        norm: Which batch norm the learner uses, in words.
+        norm: Which statistics batch norm uses on the query set.
+        told: The same in words.
     """
     _, parameter = next(iter(learner.named_parameters()))
-    there = task.to(parameter.device)
-    adapted = learner.adapt(there.support_x[0], there.support_y[0], steps)
+    support_x, support_y, query_x, _ = task.to(parameter.device).task(0)
+    adapted = learner.adapt(support_x, support_y, steps, norm)
     with torch.no_grad():
-        predicted = adapted(there.query_x[0]).argmax(1).cpu()
+        predicted = adapted(query_x).argmax(1).cpu()
+    pictures, asked = task.support_x, task.query_x
+    assert isinstance(pictures, Tensor)
+    assert isinstance(asked, Tensor)
     ways = int(task.support_y.max()) + 1
     shots, queries = len(task.support_y[0]) // ways, len(task.query_y[0]) // ways
     columns = shots + queries
@@ -40,18 +47,18 @@ def draw_task(path: Path, learner: Learner, task: TaskBatch, steps: int, norm: s
     )
     for way in range(ways):
         for k in range(shots):
-            _show(grid[way, k], task.support_x[0, way * shots + k], "black", f"class {way}")
+            _show(grid[way, k], pictures[0, way * shots + k], "black", f"class {way}")
         grid[way, shots].axis("off")
         for q in range(queries):
             index = way * queries + q
             guess = int(predicted[index])
             colour = RIGHT if guess == way else WRONG
             mark = "✓" if guess == way else "✗"
-            _show(grid[way, shots + 1 + q], task.query_x[0, index], colour, f"{mark} {guess}")
+            _show(grid[way, shots + 1 + q], asked[0, index], colour, f"{mark} {guess}")
     right = (predicted == task.query_y[0]).float().mean().item()
     figure.suptitle(
         f"support set (left) and query set (right) after {steps} inner steps: "
-        f"{100 * right:.0f}% right ({norm})",
+        f"{100 * right:.0f}% right ({told})",
         fontsize=9,
     )
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))

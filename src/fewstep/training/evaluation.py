@@ -64,13 +64,15 @@ def judge_each(
         indices = range(start, min(start + CHUNK, tasks))
         parts.append(learner.evaluate(sampler.batch(indices).to(device), steps, norm))
         advance(len(indices))
-    losses, scores = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Evaluation(losses, scores)
+    return Evaluation(
+        torch.cat([part.losses for part in parts]),
+        {name: torch.cat([part.metrics[name] for part in parts]) for name in parts[0].metrics},
+    )
 
 
 def means(judged: Evaluation) -> Result:
     """The means over tasks, with their intervals."""
-    losses, scores = judged
+    losses, scores = judged.losses, judged.scores
     bad = (~losses.isfinite()).nonzero().tolist()
     return Result(
         scores=scores.mean(0).tolist(),

@@ -7,12 +7,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from fewstep.config import score_name
 from fewstep.data.episodes import EpisodeSampler
 from fewstep.data.sinusoid import SinusoidSampler
 from fewstep.functional import Norm
+from fewstep.learners.learner import Evaluation
 from fewstep.tasks import TaskBatch
 from fewstep.training.diagnosis import Figures
 from fewstep.training.evaluation import interval, judge_each
@@ -41,12 +40,13 @@ def examine(run: Run, run_dir: RunDir, steps: int, norm: Norm, tasks: int) -> Fi
     training = _with_shots(run.tasks["train"], *shots)
     validation = run.tasks["val"]
 
-    def judged(sampler: Sampler) -> tuple[Tensor, Tensor]:
+    def judged(sampler: Sampler) -> Evaluation:
         return judge_each(run.learner, sampler, tasks, steps, norm, run.config.device)
 
-    _, seen = judged(training)
-    losses, unseen = judged(validation)
-    support_losses, _ = judged(_SupportAgain(validation))
+    seen = judged(training).scores
+    on_validation = judged(validation)
+    losses, unseen = on_validation.losses, on_validation.scores
+    support_losses = judged(_SupportAgain(validation)).losses
     lengths = _gradient_norms(run_dir, run.progress.step)
     return Figures(
         score=score_name(run.config),

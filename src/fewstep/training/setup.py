@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -147,11 +148,11 @@ def _in_one_process(config: Config, model: nn.Module) -> GradientBased:
 
 def _workers(config: Config, learner: GradientBased, train: Sampler) -> int:
     """One a core, where an outer step is enough work to be shared."""
-    cores = torch.get_num_threads()
+    cores = min(torch.get_num_threads(), os.cpu_count() or 1)
     if torch.device(config.device).type != "cpu" or cores == 1:
         return 1
     tasks = train.batch(range(config.meta_batch))
-    return cores if worth_sharing(learner.problem(learner.model, learner.norm), tasks) else 1
+    return cores if worth_sharing(learner.problem(tasks, learner.norm)[0], tasks) else 1
 
 
 def _device(name: str) -> torch.device:

@@ -1,0 +1,98 @@
+"""Where a meta-gradient that is not finite comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from fewstep.engine import MetaGradient
+from fewstep.errors import InputError
+from fewstep.inner import Slope, slope
+from fewstep.problem import Problem
+from fewstep.randomness import first_task
+from fewstep.swapped import Params
+from fewstep.tasks import TaskBatch, tensors_of
+
+
+class DivergedError(InputError):
+    """A loss or a gradient that is not finite.
+
+    Attributes:
+        what: What is not finite, in words.
+        task: Number of the task in the meta-batch; None where it is not known.
+    """
+
+    def __init__(self, what: str, task: int | None) -> None:
+        where = "" if task is None else f" in task {task}"
+        super().__init__(
+            f"{what}{where}; look at the examples, or try a smaller inner_lr or fewer inner steps"
+        )
+        self.what = what
+        self.task = task
+
+    def __reduce__(self) -> tuple[type[DivergedError], tuple[str, int | None]]:
+        return DivergedError, (self.what, self.task)
+
+
+def check_finite(
+    found: MetaGradient,
+    problem: Problem,
+    tasks: TaskBatch,
+    path: Callable[[Slope, Params], Iterator[Params]],
+) -> None:
+    """See that losses and gradient are finite; a GPU is asked once.
+
+    Args:
+        found: The meta-gradient.
+        problem: What each task is.
+        tasks: The meta-batch.
+        path: Takes the support gradient and all that is meta-learned; returns theta_0, theta_1, ...
+
+    Raises:
+        DivergedError: They are not. Names the task, and the inner step where it can be found.
+    """
+    lengths = torch._foreach_norm(list(found.gradient.values()))
+    if bool((torch.stack(lengths).sum() + found.judgement.losses.sum()).isfinite()):
+        return
+    tensors = {"the query loss": found.judgement.losses, **found.gradient}
+    if all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        return
+    for number in range(len(tasks)):
+        what = _first_not_finite(problem, tasks, number, path)
+        if what:
+            raise DivergedError(what, first_task() + number)
+    name = next(name for name, tensor in tensors.items() if not bool(tensor.isfinite().all()))
+    raise DivergedError(
+        name if name == "the query loss" else f"the gradient of {name!r} is not finite", None
+    )
+
+
+def _first_not_finite(
+    problem: Problem,
+    tasks: TaskBatch,
+    number: int,
+    path: Callable[[Slope, Params], Iterator[Params]],
+) -> str | None:
+    """What of a task is the first that is not finite, in words."""
+    support_x, support_y, query_x, query_y = tasks.task(number)
+    for name, inputs in (("support_x", support_x), ("query_x", query_x)):
+        if not all(map(_finite, tensors_of(inputs))):
+            return f"{name} has a number that is not finite"
+
+    def support_loss(params: Params, _: int) -> Tensor:
+        return problem.support_loss(params, support_x, support_y)
+
+    assert problem.learned is not None
+    for step, params in enumerate(path(slope(support_loss), problem.learned)):
+        if not all(map(_finite, params.values())):
+            return f"the parameters are not finite after {step} inner steps"
+        if not _finite(support_loss(params, step)):
+            return f"the support loss is not finite after {step} inner steps"
+    loss, *_ = problem.judge(params, support_x, query_x, query_y)
+    return None if _finite(loss) else f"the query loss is not finite after {step} inner steps"
+
+
+def _finite(tensor: Tensor) -> bool:
+    return bool(tensor.detach().isfinite().all())

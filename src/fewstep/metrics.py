@@ -1,0 +1,196 @@
+"""How well a task is solved, as numbers for people. They are never on the gradient's path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from fewstep.errors import InputError, first_line
+
+Metric = Callable[[Any, Tensor], Any]
+"""Of (prediction, target) of one task, to a number."""
+
+IGNORED = -100
+"""The label that PyTorch's losses leave out, unless told otherwise."""
+
+
+class Metrics:
+    """The metrics of a learner.
+
+    Without any given it is the accuracy, where the shapes say what is predicted: integer targets
+    ``[examples, ...]`` and a number for each of two classes or more; else the loss, under its name
+    ``"mse"`` where it is that, or ``"loss"``.
+
+    Args:
+        loss: Of (prediction, target).
+        given: The user's, by name; None for the default.
+
+    Raises:
+        InputError: They are no functions by name.
+    """
+
+    def __init__(self, loss: object, given: Mapping[str, Metric] | None = None) -> None:
+        if given is not None and not (
+            isinstance(given, Mapping)
+            and given
+            and all(isinstance(name, str) and callable(f) for name, f in given.items())
+        ):
+            raise InputError(
+                f"metrics is {given!r}; expected a dict of functions of (prediction, target), as "
+                'in metrics={"mae": F.l1_loss}'
+            )
+        self._loss = loss
+        self._given = dict(given or {})
+        self._form: tuple[pytree.TreeSpec, list[Any]] | None = None
+
+    def needed(self, prediction: Any) -> list[Tensor]:
+        """The tensors of a prediction that the metrics need, without a graph."""
+        if isinstance(prediction, Tensor):
+            return [prediction.detach()]
+        if not self._given:
+            return []
+        leaves, form = pytree.tree_flatten(prediction)
+        self._form = form, [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        return [leaf.detach() for leaf in leaves if isinstance(leaf, Tensor)]
+
+    def of(self, needed: list[Tensor], target: Tensor, losses: Tensor) -> dict[str, Tensor]:
+        """Each metric for each task, ``{name: [tasks]}``.
+
+        Args:
+            needed: Those that `needed` returned, with the tasks in front.
+            target: ``[tasks, examples, ...]``.
+            losses: ``[tasks]``, what the metric is where there is no other.
+
+        Raises:
+            InputError: A metric does not take them, or does not return a number.
+        """
+        with torch.no_grad():
+            if self._given:
+                return self._by_task(needed, target)
+            if needed:
+                dim = class_dim(needed[0].shape[1:], target[0], self._loss)
+                if dim is not None:
+                    return {"accuracy": accuracy(needed[0], target, dim + 1, self._loss)}
+            return {"mse" if is_mse(self._loss) else "loss": losses.detach()}
+
+    def _by_task(self, needed: list[Tensor], target: Tensor) -> dict[str, Tensor]:
+        rows = []
+        for number in range(len(target)):
+            prediction = self._whole([tensor[number] for tensor in needed])
+            rows.append([_value(n, f, prediction, target[number]) for n, f in self._given.items()])
+        columns = zip(*rows, strict=True)
+        return {
+            name: torch.stack([torch.as_tensor(v, device=target.device).float() for v in column])
+            for name, column in zip(self._given, columns, strict=True)
+        }
+
+    def _whole(self, tensors: list[Tensor]) -> Any:
+        if self._form is None:
+            return tensors[0]
+        form, others = self._form
+        left = iter(tensors)
+        leaves = [next(left) if other is None else other for other in others]
+        return pytree.tree_unflatten(leaves, form)
+
+
+class Unmeasured(Metrics):
+    """Hands on what metrics need, for them to be computed outside of a compiled function."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__(metrics._loss)
+
+    def of(
+        self,
+        needed: list[Tensor],
+        target: Tensor,  # noqa: ARG002
+        losses: Tensor,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
+        """The tensors themselves, by their numbers."""
+        return {str(number): tensor for number, tensor in enumerate(needed)}
+
+
+def _value(name: str, metric: Metric, prediction: Any, target: Tensor) -> Any:
+    try:
+        value = metric(prediction, target)
+        number = isinstance(value, Tensor) and value.numel() == 1
+        return value.detach().reshape(()) if number else float(value)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise InputError(
+            f"metric {name!r} does not make a number of a prediction of {_shape(prediction)} and "
+            f"targets of {list(target.shape)} ({type(error).__name__}: {first_line(error)})"
+        ) from error
+
+
+def accuracy(prediction: Tensor, target: Tensor, dim: int, loss: object = None) -> Tensor:
+    """The share of right labels in each task, ``[tasks]``.
+
+    Args:
+        prediction: ``[tasks, examples, ...]`` with the classes along ``dim``.
+        target: ``[tasks, examples, ...]``, integers.
+        dim: Of the classes.
+        loss: Its ``ignore_index`` does not count; where there is no other label, the accuracy is
+            NaN, as the loss is.
+    """
+    counted = (target != ignored_label(loss)).flatten(1)
+    right = (prediction.argmax(dim) == target).flatten(1) & counted
+    return right.float().sum(1) / counted.float().sum(1)
+
+
+def class_dim(prediction: torch.Size, target: Tensor, loss: object) -> int | None:
+    """The dimension of a prediction that has a number for each class; None where none has.
+
+    Args:
+        prediction: The shape of one task's prediction.
+        target: One task's targets.
+        loss: PyTorch's own losses of classes have them in the second dimension.
+    """
+    if target.is_floating_point() or target.is_complex() or target.dtype is torch.bool:
+        return None
+    if len(prediction) != target.dim() + 1 or target.dim() < 1:
+        return None
+    second = prediction[1] > 1 and (prediction[0], *prediction[2:]) == target.shape
+    last = prediction[-1] > 1 and prediction[:-1] == target.shape
+    if is_of_classes(loss) or len(prediction) == 2:
+        return 1 if second else None
+    if second == last:
+        return None
+    return 1 if second else len(prediction) - 1
+
+
+def is_of_classes(loss: object) -> bool:
+    """Whether a loss is PyTorch's cross-entropy or negative log-likelihood, however given."""
+    loss = _unwrapped(loss)
+    return loss in (F.cross_entropy, F.nll_loss) or isinstance(loss, _OF_CLASSES)
+
+
+def is_mse(loss: object) -> bool:
+    """Whether a loss is PyTorch's mean squared error."""
+    return _unwrapped(loss) is F.mse_loss or isinstance(loss, nn.MSELoss)
+
+
+def ignored_label(loss: object) -> int:
+    """The label of targets that do not count in a loss."""
+    if isinstance(loss, partial):
+        return int(loss.keywords.get("ignore_index", ignored_label(loss.func)))
+    return int(getattr(loss, "ignore_index", IGNORED))
+
+
+def _unwrapped(loss: object) -> object:
+    while isinstance(loss, partial):
+        loss = loss.func
+    return loss
+
+
+_OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss)
+
+
+def _shape(prediction: Any) -> str:
+    if isinstance(prediction, Tensor):
+        return f"shape {list(prediction.shape)}"
+    return f"type {type(prediction).__name__}"
