@@ -38,8 +38,10 @@ class Metrics:
         kept = self._lines_until(step)
         run.write(self.path, "".join(kept))
         self.missing = step - sum("train/loss" in json.loads(line) for line in kept)
-        self.board = Events(run.tensorboard, step)
-        self.file = Appended(self.path)
+        with contextlib.ExitStack() as opened:
+            self.board = opened.enter_context(Events(run.tensorboard, step))
+            self.file = opened.enter_context(Appended(self.path))
+            self._opened = opened.pop_all()
         self.flushed = time.monotonic()
 
     def __enter__(self) -> Metrics:
@@ -53,7 +55,7 @@ class Metrics:
     ) -> None:
         # What stopped the run says more than that its last lines could not be written either.
         untold = (InputError,) if error is not None else ()
-        with contextlib.suppress(*untold), self.file, self.board:
+        with contextlib.suppress(*untold), self._opened:
             pass
 
     def add(self, step: int, figures: dict[str, float]) -> None:
