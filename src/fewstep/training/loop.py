@@ -13,6 +13,7 @@ from fewstep.config import Config
 from fewstep.data.episodes import Split
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
+from fewstep.learners.divergence import DivergedError
 from fewstep.learners.extras import move_statistics
 from fewstep.learners.learner import Learner
 from fewstep.learners.schedules import cosine
@@ -97,9 +98,8 @@ class OuterLoop:
 
     def _compare_provenance(self) -> None:
         """Say so where a resumed run may not end bit for bit where an undisturbed one does."""
-        before = self.state.progress.computed_with
         now = provenance(self.config, self.learner, self.tasks)
-        line = differences(before, now)
+        line = differences(self.state.progress.computed_with, now)
         if line:
             self.bar.say(line)
         self.state.progress = replace(self.state.progress, computed_with=now)
@@ -109,7 +109,11 @@ class OuterLoop:
         config, state = self.config, self.state
         # Random layers depend on the step alone, so that a resumed run draws what this one drew.
         torch.manual_seed(zlib.crc32(f"{config.seed}/{step}".encode()))
-        result = self.learner.differentiate(batch, step)
+        try:
+            result = self.learner.differentiate(batch, step)
+        except DivergedError as error:
+            task = "" if error.task is None else f" in task {numbers[error.task]}"
+            raise self._diverged(f"{error.what}{task}", step + 1) from error
         norm = _gradient_norm(result)
         bad = _not_finite(result, norm, numbers)
         if bad:
@@ -141,7 +145,7 @@ class OuterLoop:
         if result.diverged:
             task, inner = result.diverged
             raise self._diverged(
-                f"loss is not finite in validation task {task} after {inner} inner steps", step
+                f"the loss is not finite in validation task {task} after {inner} inner steps", step
             )
         figures = {"score": score, "ci95": result.ci95[-1], "loss": result.losses[-1]}
         self.metrics.add(step, {f"val/{name}": value for name, value in figures.items()})
@@ -181,7 +185,7 @@ class OuterLoop:
         if self.kept:
             kept = f"the checkpoint of outer step {self.kept} is kept"
         return InputError(
-            f"the {what} of outer step {step}; {kept}: try a smaller --inner-lr or --outer-lr in "
+            f"{what} of outer step {step}; {kept}: try a smaller --inner-lr or --outer-lr in "
             "a new run directory"
         )
 
@@ -193,7 +197,9 @@ def _gradient_norm(result: MetaGradient) -> float:
 def _not_finite(result: MetaGradient, norm: float, numbers: range) -> str | None:
     bad = (~result.judgement.losses.isfinite()).nonzero()
     if len(bad):
-        return f"loss is {result.judgement.losses[bad[0]].item()} in task {numbers[int(bad[0])]}"
+        return (
+            f"the loss is {result.judgement.losses[bad[0]].item()} in task {numbers[int(bad[0])]}"
+        )
     if not math.isfinite(norm):
-        return f"gradient is {norm} in tasks {numbers[0]} to {numbers[-1]}"
+        return f"the gradient is {norm} in tasks {numbers[0]} to {numbers[-1]}"
     return None
