@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 
@@ -48,6 +50,27 @@ def test_the_final_test_is_stopped_and_finished_later(number, tmp_path):
     status, said = finish(command, tmp_path / "out", no_pictures)
     assert status == 0, said
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["tasks"] == 30
+
+
+SCRIPT = """
+import os, signal, time
+from fewstep.training.interrupt import quiet_end
+def main():
+    try:
+        with quiet_end():
+            exec("os.kill(os.getpid(), signal.SIGINT); time.sleep(9)")
+    except KeyboardInterrupt:
+        os.kill(os.getpid(), signal.SIGINT)
+        return 130
+raise SystemExit(main())
+"""
+
+
+def test_ctrl_c_in_code_that_was_made_from_text(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "-m", "script"]
+    done = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (130, b"")
 
 
 @pytest.mark.parametrize("apart", [0, 0.0005, 0.005, 0.02])

@@ -31,6 +31,9 @@ def quiet_end() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Interrupted):
         before = dict.fromkeys(SIGNALS, signal.SIG_IGN)
+        # Python ends by SIGINT, whatever the exit status, where Ctrl-C met code made from text, as
+        # imports of PyTorch do; the next such code makes it forget that.
+        exec("")
         raise
     finally:
         for number, handler in before.items():
