@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: run test lint compiled bench clean
+.PHONY: run test lint compiled crash bench clean
 
 run: $(VENV)/run.ready
 	$(BIN)/fewstep train glyphs-5way-1shot --test-tasks 100 --run-dir $(DEMO)/maml
@@ -21,6 +21,9 @@ lint: $(VENV)/test.ready
 
 compiled: $(VENV)/test.ready
 	$(BIN)/pytest tests/exactness -m "compiled or not compiled" -k compiled
+
+crash: $(VENV)/test.ready
+	$(BIN)/pytest tests/crash -m crash
 
 bench: $(VENV)/bench.ready
 	$(BIN)/python -m benchmarks

@@ -52,3 +52,19 @@ def test_a_part_is_never_mistaken_for_the_file(tmp_path):
     write_whole(path, lambda part: (seen.append(path.exists()), part.write_text("x")))
     assert seen == [False]
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_parts_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
+    path, dead = tmp_path / "file", tmp_path / ".file.0a1b2c3d.part"
+    dead.write_text("half")
+    others = tmp_path / ".other.0a1b2c3d.part"
+    others.write_text("half")
+
+    def while_another_writes(part):
+        part.write_text("outer")
+        write_whole(path, lambda inner: inner.write_text("inner"))
+        assert path.read_text() == "inner"
+
+    write_whole(path, while_another_writes)
+    assert path.read_text() == "outer"
+    assert {p.name for p in tmp_path.iterdir()} == {"file", others.name}

@@ -24,7 +24,7 @@ def read_config(path: Path) -> Config:
             does not know.
     """
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(), parse_constant=_no_number)
     except OSError as error:
         raise InputError(
             f"{path.parent} has no {path.name}; expected a run directory made by fewstep train"
@@ -46,6 +46,11 @@ def read_config(path: Path) -> Config:
     for name, expected in get_type_hints(Config).items():
         _check_type(path, name, values[name], expected)
     return Config(**values)
+
+
+def _no_number(text: str) -> None:
+    # Python reads NaN and Infinity, which JSON does not have.
+    raise ValueError(f"{text} is no number")
 
 
 def _difference(kind: str, keys: set[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,9 @@ def check_ranges(settings: Mapping[str, Any]) -> None:
     Raises:
         InputError: Names the setting and its range.
     """
+    for name, value in settings.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{name} is {value}; expected a finite number")
     for names, fits, expected in _RANGES:
         for name in names:
             value = settings[name]
@@ -37,7 +41,6 @@ _COUNTS = (
     "test_tasks",
     "checkpoint_every",
 )
-# Each test is such that NaN fails it.
 _RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (_COUNTS, lambda value: value >= 1, "1 or more"),
     (("inner_lr", "outer_lr"), lambda value: value > 0, "more than 0"),

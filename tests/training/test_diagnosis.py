@@ -36,6 +36,7 @@ def test_nothing_is_said_where_all_is_well():
         ({"gradient_peak": 30.0}, "the outer gradient jumps (norm 0.3 at the median, 30"),
         ({"support_loss_after": 2.5}, "from 1.6 to 2.5: the inner loop diverges"),
         ({"support_loss_after": math.nan}, "the inner loop diverges, so try a smaller --inner-lr"),
+        ({"support_loss_before": math.nan}, "not finite before adaptation: the initialisation is"),
         ({"support_loss_after": 1.5}, "it hardly adapts, so try a larger --inner-lr"),
         ({"worse": 0.3}, "adaptation makes 30% of the tasks worse"),
     ],

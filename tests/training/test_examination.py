@@ -33,7 +33,7 @@ class Known:
         self.judged.append((on_support, len(tasks), steps, norm))
         after = torch.where(tasks.query_y.mean((1, 2)) > 0, 2.0, 0.5) * (not on_support)
         losses = torch.stack([torch.ones(len(tasks)), after], 1)
-        return Evaluation(losses, 10 * losses)
+        return Evaluation(losses, {"mse": 10 * losses})
 
 
 def after(split):
@@ -66,9 +66,21 @@ def test_each_figure(run, tmp_path, monkeypatch):
 def test_a_learner_that_does_not_adapt_makes_no_task_worse(run, tmp_path):
     class Still:
         def evaluate(self, tasks, steps, norm):
-            return Evaluation(*torch.ones(2, len(tasks), steps + 1))
+            losses = torch.ones(len(tasks), steps + 1)
+            return Evaluation(losses, {"mse": losses})
 
     assert examine(replace(run, learner=Still()), RunDir(tmp_path), 1, "inductive", 4).worse == 0
+
+
+def test_a_loss_that_is_no_number_is_worse(run, tmp_path):
+    class Diverging:
+        def evaluate(self, tasks, steps, norm):
+            losses = torch.ones(len(tasks), steps + 1)
+            losses[0, -1] = torch.nan
+            return Evaluation(losses, {"mse": losses})
+
+    figures = examine(replace(run, learner=Diverging()), RunDir(tmp_path), 1, "inductive", 4)
+    assert figures.worse == 0.25
 
 
 def test_it_is_cheap(run, tmp_path):

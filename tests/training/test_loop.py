@@ -1,6 +1,7 @@
 """The outer loop learns, validates, keeps the best, and stops at a loss that is not finite."""
 
 import json
+import math
 import os
 import signal
 from dataclasses import replace
@@ -16,7 +17,6 @@ from fewstep.recipes import find_recipe
 from fewstep.training import checkpoint
 from fewstep.training.evaluation import judge_each
 from fewstep.training.interrupt import Interrupted
-from fewstep.training.metrics import Metrics
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import load_run
 
@@ -84,16 +84,6 @@ def test_metrics_are_json_even_where_there_is_no_number(tmp_path):
         json.loads(line, parse_constant=pytest.fail)
 
 
-def test_a_disk_that_is_full_at_the_end(tmp_path):
-    metrics = Metrics(RunDir(tmp_path), 0)
-    metrics.file.close()
-    with open("/dev/full", "w") as full:
-        metrics.file = full
-        metrics.add(1, {"train/loss": 1.0})
-        with pytest.raises(InputError, match=r"no disk space left for .*metrics\.jsonl"):
-            metrics.__exit__(None, None, None)
-
-
 def test_damaged_metrics(tmp_path):
     run(replace(CONFIG, steps=5), tmp_path)
     RunDir(tmp_path).metrics.write_text("damaged\n")
@@ -102,14 +92,32 @@ def test_damaged_metrics(tmp_path):
 
 
 @pytest.mark.parametrize("setting", ["inner_lr", "outer_lr"])
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path, setting):
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path, setting):
     run(replace(CONFIG, steps=10), tmp_path / "run")
     good = RunDir(tmp_path / "run").last.read_bytes()
     wild = replace(CONFIG, steps=100, **{setting: 1e30})
     RunDir(tmp_path / "run").config.write_text(config_json(wild))
-    with pytest.raises(InputError, match=r"(loss|gradient) is (nan|inf).*outer step \d+"):
+    with pytest.raises(InputError, match="the checkpoint of outer step 10 is kept"):
         run(wild, tmp_path / "run")
     assert RunDir(tmp_path / "run").last.read_bytes() == good
+
+
+def test_a_loss_that_is_not_finite_before_any_checkpoint(tmp_path):
+    with pytest.raises(InputError, match=r"outer step 1; there is no checkpoint yet: try"):
+        run(replace(CONFIG, inner_lr=1e30), tmp_path)
+
+
+def test_a_signal_in_the_last_outer_step_is_heeded(tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return judge_each(*arguments)
+
+    monkeypatch.setattr("fewstep.training.loop.judge_each", interrupted)
+    last_one = replace(CONFIG, steps=3)
+    with pytest.raises(Interrupted, match="stopped after outer step 3"):
+        run(last_one, tmp_path)
+    monkeypatch.undo()
+    assert run(last_one, tmp_path).progress.step == 3
 
 
 def test_fewer_steps_than_were_done(tmp_path):
@@ -185,6 +193,10 @@ def test_a_config_of_another_version(tmp_path):
         path.write_text(json.dumps(changed))
         with pytest.raises(InputError, match=told):
             load_run(tmp_path, None, "cpu")
+    for number in ("Infinity", "NaN", "1e999"):
+        path.write_text(json.dumps({**values, "inner_lr": 7777}).replace("7777", number))
+        with pytest.raises(InputError, match=r"is no number|inner_lr is inf"):
+            load_run(tmp_path, None, "cpu")
     path.write_text("{")
     with pytest.raises(InputError, match="is not JSON"):
         load_run(tmp_path, None, "cpu")
@@ -199,6 +211,10 @@ def test_a_config_of_another_version(tmp_path):
         ({"inner_lr": 0.0}, "inner_lr is 0.0; expected more than 0"),
         ({"averaging": 1.0}, "averaging is 1.0"),
         ({"seed": -1}, "seed is -1"),
+        ({"inner_lr": math.inf}, "inner_lr is inf; expected a finite number"),
+        ({"inner_lr": math.nan}, "inner_lr is nan; expected a finite number"),
+        ({"proximal": math.inf}, "proximal is inf"),
+        ({"final_outer_lr": math.nan}, "final_outer_lr is nan"),
         ({"seed": 2**63}, "expected at least 0 and less than"),
         ({"algorithm": "finetune"}, "data sinusoid with model mlp and algorithm finetune"),
         ({"data": "glyphs"}, "pictures need model conv4"),

@@ -38,7 +38,7 @@ def _errors(monkeypatch):
 
     def validate_by_table(self):
         error = ERRORS.get(self.state.progress.step, 9.0)
-        judged = Evaluation(torch.tensor([[error]]), torch.tensor([[error]]))
+        judged = Evaluation(torch.tensor([[error]]), {"mse": torch.tensor([[error]])})
         monkeypatch.setattr("fewstep.training.loop.judge_each", lambda *_: judged)
         validate(self)
 

@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
             raise InputError(f"{name} is {value}; expected 1 or more")
     data_dir = data_folder(options.data_dir)
 
-    from fewstep.cli.judge import judge
+    from fewstep.cli.judge import judge, with_divergence
     from fewstep.report.diagnosis import diagnosis_lines
     from fewstep.report.summary import summary
     from fewstep.report.table import protocol, score_table
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
     figures = examine(run, RunDir(options.run_dir), steps, norm, options.tasks)
     if options.json:
         told = summary(run.config, result, run.progress, options.split, norm, figures)
-        print(json.dumps(told))
+        print(json.dumps(with_divergence(told, result)))
         return 0
     output = plain_console()
     output.print(score_table(run.config, {run.config.algorithm: result}))

@@ -42,17 +42,16 @@ def main(arguments: list[str]) -> int:
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
 
     # After the flags are read, so that a mistake in them is told at once.
-    from fewstep.cli.judge import judge, write_report
-    from fewstep.training.interrupt import Interrupted
-    from fewstep.training.runs import train
+    from fewstep.cli.judge import test
+    from fewstep.training.interrupt import Interrupted, quiet_end
+    from fewstep.training.runs import trained
 
     try:
-        run = train(config, run_dir, data_dir, console)
+        with quiet_end(), trained(config, run_dir, data_dir, console) as run:
+            test(run, run_dir, console)
     except Interrupted as stop:
         console.print(f"{stop}; the same command goes on from there", soft_wrap=True)
         return 130
-    result = judge(run, config.test_tasks, config.test_inner_steps, config.norm, "test", console)
-    write_report(run, run_dir, result, console)
     return 0
 
 

@@ -111,6 +111,11 @@ def _gradient(f: Figures) -> str | None:
 
 def _inner_loss(f: Figures) -> str | None:
     before, after = f.support_loss_before, f.support_loss_after
+    if not math.isfinite(before):
+        return (
+            "the support loss is not finite before adaptation: the initialisation is of no use, "
+            "so train again with a smaller --outer-lr"
+        )
     # A learner without an inner loop has the same loss before and after.
     if before == after or not before > 0:
         return None

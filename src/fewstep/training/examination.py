@@ -56,7 +56,8 @@ def examine(run: Run, run_dir: RunDir, steps: int, norm: Norm, tasks: int) -> Fi
         validation_ci95=interval(unseen[:, -1]).item(),
         support_loss_before=support_losses[:, 0].mean().item(),
         support_loss_after=support_losses[:, -1].mean().item(),
-        worse=(losses[:, -1] > losses[:, 0]).float().mean().item(),
+        # A loss that is not a number is worse than any.
+        worse=(~(losses[:, -1] <= losses[:, 0])).float().mean().item(),
         gradient_norm=statistics.median(lengths) if lengths else None,
         gradient_peak=max(lengths, default=None),
         tasks=tasks,

@@ -1,18 +1,47 @@
-"""Ctrl-C and SIGTERM, taken at the end of an outer step and never in the middle of one."""
+"""Ctrl-C and SIGTERM: during training at the end of an outer step, elsewhere at once."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error
-    """The user stopped the run; everything up to the last outer step is saved."""
+    """The user stopped the run, which can go on from there; the message says where it stopped."""
 
-    def __init__(self, step: int) -> None:
-        super().__init__(f"stopped after outer step {step}")
-        self.step = step
+
+@contextmanager
+def quiet_end() -> Iterator[None]:
+    """Let SIGTERM stop what is inside as Ctrl-C does, and further signals not disturb the end.
+
+    Inside, either of them raises KeyboardInterrupt. Once that or `Interrupted` leaves it, signals
+    are ignored for good, because the process has nothing to do any more but to end. Otherwise they
+    are handled as before.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _stop) for number in SIGNALS}
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted):
+        before = dict.fromkeys(SIGNALS, signal.SIG_IGN)
+        # Python ends by SIGINT, whatever the exit status, where Ctrl-C met code made from text, as
+        # imports of PyTorch do; the next such code makes it forget that.
+        exec("")
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 class Interrupt:
@@ -25,7 +54,7 @@ class Interrupt:
     def __enter__(self) -> Interrupt:
         # Python lets only the main thread handle signals; elsewhere they are someone else's.
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
                 self._before[number] = signal.signal(number, self._request)
         return self
 

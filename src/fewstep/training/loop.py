@@ -13,6 +13,7 @@ from fewstep.config import Config
 from fewstep.data.episodes import Split
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
+from fewstep.learners.divergence import DivergedError
 from fewstep.learners.extras import move_statistics
 from fewstep.learners.learner import Learner
 from fewstep.learners.schedules import cosine
@@ -23,6 +24,7 @@ from fewstep.training.evaluation import borrowed, judge_each, means
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.metrics import Metrics
 from fewstep.training.progress import ProgressBar
+from fewstep.training.provenance import differences, provenance
 from fewstep.training.run_dir import RunDir
 from fewstep.training.setup import Sampler
 from fewstep.training.state import State, fresh_state
@@ -55,42 +57,67 @@ class OuterLoop:
             resume: Go on from the last checkpoint.
 
         Raises:
-            InputError: A loss is not finite, or something cannot be written. The last good
-                checkpoint stays.
+            InputError: A loss is not finite, or something cannot be written. The last checkpoint
+                stays, if there is one.
             Interrupted: The user stopped it. It is saved.
         """
         self.state = fresh_state(self.learner, self.config.outer_lr, self.config.averaging)
         if resume:
             self.state.load(self.run.last)
         first = self.state.progress.step
-        self.began = time.monotonic() - self.state.progress.seconds
-        with Metrics(self.run, first) as self.metrics, Interrupt() as interrupt:
-            self.bar.start(first, self.config.steps)
-            for step, numbers, batch in meta_batches(self.tasks["train"], self.config, first):
-                if self._patience_is_spent():
-                    self.bar.stopped_early(step, self.state.progress.best_step)
-                    break
-                self._outer_step(step, numbers, batch)
-                last = step + 1 == self.config.steps
-                if (step + 1) % self.config.val_every == 0 or last:
-                    self._validate()
-                # Read once: a signal that comes later is taken after the next outer step.
-                stop = interrupt.requested
-                done = last or stop or self._patience_is_spent()
-                if (step + 1) % self.config.checkpoint_every == 0 or done:
-                    self._checkpoint()
-                if stop and not last:
-                    raise Interrupted(step + 1)
+        self.kept = first
+        self.bar.start(first, self.config.steps)
+        # No file of a run that is done is touched: it may be tested again and again.
+        if first < self.config.steps and not self._is_stopped_early():
+            self._compare_provenance()
+            with Metrics(self.run, first) as self.metrics, Interrupt() as interrupt:
+                self._train_from(first, interrupt)
         return self.state
+
+    def _train_from(self, first: int, interrupt: Interrupt) -> None:
+        if self.metrics.missing:
+            self.bar.say(
+                f"{self.run.metrics} lacks {self.metrics.missing:,} of the {first:,} outer steps "
+                "done; the weights are whole, so training goes on"
+            )
+        self.began = time.monotonic() - self.state.progress.seconds
+        for step, numbers, batch in meta_batches(self.tasks["train"], self.config, first):
+            self._outer_step(step, numbers, batch)
+            last = step + 1 == self.config.steps
+            if (step + 1) % self.config.val_every == 0 or last:
+                self._validate()
+            # Read once: a signal that comes later is taken after the next outer step.
+            stop = interrupt.requested
+            done = last or stop or self._patience_is_spent()
+            if (step + 1) % self.config.checkpoint_every == 0 or done:
+                self._checkpoint()
+            if stop:
+                raise Interrupted(f"stopped after outer step {step + 1}")
+            if not last and self._is_stopped_early():
+                return
+
+    def _compare_provenance(self) -> None:
+        """Say so where a resumed run may not end bit for bit where an undisturbed one does."""
+        now = provenance(self.config, self.learner, self.tasks)
+        line = differences(self.state.progress.computed_with, now)
+        if line:
+            self.bar.say(line)
+        self.state.progress = replace(self.state.progress, computed_with=now)
 
     def _outer_step(self, step: int, numbers: range, batch: TaskBatch) -> None:
         """Lines 4 to 10 of Algorithm 2 for one meta-batch, and the average."""
         config, state = self.config, self.state
         # Random layers depend on the step alone, so that a resumed run draws what this one drew.
         torch.manual_seed(zlib.crc32(f"{config.seed}/{step}".encode()))
-        result = self.learner.differentiate(batch, step)
+        try:
+            result = self.learner.differentiate(batch, step)
+        except DivergedError as error:
+            task = "" if error.task is None else f" in task {numbers[error.task]}"
+            raise self._diverged(f"{error.what}{task}", step + 1) from error
         norm = _gradient_norm(result)
-        _check_finite(result, norm, step, numbers)
+        bad = _not_finite(result, norm, numbers)
+        if bad:
+            raise self._diverged(bad, step + 1)
         lr = cosine(config.outer_lr, config.final_outer_lr, step, config.steps)
         state.descend(result.gradient, lr)
         move_statistics(state.parameters, result.statistics or {})
@@ -117,8 +144,8 @@ class OuterLoop:
         step, score, best = state.progress.step, result.scores[-1], state.progress.best_score
         if result.diverged:
             task, inner = result.diverged
-            raise _diverged(
-                f"loss is not finite in validation task {task} after {inner} inner steps", step
+            raise self._diverged(
+                f"the loss is not finite in validation task {task} after {inner} inner steps", step
             )
         figures = {"score": score, "ci95": result.ci95[-1], "loss": result.losses[-1]}
         self.metrics.add(step, {f"val/{name}": value for name, value in figures.items()})
@@ -126,6 +153,8 @@ class OuterLoop:
         if best is None or (score < best if config.data == "sinusoid" else score > best):
             state.progress = replace(state.progress, best_step=step, best_score=score)
             self._keep_time()
+            # First, because it notices where the run directory is gone.
+            self.metrics.flush()
             checkpoint.save(self.run.best, state.judged, state.progress)
 
     def _patience_is_spent(self) -> bool:
@@ -134,33 +163,43 @@ class OuterLoop:
         fruitless = progress.step // config.val_every - progress.best_step // config.val_every
         return 0 < config.patience <= fruitless and progress.best_score is not None
 
+    def _is_stopped_early(self) -> bool:
+        """The same, and say so."""
+        progress, spent = self.state.progress, self._patience_is_spent()
+        if spent:
+            self.bar.stopped_early(progress.step, progress.best_step)
+        return spent
+
     def _checkpoint(self) -> None:
         self._keep_time()
         self.metrics.flush()
         self.state.save(self.run.last)
+        self.kept = self.state.progress.step
 
     def _keep_time(self) -> None:
         seconds = time.monotonic() - self.began
         self.state.progress = replace(self.state.progress, seconds=seconds)
+
+    def _diverged(self, what: str, step: int) -> InputError:
+        kept = "there is no checkpoint yet"
+        if self.kept:
+            kept = f"the checkpoint of outer step {self.kept} is kept"
+        return InputError(
+            f"{what} of outer step {step}; {kept}: try a smaller --inner-lr or --outer-lr in "
+            "a new run directory"
+        )
 
 
 def _gradient_norm(result: MetaGradient) -> float:
     return float(torch.stack([g.norm() for g in result.gradient.values()]).norm())
 
 
-def _check_finite(result: MetaGradient, norm: float, step: int, numbers: range) -> None:
+def _not_finite(result: MetaGradient, norm: float, numbers: range) -> str | None:
     bad = (~result.judgement.losses.isfinite()).nonzero()
     if len(bad):
-        what = f"loss is {result.judgement.losses[bad[0]].item()} in task {numbers[int(bad[0])]}"
-    elif not math.isfinite(norm):
-        what = f"gradient is {norm} in tasks {numbers[0]} to {numbers[-1]}"
-    else:
-        return
-    raise _diverged(what, step + 1)
-
-
-def _diverged(what: str, step: int) -> InputError:
-    return InputError(
-        f"the {what} of outer step {step}; the last good checkpoint is kept: try a smaller "
-        "--inner-lr or --outer-lr in a new run directory"
-    )
+        return (
+            f"the loss is {result.judgement.losses[bad[0]].item()} in task {numbers[int(bad[0])]}"
+        )
+    if not math.isfinite(norm):
+        return f"the gradient is {norm} in tasks {numbers[0]} to {numbers[-1]}"
+    return None

@@ -56,8 +56,14 @@ class ProgressBar:
         """Outer steps done before, and in all."""
         self.first, self.began = step, time.monotonic()
         self.bar.update(self.task, completed=step, total=steps)
-        if step:
-            self.console.print(f"going on after outer step {step:,}")
+        if step == steps:
+            self.say(f"all {step:,} outer steps are done")
+        elif step:
+            self.say(f"going on after outer step {step:,}")
+
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        self.console.print(line, highlight=False, soft_wrap=True)
 
     def step(self, step: int, loss: float, score: float) -> None:
         """One more outer step is done."""
@@ -74,12 +80,12 @@ class ProgressBar:
             f"validation {self.score_name} {result.scores[-1]:.3f} ± {result.ci95[-1]:.3f} after "
             f"{len(result.scores) - 1} inner steps, {self.norm}"
         )
-        self.console.print(line, highlight=False, soft_wrap=True)
+        self.say(line)
 
     def stopped_early(self, step: int, best_step: int) -> None:
         """Validation found nothing better for too long."""
         line = f"stopped early after step {step:,}: validation was best after step {best_step:,}"
-        self.console.print(line, highlight=False, soft_wrap=True)
+        self.say(line)
 
 
 def _smooth(average: float | None, value: float) -> float:

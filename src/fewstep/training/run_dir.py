@@ -11,7 +11,9 @@ from fewstep.config import Config
 from fewstep.config_file import config_json, read_config
 from fewstep.errors import InputError
 from fewstep.files import cannot_write, write_whole
-from fewstep.training import checkpoint
+from fewstep.training import checkpoint, lock
+from fewstep.training.checkpoint import Progress
+from fewstep.training.lock import no_run
 from fewstep.training.versions import versions
 
 MAY_CHANGE = ("steps", "patience", "device")
@@ -100,13 +102,11 @@ class RunDir:
 
     def _check_empty(self) -> None:
         if not self.path.is_dir() or not all(map(self._of_a_beginning, self.path.iterdir())):
-            raise InputError(
-                f"{self.path} exists and is no run directory; choose another --run-dir"
-            )
+            raise no_run(self.path)
 
     def _of_a_beginning(self, path: Path) -> bool:
         """Whether a kill before the config was written leaves such a file."""
-        return path == self.versions or path.suffix == ".part"
+        return path.name in (self.versions.name, lock.NAME) or path.suffix == ".part"
 
     def _check_same_run(self, config: Config) -> None:
         self._check_same_version()
@@ -118,13 +118,23 @@ class RunDir:
                     f"{self.path} holds a run with {field.name} = {theirs}, not {ours}; choose "
                     "another --run-dir, or the same settings to go on with it"
                 )
-        if self.last.exists():
-            done = checkpoint.load(self.last)[1].step
-            if done > config.steps:
-                raise InputError(
-                    f"{self.path} holds a run of {done} outer steps already, and steps is "
-                    f"{config.steps}; choose another --run-dir, or steps of {done} or more"
-                )
+        done = self._check_checkpoints(config)
+        if done > config.steps:
+            raise InputError(
+                f"{self.path} holds a run of {done} outer steps already, and steps is "
+                f"{config.steps}; choose another --run-dir, or steps of {done} or more"
+            )
+
+    def _check_checkpoints(self, config: Config) -> int:
+        """See that both checkpoints are whole and none is missing; the outer steps done."""
+        last = checkpoint.load(self.last)[1] if self.last.exists() else Progress()
+        best = checkpoint.load(self.best)[1] if self.best.exists() else Progress()
+        # The best one may be newer: it is written before the last one.
+        if last.best_score is not None and best.best_score is None:
+            raise _missing(self.best, f"{self.last.name}, which tells of one")
+        if best.step > config.checkpoint_every and not last.step:
+            raise _missing(self.last, f"{self.best.name} of outer step {best.step}")
+        return last.step
 
     def _check_same_version(self) -> None:
         ours, theirs = versions()["fewstep"], self._saved_version()
@@ -139,6 +149,12 @@ class RunDir:
             return str(json.loads(self.versions.read_text(encoding="utf-8"))["fewstep"])
         except (OSError, ValueError, KeyError, TypeError):
             return "of unknown version"
+
+
+def _missing(path: Path, beside: str) -> InputError:
+    return InputError(
+        f"{path} is missing beside {beside}; restore it or train in a new run directory"
+    )
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from fewstep.learners.finetune import FineTune
 from fewstep.learners.learner import Learner
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress
+from fewstep.training.lock import locked
 from fewstep.training.loop import OuterLoop
 from fewstep.training.progress import ProgressBar
 from fewstep.training.run_dir import RunDir
@@ -40,7 +42,16 @@ class Run:
 
 
 def train(config: Config, path: Path, data_dir: Path | None, console: Console) -> Run:
+    """Train, from the run's last checkpoint where there is one; see `trained`."""
+    with trained(config, path, data_dir, console) as run:
+        return run
+
+
+@contextmanager
+def trained(config: Config, path: Path, data_dir: Path | None, console: Console) -> Iterator[Run]:
     """Train, from the run's last checkpoint where there is one.
+
+    The run directory is locked until what is inside has ended.
 
     Args:
         config: Of the run.
@@ -48,20 +59,22 @@ def train(config: Config, path: Path, data_dir: Path | None, console: Console) -
         data_dir: The folder of the data, where the recipe needs one.
         console: Shows how far it is.
 
-    Returns:
+    Yields:
         The run with the initialisation that was best in validation.
 
     Raises:
-        InputError: The run directory, the data or a setting does not fit, or a loss is not finite.
+        InputError: The run directory, the data or a setting does not fit, another process trains
+            there, or a loss is not finite.
         Interrupted: The user stopped it.
     """
     tasks = samplers(config, data_dir)
     new = learner(config, tasks["train"])
     run = RunDir(path)
-    resume = run.open(config)
-    with ProgressBar(console, config) as bar:
-        OuterLoop(config, new, tasks, run, bar).train(resume)
-    return load_best(config, new, tasks, run)
+    with locked(path):
+        resume = run.open(config)
+        with ProgressBar(console, config) as bar:
+            OuterLoop(config, new, tasks, run, bar).train(resume)
+        yield load_best(config, new, tasks, run)
 
 
 def load_run(path: Path, data_dir: Path | None, device: str) -> Run:

@@ -11,7 +11,12 @@ from torch import Tensor, nn
 from fewstep.learners.learner import Learner
 from fewstep.swapped import Params
 from fewstep.training import checkpoint
-from fewstep.training.checkpoint import Progress, with_prefix, without_prefix
+from fewstep.training.checkpoint import (
+    Progress,
+    check_complete,
+    with_prefix,
+    without_prefix,
+)
 
 
 @dataclass
@@ -51,10 +56,7 @@ class State:
 
     def save(self, path: Path) -> None:
         """Write everything that going on needs."""
-        tensors = {
-            **with_prefix("learned", dict(self.parameters)),
-            **with_prefix("average", self.average),
-        }
+        tensors = self._averaged_and_learned()
         for name, parameter in self.parameters.items():
             tensors |= with_prefix(f"adam.{name}", self.optimizer.state[parameter])
         checkpoint.save(path, tensors, self.progress)
@@ -63,9 +65,10 @@ class State:
         """Go on from where `save` left off.
 
         Raises:
-            InputError: The file is damaged or of another network.
+            InputError: The file is damaged, lacks something or is of another network.
         """
         tensors, self.progress = checkpoint.load(path)
+        check_complete(tensors, self._averaged_and_learned() | self._adam(), path)
         checkpoint.restore(self.parameters, without_prefix("learned", tensors), path)
         for name, value in without_prefix("average", tensors).items():
             self.average[name].copy_(value)
@@ -76,6 +79,21 @@ class State:
                 key: value if key == "step" else value.to(parameter.device)
                 for key, value in saved.items()
             }
+
+    def _averaged_and_learned(self) -> dict[str, Tensor]:
+        return {
+            **with_prefix("learned", dict(self.parameters)),
+            **with_prefix("average", self.average),
+        }
+
+    def _adam(self) -> dict[str, Tensor]:
+        """Tensors such as Adam keeps after its first step."""
+        kept: dict[str, Tensor] = {}
+        for name, parameter in self.parameters.items():
+            if parameter.requires_grad:
+                moments = {"step": torch.tensor(0.0), "exp_avg": parameter, "exp_avg_sq": parameter}
+                kept |= with_prefix(f"adam.{name}", moments)
+        return kept
 
 
 def fresh_state(learner: Learner, outer_lr: float, averaging: float) -> State:

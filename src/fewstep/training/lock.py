@@ -1,0 +1,68 @@
+"""A run directory belongs to one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from fewstep.errors import InputError
+from fewstep.files import cannot_write
+from fewstep.locks import NoLocksError, hold
+
+NAME = ".lock"
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in a run directory; the end of this one frees it.
+
+    Args:
+        folder: The run directory; made where it is missing.
+
+    Raises:
+        InputError: Another process trains there, or it cannot be written.
+    """
+    path = folder / NAME
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(hold(path))
+            if lock is None:
+                raise InputError(
+                    f"{folder} is in use by {_owner(path)}; wait until that has ended, or choose "
+                    "another --run-dir"
+                )
+            os.ftruncate(lock, 0)
+            os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        except FileExistsError as error:
+            raise no_run(folder) from error
+        except NoLocksError:
+            logging.getLogger("fewstep").info(
+                "%s cannot be locked: see that no other process trains there", folder
+            )
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        # Removed while it is still held: nobody else can have taken it yet.
+        stack.callback(_remove, path)
+        yield
+
+
+def no_run(folder: Path) -> InputError:
+    """The one line for a place that holds something else."""
+    return InputError(f"{folder} exists and is no run directory; choose another --run-dir")
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.read_text().strip() or "another process"
+    except OSError:
+        return "another process"
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,64 @@
+"""The command line in processes of its own, which share one import of PyTorch."""
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+
+SERVER = multiprocessing.get_context("forkserver")
+# Adam imports the compiler, which takes seconds.
+SERVER.set_forkserver_preload(["torch._dynamo", "fewstep.cli.judge", "fewstep.cli.train"])
+
+
+def start(arguments, out, prepare=None):
+    """Start a command, as from a shell.
+
+    Args:
+        arguments: The words after ``fewstep``.
+        out: The file that takes standard output and standard error.
+        prepare: Called in the process first; a function at the top of a module, or a partial.
+    """
+    process = SERVER.Process(target=_command, args=(list(map(str, arguments)), str(out), prepare))
+    process.start()
+    return process
+
+
+def finish(arguments, out, prepare=None, timeout=120):
+    """The command's exit status and what it said."""
+    process = start(arguments, out, prepare)
+    return end(process, out, timeout)
+
+
+def end(process, out, timeout=120):
+    """The exit status of a command that was started, and what it said."""
+    process.join(timeout)
+    assert process.exitcode is not None, "it does not end"
+    return process.exitcode, Path(out).read_text()
+
+
+def until(what, process, timeout=60):
+    """Wait for something to be true while a process goes on."""
+    deadline = time.monotonic() + timeout
+    while not what():
+        assert time.monotonic() < deadline
+        assert process.is_alive()
+        time.sleep(0.002)
+
+
+def _command(arguments, out, prepare):
+    import torch
+
+    from fewstep.cli import main
+
+    torch.set_num_threads(1)
+    with open(out, "w") as file, contextlib.ExitStack() as stack:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+        sys.stdout = stack.enter_context(os.fdopen(1, "w", closefd=False))
+        sys.stderr = stack.enter_context(os.fdopen(2, "w", closefd=False))
+        if prepare is not None:
+            prepare()
+        status = main(arguments)
+    sys.exit(status)

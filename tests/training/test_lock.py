@@ -1,0 +1,118 @@
+"""A run directory belongs to one process at a time, and to nobody once that has ended."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from functools import partial
+
+import pytest
+from tests.processes import end, finish, start, until
+
+from fewstep import InputError
+from fewstep.locks import NoLocksError, hold
+from fewstep.training.lock import locked
+
+from .shared import lines
+
+RUN = [
+    *("train", "sinusoid", "--steps", "600", "--val-every", "200", "--val-tasks", "2"),
+    *("--test-tasks", "2", "--meta-batch", "2", "--checkpoint-every", "20"),
+]
+
+
+def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path):
+    run = tmp_path / "run"
+    command = [*RUN, "--run-dir", run]
+    first = start(command, tmp_path / "first")
+    until((run / "last.safetensors").exists, first)
+    status, said = finish(command, tmp_path / "second")
+    assert first.is_alive()
+    assert status == 2, said
+    owner = f"{run} is in use by process {first.pid} on {socket.gethostname()}; wait until"
+    assert owner in said
+    assert "Traceback" not in said
+    status, said = end(first, tmp_path / "first")
+    assert status == 0, said
+    assert [line["step"] for line in lines(run) if "train/loss" in line] == list(range(1, 601))
+    assert not (run / ".lock").exists()
+
+
+def _hold_and_fork(path, ready):
+    """A run with a worker process that outlives it."""
+    with locked(path):
+        if os.fork() == 0:
+            signal.pause()
+        ready.touch()
+        signal.pause()
+
+
+def test_a_killed_owner_frees_it_though_its_worker_lives(tmp_path):
+    ready = tmp_path / "ready"
+    prepare = partial(_hold_and_fork, tmp_path / "run", ready)
+    process = start([], tmp_path / "out", prepare)
+    until(ready.exists, process)
+    with (
+        pytest.raises(InputError, match=f"in use by process {process.pid}"),
+        locked(tmp_path / "run"),
+    ):
+        pass
+    process.kill()
+    process.join()
+    with locked(tmp_path / "run"):
+        assert str(os.getpid()) in (tmp_path / "run" / ".lock").read_text()
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_another_thread_is_refused(tmp_path):
+    told = []
+
+    def second():
+        with pytest.raises(InputError) as error, locked(tmp_path):
+            pass
+        told.append(str(error.value))
+
+    with locked(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+    assert "in use by process" in told[0]
+
+
+def test_a_lock_that_its_owner_removed_meanwhile(tmp_path, monkeypatch):
+    path, opened = tmp_path / "lock", []
+    real = os.open
+
+    def removed_after_opening(*arguments):
+        descriptor = real(*arguments)
+        if not opened:
+            path.unlink()
+        opened.append(descriptor)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", removed_after_opening)
+    with hold(path) as lock:
+        assert len(opened) == 2
+        assert os.path.samestat(os.fstat(lock), path.stat())
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog):
+    def none(_):
+        raise NoLocksError
+
+    monkeypatch.setattr("fewstep.locks._lock", none)
+    with caplog.at_level(logging.INFO, "fewstep"), locked(tmp_path / "run"):
+        pass
+    assert "cannot be locked: see that no other process trains there" in caplog.text
+
+
+def test_a_place_that_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(InputError, match="file exists and is no run dir"),
+        locked(tmp_path / "file"),
+    ):
+        pass
+    with pytest.raises(InputError, match="cannot write"), locked(tmp_path / "file" / "run"):
+        pass
