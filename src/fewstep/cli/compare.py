@@ -11,6 +11,7 @@ import tyro
 from fewstep.cli.console import error_console, plain_console
 from fewstep.cli.options import data_folder, parse
 from fewstep.errors import InputError
+from fewstep.files import check_may_replace
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def main(arguments: list[str]) -> int:
     if not options.run_dirs:
         raise InputError("no run directory given; expected at least one (fewstep compare --help)")
     data_dir = data_folder(options.data_dir)
+    # Now, since all runs are judged before it is drawn.
+    check_may_replace(options.picture)
 
     from fewstep.cli.judge import judge
     from fewstep.report.curves import draw_curves
