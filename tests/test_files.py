@@ -97,14 +97,6 @@ def test_a_path_without_a_name_is_refused(name):
         write_whole(Path(name), lambda part: pytest.fail("written before it is refused"))
 
 
-def test_a_name_as_long_as_names_may_be(tmp_path):
-    write_whole(tmp_path / ("n" * 255), lambda part: part.write_text("x"))
-    write_whole(tmp_path / ("ä" * 127), lambda part: part.write_text("x"))
-    assert len(os.listdir(tmp_path)) == 2
-    with pytest.raises(InputError, match=r"cannot write .*File name too long"):
-        write_whole(tmp_path / ("n" * 256), lambda part: part.write_text("x"))
-
-
 def test_json_that_is_damaged_is_told_in_one_line(tmp_path):
     path = tmp_path / "file.json"
     damaged = [b"", b"{", b'{"a": "\xff"}', b"[" * 200_000 + b"]" * 200_000, b"[1, 2]"]

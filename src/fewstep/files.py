@@ -27,16 +27,15 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         InputError: The disk is full, the place cannot be written, or a device, a pipe, a socket or
             a folder is there. What stood at ``path`` stays.
     """
-    target = check_may_replace(path)
-    # Not by tempfile, which keeps its files from all other users. Not by the file's own name,
-    # which may be as long as a name can be.
-    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
+    path = check_may_replace(path)
+    # Not by tempfile, which keeps its files from all other users.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        temporary.replace(target)
+        temporary.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:

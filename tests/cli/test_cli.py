@@ -203,13 +203,6 @@ def test_every_command_has_help(command, capsys):
     assert f"usage: fewstep {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["--help", "recipes"])
-def test_a_reader_that_goes_away(command):
-    command = f"{sys.executable} -m fewstep {command} | true"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-
-
 def test_what_is_compiled_is_told_once(tmp_path, capsys):
     shots = ["--test-k-shot", "10", "--compile"]
     assert main([*SMALL, *shots, "--run-dir", str(tmp_path / "run")]) == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from fewstep.cli.console import error_console, plain_console
-from fewstep.cli.options import data_folder, parse
+from fewstep.cli.options import check_is_text, data_folder, parse
 from fewstep.errors import InputError
 from fewstep.files import check_may_replace
 
@@ -48,6 +48,8 @@ def main(arguments: list[str]) -> int:
             raise InputError(f"{name} is {getattr(options, name)}; expected 1 or more")
     if not options.run_dirs:
         raise InputError("no run directory given; expected at least one (fewstep compare --help)")
+    for path in options.run_dirs:
+        check_is_text(path)
     data_dir = data_folder(options.data_dir)
     # Now, since all runs are judged before it is drawn.
     check_may_replace(options.picture)

@@ -10,7 +10,7 @@ from typing import Literal
 import tyro
 
 from fewstep.cli.console import error_console, plain_console
-from fewstep.cli.options import data_folder, parse
+from fewstep.cli.options import check_is_text, data_folder, parse
 from fewstep.errors import InputError
 
 
@@ -47,6 +47,7 @@ def main(arguments: list[str]) -> int:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}; expected 1 or more")
+    check_is_text(options.run_dir)
     data_dir = data_folder(options.data_dir)
 
     from fewstep.cli.judge import judge

@@ -67,3 +67,17 @@ def data_folder(option: Path | None) -> Path | None:
             "--data-dir or the variable FEWSTEP_DATA"
         )
     return Path(named) if named else None
+
+
+def check_is_text(run_dir: Path) -> None:
+    """See that checkpoints and TensorBoard's files can be there.
+
+    Raises:
+        InputError: The path has bytes that are no text.
+    """
+    try:
+        str(run_dir.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"run directory {run_dir} is not valid UTF-8, as its files need; choose another name"
+        ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import tyro
 
 from fewstep.cli.console import error_console
-from fewstep.cli.options import data_folder, parse
+from fewstep.cli.options import check_is_text, data_folder, parse
 from fewstep.config import Config
 from fewstep.errors import InputError
 from fewstep.recipes import DEFAULT, RECIPES, find_recipe, with_algorithm
@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> int:
     run_dir = options.run_dir or Path(
         "runs", f"{config.recipe}-{config.algorithm}-seed{config.seed}"
     )
+    check_is_text(run_dir)
     console = error_console()
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
 
