@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
     from fewstep.cli.judge import judge
     from fewstep.report.curves import draw_curves
     from fewstep.report.summary import summary
-    from fewstep.report.table import protocol, score_table
+    from fewstep.report.table import ScoreTable, protocol
     from fewstep.training.runs import (
         check_comparable,
         check_inner_steps,
@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(told))
         return 0
     output = plain_console()
-    output.print(score_table(config, results))
+    output.print(ScoreTable(config, results))
     output.print(protocol(config, results["random"], "test", norm), soft_wrap=True)
     output.print(f"picture: {options.picture}", soft_wrap=True)
     return 0

@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     from fewstep.cli.judge import judge
     from fewstep.report.diagnosis import diagnosis_lines
     from fewstep.report.summary import summary
-    from fewstep.report.table import protocol, score_table
+    from fewstep.report.table import ScoreTable, protocol
     from fewstep.training.examination import examine
     from fewstep.training.run_dir import RunDir
     from fewstep.training.runs import check_inner_steps, load_run
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(told))
         return 0
     output = plain_console()
-    output.print(score_table(run.config, {run.config.algorithm: result}))
+    output.print(ScoreTable(run.config, {run.config.algorithm: result}))
     output.print(protocol(run.config, result, options.split, norm), soft_wrap=True)
     for line in diagnosis_lines(figures):
         output.print(line, soft_wrap=True)

@@ -15,7 +15,7 @@ from fewstep.report.curves import draw_curves
 from fewstep.report.diagnosis import diagnosis_lines
 from fewstep.report.episode import draw_task
 from fewstep.report.summary import summary
-from fewstep.report.table import protocol, score_table
+from fewstep.report.table import ScoreTable, protocol
 from fewstep.training.evaluation import Result, judge_each, means
 from fewstep.training.examination import examine
 from fewstep.training.run_dir import RunDir
@@ -53,7 +53,7 @@ def write_report(run: Run, run_dir: Path, result: Result, console: Console) -> N
         task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
         draw_task(files.task, run.learner, task, config.test_inner_steps, norm)
         pictures.append(files.task)
-    plain_console().print(score_table(config, {config.algorithm: result}))
+    plain_console().print(ScoreTable(config, {config.algorithm: result}))
     console.print(protocol(config, result, "test", config.norm), soft_wrap=True)
     console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)
     for line in diagnosis_lines(figures):
