@@ -17,7 +17,7 @@ from fewstep.functional import Norm
 from fewstep.training.evaluation import Result
 
 SHOWN_STEPS = (0, 1, 3, 5, 10)
-NAME = 12
+NAME = 8
 """Columns of a name that may be folded; less than that is no name any more."""
 
 
