@@ -241,6 +241,17 @@ def test_an_entry_of_a_declared_size_is_not_read(tmp_path, write_both, monkeypat
 
 
 @pytest.mark.usefixtures("small")
+def test_an_archive_of_a_later_version(tmp_path, write_both):
+    write_both(tmp_path)
+    path = tmp_path / "omniglot" / ARCHIVES[0]
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + 6] = 255
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"is no whole zip archive \(zip file version 25\.5\)"):
+        load_omniglot(tmp_path)
+
+
+@pytest.mark.usefixtures("small")
 def test_a_zip_bomb_is_not_read(tmp_path, write_both, monkeypatch):
     write_both(tmp_path)
     bomb = io.BytesIO()

@@ -43,7 +43,7 @@ def zip_pictures(path: Path) -> Pictures:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if _wanted(entry.filename)]
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, NotImplementedError, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from error
     for entry in entries:
         place = PurePosixPath(entry.filename)
