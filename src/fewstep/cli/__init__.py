@@ -11,6 +11,7 @@ from fewstep.allocator import keep_memory
 from fewstep.cli.failures import NOBODY_READS, OUTPUT_FAILED, status_and_line
 from fewstep.cli.streams import discard_output, guarded_streams
 from fewstep.errors import InputError
+from fewstep.waiting import wait_briefly
 
 COMMANDS = {
     "recipes": "list the recipes: data, protocol, expected result",
@@ -79,6 +80,8 @@ def _run(given: list[str]) -> int:
         raise InputError(
             f"unknown command {command!r}; expected one of {', '.join(COMMANDS)} (fewstep --help)"
         )
+    # Before PyTorch is imported: both are of no use after that.
     keep_memory()
+    wait_briefly()
     # Each command loads what it needs and no more: PyTorch takes seconds.
     return int(import_module(f"fewstep.cli.{command}").main(arguments))
