@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from fewstep.cli.console import error_console, plain_console
-from fewstep.cli.options import check_is_text, data_folder, parse
+from fewstep.cli.options import check_counts, check_is_text, data_folder, parse
 from fewstep.errors import InputError
 from fewstep.files import check_may_replace
 
@@ -43,9 +43,7 @@ class CompareOptions:
 def main(arguments: list[str]) -> int:
     """Judge all runs; print a table or JSON; draw the picture."""
     options = parse(CompareOptions, "compare", arguments)
-    for name in ("tasks", "inner_steps"):
-        if getattr(options, name) < 1:
-            raise InputError(f"{name} is {getattr(options, name)}; expected 1 or more")
+    check_counts(options.tasks, options.inner_steps)
     if not options.run_dirs:
         raise InputError("no run directory given; expected at least one (fewstep compare --help)")
     for path in options.run_dirs:

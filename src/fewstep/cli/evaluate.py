@@ -10,8 +10,7 @@ from typing import Literal
 import tyro
 
 from fewstep.cli.console import error_console, plain_console
-from fewstep.cli.options import check_is_text, data_folder, parse
-from fewstep.errors import InputError
+from fewstep.cli.options import check_counts, check_is_text, data_folder, parse
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,7 @@ class EvaluateOptions:
 def main(arguments: list[str]) -> int:
     """Judge, and print a table or JSON."""
     options = parse(EvaluateOptions, "evaluate", arguments)
-    for name in ("tasks", "inner_steps"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"{name} is {value}; expected 1 or more")
+    check_counts(options.tasks, options.inner_steps)
     check_is_text(options.run_dir)
     data_dir = data_folder(options.data_dir)
 
