@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from fewstep.config import OF_MAML, Config
 from fewstep.errors import InputError
 
@@ -46,7 +48,7 @@ _EFFECTIVE: tuple[tuple[tuple[str, ...], str, tuple[str, ...] | range], ...] = (
     ),
     (("memory",), "algorithm", (*OF_MAML, "protomaml")),
     (("memory", "first_order"), "order", ("exact",)),
-    (("multi_step_loss",), "inner_steps", range(2, 10_001)),
+    (("multi_step_loss",), "inner_steps", range(2, sys.maxsize)),
     (("inner_lr",), "algorithm", _WITH_INNER_LOOP),
     # Fine-tuning takes no inner steps while it trains, and test_inner_steps after that.
     (("inner_steps",), "algorithm", tuple(a for a in _WITH_INNER_LOOP if a != "finetune")),

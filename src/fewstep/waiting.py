@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 _VARIABLES = {"GOMP_SPINCOUNT": "300", "KMP_BLOCKTIME": "1"}
-"""Of GNU's OpenMP, which PyTorch's Linux wheels bring, in turns of a loop of some hundredths of a microsecond; and of
-LLVM's and Intel's, in milliseconds."""
+"""Of GNU's OpenMP, which PyTorch's Linux wheels bring, in turns of a loop of some hundredths of a
+microsecond; and of LLVM's and Intel's, in milliseconds."""
 
 
 def wait_briefly() -> None:

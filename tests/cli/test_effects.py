@@ -95,7 +95,7 @@ def test_every_setting_of_the_table_is_a_field():
     for names, other, values in _EFFECTIVE:
         assert {*names, other} <= known
         choices = get_args(get_type_hints(Config)[other])
-        assert set(values) <= set(choices or range(10_001))
+        assert isinstance(values, range) or set(values) <= set(choices)
 
 
 def test_a_run_with_a_setting_that_was_ignored_goes_on(tmp_path, capsys):
@@ -105,27 +105,27 @@ def test_a_run_with_a_setting_that_was_ignored_goes_on(tmp_path, capsys):
     command = ["train", "sinusoid", *given, "--run-dir", str(run)]
     assert main(command) == 0
     # As a version before wrote it.
-    ignored = replace(SINUSOID, **small, proximal=7.0, filters=16)
+    ignored = replace(SINUSOID, **small, proximal=7.0, filters=5000)
     with pytest.raises(InputError):
         check_effects(ignored, SINUSOID)
     (run / "config.json").write_text(config_json(ignored))
     assert read_config(run / "config.json") == ignored
     assert main(["evaluate", str(run), "--tasks", "2", "--json"]) == 0
-    assert main([*command, "--proximal", "7", "--filters", "16"]) == 0
+    assert main([*command, "--proximal", "7", "--filters", "5000"]) == 0
     assert json.loads((run / "config.json").read_text())["proximal"] == 7.0
 
 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("--filters", "filters is 1000000000; expected 1 or more, at most 4096"),
-        ("--context", "context is 1000000000; expected 0 or more, at most 65536"),
-        ("--k-shot", "k_shot is 1000000000; expected 1 or more, at most 10000"),
-        ("--test-q-query", "test_q_query is 1000000000; expected 1 or more, at most 10000"),
-        ("--meta-batch", "meta_batch is 1000000000; expected 1 or more, at most 10000"),
-        ("--inner-steps", "inner_steps is 1000000000; expected 1 or more, at most 10000"),
-        ("--workers", "workers is 1000000000; expected 0 or more, at most 1024"),
-        ("--steps", "steps is 1000000000; expected 1 or more, at most 10000000"),
+        ("--filters", "filters is 1000000000; expected at most 4096"),
+        ("--context", "context is 1000000000; expected at most 65536"),
+        ("--k-shot", "k_shot is 1000000000; expected at most 10000"),
+        ("--test-q-query", "test_q_query is 1000000000; expected at most 10000"),
+        ("--meta-batch", "meta_batch is 1000000000; expected at most 10000"),
+        ("--inner-steps", "inner_steps is 1000000000; expected at most 10000"),
+        ("--workers", "workers is 1000000000; expected at most 1024"),
+        ("--steps", "steps is 1000000000; expected at most 10000000"),
         ("--inner-lr=inf", "inner_lr is inf; expected more than 0, and finite"),
         ("--outer-lr=nan", "outer_lr is nan; expected more than 0, and finite"),
     ],

@@ -11,6 +11,7 @@ from fewstep.cli.console import error_console
 from fewstep.cli.options import check_is_text, data_folder, parse
 from fewstep.config import Config
 from fewstep.config_effects import check_effects
+from fewstep.config_ranges import check_limits
 from fewstep.errors import InputError
 from fewstep.recipes import DEFAULT, RECIPES, find_recipe, with_algorithm
 
@@ -41,7 +42,8 @@ def main(arguments: list[str]) -> int:
     )
     check_is_text(run_dir)
     if not (run_dir / "config.json").exists():
-        # One that goes on may hold what an earlier version ignored.
+        # One that goes on may hold what an earlier version took.
+        check_limits(vars(config))
         check_effects(config, defaults)
     console = error_console()
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
