@@ -60,6 +60,7 @@ DAMAGED = {
     "text": b"no archive",
     "half": npz()[:2000],
     "a bomb": bomb(),
+    "an array too large": npz(more=np.zeros(2**22, np.uint8)),
 }
 
 
