@@ -53,6 +53,20 @@ def test_a_wide_terminal_has_one_row_a_start(monkeypatch, capsys):
     assert [len(row) for row in rows] == [1 + 4 * 3, 1 + 4 * 3]
 
 
+@pytest.mark.parametrize(
+    ("width", "rows", "borders"), [(84, 3, 1), (80, 4, 1), (77, 3, 0), (72, 4, 0), (70, 18, 0)]
+)
+def test_names_are_folded_then_the_borders_go(width, rows, borders, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    runs = {name: result(10, 1.0) for name in ("maml", "finetune, whole", "random")}
+    plain_console().print(ScoreTable(RECIPES["glyphs-5way-1shot"].config, runs))
+    out = capsys.readouterr().out
+    assert ("─" in out) == bool(borders)
+    after = out[out.index("maml") :].rstrip().splitlines()
+    assert len(after) == rows
+    assert max(line.count("±") for line in after) == (5 if rows < 5 else 1)
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_recipes_are_whole_at_every_width(width, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(width))

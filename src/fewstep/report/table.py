@@ -17,7 +17,7 @@ from fewstep.functional import Norm
 from fewstep.training.evaluation import Result
 
 SHOWN_STEPS = (0, 1, 3, 5, 10)
-NAME = 8
+NAME = 9
 """Columns of a name that may be folded; less than that is no name any more."""
 
 
@@ -25,7 +25,8 @@ NAME = 8
 class ScoreTable:
     """Scores by starting point and number of inner steps, none of them ever cut.
 
-    Where a row a starting point is too wide for the terminal, its scores stand under one another.
+    On a narrow terminal names are folded, then the borders go; where a row is still too wide, its
+    scores stand under one another.
 
     Attributes:
         config: Of the tasks.
@@ -38,11 +39,15 @@ class ScoreTable:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        wide = self._wide()
-        natural = Measurement.get(console, options.update(max_width=100_000), wide).maximum
+        unbounded = options.update(max_width=100_000)
         name = max(console.render_str(name).cell_len for name in self.results)
-        fits = natural - name + min(name, NAME) <= options.max_width
-        yield from [wide] if fits else self._narrow()
+        for borders in (box.SIMPLE_HEAD, None):
+            table = self._table(borders)
+            natural = Measurement.get(console, unbounded, table).maximum
+            if natural - name + min(name, NAME) <= options.max_width:
+                yield table
+                return
+        yield from self._lines()
 
     @property
     def _title(self) -> str:
@@ -54,9 +59,9 @@ class ScoreTable:
         most = min(len(result.scores) for result in self.results.values()) - 1
         return sorted({step for step in SHOWN_STEPS if step < most} | {most})
 
-    def _wide(self) -> Table:
+    def _table(self, borders: box.Box | None) -> Table:
         """One row a starting point, one column a number of inner steps."""
-        table = Table(box=box.SIMPLE_HEAD, title=self._title)
+        table = Table(box=borders, title=self._title)
         table.add_column("start", overflow="fold")
         for step in self._steps:
             table.add_column(str(step), justify="right", no_wrap=True)
@@ -64,7 +69,7 @@ class ScoreTable:
             table.add_row(name, *(_cell(self.config, result, step) for step in self._steps))
         return table
 
-    def _narrow(self) -> Iterator[RenderableType]:
+    def _lines(self) -> Iterator[RenderableType]:
         """One line a score, below the name of the starting point."""
         yield self._title
         for name, result in self.results.items():
