@@ -3,7 +3,9 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
+import torch
 
 from fewstep import cli
 from fewstep.cli import main
@@ -41,6 +43,16 @@ def test_what_a_user_can_mend_is_told_in_one_line(error, told, monkeypatch, caps
     err = capsys.readouterr().err
     assert err.startswith(f"fewstep: error: {told}")
     assert err.count("\n") == 1
+
+
+def test_memory_that_pytorch_and_numpy_do_not_get():
+    for ask in (lambda: torch.empty(2**53), lambda: np.empty(2**53)):
+        with pytest.raises((RuntimeError, MemoryError)) as caught:
+            ask()
+        status, line = status_and_line(caught.value)
+        assert status == 2
+        assert "out of memory (" in line
+        assert "\n" not in line
 
 
 def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):
