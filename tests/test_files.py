@@ -1,11 +1,13 @@
 """A file is written whole or not at all."""
 
 import os
+import socket
+from pathlib import Path
 
 import pytest
 
 from fewstep import InputError
-from fewstep.files import write_whole
+from fewstep.files import read_json_object, write_whole
 
 
 def test_what_is_written_replaces_what_was_there(tmp_path):
@@ -68,3 +70,53 @@ def test_parts_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
     write_whole(path, while_another_writes)
     assert path.read_text() == "outer"
     assert {p.name for p in tmp_path.iterdir()} == {"file", others.name}
+
+
+def kinds(folder):
+    """What stands at a place and is no regular file, by kind."""
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as bound:
+        # By its name alone, since the path of a socket may not be long.
+        bound.bind("socket")
+    (folder / "folder").mkdir()
+    (folder / "device").symlink_to("/dev/null")
+    (folder / "link to folder").symlink_to("folder")
+    (folder / "loop").symlink_to("loop")
+    return ["pipe", "socket", "folder", "device", "link to folder", "loop"]
+
+
+def test_what_is_no_regular_file_is_refused_and_stays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in kinds(tmp_path):
+        path, before = tmp_path / name, (tmp_path / name).lstat()
+        with pytest.raises(InputError, match=rf"cannot write .*{name} \("):
+            write_whole(path, lambda part: pytest.fail("written before it is refused"))
+        assert path.lstat().st_ino == before.st_ino
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_a_link_is_followed_and_stays(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "file").write_text("old")
+    (tmp_path / "link").symlink_to("below/file")
+    (tmp_path / "new link").symlink_to("below/new")
+    for name, target in (("link", "file"), ("new link", "new")):
+        write_whole(tmp_path / name, lambda part: part.write_text("new"))
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "below" / target).read_text() == "new"
+    assert sorted(os.listdir(tmp_path / "below")) == ["file", "new"]
+
+
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_a_path_without_a_name_is_refused(name):
+    with pytest.raises(InputError, match=r"cannot write .* \(it is a folder\)"):
+        write_whole(Path(name), lambda part: pytest.fail("written before it is refused"))
+
+
+def test_json_that_is_damaged_is_told_in_one_line(tmp_path):
+    path = tmp_path / "file.json"
+    damaged = [b"", b"{", b'{"a": "\xff"}', b"[" * 200_000 + b"]" * 200_000, b"[1, 2]"]
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"^.*file\.json [^\n]*; mend it$"):
+            read_json_object(path, "mend it")

@@ -139,7 +139,6 @@ class Config:
     def __post_init__(self) -> None:
         check_ranges(vars(self))
         self._check_data()
-        self._check_learner()
         self._check_inner_loop()
         if self.final_outer_lr is not None and not 0 <= self.final_outer_lr <= self.outer_lr:
             raise InputError(
@@ -157,18 +156,6 @@ class Config:
         if self.data != "sinusoid" and self.model == "mlp":
             raise InputError(f"data {self.data} with model mlp; pictures need model conv4")
 
-    def _check_learner(self) -> None:
-        """See that a learner other than MAML is given no setting that only MAML has."""
-        if self.algorithm not in _NOT_MAML:
-            return
-        for name in _OF_MAML:
-            value = getattr(self, name)
-            if value != getattr(Config, name):
-                raise InputError(
-                    f"{name} is {value} with algorithm {self.algorithm}, which has no such "
-                    f"setting; leave {name} out or choose maml"
-                )
-
     def _check_inner_loop(self) -> None:
         """See that the settings of the inner loop go together."""
         if self.adapting == "context" and not self.context:
@@ -180,7 +167,8 @@ class Config:
             raise InputError(
                 "model mlp has no batch norm; leave per_step_affine and per_step_statistics out"
             )
-        if self.learns_per_step and self.test_inner_steps > self.inner_steps:
+        of_maml = self.algorithm in OF_MAML
+        if of_maml and self.learns_per_step and self.test_inner_steps > self.inner_steps:
             raise InputError(
                 f"test_inner_steps is {self.test_inner_steps}, and step sizes or batch norm are "
                 f"learned for each of {self.inner_steps} inner steps; choose --test-inner-steps "
@@ -200,11 +188,8 @@ class Config:
         return self.test_k_shot or self.k_shot, self.test_q_query or self.q_query
 
 
-_NOT_MAML = ("reptile", "imaml", "protomaml", "protonet", "finetune")
-_OF_MAML = (
-    *("inner_optimizer", "adapting", "step_sizes", "order", "first_order", "multi_step_loss"),
-    *("per_step_affine", "per_step_statistics", "compile"),
-)
+OF_MAML = ("maml", "fomaml", "anil", "boil", "meta-sgd", "maml++", "cavia")
+"""The algorithms that are MAML with other settings."""
 _OF_CLASSES = ("protomaml", "protonet", "finetune")
 
 

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from fewstep.config import Config
 from fewstep.errors import InputError
+from fewstep.files import read_json_object
 
 
 def config_json(config: Config) -> str:
@@ -24,17 +25,15 @@ def read_config(path: Path) -> Config:
             does not know.
     """
     try:
-        values = json.loads(path.read_text(), parse_constant=_no_number)
-    except OSError as error:
+        values = read_json_object(path, "restore it or train in a new run directory")
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{path.parent} has no {path.name}; expected a run directory made by fewstep train"
         ) from error
-    except ValueError as error:
+    except OSError as error:
         raise InputError(
-            f"{path} is not JSON ({error}); restore it or train in a new run directory"
+            f"cannot read {path} ({error.strerror or error}); see that it is a file and may be read"
         ) from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} holds no JSON object; restore it or train in a new run directory")
     known = {field.name for field in fields(Config)}
     problem = _difference("unknown", set(values) - known) or _difference(
         "missing", known - set(values)
@@ -46,11 +45,6 @@ def read_config(path: Path) -> Config:
     for name, expected in get_type_hints(Config).items():
         _check_type(path, name, values[name], expected)
     return Config(**values)
-
-
-def _no_number(text: str) -> None:
-    # Python reads NaN and Infinity, which JSON does not have.
-    raise ValueError(f"{text} is no number")
 
 
 def _difference(kind: str, keys: set[str]) -> str:

@@ -25,6 +25,21 @@ def check_ranges(settings: Mapping[str, Any]) -> None:
                 raise InputError(f"{name} is {value}; expected {expected}")
 
 
+def check_limits(settings: Mapping[str, Any]) -> None:
+    """See that a new run asks for no more than any machine has memory for.
+
+    Far beyond all that anyone trains: the system would refuse such memory, or worse, promise it
+    and end the process. Not for the config of a run that there is.
+
+    Raises:
+        InputError: Names the setting and its limit.
+    """
+    for name, limit in _LIMITS.items():
+        value = settings[name]
+        if value is not None and value > limit:
+            raise InputError(f"{name} is {value}; expected at most {limit}")
+
+
 _COUNTS = (
     "filters",
     "n_way",
@@ -53,3 +68,12 @@ _RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (("context", "workers", "patience"), lambda value: value >= 0, "0 or more"),
     (("seed",), lambda value: 0 <= value < 2**63, "at least 0 and less than 2**63"),
 )
+
+_LIMITS = {
+    "filters": 4096,
+    "context": 65_536,
+    "workers": 1024,
+    "steps": 10_000_000,
+    **dict.fromkeys(("k_shot", "q_query", "test_k_shot", "test_q_query"), 10_000),
+    **dict.fromkeys(("meta_batch", "inner_steps", "test_inner_steps"), 10_000),
+}

@@ -1,16 +1,19 @@
-"""Writing files so that a reader never sees half of one."""
+"""Files that are written whole, so that a reader never sees half of one, and JSON read back."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from fewstep.errors import InputError
+from fewstep.errors import InputError, first_line
 from fewstep.locks import NoLocksError, hold
 
 
@@ -18,12 +21,15 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place in one move.
 
     Args:
-        path: The file to make or replace; its folder is made where it is missing.
+        path: The file to make or replace; its folder is made where it is missing. Of a symbolic
+            link, the file that it leads to.
         write: Writes everything to the path that it is given.
 
     Raises:
-        InputError: The disk is full or the place cannot be written. What stood at ``path`` stays.
+        InputError: The disk is full, the place cannot be written, or a device, a pipe, a socket or
+            a folder is there. What stood at ``path`` stays.
     """
+    path = check_may_replace(path)
     # Not by tempfile, which keeps its files from all other users.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -62,9 +68,56 @@ def _remove_parts_of_the_dead(path: Path) -> None:
                         part.unlink()
 
 
+def check_may_replace(path: Path) -> Path:
+    """See that a path is free or a regular file, and follow symbolic links to the place itself.
+
+    To put a file in the place of a device, say, would take the device from the whole machine.
+
+    Raises:
+        InputError: Something else is there.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        mode = target.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return target
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if not stat.S_ISREG(mode):
+        what = "it is a folder" if stat.S_ISDIR(mode) else "it is no regular file"
+        raise InputError(f"cannot write {path} ({what}); give the name of a file")
+    return target
+
+
 def cannot_write(path: Path, error: OSError) -> InputError:
     """The one line for a place that does not take what is written to it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"no disk space left for {path}; free some or choose another folder")
     reason = error.strerror or str(error)
     return InputError(f"cannot write {path} ({reason}); choose a folder that you may write to")
+
+
+def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
+    """The JSON object that a file holds.
+
+    Args:
+        path: The file.
+        remedy: What to do where it is damaged, for the message.
+
+    Raises:
+        InputError: It holds something else.
+        OSError: It cannot be read.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+    # Bytes that are no UTF-8 are a ValueError, too. JSON may be nested deeper than Python recurses.
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({first_line(error)}); {remedy}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} holds no JSON object; {remedy}")
+    return value
+
+
+def _no_number(text: str) -> None:
+    # Python reads NaN and Infinity, which JSON does not have.
+    raise ValueError(f"{text} is no number")

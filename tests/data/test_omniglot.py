@@ -1,6 +1,7 @@
 """The real Omniglot, and everything that can be wrong with its archives."""
 
 import io
+import os
 import random
 import shutil
 import zipfile
@@ -177,6 +178,113 @@ def png_start(size):
 def test_a_file_that_is_no_picture(tmp_path, write_both, content):
     write_both(tmp_path, content=content)
     with pytest.raises(InputError, match=r"character00/0_00\.png in .* is no picture"):
+        load_omniglot(tmp_path)
+
+
+def png(mode, size):
+    content = io.BytesIO()
+    Image.new(mode, size).save(content, "png")
+    return content.getvalue()
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (png("1", (1, 1)), "has 1x1 pixels of mode 1; expected 105x105"),
+        (png("1", (210, 105)), "has 210x105 pixels"),
+        (png("1", (105, 106)), "has 105x106 pixels"),
+        (png("I;16", (105, 105)), "has 105x105 pixels of mode I;16; expected .* black and white"),
+        (png("RGBA", (105, 105)), "of mode RGBA"),
+        (png_start((9000).to_bytes(4, "big") * 2), "has 9000x9000 pixels"),
+        (png_start((10_000).to_bytes(4, "big") * 2), "is no picture .Image size .100000000 pixels"),
+    ],
+    ids=["1x1", "210x105", "105x106", "16 bit", "colour", "81 megapixels", "100 megapixels"],
+)
+def test_a_picture_that_is_none_of_omniglot(tmp_path, write_both, content, told):
+    write_both(tmp_path, content=content)
+    with pytest.raises(InputError, match=rf"character00/0_00\.png in .* {told}"):
+        load_omniglot(tmp_path)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_picture_in_another_format(tmp_path, write_both):
+    """A file by any other name: Pillow would hand PostScript to another program."""
+    content = io.BytesIO()
+    Image.new("L", (105, 105)).save(content, "jpeg")
+    write_both(tmp_path, content=content.getvalue())
+    with pytest.raises(InputError, match=r"character00/0_00\.png in .* is no picture"):
+        load_omniglot(tmp_path)
+
+
+def unread(monkeypatch):
+    for read in ("_read_zip", "_read_folder"):
+        monkeypatch.setattr(f"fewstep.data.pictures.{read}", lambda *_: pytest.fail("it was read"))
+
+
+LARGE = "images_background/background/character00/0_00.png' of 3,221,225,472 bytes, too large"
+
+
+@pytest.mark.usefixtures("small")
+def test_an_entry_of_a_declared_size_is_not_read(tmp_path, write_both, monkeypatch):
+    write_both(tmp_path)
+    path = tmp_path / "omniglot" / ARCHIVES[0]
+    name = b"images_background/background/character00/0_00.png"
+    content = bytearray(path.read_bytes())
+    # In the directory at the archive's end the name stands 22 bytes behind the size.
+    size = content.rindex(name) - 22
+    content[size : size + 4] = (3 * 2**30).to_bytes(4, "little")
+    path.write_bytes(content)
+    unread(monkeypatch)
+    with pytest.raises(InputError, match=LARGE):
+        load_omniglot(tmp_path)
+
+
+@pytest.mark.usefixtures("small")
+def test_an_archive_of_a_later_version(tmp_path, write_both):
+    write_both(tmp_path)
+    path = tmp_path / "omniglot" / ARCHIVES[0]
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + 6] = 255
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"is no whole zip archive \(zip file version 25\.5\)"):
+        load_omniglot(tmp_path)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_zip_bomb_is_not_read(tmp_path, write_both, monkeypatch):
+    write_both(tmp_path)
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("images_background/background/character00/0_00.png", bytes(2**21))
+    assert len(bomb.getvalue()) < 2**15
+    (tmp_path / "omniglot" / ARCHIVES[0]).write_bytes(bomb.getvalue())
+    unread(monkeypatch)
+    with pytest.raises(InputError, match=r"0_00\.png' of 2,097,152 bytes, too large"):
+        load_omniglot(tmp_path)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_large_file_of_a_folder_is_not_read(tmp_path, write_both, monkeypatch):
+    write_both(tmp_path)
+    folder = tmp_path / "omniglot"
+    for name in ARCHIVES:
+        with zipfile.ZipFile(folder / name) as archive:
+            archive.extractall(folder)
+        (folder / name).unlink()
+    os.truncate(folder / "images_background/background/character00/0_00.png", 3 * 2**30)
+    unread(monkeypatch)
+    with pytest.raises(InputError, match=LARGE):
+        load_omniglot(tmp_path)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_compressed_in_an_unusual_way(tmp_path, write_both, method):
+    write_both(tmp_path)
+    with zipfile.ZipFile(tmp_path / "omniglot" / ARCHIVES[0], "w", method) as archive:
+        archive.writestr("images_background/background/character00/0_00.png", b"x")
+    with pytest.raises(InputError, match=rf"0_00.png', compressed by method {method}; expected"):
         load_omniglot(tmp_path)
 
 

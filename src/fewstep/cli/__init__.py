@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from fewstep import __version__
 from fewstep.allocator import keep_memory
+from fewstep.cli.failures import NOBODY_READS, OUTPUT_FAILED, status_and_line
+from fewstep.cli.streams import discard_output, guarded_streams
 from fewstep.errors import InputError
+from fewstep.waiting import wait_briefly
 
 COMMANDS = {
     "recipes": "list the recipes: data, protocol, expected result",
@@ -39,25 +41,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: As on the command line, without the program's name.
 
     Returns:
-        The exit status: 0, 1 where nobody reads on, 2 for a user's mistake, 130 where the user
-        stopped it.
+        The exit status: 0; 2 for what the user can mend; 74 where standard output cannot be
+        written; 130 where the user stopped it; 141 where nobody reads on.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    with guarded_streams():
+        try:
+            return _run_and_flush(given)
+        except BaseException as error:
+            failure = status_and_line(error)
+            if failure is None:
+                raise
+            status, line = failure
+            if status in (OUTPUT_FAILED, NOBODY_READS):
+                discard_output()
+            if line:
+                print(f"fewstep: {line}", file=sys.stderr)
+            return status
+
+
+def _run_and_flush(given: list[str]) -> int:
     try:
-        status = _run(given)
+        return _run(given)
+    finally:
+        # After --help, too, which ends by SystemExit.
         sys.stdout.flush()
-        return status
-    except InputError as error:
-        print(f"fewstep: error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        # The reader has seen enough, as in `fewstep recipes | head -3`; Python would complain once
-        # more when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        print("fewstep: stopped", file=sys.stderr)
-        return 130
 
 
 def _run(given: list[str]) -> int:
@@ -72,6 +80,8 @@ def _run(given: list[str]) -> int:
         raise InputError(
             f"unknown command {command!r}; expected one of {', '.join(COMMANDS)} (fewstep --help)"
         )
+    # Before PyTorch is imported: both are of no use after that.
     keep_memory()
+    wait_briefly()
     # Each command loads what it needs and no more: PyTorch takes seconds.
     return int(import_module(f"fewstep.cli.{command}").main(arguments))

@@ -9,8 +9,9 @@ from pathlib import Path
 import tyro
 
 from fewstep.cli.console import error_console, plain_console
-from fewstep.cli.options import data_folder, parse
+from fewstep.cli.options import check_counts, check_is_text, data_folder, parse
 from fewstep.errors import InputError
+from fewstep.files import check_may_replace
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,19 @@ class CompareOptions:
 def main(arguments: list[str]) -> int:
     """Judge all runs; print a table or JSON; draw the picture."""
     options = parse(CompareOptions, "compare", arguments)
-    for name in ("tasks", "inner_steps"):
-        if getattr(options, name) < 1:
-            raise InputError(f"{name} is {getattr(options, name)}; expected 1 or more")
+    check_counts(options.tasks, options.inner_steps)
     if not options.run_dirs:
         raise InputError("no run directory given; expected at least one (fewstep compare --help)")
+    for path in options.run_dirs:
+        check_is_text(path)
     data_dir = data_folder(options.data_dir)
+    # Now, since all runs are judged before it is drawn.
+    check_may_replace(options.picture)
 
     from fewstep.cli.judge import judge
     from fewstep.report.curves import draw_curves
     from fewstep.report.summary import summary
-    from fewstep.report.table import protocol, score_table
+    from fewstep.report.table import ScoreTable, protocol
     from fewstep.training.runs import (
         check_comparable,
         check_inner_steps,
@@ -90,7 +93,7 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(told))
         return 0
     output = plain_console()
-    output.print(score_table(config, results))
+    output.print(ScoreTable(config, results))
     output.print(protocol(config, results["random"], "test", norm), soft_wrap=True)
     output.print(f"picture: {options.picture}", soft_wrap=True)
     return 0

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from rich.console import Console
+from rich.text import Text
+
+from fewstep.cli.streams import encodable
+
+
+class _Console(Console):
+    """Measures text as the stream will spell it, and leaves a closed pipe to `main`."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(encodable(text, self.encoding), **how)
+
+    def on_broken_pipe(self) -> None:
+        # Called where the error is handled. Rich's own would end the process with status 1.
+        raise
 
 
 def plain_console(*, stderr: bool = False) -> Console:
     """A console that takes a user's paths and names for what they are, and colours no figures."""
-    return Console(stderr=stderr, markup=False, highlight=False)
+    return _Console(stderr=stderr, markup=False, highlight=False)
 
 
 def error_console() -> Console:

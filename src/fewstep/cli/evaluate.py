@@ -10,8 +10,7 @@ from typing import Literal
 import tyro
 
 from fewstep.cli.console import error_console, plain_console
-from fewstep.cli.options import data_folder, parse
-from fewstep.errors import InputError
+from fewstep.cli.options import check_counts, check_is_text, data_folder, parse
 
 
 @dataclass(frozen=True)
@@ -43,16 +42,14 @@ class EvaluateOptions:
 def main(arguments: list[str]) -> int:
     """Judge, and print a table or JSON."""
     options = parse(EvaluateOptions, "evaluate", arguments)
-    for name in ("tasks", "inner_steps"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"{name} is {value}; expected 1 or more")
+    check_counts(options.tasks, options.inner_steps)
+    check_is_text(options.run_dir)
     data_dir = data_folder(options.data_dir)
 
     from fewstep.cli.judge import judge, with_divergence
     from fewstep.report.diagnosis import diagnosis_lines
     from fewstep.report.summary import summary
-    from fewstep.report.table import protocol, score_table
+    from fewstep.report.table import ScoreTable, protocol
     from fewstep.training.examination import examine
     from fewstep.training.run_dir import RunDir
     from fewstep.training.runs import check_inner_steps, load_run
@@ -69,7 +66,7 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(with_divergence(told, result)))
         return 0
     output = plain_console()
-    output.print(score_table(run.config, {run.config.algorithm: result}))
+    output.print(ScoreTable(run.config, {run.config.algorithm: result}))
     output.print(protocol(run.config, result, options.split, norm), soft_wrap=True)
     for line in diagnosis_lines(figures):
         output.print(line, soft_wrap=True)

@@ -16,7 +16,7 @@ from fewstep.report.curves import draw_curves
 from fewstep.report.diagnosis import diagnosis_lines
 from fewstep.report.episode import draw_task
 from fewstep.report.summary import summary
-from fewstep.report.table import protocol, score_table
+from fewstep.report.table import ScoreTable, protocol
 from fewstep.training.evaluation import Result, judge_each, means
 from fewstep.training.examination import examine
 from fewstep.training.interrupt import Interrupted
@@ -71,19 +71,22 @@ def test(run: Run, run_dir: Path, console: Console) -> None:
 
 
 def write_report(run: Run, run_dir: Path, result: Result, console: Console) -> None:
-    """The summary, the diagnosis and the pictures of a run's final test."""
+    """The summary, the diagnosis and the pictures of a run's final test.
+
+    All files come first: what cannot be printed costs none of them.
+    """
     files, config = RunDir(run_dir), run.config
     figures = examine(run, files, config.test_inner_steps, config.norm, config.test_tasks)
     told = summary(config, result, run.progress, "test", config.norm, figures)
     files.write_json(files.summary, with_divergence(told, result))
     draw_curves(files.curve, config, {config.algorithm: result}, config.norm)
-    plain_console().print(score_table(config, {config.algorithm: result}))
-    console.print(protocol(config, result, "test", config.norm), soft_wrap=True)
     pictures = [files.curve]
     if config.data != "sinusoid":
         task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
         draw_task(files.task, run.learner, task, config.test_inner_steps, config.norm, norm)
         pictures.append(files.task)
+    plain_console().print(ScoreTable(config, {config.algorithm: result}))
+    console.print(protocol(config, result, "test", config.norm), soft_wrap=True)
     console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)
     for line in diagnosis_lines(figures):
         console.print(line, soft_wrap=True)

@@ -67,3 +67,28 @@ def data_folder(option: Path | None) -> Path | None:
             "--data-dir or the variable FEWSTEP_DATA"
         )
     return Path(named) if named else None
+
+
+def check_counts(tasks: int, inner_steps: int | None) -> None:
+    """See that so many tasks and inner steps can be judged; None stands for the run's own number.
+
+    Raises:
+        InputError: Names the one that is out of range.
+    """
+    for name, value, most in (("tasks", tasks, 10**7), ("inner_steps", inner_steps, 10_000)):
+        if value is not None and not 1 <= value <= most:
+            raise InputError(f"{name} is {value}; expected 1 or more, at most {most}")
+
+
+def check_is_text(run_dir: Path) -> None:
+    """See that checkpoints and TensorBoard's files can be there.
+
+    Raises:
+        InputError: The path has bytes that are no text.
+    """
+    try:
+        str(run_dir.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"run directory {run_dir} is not valid UTF-8, as its files need; choose another name"
+        ) from error

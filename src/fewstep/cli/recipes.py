@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich import box
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from fewstep.cli.console import plain_console
 from fewstep.cli.options import parse
 from fewstep.config import batch_norm
 from fewstep.recipes import DEFAULT, RECIPES, Recipe
+
+NARROW = 60
+"""Below so many columns of the terminal a table has no room for its text."""
 
 
 @dataclass(frozen=True)
@@ -19,15 +24,26 @@ class RecipesOptions:
 
 
 def main(arguments: list[str]) -> int:
-    """Print one row a recipe."""
+    """Print one row a recipe, or on a narrow terminal one paragraph."""
     parse(RecipesOptions, "recipes", arguments)
+    console = plain_console()
+    rows = [
+        (f"{name} (default)" if name == DEFAULT else name, _protocol(recipe), recipe.expected)
+        for name, recipe in RECIPES.items()
+    ]
+    if console.width < NARROW:
+        for name, *rest in rows:
+            console.print(Text(name, overflow="fold"))
+            for text in rest:
+                console.print(Padding(text, (0, 0, 0, 2)))
+        return 0
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("recipe", "data and protocol", "expected result"):
+    table.add_column("recipe", no_wrap=True)
+    for heading in ("data and protocol", "expected result"):
         table.add_column(heading, overflow="fold")
-    for name, recipe in RECIPES.items():
-        label = f"{name} (default)" if name == DEFAULT else name
-        table.add_row(label, _protocol(recipe), recipe.expected)
-    plain_console().print(table)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
     return 0
 
 

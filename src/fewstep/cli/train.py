@@ -8,8 +8,10 @@ from pathlib import Path
 import tyro
 
 from fewstep.cli.console import error_console
-from fewstep.cli.options import data_folder, parse
+from fewstep.cli.options import check_is_text, data_folder, parse
 from fewstep.config import Config
+from fewstep.config_effects import check_effects
+from fewstep.config_ranges import check_limits
 from fewstep.errors import InputError
 from fewstep.recipes import DEFAULT, RECIPES, find_recipe, with_algorithm
 
@@ -33,11 +35,16 @@ class TrainOptions:
 
 def main(arguments: list[str]) -> int:
     """Train and judge."""
-    options = _options(arguments)
+    options, defaults = _options(arguments)
     config, data_dir = options.config, data_folder(options.data_dir)
     run_dir = options.run_dir or Path(
         "runs", f"{config.recipe}-{config.algorithm}-seed{config.seed}"
     )
+    check_is_text(run_dir)
+    if not (run_dir / "config.json").exists():
+        # One that goes on may hold what an earlier version took.
+        check_limits(vars(config))
+        check_effects(config, defaults)
     console = error_console()
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
 
@@ -55,8 +62,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _options(arguments: list[str]) -> TrainOptions:
-    """The flags over the settings of the recipe and of the algorithm."""
+def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
+    """The flags over the settings of the recipe and of the algorithm, and those settings."""
     named = bool(arguments) and not arguments[0].startswith("-")
     late = [word for word in arguments[1:] if word in RECIPES]
     if late and not named:
@@ -65,4 +72,5 @@ def _options(arguments: list[str]) -> TrainOptions:
     flags = arguments[1:] if named else arguments
     command = f"train {recipe.recipe}" if named else "train [RECIPE]"
     algorithm = parse(TrainOptions, command, flags, TrainOptions(recipe)).config.algorithm
-    return parse(TrainOptions, command, flags, TrainOptions(with_algorithm(recipe, algorithm)))
+    defaults = with_algorithm(recipe, algorithm)
+    return parse(TrainOptions, command, flags, TrainOptions(defaults)), defaults

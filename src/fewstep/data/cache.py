@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +13,17 @@ import numpy as np
 import pooch
 
 from fewstep.data.images import ImageClasses
-from fewstep.errors import InputError
+from fewstep.errors import InputError, first_line
 from fewstep.files import write_whole
+
+LARGEST = 2**28
+"""Bytes of the largest array that is read: ten times what Omniglot takes."""
+# All that NumPy and zipfile were seen to raise for a file that is none of theirs.
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError),
+    *(NotImplementedError, zipfile.BadZipFile, zlib.error),
+)
+_log = logging.getLogger("fewstep")
 
 
 def cache_dir() -> Path:
@@ -20,26 +31,38 @@ def cache_dir() -> Path:
     return Path(os.environ.get("FEWSTEP_CACHE") or pooch.os_cache("fewstep"))
 
 
-def cached(name: str, build: Callable[[], ImageClasses]) -> ImageClasses:
+def cached(name: str, side: int, build: Callable[[], ImageClasses]) -> ImageClasses:
     """What ``build`` makes, from the cache where it was made before.
 
     Args:
         name: The file's name without its ending; it has to change whenever the content would.
+        side: Height and width of the pictures in pixels; there is one channel.
         build: Makes the pictures. Called once, or again where the cached file is damaged.
     """
     path = cache_dir() / f"{name}.npz"
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return ImageClasses(
-                stored["pictures"], tuple(stored["names"].tolist()), stored["counts"]
-            )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        made = build()
+        return _load(path, side)
+    except FileNotFoundError:
+        pass
+    except (*_DAMAGED, InputError) as error:
+        _log.info("%s is damaged (%s) and is made again", path, first_line(error))
+    made = build()
     try:
         write_whole(path, lambda part: _save(part, made))
     except InputError as error:
         raise InputError(f"{error}; the variable FEWSTEP_CACHE names another folder") from error
     return made
+
+
+def _load(path: Path, side: int) -> ImageClasses:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        largest = max((entry.file_size for entry in stored.zip.infolist()), default=0)
+        if largest > LARGEST:
+            raise ValueError(f"{largest:,} bytes in one piece")
+        pictures = stored["pictures"]
+        if pictures.shape[1:] != (1, side, side):
+            raise ValueError(f"pictures {list(pictures.shape)}")
+        return ImageClasses(pictures, tuple(map(str, stored["names"])), stored["counts"])
 
 
 def _save(path: Path, made: ImageClasses) -> None:

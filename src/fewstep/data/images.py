@@ -35,10 +35,16 @@ class ImageClasses:
                 f"pictures are {self.pictures.dtype} {list(self.pictures.shape)}; expected uint8 "
                 "[pictures, channels, height, width]"
             )
-        if len(self.counts) != len(self.names) or self.counts.sum() != len(self.pictures):
+        counts = self.counts
+        if counts.ndim != 1 or counts.dtype.kind not in "iu" or counts.min(initial=0) < 0:
             raise InputError(
-                f"{len(self.names)} names and {len(self.counts)} counts that sum to "
-                f"{self.counts.sum()} for {len(self.pictures)} pictures; expected one name and one "
+                f"counts are {counts.dtype} {list(counts.shape)}, the least {counts.min()}; "
+                "expected whole numbers [classes], 0 or more"
+            )
+        if len(counts) != len(self.names) or counts.sum() != len(self.pictures):
+            raise InputError(
+                f"{len(self.names)} names and {len(counts)} counts that sum to "
+                f"{counts.sum()} for {len(self.pictures)} pictures; expected one name and one "
                 "count a class, and as many pictures as the counts sum to"
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import warnings
 from collections import defaultdict
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from fewstep.errors import InputError, first_line
 
 CHARACTERS = {"images_background": 964, "images_evaluation": 659}
 DRAWINGS = 20
-SIDE = 28
+ORIGINAL, SIDE = 105, 28
+"""Pixels along a side, in the archives and here."""
 SPLIT = {"train": slice(0, 1100), "val": slice(1100, 1200), "test": slice(1200, None)}
 """The MAML paper's 1,200 training characters, of which its code holds 100 back to validate."""
 
@@ -50,7 +52,7 @@ def load_omniglot(data_dir: Path | None) -> dict[str, ImageClasses]:
     parts = _download() if data_dir is None else _local(data_dir / "omniglot")
     listing = "\n".join(f"{part} {entry}" for part in parts for entry in parts[part].fingerprint)
     digest = hashlib.sha256(listing.encode()).hexdigest()[:16]
-    characters = cached(f"omniglot-{SIDE}-{digest}", lambda: _read(parts))
+    characters = cached(f"omniglot-{SIDE}-{digest}", SIDE, lambda: _read(parts))
     order = sorted(range(len(characters)), key=lambda c: characters.names[c])
     random.Random(1).shuffle(order)
     return {split: characters.subset(order[part]) for split, part in SPLIT.items()}
@@ -129,8 +131,11 @@ def _read_part(
         )
     ordered = [name for names in of_character.values() for name in names]
     drawings: dict[str, list[npt.NDArray[np.uint8]]] = defaultdict(list)
-    for name, content in pictures.read(ordered):
-        drawings["/".join(name.split("/")[1:3])].append(_small(name, content, pictures.source))
+    with warnings.catch_warnings():
+        # Pillow warns of a picture of very many pixels before it can be asked how many.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for name, content in pictures.read(ordered):
+            drawings["/".join(name.split("/")[1:3])].append(_small(name, content, pictures.source))
     return drawings
 
 
@@ -141,9 +146,20 @@ def _small(name: str, content: bytes, source: Path) -> npt.NDArray[np.uint8]:
     nearest pixel instead; grey keeps the thin strokes whole.
     """
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        # The header alone: pixels are read when they are asked for.
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            if picture.size != (ORIGINAL, ORIGINAL) or picture.mode not in ("1", "L"):
+                raise InputError(
+                    f"{name} in {source} has {picture.width}x{picture.height} pixels of mode "
+                    f"{picture.mode}; expected {ORIGINAL}x{ORIGINAL} in black and white or grey: "
+                    "get the archive again"
+                )
             small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    # Pillow reports a broken header as any of these.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{name} in {source} is no picture; get the archive again") from error
+    except InputError:
+        raise
+    # Pillow reports a broken header as any of these, and a bomb as the last two.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
+        raise InputError(
+            f"{name} in {source} is no picture ({first_line(error)}); get the archive again"
+        ) from error
     return 255 - np.asarray(small)

@@ -10,6 +10,11 @@ from pathlib import Path, PurePosixPath
 
 from fewstep.errors import InputError
 
+LARGEST = 2**20
+"""Bytes of the largest file that is read: far more than any drawing takes."""
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How entries may be compressed; another method may ask for memory of its own."""
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -32,18 +37,26 @@ def zip_pictures(path: Path) -> Pictures:
     """The pictures of a zip archive.
 
     Raises:
-        InputError: It is damaged, names a file outside its own folder, or a file twice.
+        InputError: It is damaged, names a file outside its own folder or a file twice, or an entry
+            is too large or compressed in an unusual way.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if _wanted(entry.filename)]
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, NotImplementedError, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from error
     for entry in entries:
         place = PurePosixPath(entry.filename)
         if place.is_absolute() or ".." in place.parts:
             raise InputError(
                 f"{path} holds {entry.filename!r}, which is outside its folder; do not use it"
+            )
+        # No more than this is ever unpacked of an entry, whatever is behind it.
+        _check_size(path, entry.filename, entry.file_size)
+        if entry.compress_type not in _METHODS:
+            raise InputError(
+                f"{path} holds {entry.filename!r}, compressed by method {entry.compress_type}; "
+                "expected a zip archive with deflate: get it again"
             )
     fingerprint = [f"{entry.filename} {entry.CRC}" for entry in entries]
     names = [entry.filename for entry in entries]
@@ -63,10 +76,16 @@ def _read_zip(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def folder_pictures(folder: Path) -> Pictures:
-    """The pictures of an unpacked archive."""
+    """The pictures of an unpacked archive.
+
+    Raises:
+        InputError: A file is too large.
+    """
     files = sorted(file for file in folder.rglob("*") if file.is_file() and _wanted(str(file)))
     names = [file.relative_to(folder.parent).as_posix() for file in files]
     states = [file.stat() for file in files]
+    for name, state in zip(names, states, strict=True):
+        _check_size(folder, name, state.st_size)
     fingerprint = [
         f"{name} {s.st_size} {s.st_mtime_ns}" for name, s in zip(names, states, strict=True)
     ]
@@ -83,6 +102,13 @@ def _read_folder(folder: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
                 f"cannot read {folder.parent / name} ({reason}); see that the file may be read"
             ) from error
         yield name, content
+
+
+def _check_size(source: Path, name: str, size: int) -> None:
+    if size > LARGEST:
+        raise InputError(
+            f"{source} holds {name!r} of {size:,} bytes, too large for a drawing; get it again"
+        )
 
 
 def _wanted(name: str) -> bool:

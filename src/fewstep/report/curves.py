@@ -33,11 +33,11 @@ def draw_curves(path: Path, config: Config, results: dict[str, Result], norm: No
     percent = score_name(config) == "accuracy"
     figure = Figure(figsize=(11 if percent else 7, 4.8), layout="constrained")
     panels = figure.subplots(1, 2 if percent else 1, squeeze=False, gridspec_kw={"wspace": 0.08})[0]
-    for number, (name, result) in enumerate(results.items()):
+    for number, result in enumerate(results.values()):
         colour = COLOURS[number % len(COLOURS)]
         if percent:
-            _draw(panels[0], name, colour, result.scores, result.ci95)
-        _draw(panels[-1], name, colour, result.losses, result.losses_ci95)
+            _draw(panels[0], f"start {number}", colour, result.scores, result.ci95)
+        _draw(panels[-1], f"start {number}", colour, result.losses, result.losses_ci95)
     if percent:
         panels[0].axhline(1 / config.n_way, color="grey", linestyle=":", label="chance")
         panels[0].set_ylim(0, 1.02)
@@ -49,7 +49,12 @@ def draw_curves(path: Path, config: Config, results: dict[str, Result], norm: No
     )
     # Below the curves, where it hides none.
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    # By themselves, since Matplotlib leaves out names that begin with an underscore and computes
+    # what stands between dollars.
+    for text, name in zip(legend.get_texts(), results, strict=False):
+        text.set_parse_math(False)
+        text.set_text(name)
     figure.suptitle(
         f"{config.data}: adaptation to tasks never seen\n", fontsize=12, verticalalignment="top"
     )
@@ -58,11 +63,11 @@ def draw_curves(path: Path, config: Config, results: dict[str, Result], norm: No
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
 
 
-def _draw(axes: Axes, name: str, colour: str, means: list[float], ci95: list[float]) -> None:
+def _draw(axes: Axes, label: str, colour: str, means: list[float], ci95: list[float]) -> None:
     steps = range(len(means))
     low = [mean - half for mean, half in zip(means, ci95, strict=True)]
     high = [mean + half for mean, half in zip(means, ci95, strict=True)]
-    axes.plot(steps, means, "o-", color=colour, label=name)
+    axes.plot(steps, means, "o-", color=colour, label=label)
     axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.set_xlabel("inner steps on the support set")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

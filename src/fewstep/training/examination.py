@@ -88,7 +88,7 @@ def _gradient_norms(run_dir: RunDir, until: int) -> list[float]:
         # What is behind the last line's end is the part of a line that is just being written.
         lines = [json.loads(line) for line in text.split("\n")[:-1]]
         norms = [line.get("train/gradient_norm") for line in lines if line["step"] <= until]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # Metrics that are missing or damaged cost one figure, and no evaluation.
         return []
     return [norm for norm in norms if norm is not None][-OUTER_STEPS:]

@@ -158,9 +158,10 @@ def _workers(config: Config, learner: GradientBased, train: Sampler) -> int:
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"device {name!r} cannot be used ({first_line(error)}); try --device cpu"
-        ) from error
+        # Read back, too: some devices, such as meta, hold no numbers.
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        # The first sentence: some go on with a list of all backends.
+        told = first_line(error).split(". ")[0]
+        raise InputError(f"device {name!r} cannot be used ({told}); try --device cpu") from error
     return device

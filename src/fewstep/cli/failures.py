@@ -1,0 +1,56 @@
+"""Failures that a user can do something about, as an exit status and one line."""
+
+from __future__ import annotations
+
+from fewstep.cli.streams import OutputError
+from fewstep.errors import InputError, first_line
+
+WRONG_INPUT, OUTPUT_FAILED, INTERRUPTED, NOBODY_READS = 2, 74, 130, 141
+"""74 is EX_IOERR of sysexits.h; the last two are 128 and a signal's number, as shells have it."""
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+"""What PyTorch's errors say, by device and system."""
+
+
+def status_and_line(error: BaseException) -> tuple[int, str] | None:
+    """The exit status and what to tell; None for what is a fault of the program.
+
+    The line is empty where nobody reads on, as in ``fewstep recipes | head -3``.
+    """
+    match error:
+        case BrokenPipeError():
+            return NOBODY_READS, ""
+        case KeyboardInterrupt():
+            return INTERRUPTED, "stopped"
+        case OutputError():
+            return OUTPUT_FAILED, (
+                f"error: cannot write to standard output ({error}); what a run directory holds is "
+                "whole: print it elsewhere"
+            )
+    told = _what_to_mend(error)
+    return None if told is None else (WRONG_INPUT, f"error: {told}")
+
+
+def _what_to_mend(error: BaseException) -> str | None:
+    match error:
+        case InputError():
+            # A path may have a line's end in its name.
+            return r"\n".join(str(error).splitlines())
+        case OSError():
+            return f"{first_line(error)}; see that it is there and may be used"
+        case UnicodeDecodeError() | RecursionError():
+            return (
+                f"a file holds what fewstep never wrote ({first_line(error)}); restore it or use "
+                "another run directory"
+            )
+    if isinstance(error, MemoryError) or _of_memory(error):
+        return (
+            f"out of memory ({first_line(error) or 'no more'}); choose a smaller network, fewer "
+            "tasks at once (--meta-batch, --execution loop) or --memory flat"
+        )
+    return None
+
+
+def _of_memory(error: BaseException) -> bool:
+    told = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in told for sign in _OUT_OF_MEMORY)

@@ -1,0 +1,80 @@
+"""Tables on narrow terminals: no number is ever cut."""
+
+import re
+
+import pytest
+
+from fewstep.cli import main
+from fewstep.cli.console import plain_console
+from fewstep.recipes import RECIPES
+from fewstep.report.table import ScoreTable
+from fewstep.training.evaluation import Result
+
+WIDTHS = [20, 33, 40, 60, 80, 120]
+NUMBER = r"\d[\d.,]*\d|\d"
+
+
+def result(steps, scale):
+    scores = [scale * (0.9 - 0.07 * step) for step in range(steps + 1)]
+    ci95 = [scale * (0.01 + 0.003 * step) for step in range(steps + 1)]
+    return Result(scores, ci95, scores, ci95, tasks=9, diverged=None)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("recipe", "scale"), [("glyphs-5way-1shot", 1.0), ("sinusoid", 150.0)])
+def test_a_score_is_never_cut(recipe, scale, width, encoding, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = ["maml", "a-run-with-a-long-name/of-two-parts, whole", "random"]
+    table = ScoreTable(RECIPES[recipe].config, dict.fromkeys(names, result(10, scale)))
+    console = plain_console()
+    monkeypatch.setattr(type(console), "encoding", encoding)
+    console.print(table)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= width
+    assert "…" not in out
+    one = table.results["maml"]
+    for score, ci95 in ((one.scores[s], one.ci95[s]) for s in (0, 1, 3, 5, 10)):
+        number = f"{score:.2f}" if recipe == "sinusoid" else f"{100 * score:.1f}"
+        half = f"{ci95:.2f}" if recipe == "sinusoid" else f"{100 * ci95:.1f}"
+        sign = "±" if encoding == "utf-8" else r"\+-"
+        assert len(re.findall(rf"(?<!\d){number}\s*{sign}\s*{half}(?!\d)", out)) == 3
+    folded = re.sub(r"\s", "", out)
+    assert "maml" in folded
+    assert "random" in folded
+
+
+def test_a_wide_terminal_has_one_row_a_start(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    both = {"maml": result(5, 1.0), "random": result(5, 1.0)}
+    plain_console().print(ScoreTable(RECIPES["glyphs-5way-1shot"].config, both))
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "±" in line]
+    assert [row[0] for row in rows] == ["maml", "random"]
+    assert [len(row) for row in rows] == [1 + 4 * 3, 1 + 4 * 3]
+
+
+@pytest.mark.parametrize(
+    ("width", "rows", "borders"), [(84, 3, 1), (80, 4, 1), (77, 3, 0), (72, 4, 0), (70, 18, 0)]
+)
+def test_names_are_folded_then_the_borders_go(width, rows, borders, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    runs = {name: result(10, 1.0) for name in ("maml", "finetune, whole", "random")}
+    plain_console().print(ScoreTable(RECIPES["glyphs-5way-1shot"].config, runs))
+    out = capsys.readouterr().out
+    assert ("─" in out) == bool(borders)
+    after = out[out.index("maml") :].rstrip().splitlines()
+    assert len(after) == rows
+    assert max(line.count("±") for line in after) == (5 if rows < 5 else 1)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_recipes_are_whole_at_every_width(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["recipes"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= width
+    assert "…" not in out
+    for name, recipe in RECIPES.items():
+        assert name in out
+        for number in re.findall(NUMBER, recipe.expected):
+            assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d])", out)
