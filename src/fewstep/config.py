@@ -198,7 +198,11 @@ def score_name(config: Config) -> str:
     return "mse" if config.data == "sinusoid" else "accuracy"
 
 
-def batch_norm(config: Config, norm: str) -> str:
+def has_batch_norm(config: Config) -> bool:
+    """Whether a prediction may depend on the batch that it is made in."""
+    return config.model != "mlp" and config.model_norm == "batch"
+
+
+def batch_norm(config: Config, *norms: str) -> str:
     """Which statistics batch norm uses on the query set, in words."""
-    has_none = config.model == "mlp" or config.model_norm != "batch"
-    return "no batch norm" if has_none else f"{norm} batch norm"
+    return f"{' and '.join(norms)} batch norm" if has_batch_norm(config) else "no batch norm"

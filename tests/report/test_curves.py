@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from fewstep.recipes import RECIPES
 from fewstep.report.curves import draw_curves
-from fewstep.training.evaluation import Result
+from fewstep.training.evaluation import Means, Result
 
 
 @pytest.fixture
@@ -19,13 +19,34 @@ def drawn(monkeypatch):
     return figures
 
 
+def results(*metrics):
+    ones = Means([1.0, 1.0], [1.0, 1.0])
+    return {"inductive": Result(dict.fromkeys(metrics, ones), ones, tasks=2, diverged=None)}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "labels"),
+    [
+        (("mse",), ["mean squared error on the query set"]),
+        (("accuracy",), ["accuracy on the query set", "cross-entropy, nats, on the query set"]),
+        (("f1", "worst"), ["f1 on", "worst on", "cross-entropy"]),
+    ],
+)
+def test_each_metric_has_a_panel(metrics, labels, drawn, tmp_path):
+    config = RECIPES["glyphs-5way-1shot"].config
+    draw_curves(tmp_path / "c.png", config, {"maml": results(*metrics)})
+    told = [axes.get_ylabel() for axes in drawn[0].axes]
+    assert len(told) == len(labels)
+    assert all(map(str.startswith, told, labels))
+    assert any("inductive batch norm" in text.get_text() for text in drawn[0].texts)
+
+
 @pytest.mark.parametrize("recipe", ["sinusoid", "glyphs-5way-1shot"])
 def test_every_name_of_a_run_is_in_the_legend(recipe, drawn, tmp_path):
     names = ["plain", "_hidden", r"$\formula$", "a$b"]
-    ones = [1.0, 1.0]
-    result = Result(ones, ones, ones, ones, tasks=2, diverged=None)
-    runs = dict.fromkeys(names, result)
-    draw_curves(tmp_path / "c.png", RECIPES[recipe].config, runs, "transductive")
+    metric = "mse" if recipe == "sinusoid" else "accuracy"
+    runs = dict.fromkeys(names, results(metric))
+    draw_curves(tmp_path / "c.png", RECIPES[recipe].config, runs)
     (legend,) = drawn[0].legends
     told = [text.get_text() for text in legend.get_texts()]
     assert told == [*names, *(["chance"] if recipe.startswith("glyphs") else [])]

@@ -8,16 +8,18 @@ from fewstep.cli import main
 from fewstep.cli.console import plain_console
 from fewstep.recipes import RECIPES
 from fewstep.report.table import ScoreTable
-from fewstep.training.evaluation import Result
+from fewstep.training.evaluation import Means, Result
 
 WIDTHS = [20, 33, 40, 60, 80, 120]
 NUMBER = r"\d[\d.,]*\d|\d"
 
 
-def result(steps, scale):
+def result(steps, scale, *metrics):
     scores = [scale * (0.9 - 0.07 * step) for step in range(steps + 1)]
     ci95 = [scale * (0.01 + 0.003 * step) for step in range(steps + 1)]
-    return Result(scores, ci95, scores, ci95, tasks=9, diverged=None)
+    means = Means(scores, ci95)
+    names = metrics or ("accuracy" if scale == 1.0 else "mse",)
+    return {"transductive": Result(dict.fromkeys(names, means), means, tasks=9, diverged=None)}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
@@ -33,8 +35,8 @@ def test_a_score_is_never_cut(recipe, scale, width, encoding, monkeypatch, capsy
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= width
     assert "…" not in out
-    one = table.results["maml"]
-    for score, ci95 in ((one.scores[s], one.ci95[s]) for s in (0, 1, 3, 5, 10)):
+    one = table.results["maml"]["transductive"].score
+    for score, ci95 in ((one.mean[s], one.ci95[s]) for s in (0, 1, 3, 5, 10)):
         number = f"{score:.2f}" if recipe == "sinusoid" else f"{100 * score:.1f}"
         half = f"{ci95:.2f}" if recipe == "sinusoid" else f"{100 * ci95:.1f}"
         sign = "±" if encoding == "utf-8" else r"\+-"
@@ -51,6 +53,19 @@ def test_a_wide_terminal_has_one_row_a_start(monkeypatch, capsys):
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if "±" in line]
     assert [row[0] for row in rows] == ["maml", "random"]
     assert [len(row) for row in rows] == [1 + 4 * 3, 1 + 4 * 3]
+
+
+def test_each_norm_and_each_metric_has_a_row(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "120")
+    one = result(5, 1.0, "accuracy", "f1")["transductive"]
+    both = {"maml": {"inductive": one, "transductive": one}}
+    plain_console().print(ScoreTable(RECIPES["glyphs-5way-1shot"].config, both))
+    out = capsys.readouterr().out
+    assert "accuracy in %, f1 after inner steps" in out
+    rows = [line.strip().split("  ")[0] for line in out.splitlines() if "±" in line]
+    assert rows == [f"maml, {n}, {m}" for n in both["maml"] for m in ("accuracy", "f1")]
+    assert "90.0 ± 1.0" in out
+    assert "0.90 ± 0.01" in out
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,10 @@ def main(arguments: list[str]) -> int:
         name: judge(run, options.tasks, options.inner_steps, norm, "test", errors)
         for name, run in starts.items()
     }
-    draw_curves(options.picture, config, results, norm)
+    draw_curves(options.picture, config, results)
     if options.json:
         told = {
-            name: summary(run.config, results[name], run.progress, "test", norm)
+            name: summary(run.config, results[name], run.progress, "test")
             for name, run in starts.items()
         }
         told["random"]["algorithm"] = "none"
@@ -94,7 +94,7 @@ def main(arguments: list[str]) -> int:
         return 0
     output = plain_console()
     output.print(ScoreTable(config, results))
-    output.print(protocol(config, results["random"], "test", norm), soft_wrap=True)
+    output.print(protocol(config, results["random"], "test"), soft_wrap=True)
     output.print(f"picture: {options.picture}", soft_wrap=True)
     return 0
 

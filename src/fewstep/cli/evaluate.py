@@ -22,7 +22,8 @@ class EvaluateOptions:
             checkpoint so far.
         tasks: How many tasks.
         inner_steps: Most inner steps; the config's test_inner_steps unless given.
-        norm: Which statistics batch norm uses on the query set; the config's unless given.
+        norm: Which statistics of batch norm come first, and are the main figures in JSON and those
+            of the diagnosis; the config's unless given.
         split: Which classes the tasks are from.
         json: Print one JSON object and nothing else.
         data_dir: The folder that holds omniglot/: that of the variable FEWSTEP_DATA unless given.
@@ -46,7 +47,7 @@ def main(arguments: list[str]) -> int:
     check_is_text(options.run_dir)
     data_dir = data_folder(options.data_dir)
 
-    from fewstep.cli.judge import judge, with_divergence
+    from fewstep.cli.judge import judge
     from fewstep.report.diagnosis import diagnosis_lines
     from fewstep.report.summary import summary
     from fewstep.report.table import ScoreTable, protocol
@@ -59,15 +60,14 @@ def main(arguments: list[str]) -> int:
     norm = options.norm or run.config.norm
     steps = options.inner_steps or run.config.test_inner_steps
     check_inner_steps({str(options.run_dir): run}, steps)
-    result = judge(run, options.tasks, steps, norm, options.split, console)
+    results = judge(run, options.tasks, steps, norm, options.split, console)
     figures = examine(run, RunDir(options.run_dir), steps, norm, options.tasks)
     if options.json:
-        told = summary(run.config, result, run.progress, options.split, norm, figures)
-        print(json.dumps(with_divergence(told, result)))
+        print(json.dumps(summary(run.config, results, run.progress, options.split, figures)))
         return 0
     output = plain_console()
-    output.print(ScoreTable(run.config, {run.config.algorithm: result}))
-    output.print(protocol(run.config, result, options.split, norm), soft_wrap=True)
+    output.print(ScoreTable(run.config, {run.config.algorithm: results}))
+    output.print(protocol(run.config, results, options.split), soft_wrap=True)
     for line in diagnosis_lines(figures):
         output.print(line, soft_wrap=True)
     return 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 from rich.console import Console
 from rich.progress import Progress
 
 from fewstep.cli.console import plain_console
-from fewstep.config import batch_norm
+from fewstep.config import batch_norm, has_batch_norm
 from fewstep.data.episodes import Split
 from fewstep.functional import Norm
 from fewstep.report.curves import draw_curves
@@ -17,17 +17,28 @@ from fewstep.report.diagnosis import diagnosis_lines
 from fewstep.report.episode import draw_task
 from fewstep.report.summary import summary
 from fewstep.report.table import ScoreTable, protocol
-from fewstep.training.evaluation import Result, judge_each, means
+from fewstep.training.evaluation import Result, Results, judge_each, means
 from fewstep.training.examination import examine
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run
 
 
-def judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console) -> Result:
-    """Judge on the first ``tasks`` tasks of a split, with a bar on a terminal."""
+def judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console) -> Results:
+    """Judge on the first ``tasks`` tasks of a split, with a bar on a terminal.
+
+    By this norm first, and by the other one where that makes a difference.
+    """
+    norms = sorted(get_args(Norm), key=lambda other: other != norm)
+    return {
+        n: _judge(run, tasks, steps, n, split, console)
+        for n in norms[: 2 if has_batch_norm(run.config) else 1]
+    }
+
+
+def _judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console) -> Result:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        shown = bar.add_task(f"{tasks} {split} tasks", total=tasks)
+        shown = bar.add_task(f"{tasks} {split} tasks, {batch_norm(run.config, norm)}", total=tasks)
         judged = judge_each(
             run.learner,
             run.tasks[split],
@@ -48,12 +59,6 @@ def judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: C
     return result
 
 
-def with_divergence(told: dict[str, Any], result: Result) -> dict[str, Any]:
-    """A summary that says in which task the loss was not finite, and after which inner step."""
-    task, inner = result.diverged or (None, None)
-    return {**told, "diverged": result.diverged and {"task": task, "inner_step": inner}}
-
-
 def test(run: Run, run_dir: Path, console: Console) -> None:
     """The final test of a run, with its report.
 
@@ -62,31 +67,30 @@ def test(run: Run, run_dir: Path, console: Console) -> None:
     """
     config = run.config
     try:
-        result = judge(
+        results = judge(
             run, config.test_tasks, config.test_inner_steps, config.norm, "test", console
         )
-        write_report(run, run_dir, result, console)
+        write_report(run, run_dir, results, console)
     except KeyboardInterrupt:
         raise Interrupted("stopped in the final test") from None
 
 
-def write_report(run: Run, run_dir: Path, result: Result, console: Console) -> None:
+def write_report(run: Run, run_dir: Path, results: Results, console: Console) -> None:
     """The summary, the diagnosis and the pictures of a run's final test.
 
     All files come first: what cannot be printed costs none of them.
     """
     files, config = RunDir(run_dir), run.config
     figures = examine(run, files, config.test_inner_steps, config.norm, config.test_tasks)
-    told = summary(config, result, run.progress, "test", config.norm, figures)
-    files.write_json(files.summary, with_divergence(told, result))
-    draw_curves(files.curve, config, {config.algorithm: result}, config.norm)
+    files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
+    draw_curves(files.curve, config, {config.algorithm: results})
     pictures = [files.curve]
     if config.data != "sinusoid":
         task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
         draw_task(files.task, run.learner, task, config.test_inner_steps, config.norm, norm)
         pictures.append(files.task)
-    plain_console().print(ScoreTable(config, {config.algorithm: result}))
-    console.print(protocol(config, result, "test", config.norm), soft_wrap=True)
+    plain_console().print(ScoreTable(config, {config.algorithm: results}))
+    console.print(protocol(config, results, "test"), soft_wrap=True)
     console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)
     for line in diagnosis_lines(figures):
         console.print(line, soft_wrap=True)

@@ -8,45 +8,44 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fewstep.config import Config, score_name
+from fewstep.config import Config
 from fewstep.files import write_whole
-from fewstep.functional import Norm
 from fewstep.report.table import protocol
-from fewstep.training.evaluation import Result
+from fewstep.training.evaluation import Means, Results
+
+LABELS = {"mse": "mean squared error", "loss": "cross-entropy, nats,"}
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
-def draw_curves(path: Path, config: Config, results: dict[str, Result], norm: Norm) -> None:
+def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None:
     """Draw one line a starting point, with its 95% interval as a band, as a PNG file.
 
-    Accuracy on the left and the loss on the right; in a regression, where the error is the loss,
-    one panel.
+    One panel a metric and one of the loss, unless that is the only metric. Of batch norm's
+    statistics, those that come first in the results.
 
     Args:
         path: Where to write it.
         config: Of the tasks.
         results: By the name of the starting point.
-        norm: Which statistics batch norm used on the query set.
     """
-    percent = score_name(config) == "accuracy"
-    figure = Figure(figsize=(11 if percent else 7, 4.8), layout="constrained")
-    panels = figure.subplots(1, 2 if percent else 1, squeeze=False, gridspec_kw={"wspace": 0.08})[0]
-    for number, result in enumerate(results.values()):
-        colour = COLOURS[number % len(COLOURS)]
-        if percent:
-            _draw(panels[0], f"start {number}", colour, result.scores, result.ci95)
-        _draw(panels[-1], f"start {number}", colour, result.losses, result.losses_ci95)
-    if percent:
-        panels[0].axhline(1 / config.n_way, color="grey", linestyle=":", label="chance")
-        panels[0].set_ylim(0, 1.02)
-        panels[0].yaxis.set_major_formatter(PercentFormatter(1))
-        panels[0].set_ylabel("accuracy on the query set")
-    panels[-1].set_ylim(bottom=0)
-    panels[-1].set_ylabel(
-        "cross-entropy on the query set, nats" if percent else "mean squared error on the query set"
-    )
+    first = {name: next(iter(of_norms.items())) for name, of_norms in results.items()}
+    norm, shown = next(iter(first.values()))
+    rows = [{**result.metrics, "loss": result.loss} for _, result in first.values()]
+    names = [name for name in rows[0] if name != "loss" or "mse" not in shown.metrics]
+    width = 5.5 * len(names) if len(names) > 1 else 7
+    figure = Figure(figsize=(width, 4.8), layout="constrained")
+    panels = figure.subplots(1, len(names), squeeze=False, gridspec_kw={"wspace": 0.08})[0]
+    for axes, metric in zip(panels, names, strict=True):
+        for number, row in enumerate(rows):
+            _draw(axes, f"start {number}", COLOURS[number % len(COLOURS)], row[metric])
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel(f"{LABELS.get(metric, metric)} on the query set")
+        if metric == "accuracy":
+            axes.axhline(1 / config.n_way, color="grey", linestyle=":", label="chance")
+            axes.set_ylim(0, 1.02)
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
     # Below the curves, where it hides none.
     handles, labels = panels[0].get_legend_handles_labels()
     legend = figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
@@ -58,16 +57,17 @@ def draw_curves(path: Path, config: Config, results: dict[str, Result], norm: No
     figure.suptitle(
         f"{config.data}: adaptation to tasks never seen\n", fontsize=12, verticalalignment="top"
     )
-    line = protocol(config, next(iter(results.values())), "test", norm)
+    line = protocol(config, {norm: shown}, "test")
     figure.text(0.5, 0.925, line, fontsize=7, color="grey", horizontalalignment="center")
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
 
 
-def _draw(axes: Axes, label: str, colour: str, means: list[float], ci95: list[float]) -> None:
-    steps = range(len(means))
-    low = [mean - half for mean, half in zip(means, ci95, strict=True)]
-    high = [mean + half for mean, half in zip(means, ci95, strict=True)]
-    axes.plot(steps, means, "o-", color=colour, label=label)
+def _draw(axes: Axes, label: str, colour: str, means: Means) -> None:
+    steps = range(len(means.mean))
+    low, high = (
+        [mean + sign * half for mean, half in zip(*means, strict=True)] for sign in (-1, 1)
+    )
+    axes.plot(steps, means.mean, "o-", color=colour, label=label)
     axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.set_xlabel("inner steps on the support set")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -7,41 +7,41 @@ import shlex
 import sys
 from typing import Any
 
-from fewstep.config import Config, score_name
+from fewstep.config import Config
 from fewstep.data.episodes import Split
-from fewstep.functional import Norm
 from fewstep.training.checkpoint import Progress
 from fewstep.training.diagnosis import Figures
-from fewstep.training.evaluation import Result
+from fewstep.training.evaluation import Result, Results
 from fewstep.training.versions import versions
 
 
 def summary(
     config: Config,
-    result: Result,
+    results: Results,
     progress: Progress,
     split: Split,
-    norm: Norm,
     figures: Figures | None = None,
 ) -> dict[str, Any]:
     """The result as JSON values, by number of inner steps.
 
     Args:
         config: Of the run; ``seed`` is also that of the tasks judged on.
-        result: What the tasks showed.
+        results: What the tasks showed; the first are the main figures.
         progress: Of the initialisation that was judged.
         split: Which classes the tasks are from.
-        norm: Which statistics batch norm used on the query set.
         figures: For the diagnosis, which is left out without them.
     """
     diagnosis = figures and figures.as_json()
     k_shot, q_query = config.shots(split)
+    norm, result = next(iter(results.items()))
     return {
         "recipe": config.recipe,
         "algorithm": config.algorithm,
-        score_name(config): _by_steps(result.scores),
-        "ci95": _by_steps(result.ci95),
-        "loss": _by_steps(result.losses),
+        **{name: _by_steps(means.mean) for name, means in result.metrics.items()},
+        "ci95": _by_steps(result.score.ci95),
+        "loss": _by_steps(result.loss.mean),
+        "diverged": _diverged(result),
+        "norms": {name: _figures(of_norm) for name, of_norm in results.items()},
         "tasks": result.tasks,
         "split": split,
         "norm": norm,
@@ -59,6 +59,20 @@ def summary(
         "versions": versions(),
         **({"diagnosis": diagnosis} if diagnosis else {}),
     }
+
+
+def _figures(result: Result) -> dict[str, Any]:
+    """All metrics and the loss of a norm, each with its interval."""
+    figures = {**result.metrics, "loss": result.loss}
+    return {
+        name: {"mean": _by_steps(means.mean), "ci95": _by_steps(means.ci95)}
+        for name, means in figures.items()
+    }
+
+
+def _diverged(result: Result) -> dict[str, int] | None:
+    """In which task the loss was not finite, and after which inner step."""
+    return result.diverged and dict(zip(("task", "inner_step"), result.diverged, strict=True))
 
 
 def _by_steps(values: list[float]) -> dict[str, float | None]:

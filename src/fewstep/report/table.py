@@ -11,10 +11,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from fewstep.config import Config, batch_norm, score_name
+from fewstep.config import Config, batch_norm
 from fewstep.data.episodes import Split
-from fewstep.functional import Norm
-from fewstep.training.evaluation import Result
+from fewstep.training.evaluation import Means, Results
 
 SHOWN_STEPS = (0, 1, 3, 5, 10)
 NAME = 9
@@ -34,13 +33,13 @@ class ScoreTable:
     """
 
     config: Config
-    results: dict[str, Result]
+    results: dict[str, Results]
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
         unbounded = options.update(max_width=100_000)
-        name = max(console.render_str(name).cell_len for name in self.results)
+        name = max(console.render_str(name).cell_len for name, _ in self._rows)
         for borders in (box.SIMPLE_HEAD, None):
             table = self._table(borders)
             natural = Measurement.get(console, unbounded, table).maximum
@@ -51,12 +50,31 @@ class ScoreTable:
 
     @property
     def _title(self) -> str:
-        name = "mse" if score_name(self.config) == "mse" else "accuracy in %"
-        return f"{name} after inner steps"
+        units = {n: "accuracy in %" if n == "accuracy" else n for n in self._metrics}
+        return f"{', '.join(units.values())} after inner steps"
+
+    @property
+    def _metrics(self) -> list[str]:
+        first = next(iter(self.results.values()))
+        return list(next(iter(first.values())).metrics)
+
+    @property
+    def _rows(self) -> list[tuple[str, list[str]]]:
+        """A name and its cells for each starting point, norm and metric."""
+        rows = []
+        for start, results in self.results.items():
+            for norm, result in results.items():
+                for metric in self._metrics:
+                    words = [start, *([norm] if len(results) > 1 else [])]
+                    words += [metric] if len(self._metrics) > 1 else []
+                    cells = [_cell(metric, result.metrics[metric], step) for step in self._steps]
+                    rows.append((", ".join(words), cells))
+        return rows
 
     @property
     def _steps(self) -> list[int]:
-        most = min(len(result.scores) for result in self.results.values()) - 1
+        lengths = (len(r.loss.mean) for results in self.results.values() for r in results.values())
+        most = min(lengths) - 1
         return sorted({step for step in SHOWN_STEPS if step < most} | {most})
 
     def _table(self, borders: box.Box | None) -> Table:
@@ -65,31 +83,33 @@ class ScoreTable:
         table.add_column("start", overflow="fold")
         for step in self._steps:
             table.add_column(str(step), justify="right", no_wrap=True)
-        for name, result in self.results.items():
-            table.add_row(name, *(_cell(self.config, result, step) for step in self._steps))
+        for name, cells in self._rows:
+            table.add_row(name, *cells)
         return table
 
     def _lines(self) -> Iterator[RenderableType]:
         """One line a score, below the name of the starting point."""
         yield self._title
-        for name, result in self.results.items():
+        for name, cells in self._rows:
             yield Text(name, overflow="fold")
-            for step in self._steps:
-                yield f"{step:>4}  {_cell(self.config, result, step)}"
+            for step, cell in zip(self._steps, cells, strict=True):
+                yield f"{step:>4}  {cell}"
 
 
-def _cell(config: Config, result: Result, step: int) -> str:
-    score, ci95 = result.scores[step], result.ci95[step]
-    if score_name(config) == "mse":
-        return f"{score:.2f} ± {ci95:.2f}"
-    return f"{100 * score:.1f} ± {100 * ci95:.1f}"
+def _cell(metric: str, means: Means, step: int) -> str:
+    mean, ci95 = means.mean[step], means.ci95[step]
+    if metric == "accuracy":
+        return f"{100 * mean:.1f} ± {100 * ci95:.1f}"
+    return f"{mean:.2f} ± {ci95:.2f}"
 
 
-def protocol(config: Config, result: Result, split: Split, norm: Norm) -> str:
+def protocol(config: Config, results: Results, split: Split) -> str:
     """The line that belongs under every number."""
+    result = next(iter(results.values()))
     k_shot, q_query = config.shots(split)
     ways = "" if config.data == "sinusoid" else f"{config.n_way}-way "
     return (
         f"{result.tasks} {split} tasks of {config.data}, {ways}{k_shot}-shot {q_query}-query; "
-        f"mean ± 95% interval over tasks; {batch_norm(config, norm)}; one model, seed {config.seed}"
+        f"mean ± 95% interval over tasks; {batch_norm(config, *results)}; one model, "
+        f"seed {config.seed}"
     )

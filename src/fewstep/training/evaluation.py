@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,26 +18,43 @@ from fewstep.training.setup import Sampler
 CHUNK = 20
 
 
+class Means(NamedTuple):
+    """One figure after 0, 1, ... inner steps.
+
+    Attributes:
+        mean: Over tasks.
+        ci95: Half the 95% interval of each mean: 1.96 standard errors.
+    """
+
+    mean: list[float]
+    ci95: list[float]
+
+
 @dataclass(frozen=True)
 class Result:
     """What a number of tasks showed.
 
     Attributes:
-        scores: Mean accuracy (or error) after 0, 1, ... inner steps.
-        ci95: Half the 95% interval of each mean, over tasks: 1.96 standard errors.
-        losses: Mean query loss after 0, 1, ... inner steps.
-        losses_ci95: As ``ci95``, of the losses.
+        metrics: By name; there is one at least.
+        loss: The query loss.
         tasks: How many tasks.
         diverged: The first task with a loss that is not finite, and after which inner step; or
             None.
     """
 
-    scores: list[float]
-    ci95: list[float]
-    losses: list[float]
-    losses_ci95: list[float]
+    metrics: dict[str, Means]
+    loss: Means
     tasks: int
     diverged: tuple[int, int] | None
+
+    @property
+    def score(self) -> Means:
+        """The first metric."""
+        return next(iter(self.metrics.values()))
+
+
+Results = dict[Norm, Result]
+"""By the statistics that batch norm uses, those of the run's own protocol first."""
 
 
 def judge_each(
@@ -72,16 +90,17 @@ def judge_each(
 
 def means(judged: Evaluation) -> Result:
     """The means over tasks, with their intervals."""
-    losses, scores = judged.losses, judged.scores
-    bad = (~losses.isfinite()).nonzero().tolist()
+    bad = (~judged.losses.isfinite()).nonzero().tolist()
     return Result(
-        scores=scores.mean(0).tolist(),
-        ci95=interval(scores).tolist(),
-        losses=losses.mean(0).tolist(),
-        losses_ci95=interval(losses).tolist(),
-        tasks=len(losses),
+        metrics={name: _means(values) for name, values in judged.metrics.items()},
+        loss=_means(judged.losses),
+        tasks=len(judged.losses),
         diverged=tuple(bad[0]) if bad else None,
     )
+
+
+def _means(values: Tensor) -> Means:
+    return Means(values.mean(0).tolist(), interval(values).tolist())
 
 
 def interval(scores: Tensor) -> Tensor:

@@ -141,13 +141,13 @@ class OuterLoop:
                 config.device,
             )
         result = means(judged)
-        step, score, best = state.progress.step, result.scores[-1], state.progress.best_score
+        step, score, best = state.progress.step, result.score.mean[-1], state.progress.best_score
         if result.diverged:
             task, inner = result.diverged
             raise self._diverged(
                 f"the loss is not finite in validation task {task} after {inner} inner steps", step
             )
-        figures = {"score": score, "ci95": result.ci95[-1], "loss": result.losses[-1]}
+        figures = {"score": score, "ci95": result.score.ci95[-1], "loss": result.loss.mean[-1]}
         self.metrics.add(step, {f"val/{name}": value for name, value in figures.items()})
         self.bar.validated(step, result)
         if best is None or (score < best if config.data == "sinusoid" else score > best):

@@ -75,10 +75,11 @@ class ProgressBar:
 
     def validated(self, step: int, result: Result) -> None:
         """A validation is done."""
+        mean, ci95 = result.score.mean[-1], result.score.ci95[-1]
         line = (
             f"step {step:>6,}  training {self.score_name} {self.score or 0:.3f}  "
-            f"validation {self.score_name} {result.scores[-1]:.3f} ± {result.ci95[-1]:.3f} after "
-            f"{len(result.scores) - 1} inner steps, {self.norm}"
+            f"validation {self.score_name} {mean:.3f} ± {ci95:.3f} after "
+            f"{len(result.loss.mean) - 1} inner steps, {self.norm}"
         )
         self.say(line)
 
