@@ -54,7 +54,7 @@ def with_divergence(told: dict[str, Any], result: Result) -> dict[str, Any]:
     return {**told, "diverged": result.diverged and {"task": task, "inner_step": inner}}
 
 
-def test(run: Run, run_dir: Path, console: Console) -> None:
+def final_test(run: Run, run_dir: Path, console: Console) -> None:
     """The final test of a run, with its report.
 
     Raises:
