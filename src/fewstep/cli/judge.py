@@ -59,7 +59,7 @@ def _judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: 
     return result
 
 
-def test(run: Run, run_dir: Path, console: Console) -> None:
+def final_test(run: Run, run_dir: Path, console: Console) -> None:
     """The final test of a run, with its report.
 
     Raises:

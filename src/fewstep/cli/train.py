@@ -49,13 +49,13 @@ def main(arguments: list[str]) -> int:
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
 
     # After the flags are read, so that a mistake in them is told at once.
-    from fewstep.cli.judge import test
+    from fewstep.cli.judge import final_test
     from fewstep.training.interrupt import Interrupted, quiet_end
     from fewstep.training.runs import trained
 
     try:
         with quiet_end(), trained(config, run_dir, data_dir, console) as run:
-            test(run, run_dir, console)
+            final_test(run, run_dir, console)
     except Interrupted as stop:
         console.print(f"{stop}; the same command goes on from there", soft_wrap=True)
         return 130

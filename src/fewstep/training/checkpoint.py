@@ -105,7 +105,7 @@ def _damaged(path: Path, why: str) -> InputError:
 
 
 def _checksum(tensors: dict[str, Tensor], progress: str) -> str:
-    """Of everything that a checkpoint says: names, types, shapes, values and progress."""
+    """Digest of everything that a checkpoint says: names, types, shapes, values, progress."""
     digest = hashlib.sha256(progress.encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"\n{name} {value.dtype} {list(value.shape)}\n".encode())

@@ -164,7 +164,7 @@ class OuterLoop:
         return 0 < config.patience <= fruitless and progress.best_score is not None
 
     def _is_stopped_early(self) -> bool:
-        """The same, and say so."""
+        """Whether patience is spent; says so where it is."""
         progress, spent = self.state.progress, self._patience_is_spent()
         if spent:
             self.bar.stopped_early(progress.step, progress.best_step)
