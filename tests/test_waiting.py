@@ -39,7 +39,7 @@ def python(script):
 
 def test_threads_wait_briefly():
     wait_briefly()
-    assert chosen() == {"GOMP_SPINCOUNT": "300", "KMP_BLOCKTIME": "1"}
+    assert chosen() == {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,7 +50,7 @@ def test_what_the_user_has_set_stays(name, monkeypatch):
 
 
 def test_the_command_line_sets_it_before_pytorch():
-    assert python(SCRIPT) == "fewstep.cli.train False 300\n"
+    assert python(SCRIPT) == "fewstep.cli.train False 1000\n"
 
 
 def test_the_library_leaves_it_alone():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-_VARIABLES = {"GOMP_SPINCOUNT": "300", "KMP_BLOCKTIME": "1"}
+_VARIABLES = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
 """Of GNU's OpenMP, which PyTorch's Linux wheels bring, in turns of a loop of some hundredths of a
 microsecond; and of LLVM's and Intel's, in milliseconds."""
 
