@@ -73,7 +73,7 @@ def _noting(sizes):
 def _at_once(model, tasks, **settings):
     learner = MAML(model, 0.1, 1, **settings)
     problem, traits = learner.problem(tasks, "transductive", training=True)
-    return plans.Planner(learner.execution).at_once(problem, traits.draws_outside, tasks)
+    return plans.Planner(learner.execution).at_once(problem, traits.repeats, tasks)
 
 
 def _regression(number):

@@ -6,18 +6,20 @@ No running statistics are handed on: they would be written and then dropped.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.modules.batchnorm import _NormBase
 
+from fewstep.errors import InputError
 from fewstep.kernels.block import Block
 from fewstep.kernels.layout import pays
 from fewstep.kernels.norm_block import norm_block
 from fewstep.kernels.tasks import under_vmap, with_all_tasks
 
-Statistics = list[tuple[Tensor, Tensor]]
-"""Mean and variance of each batch norm, in the order of their calls."""
+Statistics = dict[object, list[tuple[Tensor, Tensor]]]
+"""Mean and variance of each batch norm, in the order of its calls."""
 
 
 InTraining = Callable[[Tensor, Tensor | None, Tensor | None, float], Tensor]
@@ -56,21 +58,35 @@ def recording(statistics: Statistics) -> InTraining:
     """As `by_own_statistics`, and appends the statistics of ``x``."""
 
     def in_training(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-        statistics.append(batch_statistics(x))
+        statistics.setdefault(_layer(weight, bias), []).append(batch_statistics(x))
         return by_own_statistics(x, weight, bias, eps)
 
     return in_training
 
 
 def replaying(statistics: Statistics) -> InTraining:
-    """By the recorded statistics, one pair a call."""
-    recorded = iter(statistics)
+    """By the recorded statistics of the layer, one pair a call, and from the first again.
+
+    A loss may call the model once more.
+    """
+    recorded = {layer: cycle(pairs) for layer, pairs in statistics.items()}
 
     def in_training(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-        mean, var = next(recorded)
+        layer = _layer(weight, bias)
+        if layer not in recorded:
+            raise InputError(
+                "a batch norm is called for the query set and was not for the support set, so it "
+                'has no statistics to use; use norm="transductive"'
+            )
+        mean, var = next(recorded[layer])
         return _normalised(x, mean, var, weight, bias, eps)
 
     return in_training
+
+
+def _layer(weight: Tensor | None, bias: Tensor | None) -> object:
+    """Which layer it is; those without parameters are told apart by their order alone."""
+    return id(weight), id(bias)
 
 
 def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:

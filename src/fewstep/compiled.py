@@ -20,7 +20,7 @@ from fewstep.functional import PureModel
 from fewstep.metrics import Metrics
 from fewstep.precision import Precision, autocast
 from fewstep.randomness import undisturbed
-from fewstep.structure import Latest
+from fewstep.structure import Latest, settings
 from fewstep.swapped import Params
 from fewstep.tasks import Inputs, map_tensors, tensors_of
 
@@ -52,7 +52,6 @@ class Compiler:
     """The compiled functions of one learner. Where it is sent to another process, it keeps those.
 
     Args:
-        loss: Of (prediction, target).
         identity: Of the learner, in all processes; a new one unless given.
 
     Attributes:
@@ -60,21 +59,20 @@ class Compiler:
         latest: The latest problem that they were used for.
     """
 
-    def __init__(self, loss: Loss, identity: str | None = None) -> None:
-        self.loss = loss
+    def __init__(self, identity: str | None = None) -> None:
         self.functions = CompiledFunctions()
         self.latest: Latest[Any] = Latest()
         self._identity = identity or secrets.token_hex(8)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _received, (self.loss, self._identity)
+        return _received, (self._identity,)
 
 
 _all_received: dict[str, Compiler] = {}
 
 
-def _received(loss: Loss, identity: str) -> Compiler:
-    return _all_received.setdefault(identity, Compiler(loss, identity))
+def _received(identity: str) -> Compiler:
+    return _all_received.setdefault(identity, Compiler(identity))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +83,7 @@ class Compiled:
 
     Attributes:
         compiler: Keeps the functions.
+        loss: Of (prediction, target).
         pure: The model, whose weights are taken where none are given.
         metrics: What is told of predictions.
         by_query: Whether batch norm judges by the statistics of the query set; only such
@@ -93,6 +92,7 @@ class Compiled:
     """
 
     compiler: Compiler
+    loss: Loss
     pure: PureModel
     metrics: Metrics
     by_query: bool
@@ -112,7 +112,7 @@ class Compiled:
 
         def compute(everything: Params, x: Inputs, y: Tensor) -> tuple[Tensor, ...]:
             with autocast(self.precision, y.device), self.pure.traceable(everything):
-                value = self.compiler.loss(self.pure.predict(x), y)
+                value = self.loss(self.pure.predict(x), self.pure.target(y))
             inputs = [everything[name] for name in adapting]
             return torch.autograd.grad(value, inputs, create_graph=True, materialize_grads=True)
 
@@ -135,8 +135,9 @@ class Compiled:
         def compute(everything: Params, x: Inputs, y: Tensor) -> tuple[Tensor, ...]:
             with autocast(self.precision, y.device), self.pure.traceable(everything):
                 prediction = self.pure.predict(x)
-                loss = self.compiler.loss(prediction, y)
-            return loss, *self.metrics.needed(prediction)
+                needed = self.metrics.needed(prediction)
+                loss = self.loss(prediction, self.pure.target(y))
+            return loss, *needed
 
         found = self._call("judge", "query", compute, params, x, y)
         return None if found is None else (found[0], list(found[1:]), [])
@@ -217,12 +218,12 @@ class Compiled:
 
     @cached_property
     def _kind(self) -> Hashable:
-        """The layers, the modes of those that may heed theirs, and the precision."""
+        """The layers with their settings, the loss, and the precision."""
         layers = tuple(
-            (type(part), training or type(part) in _WITHOUT_MODES)
+            (type(part), training or type(part) in _WITHOUT_MODES, settings(part))
             for part, training in self.pure.modes
         )
-        return layers, self.precision
+        return layers, self.precision, self.loss
 
 
 def _draws(function: Callable[[], object]) -> bool:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from types import FunctionType
 from typing import Any, Literal
 
 import torch
@@ -61,7 +63,8 @@ class PureModel:
             ``loss.``.
         modes: Of the layers while they are called.
         functions: To compile blocks of layers with, if any.
-        copies_inputs: Whether the model changes what it is called with, and so is given copies.
+        copies_inputs: Whether it or the loss changes what it is called with, and so is given
+            copies.
         replaced: Other ``forward`` functions for some of the model's parts, by their names.
     """
 
@@ -78,7 +81,8 @@ class PureModel:
         self.model = model
         self.loss = loss
         module = loss_module(loss, model)
-        self._layout = Layout({"": model} if module is None else {"": model, LOSS: module})
+        modules = {"": model} if module is None else {"": model, LOSS: module}
+        self._layout = Layout(modules, reached_by(loss))
         self._functions = functions
         self._copies_inputs = copies_inputs
         for slot in self._layout.slots:
@@ -140,6 +144,10 @@ class PureModel:
         x = fresh(x)
         return call(self.model, map_tensors(torch.clone, x) if self._copies_inputs else x)
 
+    def target(self, y: Tensor) -> Tensor:
+        """What a loss is given for the targets ``y``."""
+        return y.clone() if self._copies_inputs else y
+
     def __call__(self, params: Params, x: Inputs) -> Any:
         """The prediction for ``x`` with these tensors; batch norm sees ``x`` alone."""
         with self.having(params):
@@ -151,7 +159,7 @@ class PureModel:
 
         What is predicted inside for one example does not depend on the others.
         """
-        statistics: Statistics = []
+        statistics: Statistics = {}
         with self.having(params, recording(statistics)):
             self.predict(support_x)
         with self.having(params, replaying(statistics)):
@@ -176,17 +184,38 @@ class PureModel:
 
 def loss_module(loss: Callable[..., Any] | None, model: nn.Module) -> nn.Module | None:
     """The module that a loss is, or is a method of, where it is no part of the model."""
+    while isinstance(loss, partial):
+        loss = loss.func
     owner = getattr(loss, "__self__", loss)
     if not isinstance(owner, nn.Module) or any(part is owner for part in model.modules()):
         return None
     return owner
 
 
+def reached_by(loss: object) -> Iterator[Any]:
+    """What the code of a loss holds: its closure, defaults, arguments and global names."""
+    if isinstance(loss, partial):
+        yield from (*loss.args, *loss.keywords.values())
+        yield from reached_by(loss.func)
+    function = getattr(loss, "__func__", loss)
+    if isinstance(function, FunctionType):
+        for cell in function.__closure__ or ():
+            with suppress(ValueError):
+                yield cell.cell_contents
+        yield from function.__defaults__ or ()
+        yield from (function.__kwdefaults__ or {}).values()
+        for name in function.__code__.co_names:
+            yield function.__globals__.get(name)
+
+
 def in_training(layer: nn.Module) -> bool:
     """Whether a learner takes a layer for one in training mode.
 
-    A batch norm that was given the statistics of a support set is, as it was before.
+    A batch norm that was given the statistics of a support set is, as it was before, and one
+    without running statistics uses those of each batch in any mode.
     """
+    if isinstance(layer, _NormBase) and layer.running_mean is None:
+        return True
     return layer.training or getattr(layer, OF_SUPPORT, False)
 
 

@@ -21,6 +21,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from fewstep.errors import InputError
 from fewstep.swapped import Params
 
 Objective = Callable[[Params, int], Tensor]
@@ -62,8 +63,14 @@ def slope(objective: Objective) -> Slope:
         params: Params, step: int, create_graph: bool, adapting: Sequence[str] | None = None
     ) -> Params:
         names = list(params) if adapting is None else adapting
+        loss = objective(params, step)
+        if not loss.requires_grad or loss.is_complex():
+            raise InputError(
+                "the loss has no gradient: it is complex, or does not depend on the parameters, or "
+                "something in between stops gradients (detach, argmax, integers)"
+            )
         gradients = torch.autograd.grad(
-            objective(params, step),
+            loss,
             [params[name] for name in names],
             create_graph=create_graph,
             materialize_grads=True,

@@ -203,7 +203,12 @@ def _pull_back(
     return dict(zip(inputs, gradients, strict=True))
 
 
-_NO_SECOND_DERIVATIVE = ("derivative for", "once_differentiable", "differentiable twice")
+_NO_SECOND_DERIVATIVE = (
+    "derivative for",
+    "once_differentiable",
+    "differentiable twice",
+    "double backward",
+)
 
 
 def detached(judgement: Judgement) -> Judgement:

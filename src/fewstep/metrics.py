@@ -52,12 +52,12 @@ class Metrics:
     def needed(self, prediction: Any) -> list[Tensor]:
         """The tensors of a prediction that the metrics need, without a graph."""
         if isinstance(prediction, Tensor):
-            return [prediction.detach()]
+            return [prediction.detach().clone()]
         if not self._given:
             return []
         leaves, form = pytree.tree_flatten(prediction)
         self._form = form, [_TENSOR if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-        return [leaf.detach() for leaf in leaves if isinstance(leaf, Tensor)]
+        return [leaf.detach().clone() for leaf in leaves if isinstance(leaf, Tensor)]
 
     def of(self, needed: list[Tensor], target: Tensor, losses: Tensor) -> dict[str, Tensor]:
         """Each metric for each task, ``{name: [tasks]}``.
@@ -82,8 +82,12 @@ class Metrics:
     def _by_task(self, needed: list[Tensor], target: Tensor) -> dict[str, Tensor]:
         rows = []
         for number in range(len(target)):
-            prediction = self._whole([tensor[number] for tensor in needed])
-            rows.append([_value(n, f, prediction, target[number]) for n, f in self._given.items()])
+            row = []
+            for name, metric in self._given.items():
+                # A metric may change what it is given.
+                prediction = self._whole([tensor[number].clone() for tensor in needed])
+                row.append(_value(name, metric, prediction, target[number].clone()))
+            rows.append(row)
         columns = zip(*rows, strict=True)
         return {
             name: torch.stack([torch.as_tensor(v, device=target.device).float() for v in column])
@@ -124,7 +128,7 @@ def _value(name: str, metric: Metric, prediction: Any, target: Tensor) -> Any:
         value = metric(prediction, target)
         number = isinstance(value, Tensor) and value.numel() == 1
         return value.detach().reshape(()) if number else float(value)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:
         raise InputError(
             f"metric {name!r} does not make a number of a prediction of {_shape(prediction)} and "
             f"targets of {list(target.shape)} ({type(error).__name__}: {first_line(error)})"

@@ -38,13 +38,13 @@ class Planner:
         self.execution = execution
         self._most: dict[Hashable, int] = {}
 
-    def at_once(self, problem: Problem, draws_outside: bool, tasks: TaskBatch) -> int:
+    def at_once(self, problem: Problem, together: bool, tasks: TaskBatch) -> int:
         """About how many tasks to vectorise over; 0 for one after another.
 
         Args:
             problem: What each task is, with the model as it is now.
-            draws_outside: Whether the model draws from generators that are not PyTorch's, which
-                would be asked once for all tasks.
+            together: Whether several tasks at once would be what they are alone. Where the model
+                draws from generators that are not PyTorch's, those would be asked once for all.
             tasks: The meta-batch.
 
         Raises:
@@ -52,12 +52,12 @@ class Planner:
         """
         if self.execution == "loop":
             return 0
-        if draws_outside:
+        if not together:
             if self.execution == "auto":
                 return 0
             raise NotVectorisableError(
-                "the model draws random numbers from Python's or NumPy's generator, which vmap "
-                'would ask once for all tasks; use those of PyTorch, or execution="loop"'
+                "the model draws random numbers from a generator that is not PyTorch's own, which "
+                'vmap would ask once for all tasks; use that one, or execution="loop"'
             )
         if self.execution == "vectorised":
             return len(tasks)

@@ -26,10 +26,12 @@ def largest_singular_value(matrix: Tensor) -> Tensor:
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
     gram = wide @ wide.mT
     with torch.no_grad():
-        values, vectors = torch.linalg.eigh(gram)
+        # What is not finite is told of later, by its task.
+        values, vectors = torch.linalg.eigh(gram.nan_to_num())
         gaps = values[..., -1:] - values[..., :-1]
-        # Where the largest comes twice there is no derivative.
-        inverse = (1 / gaps).masked_fill(gaps <= torch.finfo(gaps.dtype).eps * values[..., -1:], 0)
+        # Where the largest comes twice, but for rounding, there is no derivative.
+        same = gaps <= torch.finfo(gaps.dtype).eps ** 0.5 * values[..., -1:]
+        inverse = (1 / gaps).masked_fill(same, 0)
         top, others = vectors[..., -1:], vectors[..., :-1]
     u = top + others @ (inverse.unsqueeze(-1) * (others.mT @ (gram @ top)))
     largest: Tensor = torch.linalg.vector_norm(wide.mT @ u) / torch.linalg.vector_norm(u)
@@ -76,8 +78,14 @@ def _iterations(model: nn.Module) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
                 u, v = (getattr(part, f"{hook.name}_{side}") for side in "uv")
                 yield hook.reshape_weight_to_matrix(weight), u, v
         for steps in getattr(part, "parametrizations", {}).values():
-            value = steps.original if hasattr(steps, "original") else None
-            for step in steps:
-                if isinstance(step, _SpectralNorm) and value is not None and value.dim() > 1:
+            # The first may be computed from several tensors.
+            value, *more = _originals(steps)
+            for number, step in enumerate(steps):
+                if isinstance(step, _SpectralNorm) and value.dim() > 1:
                     yield step._reshape_weight_to_matrix(value), step._u, step._v
-                value = None if value is None else step(value)
+                value = step(value) if number else step(value, *more)
+
+
+def _originals(steps: nn.Module) -> list[Tensor]:
+    """What a list of parametrizations is computed from."""
+    return [*steps.parameters(recurse=False), *steps.buffers(recurse=False)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import is_
+from types import FunctionType
 from typing import Generic, TypeVar
 
 from torch import nn
@@ -12,13 +12,44 @@ Value = TypeVar("Value")
 
 
 def structure(module: nn.Module) -> list[object]:
-    """Its parts, their modes, their parameters, which of those are learned, and their buffers."""
+    """Its parts, their settings, hooks and buffers, their parameters, and which are learned."""
     found: list[object] = []
     for part in module.modules():
-        found += (part, part.training, *part._buffers.values())
-        for parameter in part._parameters.values():
+        own = part.__dict__
+        found += (part, *own["_buffers"].values())
+        found += (value for value in own.values() if type(value) in _SETTINGS)
+        found += (h for name in _HOOKS if own[name] for h in own[name].values())
+        for parameter in own["_parameters"].values():
             found += (parameter, parameter is not None and parameter.requires_grad)
     return found
+
+
+_SETTINGS = {bool, int, float, str, tuple, FunctionType}
+"""Types of attributes that decide what a part computes, its mode among them."""
+_NUMBERS = (bool, int, float, str)
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def settings(part: nn.Module) -> tuple[object, ...]:
+    """What decides, beside its type and mode, what a part computes."""
+    own = part.__dict__
+    named = (v for n, v in own.items() if n != "training" and _can_be_key(v))
+    hooks = (hook for name in _HOOKS for hook in own[name].values())
+    return *named, *hooks
+
+
+def _can_be_key(value: object) -> bool:
+    if isinstance(value, tuple):
+        return all(isinstance(inner, _NUMBERS) for inner in value)
+    return type(value) in _SETTINGS
+
+
+def same(one: list[object], other: list[object]) -> bool:
+    """Whether two structures are of the same objects, and of equal settings."""
+    return len(one) == len(other) and all(
+        a is b or (isinstance(a, _NUMBERS) and type(a) is type(b) and a == b)
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 class Latest(Generic[Value]):
@@ -38,8 +69,7 @@ class Latest(Generic[Value]):
             make: Makes it.
             lasting: Whether a result may be returned again.
         """
-        same = len(made_of) == len(self._made_of) and all(map(is_, made_of, self._made_of))
-        if same and self._value is not None:
+        if same(made_of, self._made_of) and self._value is not None:
             return self._value
         value = make()
         self._made_of, self._value = made_of, value if lasting(value) else None

@@ -7,14 +7,14 @@ No part is copied: hooks, closures and shared parts see the module itself.
 
 from __future__ import annotations
 
-import random
-from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import numpy
-import torch
 from torch import Tensor, nn
+from torch.nn import Parameter
+
+from fewstep.contents import can_change, content_of, items_in, restore
+from fewstep.errors import InputError
 
 Params = dict[str, Tensor]
 
@@ -42,32 +42,49 @@ class Layout:
 
     Args:
         modules: By the prefix of their names.
+        beside: Other objects that may hold parameters of theirs.
 
     Attributes:
         slots: One for each part, those first that have names.
-        tensors: All named parameters and buffers, one that is tied once.
+        tensors: All named parameters and buffers, one that is tied once, by its first parameter.
         buffers: Which of them are buffers.
+        held: Lists and dicts that hold parameters, and where in them each is.
+
+    Raises:
+        InputError: A parameter is held where no other can be put in its place.
     """
 
-    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+    def __init__(self, modules: Mapping[str, nn.Module], beside: Iterable[Any] = ()) -> None:
         self.slots: list[Slot] = []
         self.tensors: dict[str, Tensor] = {}
         self.buffers: set[str] = set()
+        self.held: list[tuple[Any, dict[Any, str]]] = []
         self._names: dict[int, str] = {}
         self._containers: dict[int, Any] = {}
         self._seen: set[int] = set()
+        parts = [
+            (part, f"{prefix}{path}." if path else prefix)
+            for prefix, module in modules.items()
+            for path, part in module.named_modules()
+        ]
+        # A buffer may be the very tensor that a parameter is.
+        for kind in ("_parameters", "_buffers"):
+            for part, prefix in parts:
+                for name, tensor in getattr(part, kind).items():
+                    self._name(tensor, prefix + name)
         hidden: list[nn.Module] = []
-        for prefix, module in modules.items():
-            for path, part in module.named_modules():
-                self._add(part, f"{prefix}{path}." if path else prefix, hidden)
+        for part, prefix in parts:
+            self._add(part, prefix, hidden)
+        for value in beside:
+            self._look_beside(value)
         # Modules in plain lists are no parts, but may be called and changed like them.
         for number, module in enumerate(hidden):
             for path, part in module.named_modules():
                 self._add(part, f"{_HIDDEN}{number}.{path}.", hidden)
 
     def snapshot(self) -> list[tuple[Any, Any]]:
-        """Lists, dicts, sets and random generators that the parts hold, with their contents."""
-        return [(held, _content(held)) for held in self._containers.values()]
+        """What the parts hold that can change inside, with its contents."""
+        return [(held, content_of(held)) for held in self._containers.values()]
 
     def _add(self, part: nn.Module, prefix: str, hidden: list[nn.Module]) -> None:
         if id(part) in self._seen:
@@ -76,11 +93,15 @@ class Layout:
         own = part.__dict__
         parameters = {name: self._name(p, prefix + name) for name, p in part._parameters.items()}
         buffers = {name: self._name(b, prefix + name) for name, b in part._buffers.items()}
-        self.buffers.update(buffers[name] for name, b in part._buffers.items() if b is not None)
+        self.buffers.update(
+            full
+            for name, full in buffers.items()
+            if part._buffers[name] is not None and not isinstance(self.tensors.get(full), Parameter)
+        )
         attributes = [name for name, value in own.items() if isinstance(value, Tensor)]
         for name, value in own.items():
-            if name not in _REPLACED:
-                self._hold(value, hidden)
+            if name not in _REPLACED and not isinstance(value, Tensor):
+                self._hold(value, hidden, f"attribute {name!r} of {type(part).__name__}")
         self.slots.append(Slot(part, parameters, buffers, attributes, {}))
 
     def _name(self, tensor: Tensor | None, name: str) -> str:
@@ -91,17 +112,51 @@ class Layout:
             self.tensors[first] = tensor
         return first
 
-    def _hold(self, value: Any, hidden: list[nn.Module]) -> None:
+    def _hold(self, value: Any, hidden: list[nn.Module], where: str) -> None:
+        """Look through what a part holds for modules, parameters, and all that can change."""
         if isinstance(value, nn.Module):
             hidden.append(value)
-        if type(value) not in _CONTENTS or id(value) in self._containers:
+        self._refuse_parameter(value, where)
+        if isinstance(value, tuple):
+            for inner in value:
+                self._hold(inner, hidden, where)
+        if not can_change(value) or id(value) in self._containers:
             return
         self._containers[id(value)] = value
-        if isinstance(value, _MAPPINGS):
-            value = value.values()
-        if isinstance(value, Iterable):
+        places = self._places(value)
+        if places:
+            self.held.append((value, places))
+        for key, inner in items_in(value):
+            if key not in places:
+                self._hold(inner, hidden, where)
+
+    def _look_beside(self, value: Any) -> None:
+        """Look for parameters alone in what the loss reaches; all else there is its own affair."""
+        self._refuse_parameter(value, "the loss")
+        if isinstance(value, tuple):
             for inner in value:
-                self._hold(inner, hidden)
+                self._refuse_parameter(inner, "the loss")
+        places = self._places(value)
+        if places:
+            self._containers[id(value)] = value
+            self.held.append((value, places))
+
+    def _places(self, value: Any) -> dict[Any, str]:
+        """Where in a list or a dict parameters are, and which."""
+        if not isinstance(value, (list, dict)):
+            return {}
+        return {key: self._names[id(v)] for key, v in items_in(value) if self._is_named(v)}
+
+    def _is_named(self, value: Any) -> bool:
+        name = self._names.get(id(value), "") if isinstance(value, Parameter) else ""
+        return self.tensors.get(name) is value and value is not None
+
+    def _refuse_parameter(self, value: Any, where: str) -> None:
+        if self._is_named(value):
+            raise InputError(
+                f"{where} holds the parameter {self._names[id(value)]!r}, which is another while "
+                "the model is called; read it from the model there"
+            )
 
 
 class Swapped:
@@ -126,6 +181,9 @@ class Swapped:
         self._contents = self._layout.snapshot()
         copies: Params = {}
         try:
+            for held, places in self._layout.held:
+                for key, full in places.items():
+                    held[key] = self._tensors.get(full, held[key])
             for number, slot in enumerate(self._layout.slots):
                 own = slot.part.__dict__
                 self._saved.append((own, own.copy()))
@@ -142,7 +200,7 @@ class Swapped:
             own.clear()
             own.update(before)
         for held, content in self._contents:
-            _restore(held, content)
+            restore(held, content)
 
     def _put(self, slot: Slot, own: dict[str, Any], copies: Params) -> None:
         tensors = self._tensors
@@ -169,75 +227,3 @@ _HIDDEN = "\0"
 """Begins the names of tensors that the user's module does not name itself."""
 _REPLACED = {"_parameters", "_buffers", "_modules"}
 """Entries of a part's ``__dict__`` that are other dicts while it is called."""
-
-
-def _get_generator(generator: numpy.random.Generator) -> Any:
-    return generator.bit_generator.state
-
-
-def _set_generator(generator: numpy.random.Generator, state: Any) -> None:
-    generator.bit_generator.state = state
-
-
-def _refill_list(held: Any, content: Any) -> None:
-    held[:] = content
-
-
-def _refill(held: Any, content: Any) -> None:
-    held.clear()
-    (held.extend if isinstance(held, deque) else held.update)(content)
-
-
-_MAPPINGS = (dict, OrderedDict, defaultdict)
-_CONTENTS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], object]]] = {
-    list: (list, _refill_list),
-    deque: (list, _refill),
-    set: (set, _refill),
-    dict: (dict, _refill),
-    OrderedDict: (OrderedDict, _refill),
-    defaultdict: (dict, _refill),
-    random.Random: (random.Random.getstate, random.Random.setstate),
-    numpy.random.RandomState: (
-        numpy.random.RandomState.get_state,
-        numpy.random.RandomState.set_state,
-    ),
-    numpy.random.Generator: (_get_generator, _set_generator),
-    torch.Generator: (torch.Generator.get_state, torch.Generator.set_state),
-}
-"""What can change inside without another object coming in its place: how it is read and put back.
-"""
-
-
-def _content(held: Any) -> Any:
-    """Its content; None where it is empty, as most are."""
-    return None if _is_empty(held) else _CONTENTS[type(held)][0](held)
-
-
-def _restore(held: Any, content: Any) -> None:
-    if content is None:
-        if not _is_empty(held):
-            held.clear()
-    elif not isinstance(held, Collection) or not _same(held, content):
-        _CONTENTS[type(held)][1](held, content)
-
-
-def _is_empty(held: Any) -> bool:
-    return isinstance(held, Collection) and not held
-
-
-def _same(held: Any, content: Any) -> bool:
-    if len(held) != len(content):
-        return False
-    if isinstance(held, set):
-        return bool(held == content)
-    return all(one is other for one, other in zip(_items(held), _items(content), strict=True))
-
-
-def _items(held: Any) -> Iterator[Any]:
-    """The values of a list, or the keys and values of a dict."""
-    if not isinstance(held, _MAPPINGS):
-        yield from held
-        return
-    for key, value in held.items():
-        yield key
-        yield value

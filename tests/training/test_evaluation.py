@@ -24,8 +24,8 @@ class Counted:
 def test_every_task_counts_once():
     counted, done = Counted(), []
     result = means(judge_each(counted, counted, 45, 2, "transductive", "cpu", done.append))
-    assert result.scores == [22.0, 23.0, 24.0]
-    assert result.losses == [44.0, 46.0, 48.0]
+    assert result.score.mean == result.metrics["score"].mean == [22.0, 23.0, 24.0]
+    assert result.loss.mean == [44.0, 46.0, 48.0]
     assert sum(done) == result.tasks == 45
 
 

@@ -65,7 +65,7 @@ class FusedForward:
         geometry = geometry_of(convolution)
         weight = convolution.weight
         tensors = (weight, norm.weight, norm.bias)
-        if geometry is not None and norm.affine:
+        if geometry is not None and norm.weight is not None and norm.bias is not None:
             # vmap makes another tensor of the same examples every time.
             again = self._inputs_repeat and not under_vmap(x)
             if pays_folded(x, weight, geometry, again):
@@ -153,7 +153,9 @@ def _first(layers: list[nn.Module], kind: type[Layer]) -> tuple[Layer | None, li
 
 def is_untouched(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:
     """Whether a layer is exactly of this kind, and calling it does nothing else."""
-    if type(layer) is not kind or "forward" in layer.__dict__:
+    if type(layer) is not kind or kind.forward is not _FORWARDS[kind]:
+        return False
+    if "forward" in layer.__dict__ or "_conv_forward" in layer.__dict__:
         return False
     hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)
     compiled = layer._compiled_call_impl is not None
@@ -174,3 +176,9 @@ def _steps(block: Block, functions: CompiledFunctions | None) -> Steps:
         return EAGER
     # What is computed once, without a gradient, is not worth code of its own.
     return CompiledSteps(functions) if torch.is_grad_enabled() else EAGER
+
+
+_FORWARDS: dict[type[nn.Module], object] = {
+    kind: kind.forward for kind in (nn.Sequential, nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d)
+}
+"""As PyTorch defines them; somebody may have put another in their place for all layers."""

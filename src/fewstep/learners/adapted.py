@@ -94,11 +94,13 @@ def _remember_statistics(
     model: nn.Module, layers: dict[str, _BatchNorm], support_x: Inputs, norm: Norm
 ) -> None:
     """Put the statistics of the support set where a batch norm keeps its running statistics."""
+    if not layers:
+        return
     for layer in layers.values():
         setattr(layer, OF_SUPPORT, norm == "inductive")
     try:
         with statistics_seen(layers) as seen:
-            PureModel(model)({}, support_x)
+            PureModel(model, copies_inputs=True)({}, support_x)
     except CalledTwiceError:
         if norm == "inductive":
             raise

@@ -99,6 +99,20 @@ def check_names(model: nn.Module, loss: nn.Module | None) -> None:
             )
 
 
+def check_examples(x: object, y: object) -> None:
+    """See that a support set is one.
+
+    Raises:
+        InputError: Says what it is instead.
+    """
+    for name, value in (("x", x), ("y", y)):
+        if not isinstance(value, Tensor if name == "y" else (Tensor, tuple, dict)):
+            also = ", or a tuple or dict of such" if name == "x" else ""
+            raise InputError(
+                f"{name} is a {type(value).__name__}; expected a torch.Tensor [examples, ...]{also}"
+            )
+
+
 def check_tasks(tasks: object) -> None:
     """See that tasks are what they have to be.
 

@@ -70,6 +70,27 @@ def check_finite(
     )
 
 
+def check_adapted(
+    problem: Problem,
+    tasks: TaskBatch,
+    params: Params,
+    path: Callable[[Slope, Params], Iterator[Params]],
+) -> None:
+    """See that adapted parameters are finite.
+
+    Args:
+        problem: What the task is.
+        tasks: It, alone.
+        params: Adapted to it.
+        path: As in `check_finite`.
+
+    Raises:
+        DivergedError: They are not. Names the inner step.
+    """
+    if not all(map(_finite, params.values())):
+        raise DivergedError(_first_not_finite(problem, tasks, 0, path) or "adapted weights", None)
+
+
 def _first_not_finite(
     problem: Problem,
     tasks: TaskBatch,

@@ -10,13 +10,16 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.utils import _pytree as pytree
 
 from fewstep.errors import InputError, first_line
-from fewstep.functional import PureModel
+from fewstep.functional import Modes, PureModel, loss_module
 from fewstep.layers import check_layers
 from fewstep.learners.checks import Loss, check_labels, check_tasks, scalar, shape_of
 from fewstep.metrics import ignored_label, is_of_classes
-from fewstep.randomness import outside_generators, undisturbed
+from fewstep.randomness import outside_generators, reseed, undisturbed
+from fewstep.structure import same, structure
 from fewstep.swapped import Params
 from fewstep.tasks import Inputs, TaskBatch, map_tensors, tensors_of
 
@@ -29,13 +32,15 @@ class Traits(NamedTuple):
     Attributes:
         classes: How many classes the labels choose from; None where targets are no labels.
         needs_gradients: It takes derivatives when it predicts, so gradients have to be on.
-        draws_outside: It draws from the generators of Python or NumPy.
-        changes_inputs: It changes what it is called with.
+        draws_outside: It draws from generators that are not PyTorch's.
+        repeats: With the same seeds it predicts the same again.
+        changes_inputs: It or the loss changes what it is called with.
     """
 
     classes: int | None
     needs_gradients: bool
     draws_outside: bool
+    repeats: bool
     changes_inputs: bool
 
 
@@ -44,9 +49,13 @@ class FitCheck:
 
     Args:
         loss: Of (prediction, target).
+
+    Attributes:
+        made_of: The structure of the model and of the loss that was tried last.
     """
 
     def __init__(self, loss: Loss) -> None:
+        self.made_of: list[object] = []
         self._loss = loss
         self._traits: dict[Hashable, Traits] = {}
 
@@ -54,14 +63,18 @@ class FitCheck:
         self,
         model: nn.Module,
         tasks: TaskBatch,
+        modes: Modes = "own",
         params: Params | None = None,
         replaced: dict[str, Callable[..., Any]] | None = None,
     ) -> Traits:
         """Try the model and the loss once for tasks of a shape, and look at all labels.
 
+        Once more where the model has changed.
+
         Args:
             model: Any module.
             tasks: A meta-batch.
+            modes: Of the layers.
             params: Tensors in the place of its own.
             replaced: As in `PureModel`.
 
@@ -69,20 +82,37 @@ class FitCheck:
             InputError: The model does not take the examples, or the loss not the targets.
         """
         check_tasks(tasks)
+        if parametrize._cache_enabled:
+            raise InputError(
+                "torch.nn.utils.parametrize.cached() is active, which would keep the weights of "
+                "one inner step for the next; leave it out, or use it inside the model alone"
+            )
         check_layers(model)
         _refuse_inference_tensors(tasks.tensors)
+        self._forget_another(model)
         shape = (
+            modes,
             *((t.shape[1:], t.dtype) for t in tasks.tensors),
             *((name, value.shape) for name, value in (params or {}).items()),
             tasks.device,
         )
         if shape not in self._traits:
             _refuse_inference_tensors((*model.parameters(), *model.buffers()))
-            pure = PureModel(model, self._loss, replaced=replaced)
+            pure = PureModel(model, self._loss, modes=modes, replaced=replaced)
             self._traits[shape] = _Trial(pure, self._loss, params or {}).of(tasks)
         traits = self._traits[shape]
         _check_labels(tasks, traits.classes, self._loss)
         return traits
+
+    def _forget_another(self, model: nn.Module) -> None:
+        """Forget what was found of a model that is not as it was."""
+        made_of = structure(model)
+        module = loss_module(self._loss, model)
+        if module is not None:
+            made_of += structure(module)
+        if not same(made_of, self.made_of):
+            self._traits.clear()
+            self.made_of = made_of
 
 
 def _refuse_inference_tensors(tensors: Iterable[Tensor]) -> None:
@@ -94,44 +124,53 @@ def _refuse_inference_tensors(tensors: Iterable[Tensor]) -> None:
 
 
 class _Trial:
-    """One call of a model and of a loss, on copies of all that they could change."""
+    """A call of a model and of a loss, on copies of all that they could change."""
 
     def __init__(self, pure: PureModel, loss: Loss, params: Params) -> None:
         self._pure, self._loss = pure, loss
         given = {**pure.tensors, **params}
         self._params = {name: value for name, value in given.items() if name not in pure.buffers}
-        self._needs_gradients = False
+        self._needs_gradients = self._draws_outside = False
 
     def of(self, tasks: TaskBatch) -> Traits:
-        """Call both for the first task."""
+        """Call both for the first task, twice with the same seeds."""
         x, y, query_x, _ = tasks.task(0)
-        tried = map_tensors(lambda tensor: tensor.clone(), x)
+        tried, target = map_tensors(torch.clone, x), y.clone()
         with undisturbed(tasks.device):
-            before = outside_generators()
-            classes = self._call("support", tried, y, tasks)
-            draws_outside = outside_generators() != before
+            classes, first = self._call("support", tried, target, tasks)
+            again = map_tensors(torch.clone, x), y.clone()
+            _, second = self._call("support", *again, tasks)
             if len(tensors_of(query_x)[0]) == 1:
                 # Batch norm may refuse a single example.
-                self._call("query", query_x, None, tasks)
-        pairs = zip(tensors_of(x), tensors_of(tried), strict=True)
-        changes = any(not _same(one, other) for one, other in pairs)
-        return Traits(classes, self._needs_gradients, draws_outside, changes)
+                self._call("query", map_tensors(torch.clone, query_x), None, tasks)
+        pairs = zip((*tensors_of(x), y), (*tensors_of(tried), target), strict=True)
+        changes = any(given._version > 0 or not _same(own, given) for own, given in pairs)
+        repeats = all(map(_close, first, second))
+        return Traits(classes, self._needs_gradients, self._draws_outside, repeats, changes)
 
-    def _call(self, part: str, x: Inputs, y: Tensor | None, tasks: TaskBatch) -> int | None:
+    def _call(
+        self, part: str, x: Inputs, y: Tensor | None, tasks: TaskBatch
+    ) -> tuple[int | None, list[Tensor]]:
+        """How many classes are predicted; and the prediction and the loss, to compare them."""
         # Some models take derivatives themselves, which they cannot without gradients.
         for with_gradients in (False, True):
             copies = _copies(self._params)
+            reseed(0)
+            before = outside_generators()
             try:
                 with torch.set_grad_enabled(with_gradients), self._pure.having(copies):
                     prediction = self._pure.predict(x)
                     self._needs_gradients |= with_gradients
+                    self._refuse_new_parameters()
                     if y is None:
-                        return None
+                        return None, []
                     classes = _classes(prediction, self._loss)
                     _check_labels(tasks, classes, self._loss)
-                    _try_loss(self._loss, prediction, y)
+                    seen = [t.detach().clone() for t in _tensors_in(prediction)]
+                    seen.append(_try_loss(self._loss, prediction, y).detach())
                 self._check_unchanged(copies)
-                return classes
+                self._draws_outside |= outside_generators() != before
+                return classes, seen
             except InputError:
                 raise
             except _DOES_NOT_FIT as error:
@@ -145,6 +184,14 @@ class _Trial:
                     f"({first_line(error)}){_cure(self._pure.model, x)}"
                 ) from error
         raise AssertionError
+
+    def _refuse_new_parameters(self) -> None:
+        for name, _ in self._pure.model.named_parameters():
+            if name not in self._params:
+                raise InputError(
+                    f"the model makes its parameter {name!r} when it is called, so that it is "
+                    "another every time; call the model once with an example first"
+                )
 
     def _check_unchanged(self, copies: Params) -> None:
         for name, copied in copies.items():
@@ -165,6 +212,18 @@ def _same(one: Tensor, other: Tensor) -> bool:
         return True
     one, other = one.detach(), other.detach()
     return bool(((one == other) | (one != one)).all())
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    """Whether two results are the same but for rounding."""
+    return one.shape == other.shape and torch.allclose(
+        one, other, rtol=1e-3, atol=1e-5, equal_nan=True
+    )
+
+
+def _tensors_in(prediction: Any) -> list[Tensor]:
+    leaves = pytree.tree_leaves(prediction)
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.layout is torch.strided]
 
 
 def _is_of_the_model(error: BaseException) -> bool:
@@ -194,7 +253,7 @@ def _cure(model: nn.Module, x: Inputs) -> str:
     return ""
 
 
-def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> None:
+def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> Tensor:
     given = shape_of(prediction)
     if is_of_classes(loss) and not isinstance(prediction, Tensor):
         way = '["logits"]' if isinstance(prediction, dict) else "[0]"
@@ -218,7 +277,7 @@ def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> None:
             f"the loss does not take a prediction of shape {given} and targets of "
             f"shape {list(target.shape)}, {target.dtype} ({first_line(error)})"
         ) from error
-    scalar(value)
+    return scalar(value)
 
 
 def _classes(prediction: Any, loss: Loss) -> int | None:

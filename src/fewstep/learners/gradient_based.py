@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fewstep.compilation import CompiledFunctions
 from fewstep.engine import MetaGradient, judge_paths, mean_gradient
+from fewstep.errors import InputError
 from fewstep.exclusive import exclusive
 from fewstep.functional import LOSS, Modes, Norm, PureModel, loss_module
 from fewstep.inner import InnerLoop, Slope, adapted_path, last, slope
@@ -20,13 +21,14 @@ from fewstep.learners.checks import (
     Loss,
     check_at_least_zero,
     check_choice,
+    check_examples,
     check_learns,
     check_module,
     check_names,
     check_twice_differentiable,
     loss_of,
 )
-from fewstep.learners.divergence import check_finite
+from fewstep.learners.divergence import check_adapted, check_finite
 from fewstep.learners.fit import FitCheck, Traits
 from fewstep.learners.learner import Evaluation
 from fewstep.learners.objectives import judge_of, support_loss_of
@@ -119,6 +121,11 @@ class GradientBased(ABC):
             if self._needs_second_derivative(outer_step) and not self._twice_differentiable:
                 check_twice_differentiable(problem, tasks)
                 self._twice_differentiable = True
+            if not traits.repeats and getattr(self, "memory", "fast") == "flat":
+                raise InputError(
+                    "the model draws random numbers from a generator of its own, and flat memory "
+                    'needs the same ones again; let it use PyTorch\'s, or choose memory="fast"'
+                )
             gradient = self._gradient(outer_step)
             found = self._execute(
                 problem, traits, tasks, lambda n: mean_gradient(problem, tasks, n, gradient)
@@ -181,6 +188,7 @@ class GradientBased(ABC):
         self._check_steps(steps)
         if norm is not None:
             check_choice("norm", norm, get_args(Norm))
+        check_examples(x, y)
         with exclusive():
             batch = map_tensors(lambda tensor: tensor[None], x)
             tasks = TaskBatch(batch, y[None], batch, y[None])
@@ -188,6 +196,7 @@ class GradientBased(ABC):
             assert problem.learned is not None
             on_support = slope(lambda params, _: problem.support_loss(params, x, y))
             params = last(self._path(on_support, problem.learned, steps))
+            check_adapted(problem, tasks, params, partial(self._path, steps=steps))
             return adapted_module(self._with_room_for(params), params, x, norm or "inductive")
 
     def problem(
@@ -198,13 +207,13 @@ class GradientBased(ABC):
         Raises:
             InputError: The tasks do not fit the model or the loss.
         """
-        traits = self._check(tasks)
+        traits = self._check(tasks, "own" if training else "evaluation")
         return self._problem(tasks, traits, norm, training), traits
 
-    def _check(self, tasks: TaskBatch) -> Traits:
-        """See that the tasks fit, as long as it takes."""
+    def _check(self, tasks: TaskBatch, modes: Modes) -> Traits:
+        """See that the tasks fit."""
         check_learns(self.model)
-        return self._check_fit(self.model, tasks)
+        return self._check_fit(self.model, tasks, modes)
 
     def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
         pure = self._pure("own" if training else "evaluation", traits)
@@ -237,7 +246,8 @@ class GradientBased(ABC):
         compute: Callable[[int], Found],
     ) -> Found:
         """Compute as many tasks at once as is planned."""
-        at_once = self._planner.at_once(problem, traits.draws_outside, tasks)
+        together = traits.repeats and not traits.draws_outside
+        at_once = self._planner.at_once(problem, together, tasks)
         state = torch.get_rng_state()
         with multiplying_in(self.precision):
             try:
@@ -284,8 +294,9 @@ class GradientBased(ABC):
         """Those of the loss, which do not adapt."""
         if self._loss_module is None:
             return {}
+        own = {id(parameter) for parameter in self.model.parameters()}
         named = self._loss_module.named_parameters()
-        return {LOSS + name: p for name, p in named if p.requires_grad}
+        return {LOSS + n: p for n, p in named if p.requires_grad and id(p) not in own}
 
     def _check_steps(self, steps: int) -> None:
         check_at_least_zero("steps", steps, whole=True)

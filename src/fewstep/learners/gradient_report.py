@@ -105,7 +105,7 @@ def check_gradient(
         )
     if directions < 1:
         raise InputError(f"directions is {directions}; expected 1 or more")
-    named = {n: p for n, p in learner.named_parameters() if p.requires_grad}
+    named = {n: p for n, p in learner.named_parameters() if p.requires_grad and p.numel()}
     real = next(iter(named.values())).dtype.to_real()
     size = torch.finfo(real).eps ** (1 / 3)
     with exclusive(), torch.random.fork_rng():

@@ -199,7 +199,7 @@ def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, steps: in
 
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:
-    return (one * other).sum(-1, keepdim=True)
+    return (one.conj() * other).sum(-1, keepdim=True).real
 
 
 def _refuse_batch_statistics(model: nn.Module) -> None:

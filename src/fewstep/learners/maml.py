@@ -30,7 +30,6 @@ from fewstep.metrics import Metric
 from fewstep.plans import Execution
 from fewstep.precision import Precision
 from fewstep.problem import Problem
-from fewstep.structure import structure
 from fewstep.swapped import Params
 from fewstep.tasks import TaskBatch
 
@@ -138,7 +137,7 @@ class MAML(GradientBased):
         self.compile = compile
         self.multi_step_loss = multi_step_loss
         self.first_order_steps = first_order_steps
-        self._compiler = Compiler(self.loss) if compile else None
+        self._compiler = Compiler() if compile else None
         self._affine = extras.per_step_affine(model, inner_steps) if per_step_affine else {}
         self._statistics = (
             extras.per_step_statistics(model, inner_steps) if per_step_statistics else {}
@@ -180,12 +179,9 @@ class MAML(GradientBased):
         if self._compiler is None or not training:
             return self._new_problem(tasks, traits, norm, training)
         # Making it takes a good part of the time of a small network's outer step.
-        parts = structure(self.model)
-        if self._loss_module is not None:
-            parts += structure(self._loss_module)
         given_up = self._compiler.functions.given_up
         problem: Problem = self._compiler.latest.of(
-            [norm, self.precision, given_up, traits, *parts],
+            [norm, self.precision, given_up, self.loss, traits, *self._check_fit.made_of],
             lambda: self._new_problem(tasks, traits, norm, training),
             # What is not compiled may depend on other attributes of the model's parts.
             lambda problem: problem.compiled is not None,
@@ -222,9 +218,12 @@ class MAML(GradientBased):
         compiler = self._compiler
         if compiler is None or compiler.functions.given_up or self._by_block(self.model):
             return None
+        if traits.draws_outside or not traits.repeats:
+            compiler.functions.give_up("random layers are not compiled: they would draw once")
+            return None
         by_query = norm == "transductive" and not self._statistics
         pure = self._pure("own" if training else "evaluation", traits)
-        return Compiled(compiler, pure, self.metrics, by_query, self.precision)
+        return Compiled(compiler, self.loss, pure, self.metrics, by_query, self.precision)
 
     def _by_block(self, model: nn.Module) -> bool:
         """Whether the blocks of a network are compiled, and the rest is not worth it."""

@@ -29,7 +29,7 @@ def support_loss_of(
             autocast(precision, y.device),
             pure.having(params, fused=True, inputs_repeat=True),
         ):
-            return scalar(loss(pure.predict(x), y))
+            return scalar(loss(pure.predict(x), pure.target(y)))
 
     return support_loss
 
@@ -68,7 +68,9 @@ def judge_of(
                 with recorded() as seen:
                     prediction = pure.predict(query_x)
                 statistics = seen
-            value = scalar(loss(prediction, query_y))
-        return value, metrics.needed(prediction), statistics
+            # Before the loss, which may change what was predicted.
+            needed = metrics.needed(prediction)
+            value = scalar(loss(prediction, pure.target(query_y)))
+        return value, needed, statistics
 
     return judge

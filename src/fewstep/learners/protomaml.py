@@ -124,10 +124,10 @@ class ProtoMAML(GradientBased):
             modes=tuple(training for _, training in pure.modes),
         )
 
-    def _check(self, tasks: TaskBatch) -> Traits:
+    def _check(self, tasks: TaskBatch, modes: Modes) -> Traits:
         check_tasks(tasks)
         ways = number_of_classes(tasks.support_y)
-        traits = self._check_fit(self.model, tasks, self._new_head(ways), self._replaced)
+        traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced)
         check_classes(tasks.support_y, ways)
         return traits
 

@@ -74,7 +74,7 @@ class Reptile(GradientBased):
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """The outer step, with the query loss and score of each task after training on it."""
         # Before they are joined, so that a mistake is told of the sets that were given.
-        self._check(tasks)
+        self._check(tasks, "own")
 
         def join(support: Tensor, query: Tensor) -> Tensor:
             return torch.cat([support, query], 1)
