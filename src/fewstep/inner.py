@@ -63,14 +63,8 @@ def slope(objective: Objective) -> Slope:
         params: Params, step: int, create_graph: bool, adapting: Sequence[str] | None = None
     ) -> Params:
         names = list(params) if adapting is None else adapting
-        loss = objective(params, step)
-        if not loss.requires_grad or loss.is_complex():
-            raise InputError(
-                "the loss has no gradient: it is complex, or does not depend on the parameters, or "
-                "something in between stops gradients (detach, argmax, integers)"
-            )
         gradients = torch.autograd.grad(
-            loss,
+            with_gradient(objective(params, step)),
             [params[name] for name in names],
             create_graph=create_graph,
             materialize_grads=True,
@@ -78,6 +72,20 @@ def slope(objective: Objective) -> Slope:
         return dict(zip(names, gradients, strict=True))
 
     return gradient
+
+
+def with_gradient(loss: Tensor) -> Tensor:
+    """The loss itself.
+
+    Raises:
+        InputError: It has no gradient.
+    """
+    if not loss.requires_grad or loss.is_complex():
+        raise InputError(
+            "the loss has no gradient: it is complex, or does not depend on the parameters, or "
+            "something in between stops gradients (detach, argmax, integers)"
+        )
+    return loss
 
 
 @dataclass(frozen=True)

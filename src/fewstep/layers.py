@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.lazy import LazyModuleMixin
 
 from fewstep.errors import InputError
 
@@ -141,11 +140,6 @@ _REFUSED: tuple[tuple[type[Any] | tuple[type[Any], ...], Callable[[Any], bool], 
         "layer {} is wrapped to share its work out among devices, which would not reach the "
         "meta-gradient; give the module inside it (.module), let each process take tasks of its "
         "own, and average their gradients with torch.distributed.all_reduce",
-    ),
-    (
-        LazyModuleMixin,
-        lambda part: part.has_uninitialized_params(),
-        "layer {} has parameters without a shape yet; call the model once with an example first",
     ),
 )
 """Kind of layer, whether one of it is refused, and what is said."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._C._functorch import is_batchedtensor
 from torch.utils import _pytree as pytree
 
 from fewstep.errors import InputError, first_line
@@ -56,6 +57,9 @@ class Metrics:
         if not self._given:
             return []
         leaves, form = pytree.tree_flatten(prediction)
+        for leaf in leaves:
+            if any(map(is_batchedtensor, vars(leaf).values() if hasattr(leaf, "__dict__") else ())):
+                raise RuntimeError(f"a prediction of type {type(leaf).__name__} hides its tensors")
         self._form = form, [_TENSOR if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         return [leaf.detach().clone() for leaf in leaves if isinstance(leaf, Tensor)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Generic, TypeVar
 
 from torch import nn
@@ -24,7 +24,7 @@ def structure(module: nn.Module) -> list[object]:
     return found
 
 
-_SETTINGS = {bool, int, float, str, tuple, FunctionType}
+_SETTINGS = {bool, int, float, str, tuple, FunctionType, BuiltinFunctionType, MethodType}
 """Types of attributes that decide what a part computes, its mode among them."""
 _NUMBERS = (bool, int, float, str)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")

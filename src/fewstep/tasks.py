@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from operator import itemgetter
 from typing import Any, Union
 
 import torch
@@ -216,7 +217,7 @@ def _check_tensor(name: str, value: Any, *, nested: bool) -> None:
 
 def _check_alike(kind: str, support: Inputs, query: Inputs) -> None:
     """See that support and query consist of the same parts, of the same types and shapes."""
-    ours, theirs = _named("", support), _named("", query)
+    ours, theirs = (sorted(_named("", x), key=itemgetter(0)) for x in (support, query))
     if [name for name, _ in ours] != [name for name, _ in theirs]:
         parts = (", ".join(name for name, _ in named) or "a tensor" for named in (ours, theirs))
         raise InputError(

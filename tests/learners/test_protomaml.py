@@ -127,6 +127,7 @@ def test_features_that_are_not_flat():
     network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Linear(3, 5), nn.Flatten()).double()
     learner = ProtoMAML(network)
     with pytest.raises(
-        InputError, match=r"gives \[6, 18\]; prototypes need \[examples, 3\]: flatten"
+        InputError,
+        match=r"called with \[6, 2, 3, 3\]; prototypes need \[examples, 3\], once: flatten",
     ):
         learner.meta_gradient(tasks_of(*SHAPE))

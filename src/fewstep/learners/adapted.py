@@ -10,16 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
 
 from fewstep import spectral
 from fewstep.errors import InputError, first_line
 from fewstep.functional import OF_SUPPORT, Norm, PureModel, in_training
 from fewstep.learners.recording import CalledTwiceError, statistics_seen
+from fewstep.randomness import reseed, undisturbed
 from fewstep.swapped import Params
-from fewstep.tasks import Inputs
+from fewstep.tasks import Inputs, tensors_of
 
 
-def adapted_module(model: nn.Module, params: Params, support_x: Inputs, norm: Norm) -> nn.Module:
+def adapted_module(
+    model: nn.Module, params: Params, support_x: Inputs, norm: Norm, expected: Any = None
+) -> nn.Module:
     """A copy of ``model`` with ``params``, in eval mode.
 
     Args:
@@ -29,6 +33,8 @@ def adapted_module(model: nn.Module, params: Params, support_x: Inputs, norm: No
         norm: Which statistics batch norm uses from now on: those of the batch that the module is
             called with (``"transductive"``) or those of ``support_x`` (``"inductive"``). The
             running statistics are those of ``support_x`` in either case.
+        expected: What the adapted model predicts for ``support_x`` by the statistics of that
+            batch; None where that is not known.
 
     Raises:
         InputError: The model cannot be copied, or one batch norm would have to keep two statistics.
@@ -46,9 +52,9 @@ def adapted_module(model: nn.Module, params: Params, support_x: Inputs, norm: No
         layers = {name: part for name, part in norms.items() if name not in kept}
         for part in layers.values():
             part.training = True
-        _remember_statistics(
-            adapted, {n: p for n, p in layers.items() if isinstance(p, _BatchNorm)}, support_x, norm
-        )
+        of_batches = {n: p for n, p in layers.items() if isinstance(p, _BatchNorm)}
+        found = _remember_statistics(adapted, of_batches, support_x, norm)
+        _check_same(found, expected)
         for part in layers.values():
             if getattr(part, OF_SUPPORT, False):
                 part.training = False
@@ -92,19 +98,21 @@ class _WithoutGraphs(TorchFunctionMode):
 
 def _remember_statistics(
     model: nn.Module, layers: dict[str, _BatchNorm], support_x: Inputs, norm: Norm
-) -> None:
-    """Put the statistics of the support set where a batch norm keeps its running statistics."""
-    if not layers:
-        return
+) -> Any:
+    """Put the statistics of the support set where a batch norm keeps its running statistics.
+
+    Returns:
+        The prediction for it.
+    """
     for layer in layers.values():
         setattr(layer, OF_SUPPORT, norm == "inductive")
     try:
         with statistics_seen(layers) as seen:
-            PureModel(model, copies_inputs=True)({}, support_x)
+            prediction = predict_seeded(PureModel(model, copies_inputs=True), {}, support_x)
     except CalledTwiceError:
         if norm == "inductive":
             raise
-        return
+        return None
     for name, (mean, var) in seen.items():
         layer = layers[name]
         # A layer that has none would add names to the state dict that the user's model lacks.
@@ -112,3 +120,28 @@ def _remember_statistics(
         if lasting or norm == "inductive":
             layer.register_buffer("running_mean", mean, persistent=lasting)
             layer.register_buffer("running_var", var, persistent=lasting)
+    return prediction
+
+
+def predict_seeded(pure: PureModel, params: Params, x: Inputs) -> Any:
+    """A prediction with gradients on, which some models take, and with the same draws each time."""
+    with undisturbed(tensors_of(x)[0].device), torch.enable_grad():
+        reseed(0)
+        return pure(params, x)
+
+
+def _check_same(found: Any, expected: Any) -> None:
+    """See that a copy predicts what the model itself does."""
+    pairs = zip(*(pytree.tree_leaves(p) for p in (found, expected)), strict=False)
+    for one, other in pairs:
+        if not isinstance(one, Tensor) or not isinstance(other, Tensor):
+            continue
+        one, other = one.detach(), other.detach()
+        if one.shape != other.shape or not torch.allclose(
+            one, other, rtol=1e-3, atol=1e-4, equal_nan=True
+        ):
+            raise InputError(
+                "the adapted copy of the model does not predict what the model does with the same "
+                "parameters: something in it leads back to the original (a function that was made "
+                "inside it, a hook); let it find its parts through self"
+            )

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from fewstep.errors import InputError
 from fewstep.functional import LOSS
-from fewstep.inner import INNER_LR, PER_STEP, leaves
+from fewstep.inner import INNER_LR, PER_STEP, leaves, with_gradient
 from fewstep.layers import check_second_derivative
 from fewstep.problem import Problem
 from fewstep.randomness import undisturbed
@@ -66,6 +67,13 @@ def check_module(model: object) -> None:
         )
     if not isinstance(model, nn.Module):
         raise InputError(f"model is a {type(model).__name__}; expected a torch.nn.Module")
+    for name, parameter in model.named_parameters():
+        if isinstance(parameter, UninitializedParameter):
+            layer = name.rpartition(".")[0]
+            raise InputError(
+                f"layer {layer!r} has parameters without a shape yet; call the model once with an "
+                "example first"
+            )
 
 
 def check_learns(model: nn.Module) -> None:
@@ -155,8 +163,9 @@ def check_twice_differentiable(problem: Problem, tasks: TaskBatch) -> None:
     x, y, *_ = tasks.task(0)
     with undisturbed(tasks.device):
         loss = problem.support_loss(start, x, y)
+    inputs = list(start.values())
     check_second_derivative(
-        torch.autograd.grad(loss, list(start.values()), create_graph=True, materialize_grads=True)
+        torch.autograd.grad(with_gradient(loss), inputs, create_graph=True, materialize_grads=True)
     )
 
 

@@ -16,7 +16,7 @@ from fewstep.errors import InputError
 from fewstep.exclusive import exclusive
 from fewstep.functional import LOSS, Modes, Norm, PureModel, loss_module
 from fewstep.inner import InnerLoop, Slope, adapted_path, last, slope
-from fewstep.learners.adapted import adapted_module
+from fewstep.learners.adapted import adapted_module, predict_seeded
 from fewstep.learners.checks import (
     Loss,
     check_at_least_zero,
@@ -192,12 +192,16 @@ class GradientBased(ABC):
         with exclusive():
             batch = map_tensors(lambda tensor: tensor[None], x)
             tasks = TaskBatch(batch, y[None], batch, y[None])
-            problem, _ = self.problem(tasks, norm or self.norm)
+            problem, traits = self.problem(tasks, norm or self.norm)
             assert problem.learned is not None
             on_support = slope(lambda params, _: problem.support_loss(params, x, y))
             params = last(self._path(on_support, problem.learned, steps))
             check_adapted(problem, tasks, params, partial(self._path, steps=steps))
-            return adapted_module(self._with_room_for(params), params, x, norm or "inductive")
+            expected = None
+            if traits.repeats and not any(name.endswith(".running_mean") for name in params):
+                expected = predict_seeded(self._pure("evaluation", traits), params, x)
+            room = self._with_room_for(params)
+            return adapted_module(room, params, x, norm or "inductive", expected)
 
     def problem(
         self, tasks: TaskBatch, norm: Norm, *, training: bool = False

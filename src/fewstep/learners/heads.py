@@ -23,6 +23,23 @@ def last_linear(model: nn.Module) -> str:
     return names[-1]
 
 
+def check_plain(model: nn.Module, name: str) -> None:
+    """See that a layer is an ``nn.Linear`` in which another weight may stand.
+
+    Raises:
+        InputError: Its weight is computed, or is that of another layer too, or hooks change it.
+    """
+    layer = model.get_submodule(name)
+    hooks = layer._forward_pre_hooks or layer._forward_hooks
+    weights = (p for part in model.modules() for p in part._parameters.values())
+    shared = sum(weight is layer._parameters.get("weight") for weight in weights)
+    if type(layer) is not nn.Linear or hooks or "forward" in layer.__dict__ or shared != 1:
+        raise InputError(
+            f"the last layer {name!r} is no plain nn.Linear with a weight of its own, and "
+            "prototypes take the place of that weight; end the model with one"
+        )
+
+
 def with_new_linear(model: nn.Module, name: str, outputs: int | None = None) -> nn.Module:
     """A copy of the model whose layer ``name`` is new, with another number of outputs if given."""
     old = model.get_submodule(name)

@@ -258,6 +258,13 @@ class MAML(GradientBased):
                     f"parameter {late[0]!r} requires a gradient only since the learner was made, "
                     "and has no step sizes; make a new learner"
                 )
+        if self._kind_of_steps == "per-step":
+            learned = min(map(len, self._step_sizes.values()))
+            if self.inner_steps > learned:
+                raise InputError(
+                    f"inner_steps is {self.inner_steps}, and step sizes were made for {learned}; "
+                    "make a new learner"
+                )
         return InnerLoop(
             self.inner_steps, self.inner_lr, names, self._inner_optimizer, self._kind_of_steps
         )

@@ -17,7 +17,7 @@ from fewstep.inner import InnerLoop, Slope, leaves
 from fewstep.learners.checks import check_choice, check_tasks
 from fewstep.learners.fit import Traits
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.heads import last_linear, with_new_linear
+from fewstep.learners.heads import check_plain, last_linear, with_new_linear
 from fewstep.learners.objectives import judge_of, support_loss_of
 from fewstep.learners.prototypes import check_classes, number_of_classes, prototypes
 from fewstep.metagrad import Gradient, Judge, Memory, Order, through_inner_loop
@@ -86,6 +86,7 @@ class ProtoMAML(GradientBased):
         self.order: Order = order
         self.memory: Memory = memory
         self.head = last_linear(model)
+        check_plain(model, self.head)
         if not dict(self.named_parameters()):
             raise InputError(
                 f"no parameter outside the last layer {self.head!r} requires a gradient; leave at "
@@ -96,7 +97,8 @@ class ProtoMAML(GradientBased):
         """With the prototypes as the gradient of the coefficients."""
         modes: Modes = "own" if training else "evaluation"
         pure = self._pure(modes, traits)
-        features = self._pure(modes, traits, replaced={self.head: _unchanged})
+        seen: list[Tensor] = []
+        features = self._pure(modes, traits, replaced={self.head: self._noting(seen)})
         whole_loss = support_loss_of(pure, self.loss, self.precision)
         ways = number_of_classes(tasks.support_y)
         layer = self.model.get_submodule(self.head)
@@ -106,12 +108,14 @@ class ProtoMAML(GradientBased):
             if _COEFFICIENTS not in params:
                 return whole_loss(params, x, y)
             body = {name: value for name, value in params.items() if name != _COEFFICIENTS}
+            seen.clear()
             with (
                 autocast(self.precision, y.device),
                 features.having(body, fused=True, inputs_repeat=True),
             ):
-                seen = self._features(features.predict(x), len(y), layer)
-            return (params[_COEFFICIENTS] * prototypes(seen, y, ways)).sum()
+                features.predict(x)
+            centres = prototypes(self._features(seen, len(y), layer), y, ways)
+            return (params[_COEFFICIENTS] * centres).sum()
 
         body = dict(self._plain())
         return Problem(
@@ -171,15 +175,25 @@ class ProtoMAML(GradientBased):
     def _path(self, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
         return super()._path(slope, _with_head(slope, leaves(learned), self.head), steps)
 
+    def _noting(self, seen: list[Tensor]) -> Callable[[Tensor], Tensor]:
+        """The last layer, and what it is called with."""
+        layer: Any = self.model.get_submodule(self.head)
+
+        def forward(x: Tensor) -> Tensor:
+            seen.append(x)
+            return F.linear(x, layer.weight, layer.bias)
+
+        return forward
+
     @staticmethod
-    def _features(features: Tensor, examples: int, layer: nn.Linear) -> Tensor:
-        if features.shape != (examples, layer.in_features):
+    def _features(seen: list[Tensor], examples: int, layer: nn.Linear) -> Tensor:
+        shapes = [list(features.shape) for features in seen]
+        if shapes != [[examples, layer.in_features]]:
             raise InputError(
-                f"without its last linear layer the model gives {list(features.shape)}; prototypes "
-                f"need [examples, {layer.in_features}]: flatten before that layer, and let nothing "
-                "follow it"
+                f"the last linear layer is called with {', '.join(map(str, shapes)) or 'nothing'}; "
+                f"prototypes need [examples, {layer.in_features}], once: flatten before that layer"
             )
-        return features.to(layer.weight.dtype)
+        return seen[0].to(layer.weight.dtype)
 
     def _of_head(self, name: str) -> bool:
         return name.startswith(f"{self.head}.")
@@ -225,11 +239,6 @@ def _with_head(slope: Slope, start: Params, head: str) -> Params:
     body = {name: value for name, value in start.items() if name != _COEFFICIENTS}
     made = (2 * centres, -(centres**2).sum(-1))
     return {**body, **dict(zip(_names(head), made, strict=True))}
-
-
-def _unchanged(x: Tensor) -> Tensor:
-    """What the last layer is called with."""
-    return x
 
 
 def _names(head: str) -> tuple[str, str]:

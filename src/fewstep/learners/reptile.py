@@ -77,6 +77,11 @@ class Reptile(GradientBased):
         self._check(tasks, "own")
 
         def join(support: Tensor, query: Tensor) -> Tensor:
+            if support.shape[2:] != query.shape[2:]:
+                raise InputError(
+                    "Reptile trains on support and query examples together, and cannot join "
+                    f"{list(support.shape[1:])} and {list(query.shape[1:])}; use another learner"
+                )
             return torch.cat([support, query], 1)
 
         joined = TaskBatch(

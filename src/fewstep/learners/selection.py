@@ -28,7 +28,7 @@ def adapting_names(model: nn.Module, adapting: str | Sequence[str], head: str | 
         chosen = names
     elif adapting in ("head", "body"):
         inside = _head(model) if head is None else head
-        of_head = _within(names, inside)
+        of_head = _within(model, names, inside)
         if not of_head:
             raise InputError(
                 f"the head {inside!r} has no parameter that requires a gradient; name the module "
@@ -37,7 +37,7 @@ def adapting_names(model: nn.Module, adapting: str | Sequence[str], head: str | 
         chosen = of_head if adapting == "head" else [n for n in names if n not in of_head]
     else:
         given = [adapting] if isinstance(adapting, str) else list(adapting)
-        found = [_within(names, name) for name in given]
+        found = [_within(model, names, name) for name in given]
         if [] in found:
             raise InputError(
                 f"adapting names {given[found.index([])]!r}, where the model has no parameter that "
@@ -57,6 +57,15 @@ def _head(model: nn.Module) -> str:
     return "" if isinstance(model, nn.Linear) else last_linear(model)
 
 
-def _within(names: list[str], part: str) -> list[str]:
-    """The parameters of a module, or the parameter of that name; "" is the whole model."""
-    return [name for name in names if not part or name == part or name.startswith(f"{part}.")]
+def _within(model: nn.Module, names: list[str], part: str) -> list[str]:
+    """The parameters of a module, or the parameter of that name; "" is the whole model.
+
+    One that is tied has the name of its first place, and belongs to all of them.
+    """
+    inside = {
+        id(parameter)
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if not part or name == part or name.startswith(f"{part}.")
+    }
+    own = dict(model.named_parameters())
+    return [name for name in names if id(own[name]) in inside]
