@@ -88,6 +88,23 @@ def check_learns(model: nn.Module) -> None:
         )
 
 
+def check_memory(memory: str, repeats: bool) -> None:
+    """See that a model can be computed once more, as flat memory has to.
+
+    Args:
+        memory: That of a learner.
+        repeats: Whether the model predicts the same again with the same seeds.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if memory == "flat" and not repeats:
+        raise InputError(
+            "the model draws random numbers from a generator of its own, and flat memory needs the "
+            'same ones again; let it use PyTorch\'s, or choose memory="fast"'
+        )
+
+
 def check_names(model: nn.Module, loss: nn.Module | None) -> None:
     """See that no name of a model is one that a learner uses itself.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
 import warnings
 from collections.abc import Callable, Hashable, Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +15,7 @@ from fewstep.errors import InputError, first_line
 from fewstep.functional import Modes, PureModel, loss_module
 from fewstep.layers import check_layers
 from fewstep.learners.checks import Loss, check_labels, check_tasks, scalar, shape_of
+from fewstep.learners.explain import cure, is_of_the_model, told
 from fewstep.metrics import ignored_label, is_of_classes
 from fewstep.randomness import outside_generators, reseed, undisturbed
 from fewstep.structure import same, structure
@@ -176,12 +175,12 @@ class _Trial:
             except _DOES_NOT_FIT as error:
                 if not with_gradients and isinstance(error, RuntimeError):
                     continue
-                if _is_of_the_model(error):
-                    error.add_note(f"fewstep called the model with {part} examples: {_told(x)}")
+                if is_of_the_model(error):
+                    error.add_note(f"fewstep called the model with {part} examples: {told(x)}")
                     raise
                 raise InputError(
-                    f"the model does not take {part} examples of {_told(x)} "
-                    f"({first_line(error)}){_cure(self._pure.model, x)}"
+                    f"the model does not take {part} examples of {told(x)} "
+                    f"({first_line(error)}){cure(self._pure.model, x)}"
                 ) from error
         raise AssertionError
 
@@ -226,33 +225,6 @@ def _tensors_in(prediction: Any) -> list[Tensor]:
     return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.layout is torch.strided]
 
 
-def _is_of_the_model(error: BaseException) -> bool:
-    """Whether an error comes from the user's code, and not from a layer of PyTorch or from here."""
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    file = Path(frame.f_code.co_filename)
-    return not any(file.is_relative_to(Path(p).parent) for p in (torch.__file__, _PACKAGE))
-
-
-_PACKAGE = Path(__file__).parent
-
-
-def _cure(model: nn.Module, x: Inputs) -> str:
-    """What to do, where it can be guessed from the examples."""
-    tensors = tensors_of(x)
-    own = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    for tensor in tensors:
-        if tensor.dtype is torch.uint8:
-            return "; pictures of bytes have to become numbers: x.float() / 255"
-        if tensor.is_floating_point() and tensor.dtype != own:
-            return f"; the model's parameters are {own}: give x.to({own})"
-        pictures = tensor.dim() == 4 and any(isinstance(m, nn.Conv2d) for m in model.modules())
-        if pictures and tensor.shape[-1] in (1, 3, 4) and tensor.shape[1] not in (1, 3, 4):
-            return "; pictures come with the channels first: x.permute(0, 1, 4, 2, 3)"
-    if len(tensors) == 1 and isinstance(x, Tensor):
-        return "; several inputs are given as a tuple or as a dict of tensors"
-    return ""
-
-
 def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> Tensor:
     given = shape_of(prediction)
     if is_of_classes(loss) and not isinstance(prediction, Tensor):
@@ -270,7 +242,7 @@ def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> Tensor:
     except InputError:
         raise
     except (*_DOES_NOT_FIT, UserWarning) as error:
-        if _is_of_the_model(error):
+        if is_of_the_model(error):
             error.add_note(f"fewstep called the loss with a prediction of {given}")
             raise
         raise InputError(
@@ -304,8 +276,3 @@ def _check_labels(tasks: TaskBatch, classes: int | None, loss: Loss) -> None:
         if len(counted) == 0:
             continue
         check_labels(counted, classes, "the model predicts")
-
-
-def _told(x: Inputs) -> str:
-    """The shapes and types of inputs, in words."""
-    return ", ".join(f"shape {list(t.shape)}, {t.dtype}" for t in tensors_of(x))

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from fewstep.compilation import CompiledFunctions
 from fewstep.engine import MetaGradient, judge_paths, mean_gradient
-from fewstep.errors import InputError
 from fewstep.exclusive import exclusive
 from fewstep.functional import LOSS, Modes, Norm, PureModel, loss_module
 from fewstep.inner import InnerLoop, Slope, adapted_path, last, slope
@@ -23,6 +22,7 @@ from fewstep.learners.checks import (
     check_choice,
     check_examples,
     check_learns,
+    check_memory,
     check_module,
     check_names,
     check_twice_differentiable,
@@ -121,11 +121,7 @@ class GradientBased(ABC):
             if self._needs_second_derivative(outer_step) and not self._twice_differentiable:
                 check_twice_differentiable(problem, tasks)
                 self._twice_differentiable = True
-            if not traits.repeats and getattr(self, "memory", "fast") == "flat":
-                raise InputError(
-                    "the model draws random numbers from a generator of its own, and flat memory "
-                    'needs the same ones again; let it use PyTorch\'s, or choose memory="fast"'
-                )
+            check_memory(getattr(self, "memory", "fast"), traits.repeats)
             gradient = self._gradient(outer_step)
             found = self._execute(
                 problem, traits, tasks, lambda n: mean_gradient(problem, tasks, n, gradient)
