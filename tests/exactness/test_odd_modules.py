@@ -517,3 +517,25 @@ def test_more_inner_steps_than_step_sizes():
     learner.inner_steps = 3
     with pytest.raises(InputError, match="inner_steps is 3, and step sizes were made for 2"):
         learner.meta_gradient(tasks_of())
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+def test_a_compiled_learner_leaves_nothing_in_the_model():
+    model = nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 6)), Scaled(), nn.Linear(3, 3)).double()
+    model[1].net[0] = nn.Linear(6, 6).double()
+    before, tasks = snapshot(model), tasks_of(2)
+    learner = MAML(model, 0.2, 2, compile=True)
+    found = learner.meta_gradient(tasks)[1]
+    learner.evaluate(tasks, 1)
+    learner.adapt(*tasks.task(0)[:2])
+    assert not differences(before, snapshot(model))
+    assert deviation(found, MAML(model, 0.2, 2).meta_gradient(tasks)[1]) < 1e-10
+
+
+@pytest.mark.parametrize("settings", [{}, {"memory": "flat"}])
+def test_a_bag_of_embeddings_is_refused_with_a_way_out(settings):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.EmbeddingBag(7, 4), nn.Tanh(), nn.Linear(4, 3))
+    x, y = torch.randint(7, (2, 6, 3)), torch.randint(3, (2, 6))
+    with pytest.raises(InputError, match=r"has no second derivative .*write it out in operations"):
+        MAML(model, 0.2, 2, **settings).meta_gradient(TaskBatch(x, y, x, y))
