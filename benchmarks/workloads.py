@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep import TaskBatch
-from fewstep.batchnorm import forget_statistics
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
 
@@ -77,7 +76,8 @@ def max_pool_conv4(channels: int, size: int, ways: int, filters: int) -> nn.Modu
     network = conv4(channels, size, ways, filters, "max-pool")
     for part in network.modules():
         if isinstance(part, nn.BatchNorm2d):
-            forget_statistics(part)
+            part.track_running_stats = False
+            part.running_mean = part.running_var = part.num_batches_tracked = None
     return network
 
 

@@ -153,8 +153,8 @@ def _cure(learner: MAML, steps: int) -> tuple[Step, Validate]:
 
     def validate(tasks: TaskBatch) -> tuple[list[float], list[float]]:
         with borrowed(state.parameters, state.judged):
-            losses, scores = learner.evaluate(tasks, VAL_STEPS)
-        return losses.mean(0).tolist(), scores.mean(0).tolist()
+            found = learner.evaluate(tasks, VAL_STEPS)
+        return found.losses.mean(0).tolist(), found.scores.mean(0).tolist()
 
     return step, validate
 

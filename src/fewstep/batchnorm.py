@@ -10,7 +10,6 @@ from itertools import cycle
 
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.modules.batchnorm import _NormBase
 
 from fewstep.errors import InputError
 from fewstep.kernels.block import Block
@@ -93,12 +92,6 @@ def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of each channel of ``[examples, channels, ...]``."""
     other = [dim for dim in range(x.dim()) if dim != 1]
     return x.mean(other), x.var(other, unbiased=False)
-
-
-def forget_statistics(layer: _NormBase) -> None:
-    """Let a layer use the statistics of each batch from now on, in eval mode too."""
-    layer.track_running_stats = False
-    layer.running_mean = layer.running_var = layer.num_batches_tracked = None
 
 
 def _normalised(
