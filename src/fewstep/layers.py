@@ -23,7 +23,8 @@ def check_layers(model: nn.Module) -> None:
     for part in model.modules():
         for kind, refused, told in _REFUSED:
             if isinstance(part, kind) and refused(part):
-                raise InputError(told.format(repr(_name(part, model))))
+                name = _name(part, model)
+                raise InputError(told.format(repr(name) if name else "(the model itself)"))
 
 
 def _frozen_without_statistics(layer: _BatchNorm) -> bool:

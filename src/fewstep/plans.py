@@ -86,9 +86,9 @@ def _worth() -> int:
     return WORTH if torch.get_num_threads() > 1 else WORTH_WITH_ONE_THREAD
 
 
-def worth_sharing(problem: Problem, tasks: TaskBatch) -> bool:
-    """Whether a meta-batch is enough work for several processes."""
-    return graph_bytes(problem, tasks) * len(tasks) >= CPU_BUDGET
+def worth_sharing(problem: Problem, tasks: TaskBatch, steps: int = 1) -> bool:
+    """Whether so many inner steps of a meta-batch are enough work for several processes."""
+    return graph_bytes(problem, tasks) * len(tasks) * steps >= CPU_BUDGET
 
 
 def graph_bytes(problem: Problem, tasks: TaskBatch) -> int:

@@ -125,6 +125,17 @@ def test_tasks_that_do_not_fit(change, told):
         FineTune(model(), WIDE).differentiate(dataclasses.replace(tasks(), **change))
 
 
+@pytest.mark.parametrize("adapts", ["whole", "head"])
+def test_an_evaluation_that_is_shared_out_is_the_same(adapts):
+    alone, shared = (FineTune(model(), WIDE, adapts=adapts, workers=n) for n in (1, 2))
+    shared.narrow.load_state_dict(alone.narrow.state_dict())
+    shared.wide.load_state_dict(alone.wide.state_dict())
+    for one, other in ((alone, shared), (alone.head_only(), shared.head_only())):
+        found, expected = (learner.evaluate(tasks(), 3) for learner in (other, one))
+        torch.testing.assert_close(found.losses, expected.losses)
+        torch.testing.assert_close(found.metrics, expected.metrics)
+
+
 def test_a_last_layer_of_another_kind():
     with pytest.raises(InputError, match="new_head is 'ones'; expected one of random, zeros"):
         FineTune(model(), WIDE, new_head="ones")

@@ -209,6 +209,17 @@ def test_a_models_own_error_comes_through(error):
     assert caught.value is error
 
 
+def test_integers_for_a_model_of_numbers():
+    x, y = torch.zeros(2, 6, 4, dtype=torch.int64), torch.randint(3, (2, 6))
+    with pytest.raises(InputError, match=r"examples are integers .* give x.to\(torch.float32\)"):
+        MAML(linear()).meta_gradient(TaskBatch(x, y, x, y))
+
+
+def test_a_model_in_the_place_of_a_learner():
+    with pytest.raises(InputError, match=r"learner is a Linear; expected one as in fewstep.MAML"):
+        Parallel(linear(), 2)
+
+
 def test_one_task_of_a_batch():
     tasks = tasks_of()
     for number in (0, -1):

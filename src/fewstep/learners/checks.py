@@ -194,7 +194,8 @@ def scalar(value: Tensor) -> Tensor:
     """
     if not isinstance(value, Tensor) or value.dim() != 0:
         raise InputError(
-            f"the loss returned {shape_of(value)}; expected a tensor with a single value"
+            f"the loss returned {shape_of(value)}; expected a tensor with a single value, such as "
+            "its mean"
         )
     return value
 

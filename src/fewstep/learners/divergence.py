@@ -27,9 +27,9 @@ class DivergedError(InputError):
 
     def __init__(self, what: str, task: int | None) -> None:
         where = "" if task is None else f" in task {task}"
-        super().__init__(
-            f"{what}{where}; look at the examples, or try a smaller inner_lr or fewer inner steps"
-        )
+        given = "has a number" in what
+        cure = "mend the examples" if given else "try a smaller inner_lr or fewer inner steps"
+        super().__init__(f"{what}{where}; {cure}")
         self.what = what
         self.task = task
 

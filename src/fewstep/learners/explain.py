@@ -21,7 +21,7 @@ def is_of_the_model(error: BaseException) -> bool:
 _PACKAGE = Path(__file__).parent
 
 
-def cure(model: nn.Module, x: Inputs) -> str:
+def cure(error: BaseException, model: nn.Module, x: Inputs) -> str:
     """What to do, where it can be guessed from the examples."""
     tensors = tensors_of(x)
     own = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
@@ -30,10 +30,12 @@ def cure(model: nn.Module, x: Inputs) -> str:
             return "; pictures of bytes have to become numbers: x.float() / 255"
         if tensor.is_floating_point() and tensor.dtype != own:
             return f"; the model's parameters are {own}: give x.to({own})"
+        if "dtype" in str(error) and not tensor.is_floating_point():
+            return f"; examples are integers and the model's parameters {own}: give x.to({own})"
         pictures = tensor.dim() == 4 and any(isinstance(m, nn.Conv2d) for m in model.modules())
         if pictures and tensor.shape[-1] in (1, 3, 4) and tensor.shape[1] not in (1, 3, 4):
             return "; pictures come with the channels first: x.permute(0, 1, 4, 2, 3)"
-    if len(tensors) == 1 and isinstance(x, Tensor):
+    if isinstance(x, Tensor) and "missing" in str(error):
         return "; several inputs are given as a tuple or as a dict of tensors"
     return ""
 

@@ -25,6 +25,7 @@ from fewstep.learners.fit import FitCheck
 from fewstep.learners.heads import last_linear, with_new_linear
 from fewstep.learners.learner import Evaluation
 from fewstep.learners.maml import MAML
+from fewstep.learners.parallel import Parallel
 from fewstep.metagrad import Judgement
 from fewstep.plans import Execution
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
@@ -50,6 +51,7 @@ class FineTune:
         inner_steps: Steps of fine-tuning.
         execution: How several tasks are fine-tuned, as in `MAML`.
         norm: Which statistics batch norm uses on the query set, as in `MAML`.
+        workers: How many processes share the tasks of an evaluation, as in `Parallel`.
 
     Raises:
         InputError: The model has no linear layer to replace, or a setting is out of range.
@@ -66,6 +68,7 @@ class FineTune:
         adapts: Adapts = "whole",
         execution: Execution = "auto",
         norm: Norm = "transductive",
+        workers: int = 1,
     ) -> None:
         check_choice("new_head", new_head, get_args(Head))
         check_choice("adapts", adapts, get_args(Adapts))
@@ -81,6 +84,7 @@ class FineTune:
         self.execution: Execution = execution
         self.norm: Norm = norm
         self._check_fit = FitCheck(F.cross_entropy)
+        self._parallel = Parallel(self.few_shot(), workers) if workers > 1 else None
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Those of the network with one output a training class that require a gradient."""
@@ -116,13 +120,17 @@ class FineTune:
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
         """Fine-tune on each task and judge after every step, as `MAML.evaluate` does."""
-        return self._few_shot().evaluate(tasks, steps, norm)
+        learner = self.few_shot()
+        if self._parallel is None:
+            return learner.evaluate(tasks, steps, norm)
+        self._parallel.learner = learner
+        return self._parallel.evaluate(tasks, steps, norm)
 
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
         """The network fine-tuned on one task, as `MAML.adapt` returns it."""
-        return self._few_shot().adapt(x, y, steps, norm)
+        return self.few_shot().adapt(x, y, steps, norm)
 
     def head_only(self) -> FineTune:
         """The same network and new last layer, fine-tuned on a task in that layer alone."""
@@ -130,7 +138,7 @@ class FineTune:
         other.adapts = "head"
         return other
 
-    def _few_shot(self) -> MAML:
+    def few_shot(self) -> MAML:
         """The pre-trained body under the last layer that every task starts from."""
         model = copy_of(self.narrow)
         body = {n: p for n, p in self.wide.state_dict().items() if not self._of_head(n)}

@@ -180,7 +180,7 @@ class _Trial:
                     raise
                 raise InputError(
                     f"the model does not take {part} examples of {told(x)} "
-                    f"({first_line(error)}){cure(self._pure.model, x)}"
+                    f"({first_line(error)}){cure(error, self._pure.model, x)}"
                 ) from error
         raise AssertionError
 

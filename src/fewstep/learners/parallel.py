@@ -43,6 +43,10 @@ class Parallel:
 
     def __init__(self, learner: GradientBased, workers: int) -> None:
         check_number(workers)
+        if not isinstance(learner, GradientBased):
+            raise InputError(
+                f"learner is a {type(learner).__name__}; expected one as in fewstep.MAML(model)"
+            )
         self.learner = learner
         self._workers = Workers(workers)
 

@@ -13,9 +13,7 @@ from torch import Tensor, nn
 
 from fewstep.functional import Norm
 from fewstep.learners.learner import Evaluation, Learner
-from fewstep.training.setup import Sampler
-
-CHUNK = 20
+from fewstep.training.setup import EVALUATED, Sampler
 
 
 class Means(NamedTuple):
@@ -78,8 +76,8 @@ def judge_each(
         advance: Told how many tasks were done since the last call.
     """
     parts: list[Evaluation] = []
-    for start in range(0, tasks, CHUNK):
-        indices = range(start, min(start + CHUNK, tasks))
+    for start in range(0, tasks, EVALUATED):
+        indices = range(start, min(start + EVALUATED, tasks))
         parts.append(learner.evaluate(sampler.batch(indices).to(device), steps, norm))
         advance(len(indices))
     return Evaluation(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +33,9 @@ from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
 from fewstep.plans import worth_sharing
 from fewstep.tasks import TaskBatch
+
+EVALUATED = 20
+"""Tasks that are evaluated by one call."""
 
 
 class Sampler(Protocol):
@@ -91,7 +95,8 @@ def learner(config: Config, train: Sampler) -> Learner:
 def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
     if config.algorithm == "finetune":
         assert isinstance(train, EpisodeSampler)
-        return FineTune(
+        make = partial(
+            FineTune,
             model,
             train.classes,
             config.inner_lr,
@@ -100,8 +105,14 @@ def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
             execution=config.execution,
             norm=config.norm,
         )
+        # To see how large a task is; the other one has the same new layers.
+        with torch.random.fork_rng(devices=[]):
+            few_shot = make().few_shot()
+        # Only evaluations are shared out: all inner steps of some tasks at a time.
+        tasks, steps = train.batch(range(EVALUATED)), config.test_inner_steps
+        return make(workers=_workers(config, few_shot, tasks, steps))
     one = _in_one_process(config, model)
-    workers = config.workers or _workers(config, one, train)
+    workers = config.workers or _workers(config, one, train.batch(range(config.meta_batch)))
     return Parallel(one, workers) if workers > 1 else one
 
 
@@ -146,13 +157,13 @@ def _in_one_process(config: Config, model: nn.Module) -> GradientBased:
     )
 
 
-def _workers(config: Config, learner: GradientBased, train: Sampler) -> int:
-    """One a core, where an outer step is enough work to be shared."""
+def _workers(config: Config, learner: GradientBased, tasks: TaskBatch, steps: int = 1) -> int:
+    """One a core, where so many inner steps of the tasks are enough work to be shared."""
     cores = min(torch.get_num_threads(), os.cpu_count() or 1)
     if torch.device(config.device).type != "cpu" or cores == 1:
         return 1
-    tasks = train.batch(range(config.meta_batch))
-    return cores if worth_sharing(learner.problem(tasks, learner.norm)[0], tasks) else 1
+    problem, _ = learner.problem(tasks, learner.norm)
+    return cores if worth_sharing(problem, tasks, steps) else 1
 
 
 def _device(name: str) -> torch.device:
