@@ -14,7 +14,7 @@ import pooch
 
 from fewstep.data.images import ImageClasses
 from fewstep.errors import InputError, first_line
-from fewstep.files import write_whole
+from fewstep.files import make_folder, write_whole
 
 LARGEST = 2**28
 """Bytes of the largest array that is read: ten times what Omniglot takes."""
@@ -48,6 +48,7 @@ def cached(name: str, side: int, build: Callable[[], ImageClasses]) -> ImageClas
         _log.info("%s is damaged (%s) and is made again", path, first_line(error))
     made = build()
     try:
+        make_folder(path.parent)
         write_whole(path, lambda part: _save(part, made))
     except InputError as error:
         raise InputError(f"{error}; the variable FEWSTEP_CACHE names another folder") from error
