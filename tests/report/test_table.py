@@ -46,6 +46,26 @@ def test_a_score_is_never_cut(recipe, scale, width, encoding, monkeypatch, capsy
     assert "random" in folded
 
 
+@pytest.mark.parametrize("width", ["5", "9", "11"])
+def test_a_score_stays_on_its_line(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", width)
+    table = ScoreTable(RECIPES["glyphs-5way-1shot"].config, {"maml": result(10, 1.0)})
+    plain_console().print(table, crop=False)
+    assert "   0  90.0 ± 1.0\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", ["0", "00"])
+def test_no_columns_are_80(width, monkeypatch, capsys):
+    table = ScoreTable(RECIPES["glyphs-5way-1shot"].config, {"maml": result(10, 1.0)})
+    outputs = []
+    for columns in (width, "80"):
+        monkeypatch.setenv("COLUMNS", columns)
+        plain_console().print(table)
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert "90.0 ± 1.0" in outputs[0]
+
+
 def test_a_wide_terminal_has_one_row_a_start(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     both = {"maml": result(5, 1.0), "random": result(5, 1.0)}

@@ -93,7 +93,7 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(told))
         return 0
     output = plain_console()
-    output.print(ScoreTable(config, results))
+    output.print(ScoreTable(config, results), crop=False)
     output.print(protocol(config, results["random"], "test"), soft_wrap=True)
     output.print(f"picture: {options.picture}", soft_wrap=True)
     return 0

@@ -100,7 +100,7 @@ def write_report(run: Run, run_dir: Path, results: Results, console: Console) ->
         task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
         draw_task(files.task, run.learner, task, config.test_inner_steps, config.norm, norm)
         pictures.append(files.task)
-    plain_console().print(ScoreTable(config, {config.algorithm: results}))
+    plain_console().print(ScoreTable(config, {config.algorithm: results}), crop=False)
     console.print(protocol(config, results, "test"), soft_wrap=True)
     console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)
     for line in diagnosis_lines(figures):

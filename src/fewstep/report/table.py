@@ -46,7 +46,7 @@ class ScoreTable:
             if natural - name + min(name, NAME) <= options.max_width:
                 yield table
                 return
-        yield from self._lines()
+        yield from self._lines(console)
 
     @property
     def _title(self) -> str:
@@ -87,13 +87,15 @@ class ScoreTable:
             table.add_row(name, *cells)
         return table
 
-    def _lines(self) -> Iterator[RenderableType]:
+    def _lines(self, console: Console) -> Iterator[RenderableType]:
         """One line a score, below the name of the starting point."""
         yield self._title
         for name, cells in self._rows:
             yield Text(name, overflow="fold")
             for step, cell in zip(self._steps, cells, strict=True):
-                yield f"{step:>4}  {cell}"
+                line = console.render_str(f"{step:>4}  {cell}", overflow="ignore")
+                line.no_wrap = True
+                yield line
 
 
 def _cell(metric: str, means: Means, step: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -91,4 +92,9 @@ def _gradient_norms(run_dir: RunDir, until: int) -> list[float]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # Metrics that are missing or damaged cost one figure, and no evaluation.
         return []
-    return [norm for norm in norms if norm is not None][-OUTER_STEPS:]
+    return [norm for norm in norms if _is_number(norm)][-OUTER_STEPS:]
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value of JSON is a number that a float can hold."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from fewstep.config import Config
+from fewstep.config_file import training_digest
 from fewstep.data.episodes import Split
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
@@ -64,6 +65,7 @@ class OuterLoop:
         self.state = fresh_state(self.learner, self.config.outer_lr, self.config.averaging)
         if resume:
             self.state.load(self.run.last)
+        self.state.progress = replace(self.state.progress, settings=training_digest(self.config))
         first = self.state.progress.step
         self.kept = first
         self.bar.start(first, self.config.steps)
