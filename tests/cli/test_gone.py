@@ -132,3 +132,55 @@ def test_huge_numbers_in_the_config(name, value, told, run, capsys):
 def test_flags_out_of_range(flags, told, tmp_path, capsys):
     assert told in refused(["train", *flags, "--run-dir", str(tmp_path / "run")], capsys)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("flag", [[], ["--json"]])
+def test_a_picture_that_cannot_be_drawn_costs_no_table(flag, run, tmp_path, capsys, monkeypatch):
+    picture = tmp_path / "new" / "c.png"
+
+    def full(path, *_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fewstep.report.curves.draw_curves", full)
+    given = ["compare", str(run), "--tasks", "2", "--inner-steps", "1", "--picture", str(picture)]
+    capsys.readouterr()
+    assert main([*given, *flag]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["run"]["tasks"] == 2 if flag else "mse after inner steps" in out
+    assert "picture:" not in out
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("run/best.safetensors", "is no PNG file by its name; expected one that ends .png"),
+        ("run/config.json/c.png", "config.json); choose a folder that you may write to"),
+        ("run/config.json/deep/c.png", "config.json); choose a folder that you may write to"),
+    ],
+)
+def test_a_place_that_is_none_for_a_picture(place, told, run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(judge, "judge_each", lambda *_: pytest.fail("judged first"))
+    before = (run / "best.safetensors").read_bytes()
+    assert told in refused(["compare", str(run), "--picture", str(tmp_path / place)], capsys)
+    assert (run / "best.safetensors").read_bytes() == before
+
+
+def test_doubled_lines_of_metrics(run, capsys):
+    metrics = run / "metrics.jsonl"
+    lines = metrics.read_text().splitlines(keepends=True)
+    metrics.write_text("".join(2 * lines))
+    assert main([*SMALL, "--steps", "4", "--run-dir", str(run)]) == 0
+    assert "lacks" not in capsys.readouterr().err
+    metrics.write_text("".join(2 * lines[1:]))
+    assert main([*SMALL, "--steps", "6", "--run-dir", str(run)]) == 0
+    assert "lacks 3 of the 4 outer steps done" in capsys.readouterr().err
+
+
+def test_a_single_task_has_no_interval(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    assert main([*SMALL, "--val-tasks", "1", "--test-tasks", "1", "--run-dir", run]) == 0
+    out, err = capsys.readouterr()
+    assert "validation mse" in err
+    assert "nan" not in out
+    assert "nan" not in err

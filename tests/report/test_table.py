@@ -46,6 +46,17 @@ def test_a_score_is_never_cut(recipe, scale, width, encoding, monkeypatch, capsy
     assert "random" in folded
 
 
+@pytest.mark.parametrize("width", range(50, 90))
+def test_words_of_a_name_stay_whole(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    one = result(10, 1.0)["transductive"]
+    runs = {"maml++": {"transductive": one, "inductive": one}}
+    plain_console().print(ScoreTable(RECIPES["glyphs-5way-1shot"].config, runs))
+    out = capsys.readouterr().out
+    assert len(re.findall(r"\btransductive\b", out)) == 1
+    assert len(re.findall(r"\binductive\b", out)) == 1
+
+
 @pytest.mark.parametrize("width", ["5", "9", "11"])
 def test_a_score_stays_on_its_line(width, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", width)
