@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing.util import Finalize
 
 import pytest
 from tests.crash.test_crash import no_pictures
@@ -40,16 +41,14 @@ def slow_test(ready):
 
 
 def slow_flags(ready):
-    """Let reading the flags take a minute, and tell when it begins; the end is slow, too."""
+    """Let reading the flags take a minute, and tell when it begins; the process ends slowly."""
     from fewstep.cli import compare, evaluate, train
 
     def slowly(*_):
         ready.touch()
-        try:
-            time.sleep(60)
-        finally:
-            time.sleep(0.05)
+        time.sleep(60)
 
+    Finalize(None, time.sleep, args=(0.3,), exitpriority=1)
     for command in (compare, evaluate, train):
         command.parse = slowly
     train.find_recipe = slowly
@@ -115,15 +114,16 @@ def test_two_ctrl_c_end_quietly(phase, apart, tmp_path):
         pass
 
 
+@pytest.mark.parametrize("apart", [0.001, 0.05])
 @pytest.mark.parametrize("command", ["train", "evaluate", "compare"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-def test_two_signals_while_a_command_reads_its_flags(command, number, tmp_path):
+def test_two_signals_while_a_command_reads_its_flags(command, number, apart, tmp_path):
     process = start([command, tmp_path], tmp_path / "out", partial(slow_flags, tmp_path / "ready"))
     until((tmp_path / "ready").exists, process)
     for _ in range(2):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, number)
-        time.sleep(0.002)
+        time.sleep(apart)
     assert end(process, tmp_path / "out") == (130, "fewstep: stopped\n")
 
 
