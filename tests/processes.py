@@ -60,5 +60,7 @@ def _command(arguments, out, prepare):
         sys.stderr = stack.enter_context(os.fdopen(2, "w", closefd=False))
         if prepare is not None:
             prepare()
-        status = main(arguments)
+        # As in a process of its own, whose end nothing follows.
+        sys.argv = ["fewstep", *arguments]
+        status = main()
     sys.exit(status)

@@ -11,7 +11,7 @@ from fewstep.files import read_json_object, write_whole
 
 
 def test_what_is_written_replaces_what_was_there(tmp_path):
-    path = tmp_path / "new" / "file"
+    path = tmp_path / "file"
     write_whole(path, lambda part: part.write_text("first"))
     write_whole(path, lambda part: part.write_text("second"))
     assert path.read_text() == "second"
@@ -120,3 +120,9 @@ def test_json_that_is_damaged_is_told_in_one_line(tmp_path):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"^.*file\.json [^\n]*; mend it$"):
             read_json_object(path, "mend it")
+
+
+def test_files_beside_one_another_bring_no_folder_back(tmp_path):
+    with pytest.raises(InputError, match=r"cannot write .*gone/file \(No such file"):
+        write_whole(tmp_path / "gone" / "file", lambda part: part.write_text("x"))
+    assert not (tmp_path / "gone").exists()

@@ -147,7 +147,7 @@ class Config:
             )
 
     def _check_data(self) -> None:
-        """See that model and algorithm suit the data."""
+        """See that model, algorithm and ways suit the data."""
         if self.data == "sinusoid" and (self.model != "mlp" or self.algorithm in _OF_CLASSES):
             raise InputError(
                 f"data sinusoid with model {self.model} and algorithm {self.algorithm}; expected "
@@ -155,6 +155,8 @@ class Config:
             )
         if self.data != "sinusoid" and self.model == "mlp":
             raise InputError(f"data {self.data} with model mlp; pictures need model conv4")
+        if self.data != "sinusoid" and self.n_way < 2:
+            raise InputError(f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5")
 
     def _check_inner_loop(self) -> None:
         """See that the settings of the inner loop go together."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from fewstep.config import Config
+from fewstep.config_ranges import check_sizes
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 
@@ -44,7 +46,28 @@ def read_config(path: Path) -> Config:
         )
     for name, expected in get_type_hints(Config).items():
         _check_type(path, name, values[name], expected)
-    return Config(**values)
+    try:
+        config = Config(**values)
+        check_sizes(values)
+    except InputError as error:
+        raise InputError(f"{path} holds a setting that cannot be: {error}") from error
+    return config
+
+
+NOT_OF_TRAINING = (
+    *("steps", "patience", "device", "checkpoint_every"),
+    *("workers", "memory", "execution", "compile"),
+    *("test_k_shot", "test_q_query", "test_inner_steps", "test_tasks"),
+)
+"""What a run is trained until and by, and what it is tested on."""
+
+
+def training_digest(config: Config) -> str:
+    """A digest of all settings that decide what an outer step does."""
+    decisive = {n: v for n, v in asdict(config).items() if n not in NOT_OF_TRAINING}
+    # A number that was written without a fraction is the same number.
+    same = {n: int(v) if isinstance(v, float) and v % 1 == 0 else v for n, v in decisive.items()}
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _difference(kind: str, keys: set[str]) -> str:

@@ -8,6 +8,9 @@ from typing import Any
 
 from fewstep.errors import InputError
 
+TOO_LARGE = 2**63
+"""What neither PyTorch nor NumPy takes as a whole number."""
+
 
 def check_ranges(settings: Mapping[str, Any]) -> None:
     """See that each number is in its range; None is in every range.
@@ -16,6 +19,9 @@ def check_ranges(settings: Mapping[str, Any]) -> None:
         InputError: Names the setting and its range.
     """
     for name, value in settings.items():
+        if isinstance(value, int) and abs(value) > TOO_LARGE:
+            # Of all of its digits some are enough; Python writes no more than some thousands.
+            raise InputError(f"{name} has {len(str(abs(value)))} digits; expected at most 2**63")
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{name} is {value}; expected a finite number")
     for names, fits, expected in _RANGES:
@@ -23,6 +29,20 @@ def check_ranges(settings: Mapping[str, Any]) -> None:
             value = settings[name]
             if value is not None and not fits(value):
                 raise InputError(f"{name} is {value}; expected {expected}")
+
+
+def check_sizes(settings: Mapping[str, Any]) -> None:
+    """See that the sizes of tensors in a file were ever trained.
+
+    Far larger ones overflow, with errors of other libraries, before memory is short.
+
+    Raises:
+        InputError: Names the setting and its limit.
+    """
+    for name in _SIZES:
+        value = settings[name]
+        if value is not None and value > LARGEST:
+            raise InputError(f"{name} is {value}; expected at most {LARGEST}")
 
 
 def check_limits(settings: Mapping[str, Any]) -> None:
@@ -56,9 +76,16 @@ _COUNTS = (
     "test_tasks",
     "checkpoint_every",
 )
+_SIZES = ("filters", "context", "k_shot", "q_query", "test_k_shot", "test_q_query")
+LARGEST = 2**20
 _RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (_COUNTS, lambda value: value >= 1, "1 or more"),
-    (("inner_lr", "outer_lr"), lambda value: value > 0, "more than 0"),
+    (
+        ("inner_lr", "outer_lr"),
+        # Beyond it float32 overflows, with errors of other libraries.
+        lambda value: 0 < value <= 1e30,
+        "more than 0 and at most 1e30",
+    ),
     (("averaging",), lambda value: 0 <= value < 1, "at least 0 and less than 1"),
     (
         ("first_order", "multi_step_loss"),

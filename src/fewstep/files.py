@@ -21,8 +21,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place in one move.
 
     Args:
-        path: The file to make or replace; its folder is made where it is missing. Of a symbolic
-            link, the file that it leads to.
+        path: The file to make or replace, in a folder that there is: one that was removed meanwhile
+            must not come back with this file alone. Of a symbolic link, the file that it leads to.
         write: Writes everything to the path that it is given.
 
     Raises:
@@ -33,7 +33,6 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     # Not by tempfile, which keeps its files from all other users.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         _remove_parts_of_the_dead(path)
         with _held(temporary):
             write(temporary)
@@ -45,6 +44,18 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        InputError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ from fewstep.config import Config
 from fewstep.config_effects import _EFFECTIVE, check_effects
 from fewstep.config_file import config_json, read_config
 from fewstep.recipes import RECIPES, with_algorithm
+from fewstep.training import checkpoint
+from fewstep.training.run_dir import RunDir
 
 ALGORITHMS = get_args(get_type_hints(Config)["algorithm"])
 GLYPHS, SINUSOID = RECIPES["glyphs-5way-1shot"].config, RECIPES["sinusoid"].config
@@ -109,6 +111,10 @@ def test_a_run_with_a_setting_that_was_ignored_goes_on(tmp_path, capsys):
     with pytest.raises(InputError):
         check_effects(ignored, SINUSOID)
     (run / "config.json").write_text(config_json(ignored))
+    for path in (RunDir(run).best, RunDir(run).last):
+        # That version did not keep what a checkpoint was trained by.
+        values, progress = checkpoint.load(path)
+        checkpoint.save(path, values, replace(progress, settings=""))
     assert read_config(run / "config.json") == ignored
     assert main(["evaluate", str(run), "--tasks", "2", "--json"]) == 0
     assert main([*command, "--proximal", "7", "--filters", "5000"]) == 0

@@ -53,6 +53,13 @@ def test_compare_tells_loss_and_accuracy_of_each_way_to_adapt(runs, tmp_path, ca
         assert drawn.width > 1.5 * drawn.height
 
 
+def test_a_pretrained_network_far_from_trained(runs, capsys):
+    assert main(["evaluate", str(runs / "finetune"), "--tasks", "3"]) == 0
+    assert "classes, where chance is 0.1%: the network is hardly trained" in capsys.readouterr().out
+    assert main(["evaluate", str(runs / "maml"), "--tasks", "3"]) == 0
+    assert "hardly trained" not in capsys.readouterr().out
+
+
 def test_a_diagnosis_is_told_and_kept(runs, capsys):
     assert main(["evaluate", str(runs / "maml"), "--tasks", "3", "--json"]) == 0
     kept = json.loads((runs / "maml" / "summary.json").read_text())["diagnosis"]

@@ -95,7 +95,8 @@ def test_training_goes_on_where_progress_cannot_be_told(full, tmp_path, monkeypa
 
 
 def test_paths_that_are_no_utf8(tmp_path, capsys):
-    run, picture = (os.fsdecode(os.fsencode(tmp_path) + name) for name in (b"/r\xff", b"/p\xff"))
+    names = (b"/r\xff", b"/p\xff.png")
+    run, picture = (os.fsdecode(os.fsencode(tmp_path) + name) for name in names)
     for command in ([*SMALL, "--run-dir"], ["evaluate"], ["compare"]):
         assert main([*command, run]) == 2
         told = capsys.readouterr().err

@@ -53,6 +53,8 @@ DAMAGED = {
     "counts as text": npz(counts=np.array(["2", "3"])),
     "counts of two dimensions": npz(counts=np.array([[2, 3], [0, 0]])),
     "a name too few": npz(names=np.array(["a"])),
+    "other classes": npz(names=np.array(["a", "b", "c"]), counts=np.array([2, 2, 1])),
+    "a name twice": npz(names=np.array(["a", "a"])),
     "objects": npz(names=np.array([{}, {}], dtype=object)),
     "nothing": b"",
     "an array missing": npz(counts=None),
@@ -68,12 +70,12 @@ DAMAGED = {
 def path(tmp_path, monkeypatch):
     monkeypatch.setenv("FEWSTEP_CACHE", str(tmp_path))
     monkeypatch.setattr(cache, "LARGEST", 2**21)
-    cached("name", 28, made)
+    cached("name", 28, 2, made)
     return tmp_path / "name.npz"
 
 
 def test_what_is_right_is_not_made_again(path, caplog):
-    assert cached("name", 28, lambda: pytest.fail("made again")).names == ("a", "b")
+    assert cached("name", 28, 2, lambda: pytest.fail("made again")).names == ("a", "b")
     assert not caplog.records
 
 
@@ -81,17 +83,17 @@ def test_what_is_right_is_not_made_again(path, caplog):
 def test_what_is_damaged_is_made_again_and_told(content, path, caplog):
     caplog.set_level(logging.INFO, "fewstep")
     path.write_bytes(content)
-    images = cached("name", 28, made)
+    images = cached("name", 28, 2, made)
     assert images.pictures.shape == (5, 1, 28, 28)
     (record,) = caplog.records
     assert f"{path} is damaged (" in record.getMessage()
     assert record.getMessage().endswith(") and is made again")
     assert "\n" not in record.getMessage()
-    assert cached("name", 28, lambda: pytest.fail("made again")).names == ("a", "b")
+    assert cached("name", 28, 2, lambda: pytest.fail("made again")).names == ("a", "b")
 
 
 def test_a_folder_in_the_place_of_the_cache(path):
     path.unlink()
     path.mkdir()
     with pytest.raises(InputError, match=r"cannot write .*name\.npz \(it is a folder\).*FEWSTEP_C"):
-        cached("name", 28, made)
+        cached("name", 28, 2, made)

@@ -46,6 +46,37 @@ def test_a_score_is_never_cut(recipe, scale, width, encoding, monkeypatch, capsy
     assert "random" in folded
 
 
+@pytest.mark.parametrize("width", range(50, 90))
+def test_words_of_a_name_stay_whole(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    one = result(10, 1.0)["transductive"]
+    runs = {"maml++": {"transductive": one, "inductive": one}}
+    plain_console().print(ScoreTable(RECIPES["glyphs-5way-1shot"].config, runs))
+    out = capsys.readouterr().out
+    assert len(re.findall(r"\btransductive\b", out)) == 1
+    assert len(re.findall(r"\binductive\b", out)) == 1
+
+
+@pytest.mark.parametrize("width", ["5", "9", "11"])
+def test_a_score_stays_on_its_line(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", width)
+    table = ScoreTable(RECIPES["glyphs-5way-1shot"].config, {"maml": result(10, 1.0)})
+    plain_console().print(table, crop=False)
+    assert "   0  90.0 ± 1.0\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", ["0", "00"])
+def test_no_columns_are_80(width, monkeypatch, capsys):
+    table = ScoreTable(RECIPES["glyphs-5way-1shot"].config, {"maml": result(10, 1.0)})
+    outputs = []
+    for columns in (width, "80"):
+        monkeypatch.setenv("COLUMNS", columns)
+        plain_console().print(table)
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert "90.0 ± 1.0" in outputs[0]
+
+
 def test_a_wide_terminal_has_one_row_a_start(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     both = {"maml": result(5, 1.0), "random": result(5, 1.0)}

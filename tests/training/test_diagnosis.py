@@ -39,6 +39,7 @@ def test_nothing_is_said_where_all_is_well():
         ({"support_loss_before": math.nan}, "not finite before adaptation: the initialisation is"),
         ({"support_loss_after": 1.5}, "it hardly adapts, so try a larger --inner-lr"),
         ({"worse": 0.3}, "adaptation makes 30% of the tasks worse"),
+        ({"pretraining": 0.002, "classes": 940}, "is 0.2% over 940 classes, where chance is 0.1%"),
     ],
 )
 def test_one_sentence_for_each_figure_out_of_line(changes, told):
@@ -57,10 +58,13 @@ def test_one_sentence_for_each_figure_out_of_line(changes, told):
         {"gradient_norm": None, "gradient_peak": None},
         {"support_loss_before": 0.5, "support_loss_after": 0.5},
         {"validation": 0.70, "validation_ci95": math.nan},
+        {"pretraining": 0.3, "classes": 940},
+        {"pretraining": 0.9, "classes": 5},
+        {"pretraining": None, "classes": 940},
     ],
     ids=[
         *("uncertain gap", "validation ahead", "uncertain share", "few tasks", "no metrics"),
-        *("no inner loop", "one task"),
+        *("no inner loop", "one task", "on the way", "few classes", "no pre-training metrics"),
     ],
 )
 def test_what_tasks_do_not_show_is_not_said(changes):

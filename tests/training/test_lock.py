@@ -1,7 +1,9 @@
 """A run directory belongs to one process at a time, and to nobody once that has ended."""
 
+import contextlib
 import logging
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -116,3 +118,23 @@ def test_a_place_that_is_no_folder(tmp_path):
         pass
     with pytest.raises(InputError, match="cannot write"), locked(tmp_path / "file" / "run"):
         pass
+
+
+def test_a_directory_that_was_removed_and_taken_again(tmp_path):
+    """The first owner, on its way out, leaves the second one's lock."""
+    run = tmp_path / "run"
+    with contextlib.ExitStack() as second:
+        with locked(run):
+            shutil.rmtree(run)
+            second.enter_context(locked(run))
+        assert (run / ".lock").exists()
+        with pytest.raises(InputError, match="in use by"), locked(run):
+            pass
+    assert not (run / ".lock").exists()
+
+
+def test_a_lock_that_is_a_folder(tmp_path):
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(InputError, match=r"\.lock is no regular file"), locked(tmp_path):
+        pass
+    assert (tmp_path / ".lock").is_dir()

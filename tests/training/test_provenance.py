@@ -67,6 +67,13 @@ def test_more_steps_under_a_schedule(schedule, tmp_path):
     assert said.endswith("steps of the schedule 2, now 4")
 
 
+def test_an_end_between_two_validations(tmp_path):
+    assert told(replace(CONFIG, steps=3), tmp_path) == []
+    (said,) = told(replace(CONFIG, steps=4), tmp_path)
+    assert said.endswith("run: extra validation after step 3, now none")
+    assert told(replace(CONFIG, steps=6), tmp_path) == []
+
+
 def test_changed_pictures(tmp_path, monkeypatch):
     def changed():
         images = load_glyphs()

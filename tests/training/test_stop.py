@@ -7,12 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing.util import Finalize
 
 import pytest
 from tests.crash.test_crash import no_pictures
 from tests.processes import end, finish, start, until
 
+from fewstep import cli
+from fewstep.training.interrupt import SIGNALS
 from fewstep.training.lock import locked
 
 COMMAND = [
@@ -34,6 +38,20 @@ def slow_test(ready):
 
     no_pictures()
     judge.judge_each = slowly
+
+
+def slow_flags(ready):
+    """Let reading the flags take a minute, and tell when it begins; the process ends slowly."""
+    from fewstep.cli import compare, evaluate, train
+
+    def slowly(*_):
+        ready.touch()
+        time.sleep(60)
+
+    Finalize(None, time.sleep, args=(0.3,), exitpriority=1)
+    for command in (compare, evaluate, train):
+        command.parse = slowly
+    train.find_recipe = slowly
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
@@ -94,3 +112,33 @@ def test_two_ctrl_c_end_quietly(phase, apart, tmp_path):
     assert "stopped" in said.splitlines()[-1]
     with locked(tmp_path / "run"):
         pass
+
+
+@pytest.mark.parametrize("apart", [0.001, 0.05])
+@pytest.mark.parametrize("command", ["train", "evaluate", "compare"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_two_signals_while_a_command_reads_its_flags(command, number, apart, tmp_path):
+    process = start([command, tmp_path], tmp_path / "out", partial(slow_flags, tmp_path / "ready"))
+    until((tmp_path / "ready").exists, process)
+    for _ in range(2):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+        time.sleep(apart)
+    assert end(process, tmp_path / "out") == (130, "fewstep: stopped\n")
+
+
+@pytest.mark.parametrize("threads", [False, True], ids=["main thread", "another thread"])
+def test_signals_are_handled_as_before_afterwards(threads, monkeypatch, capsys):
+    before = [signal.getsignal(number) for number in SIGNALS]
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", stop)
+    if threads:
+        with ThreadPoolExecutor() as pool:
+            assert pool.submit(cli.main, []).result() == 130
+    else:
+        assert cli.main([]) == 130
+    assert capsys.readouterr().err == "fewstep: stopped\n"
+    assert [signal.getsignal(number) for number in SIGNALS] == before

@@ -11,6 +11,7 @@ from fewstep.allocator import keep_memory
 from fewstep.cli.failures import NOBODY_READS, OUTPUT_FAILED, status_and_line
 from fewstep.cli.streams import discard_output, guarded_streams
 from fewstep.errors import InputError
+from fewstep.training.interrupt import quiet_end
 from fewstep.waiting import wait_briefly
 
 COMMANDS = {
@@ -47,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     with guarded_streams():
         try:
-            return _run_and_flush(given)
+            # Who hands in the words has something to do when the command has ended.
+            with quiet_end(for_good=arguments is None):
+                return _run_and_flush(given)
         except BaseException as error:
             failure = status_and_line(error)
             if failure is None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from fewstep.cli.console import error_console, plain_console
 from fewstep.cli.options import check_counts, check_is_text, data_folder, parse
 from fewstep.errors import InputError
-from fewstep.files import check_may_replace
+from fewstep.files import check_may_replace, make_folder
+
+if TYPE_CHECKING:
+    from fewstep.config import Config
+    from fewstep.training.evaluation import Results
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,9 @@ def main(arguments: list[str]) -> int:
         check_is_text(path)
     data_dir = data_folder(options.data_dir)
     # Now, since all runs are judged before it is drawn.
-    check_may_replace(options.picture)
+    _check_picture(options.picture)
 
     from fewstep.cli.judge import judge
-    from fewstep.report.curves import draw_curves
     from fewstep.report.summary import summary
     from fewstep.report.table import ScoreTable, protocol
     from fewstep.training.runs import (
@@ -83,7 +88,7 @@ def main(arguments: list[str]) -> int:
         name: judge(run, options.tasks, options.inner_steps, norm, "test", errors)
         for name, run in starts.items()
     }
-    draw_curves(options.picture, config, results)
+    # What was judged comes first: no place for the picture costs it.
     if options.json:
         told = {
             name: summary(run.config, results[name], run.progress, "test")
@@ -91,12 +96,38 @@ def main(arguments: list[str]) -> int:
         }
         told["random"]["algorithm"] = "none"
         print(json.dumps(told))
+        _draw(options.picture, config, results)
         return 0
     output = plain_console()
-    output.print(ScoreTable(config, results))
+    output.print(ScoreTable(config, results), crop=False)
     output.print(protocol(config, results["random"], "test"), soft_wrap=True)
+    _draw(options.picture, config, results)
     output.print(f"picture: {options.picture}", soft_wrap=True)
     return 0
+
+
+def _check_picture(path: Path) -> None:
+    """See that a picture may be written, as far as can be told before.
+
+    Raises:
+        InputError: It may not.
+    """
+    target = check_may_replace(path)
+    if path.suffix.lower() != ".png":
+        raise InputError(f"picture {path} is no PNG file by its name; expected one that ends .png")
+    folder = next(above for above in target.parents if above.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise InputError(
+            f"cannot write {path} (nothing can be made in {folder}); choose a folder that you may "
+            "write to"
+        )
+
+
+def _draw(path: Path, config: Config, results: dict[str, Results]) -> None:
+    from fewstep.report.curves import draw_curves
+
+    make_folder(path.parent)
+    draw_curves(path, config, results)
 
 
 def _names(paths: tuple[Path, ...]) -> list[str]:

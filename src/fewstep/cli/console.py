@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from rich.console import Console
@@ -24,7 +25,12 @@ class _Console(Console):
 
 def plain_console(*, stderr: bool = False) -> Console:
     """A console that takes a user's paths and names for what they are, and colours no figures."""
-    return _Console(stderr=stderr, markup=False, highlight=False)
+    environment = dict(os.environ)
+    columns = environment.get("COLUMNS", "")
+    # As the standard library reads it: 0 says that the width is not known.
+    if columns.isdecimal() and int(columns) == 0:
+        del environment["COLUMNS"]
+    return _Console(stderr=stderr, markup=False, highlight=False, _environ=environment)
 
 
 def error_console() -> Console:

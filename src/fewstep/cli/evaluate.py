@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(summary(run.config, results, run.progress, options.split, figures)))
         return 0
     output = plain_console()
-    output.print(ScoreTable(run.config, {run.config.algorithm: results}))
+    output.print(ScoreTable(run.config, {run.config.algorithm: results}), crop=False)
     output.print(protocol(run.config, results, options.split), soft_wrap=True)
     for line in diagnosis_lines(figures):
         output.print(line, soft_wrap=True)

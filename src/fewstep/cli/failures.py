@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fewstep.cli.streams import OutputError
 from fewstep.errors import InputError, first_line
+from fewstep.training.interrupt import Interrupted
 
 WRONG_INPUT, OUTPUT_FAILED, INTERRUPTED, NOBODY_READS = 2, 74, 130, 141
 """74 is EX_IOERR of sysexits.h; the last two are 128 and a signal's number, as shells have it."""
@@ -22,6 +23,8 @@ def status_and_line(error: BaseException) -> tuple[int, str] | None:
             return NOBODY_READS, ""
         case KeyboardInterrupt():
             return INTERRUPTED, "stopped"
+        case Interrupted():
+            return INTERRUPTED, f"{error}; the same command goes on from there"
         case OutputError():
             return OUTPUT_FAILED, (
                 f"error: cannot write to standard output ({error}); what a run directory holds is "

@@ -11,12 +11,14 @@ from rich.progress import Progress
 from fewstep.cli.console import plain_console
 from fewstep.config import batch_norm, has_batch_norm
 from fewstep.data.episodes import Split
+from fewstep.errors import InputError
 from fewstep.functional import Norm
 from fewstep.report.curves import draw_curves
 from fewstep.report.diagnosis import diagnosis_lines
 from fewstep.report.episode import draw_task
 from fewstep.report.summary import summary
 from fewstep.report.table import ScoreTable, protocol
+from fewstep.training import checkpoint
 from fewstep.training.evaluation import Result, Results, judge_each, means
 from fewstep.training.examination import examine
 from fewstep.training.interrupt import Interrupted
@@ -70,9 +72,18 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
         results = judge(
             run, config.test_tasks, config.test_inner_steps, config.norm, "test", console
         )
+        _check_is_there(run, run_dir)
         write_report(run, run_dir, results, console)
     except KeyboardInterrupt:
         raise Interrupted("stopped in the final test") from None
+
+
+def _check_is_there(run: Run, run_dir: Path) -> None:
+    """See that the run directory still holds the run that was tested, by its best checkpoint."""
+    if checkpoint.load(RunDir(run_dir).best)[1] != run.progress:
+        raise InputError(
+            f"{run_dir} holds another run by now; its files stay, and this test is written nowhere"
+        )
 
 
 def write_report(run: Run, run_dir: Path, results: Results, console: Console) -> None:
@@ -89,7 +100,7 @@ def write_report(run: Run, run_dir: Path, results: Results, console: Console) ->
         task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
         draw_task(files.task, run.learner, task, config.test_inner_steps, config.norm, norm)
         pictures.append(files.task)
-    plain_console().print(ScoreTable(config, {config.algorithm: results}))
+    plain_console().print(ScoreTable(config, {config.algorithm: results}), crop=False)
     console.print(protocol(config, results, "test"), soft_wrap=True)
     console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)
     for line in diagnosis_lines(figures):

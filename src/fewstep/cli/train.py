@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import tyro
@@ -50,22 +51,17 @@ def main(arguments: list[str]) -> int:
 
     # After the flags are read, so that a mistake in them is told at once.
     from fewstep.cli.judge import final_test
-    from fewstep.training.interrupt import Interrupted, quiet_end
     from fewstep.training.runs import trained
 
-    try:
-        with quiet_end(), trained(config, run_dir, data_dir, console) as run:
-            final_test(run, run_dir, console)
-    except Interrupted as stop:
-        console.print(f"{stop}; the same command goes on from there", soft_wrap=True)
-        return 130
+    with trained(config, run_dir, data_dir, console) as run:
+        final_test(run, run_dir, console)
     return 0
 
 
 def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
     """The flags over the settings of the recipe and of the algorithm, and those settings."""
     named = bool(arguments) and not arguments[0].startswith("-")
-    late = [word for word in arguments[1:] if word in RECIPES]
+    late = [word for before, word in pairwise(arguments) if _is_recipe(word, before)]
     if late and not named:
         raise InputError(f"the recipe comes first: fewstep train {late[0]} ...")
     recipe = find_recipe(arguments[0] if named else DEFAULT).config
@@ -74,3 +70,8 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
     algorithm = parse(TrainOptions, command, flags, TrainOptions(recipe)).config.algorithm
     defaults = with_algorithm(recipe, algorithm)
     return parse(TrainOptions, command, flags, TrainOptions(defaults)), defaults
+
+
+def _is_recipe(word: str, before: str) -> bool:
+    """Whether a word stands for a recipe, and not for the value of the flag before it."""
+    return word in RECIPES and (not before.startswith("--") or "=" in before)

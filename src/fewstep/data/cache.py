@@ -14,7 +14,7 @@ import pooch
 
 from fewstep.data.images import ImageClasses
 from fewstep.errors import InputError, first_line
-from fewstep.files import write_whole
+from fewstep.files import make_folder, write_whole
 
 LARGEST = 2**28
 """Bytes of the largest array that is read: ten times what Omniglot takes."""
@@ -31,30 +31,34 @@ def cache_dir() -> Path:
     return Path(os.environ.get("FEWSTEP_CACHE") or pooch.os_cache("fewstep"))
 
 
-def cached(name: str, side: int, build: Callable[[], ImageClasses]) -> ImageClasses:
+def cached(
+    name: str, side: int, classes: int | None, build: Callable[[], ImageClasses]
+) -> ImageClasses:
     """What ``build`` makes, from the cache where it was made before.
 
     Args:
         name: The file's name without its ending; it has to change whenever the content would.
         side: Height and width of the pictures in pixels; there is one channel.
+        classes: How many there are; None where only ``build`` knows.
         build: Makes the pictures. Called once, or again where the cached file is damaged.
     """
     path = cache_dir() / f"{name}.npz"
     try:
-        return _load(path, side)
+        return _load(path, side, classes)
     except FileNotFoundError:
         pass
     except (*_DAMAGED, InputError) as error:
         _log.info("%s is damaged (%s) and is made again", path, first_line(error))
     made = build()
     try:
+        make_folder(path.parent)
         write_whole(path, lambda part: _save(part, made))
     except InputError as error:
         raise InputError(f"{error}; the variable FEWSTEP_CACHE names another folder") from error
     return made
 
 
-def _load(path: Path, side: int) -> ImageClasses:
+def _load(path: Path, side: int, classes: int | None) -> ImageClasses:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         largest = max((entry.file_size for entry in stored.zip.infolist()), default=0)
         if largest > LARGEST:
@@ -62,7 +66,10 @@ def _load(path: Path, side: int) -> ImageClasses:
         pictures = stored["pictures"]
         if pictures.shape[1:] != (1, side, side):
             raise ValueError(f"pictures {list(pictures.shape)}")
-        return ImageClasses(pictures, tuple(map(str, stored["names"])), stored["counts"])
+        names = tuple(map(str, stored["names"]))
+        if len(set(names)) < len(names) or classes not in (None, len(names)):
+            raise ValueError(f"{len(set(names))} names of {len(names)} classes")
+        return ImageClasses(pictures, names, stored["counts"])
 
 
 def _save(path: Path, made: ImageClasses) -> None:

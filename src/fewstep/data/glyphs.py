@@ -58,7 +58,8 @@ def load_glyphs() -> dict[str, ImageClasses]:
     Returns:
         The classes of ``"train"``, ``"val"`` and ``"test"``, named ``SCRIPT/letter U+CODE``.
     """
-    letters = cached(f"glyphs-1-{matplotlib.__version__}-{PIL.__version__}", SIDE, _draw_all)
+    name = f"glyphs-1-{matplotlib.__version__}-{PIL.__version__}"
+    letters = cached(name, SIDE, None, _draw_all)
     of_script = [name.split("/")[0] for name in letters.names]
     return {
         split: letters.subset([i for i, script in enumerate(of_script) if script in scripts])

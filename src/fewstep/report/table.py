@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from fewstep.training.evaluation import Means, Results
 SHOWN_STEPS = (0, 1, 3, 5, 10)
 NAME = 9
 """Columns of a name that may be folded; less than that is no name any more."""
+WORD = len("transductive,")
+"""Columns of a word that is not broken; the name of a run may be far longer."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,17 @@ class ScoreTable:
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
         unbounded = options.update(max_width=100_000)
-        name = max(console.render_str(name).cell_len for name, _ in self._rows)
+        names = [name for name, _ in self._rows]
+        name = max(console.render_str(name).cell_len for name in names)
+        word = max(console.render_str(word).cell_len for name in names for word in name.split())
+        least = min(name, max(NAME, min(word, WORD)))
         for borders in (box.SIMPLE_HEAD, None):
             table = self._table(borders)
             natural = Measurement.get(console, unbounded, table).maximum
-            if natural - name + min(name, NAME) <= options.max_width:
+            if natural - name + least <= options.max_width:
                 yield table
                 return
-        yield from self._lines()
+        yield from self._lines(console)
 
     @property
     def _title(self) -> str:
@@ -87,20 +93,23 @@ class ScoreTable:
             table.add_row(name, *cells)
         return table
 
-    def _lines(self) -> Iterator[RenderableType]:
+    def _lines(self, console: Console) -> Iterator[RenderableType]:
         """One line a score, below the name of the starting point."""
         yield self._title
         for name, cells in self._rows:
             yield Text(name, overflow="fold")
             for step, cell in zip(self._steps, cells, strict=True):
-                yield f"{step:>4}  {cell}"
+                line = console.render_str(f"{step:>4}  {cell}", overflow="ignore")
+                line.no_wrap = True
+                yield line
 
 
 def _cell(metric: str, means: Means, step: int) -> str:
     mean, ci95 = means.mean[step], means.ci95[step]
-    if metric == "accuracy":
-        return f"{100 * mean:.1f} ± {100 * ci95:.1f}"
-    return f"{mean:.2f} ± {ci95:.2f}"
+    scale, digits = (100, 1) if metric == "accuracy" else (1, 2)
+    # A single task has no interval.
+    half = f" ± {scale * ci95:.{digits}f}" if math.isfinite(ci95) else ""
+    return f"{scale * mean:.{digits}f}{half}"
 
 
 def protocol(config: Config, results: Results, split: Split) -> str:

@@ -23,7 +23,7 @@ class Appended:
         self.path = path
         self._waiting: list[bytes] = []
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(exist_ok=True)
             # Unbuffered: what could not be written must not be tried again when it is closed.
             self._file = path.open("ab", buffering=0)
             self._whole = self._file.seek(0, os.SEEK_END)

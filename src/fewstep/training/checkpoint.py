@@ -32,6 +32,7 @@ class Progress:
         best_score: That score, or None.
         computed_with: What decided the bits beside the config (`training.provenance`); empty
             where that was not recorded.
+        settings: Digest of the settings that it is trained by; empty where it was not recorded.
     """
 
     step: int = 0
@@ -39,6 +40,7 @@ class Progress:
     best_step: int = 0
     best_score: float | None = None
     computed_with: dict[str, str | int] = field(default_factory=dict)
+    settings: str = ""
 
     def __post_init__(self) -> None:
         numbers = (self.step, self.best_step, self.seconds, self.best_score or 0.0)
@@ -98,6 +100,19 @@ def load(path: Path) -> tuple[dict[str, Tensor], Progress]:
         return tensors, Progress(**json.loads(told))
     except (ValueError, TypeError) as error:
         raise _damaged(path, f"its progress cannot be read: {error}") from error
+
+
+def check_settings(path: Path, progress: Progress, digest: str) -> None:
+    """See that a checkpoint is of a run of these settings, as far as it tells.
+
+    Raises:
+        InputError: It is of another run.
+    """
+    if progress.settings not in ("", digest):
+        raise InputError(
+            f"{path} is of a run of other settings than config.json beside it; restore it or train "
+            "in a new run directory"
+        )
 
 
 def _damaged(path: Path, why: str) -> InputError:

@@ -14,6 +14,8 @@ BARELY = 0.9
 """An inner loop that leaves more of the support loss than this hardly adapts."""
 WORSE = 0.1
 """The largest share of tasks that adaptation may make worse."""
+UNTRAINED = 0.05
+"""Ordinary training that came no further than this from chance to perfect has hardly begun."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class Figures:
             initialisation was kept; None where the run tells of none.
         gradient_peak: The greatest length among them.
         tasks: How many tasks of each split.
+        pretraining: Median accuracy of ordinary training (finetune) over all of its classes in the
+            last outer steps; None for other algorithms, or where the run tells of none.
+        classes: How many classes those are.
     """
 
     score: str
@@ -46,6 +51,8 @@ class Figures:
     gradient_norm: float | None
     gradient_peak: float | None
     tasks: int
+    pretraining: float | None = None
+    classes: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The figures and the findings as JSON values; what is not finite becomes None."""
@@ -60,6 +67,7 @@ def findings(figures: Figures) -> list[str]:
     """One sentence for each figure that is out of line, with what to do; none where all is well."""
     found = (
         _gap_in_error(figures) if figures.score == "mse" else _gap(figures),
+        _pretraining(figures),
         _gradient(figures),
         _inner_loss(figures),
         _worse(figures),
@@ -90,6 +98,18 @@ def _gap_in_error(f: Figures) -> str | None:
 _AGAINST_OVERFITTING = (
     "train on more classes (--rotations makes four of each) or stop earlier (--patience 5)"
 )
+
+
+def _pretraining(f: Figures) -> str | None:
+    if f.pretraining is None or f.classes is None:
+        return None
+    chance = 1 / f.classes
+    if f.pretraining - chance > UNTRAINED * (1 - chance):
+        return None
+    return (
+        f"accuracy in training is {100 * f.pretraining:.1f}% over {f.classes} classes, where "
+        f"chance is {100 * chance:.1f}%: the network is hardly trained, so take more --steps"
+    )
 
 
 def _gradient(f: Figures) -> str | None:

@@ -15,6 +15,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from fewstep.errors import InputError
 from fewstep.training.appended import Appended
 
 
@@ -30,6 +31,11 @@ class Events:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(
+                f"{folder} is no folder, as TensorBoard's files need; remove it or train in a new "
+                "run directory"
+            )
         stamp = f"{time.time_ns() / 1e9:.6f}.{socket.gethostname()}.{os.getpid()}"
         self._file = Appended(folder / f"events.out.tfevents.{stamp}")
         self._records = RecordWriter(self._file)

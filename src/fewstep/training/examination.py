@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+from torch import nn
 
 from fewstep.config import score_name
 from fewstep.data.episodes import EpisodeSampler
 from fewstep.data.sinusoid import SinusoidSampler
 from fewstep.functional import Norm
-from fewstep.learners.learner import Evaluation
+from fewstep.learners.finetune import FineTune
+from fewstep.learners.learner import Evaluation, Learner
 from fewstep.tasks import TaskBatch
 from fewstep.training.diagnosis import Figures
 from fewstep.training.evaluation import interval, judge_each
@@ -47,7 +51,9 @@ def examine(run: Run, run_dir: RunDir, steps: int, norm: Norm, tasks: int) -> Fi
     on_validation = judged(validation)
     losses, unseen = on_validation.losses, on_validation.scores
     support_losses = judged(_SupportAgain(validation)).losses
-    lengths = _gradient_norms(run_dir, run.progress.step)
+    lengths = _told_of(run_dir, "train/gradient_norm", run.progress.step)
+    named = _told_of(run_dir, "train/score", run.progress.step)
+    classes = _pretrained_classes(run.learner)
     return Figures(
         score=score_name(run.config),
         training=seen[:, -1].mean().item(),
@@ -61,7 +67,18 @@ def examine(run: Run, run_dir: RunDir, steps: int, norm: Norm, tasks: int) -> Fi
         gradient_norm=statistics.median(lengths) if lengths else None,
         gradient_peak=max(lengths, default=None),
         tasks=tasks,
+        pretraining=statistics.median(named) if classes and named else None,
+        classes=classes,
     )
+
+
+def _pretrained_classes(learner: Learner) -> int | None:
+    """How many classes ordinary training tells apart; None where tasks are what is trained on."""
+    if not isinstance(learner, FineTune):
+        return None
+    head = learner.wide.get_submodule(learner.head)
+    assert isinstance(head, nn.Linear)
+    return head.out_features
 
 
 @dataclass(frozen=True)
@@ -81,14 +98,19 @@ def _with_shots(sampler: Sampler, k_shot: int, q_query: int) -> Sampler:
     return replace(sampler, k_shot=k_shot, q_query=q_query)
 
 
-def _gradient_norms(run_dir: RunDir, until: int) -> list[float]:
-    """Lengths of the outer gradient in the last outer steps up to a given one."""
+def _told_of(run_dir: RunDir, name: str, until: int) -> list[float]:
+    """A figure of the last outer steps up to a given one, by its name in the metrics."""
     try:
         text = run_dir.metrics.read_text(encoding="utf-8")
         # What is behind the last line's end is the part of a line that is just being written.
         lines = [json.loads(line) for line in text.split("\n")[:-1]]
-        norms = [line.get("train/gradient_norm") for line in lines if line["step"] <= until]
+        values = [line.get(name) for line in lines if line["step"] <= until]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # Metrics that are missing or damaged cost one figure, and no evaluation.
         return []
-    return [norm for norm in norms if norm is not None][-OUTER_STEPS:]
+    return [value for value in values if _is_number(value)][-OUTER_STEPS:]
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value of JSON is a number that a float can hold."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max

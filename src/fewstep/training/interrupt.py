@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AGAIN = 1.0
+"""Seconds after which a further signal acts, where the first was swallowed on its way out."""
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error
@@ -16,21 +20,34 @@ class Interrupted(Exception):  # noqa: N818 - it is no error
 
 
 @contextmanager
-def quiet_end() -> Iterator[None]:
+def quiet_end(for_good: bool = True) -> Iterator[None]:
     """Let SIGTERM stop what is inside as Ctrl-C does, and further signals not disturb the end.
 
-    Inside, either of them raises KeyboardInterrupt. Once that or `Interrupted` leaves it, signals
-    are ignored for good, because the process has nothing to do any more but to end. Otherwise they
-    are handled as before.
+    Inside, either of them raises KeyboardInterrupt, and those that follow at once do nothing. Once
+    that or `Interrupted` leaves it, signals are ignored for good, because the process has nothing
+    to do any more but to end. Otherwise they are handled as before.
+
+    Args:
+        for_good: False where the process has something to do afterwards: then signals are handled
+            as before in any case.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _stop) for number in SIGNALS}
+    stopped = -math.inf
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        if time.monotonic() - stopped > AGAIN:
+            stopped = time.monotonic()
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield
     except (KeyboardInterrupt, Interrupted):
-        before = dict.fromkeys(SIGNALS, signal.SIG_IGN)
+        if for_good:
+            before = dict.fromkeys(SIGNALS, signal.SIG_IGN)
         # Python ends by SIGINT, whatever the exit status, where Ctrl-C met code made from text, as
         # imports of PyTorch do; the next such code makes it forget that.
         exec("")
@@ -38,10 +55,6 @@ def quiet_end() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 class Interrupt:

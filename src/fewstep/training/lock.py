@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fewstep.errors import InputError
 from fewstep.files import cannot_write
-from fewstep.locks import NoLocksError, hold
+from fewstep.locks import NoLocksError, hold, is_at
 
 NAME = ".lock"
 
@@ -26,10 +26,15 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         InputError: Another process trains there, or it cannot be written.
     """
-    path = folder / NAME
+    path, lock = folder / NAME, None
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not path.is_file():
+                raise InputError(
+                    f"{path} is no regular file, as it has to be; remove it or choose another "
+                    "--run-dir"
+                )
             lock = stack.enter_context(hold(path))
             if lock is None:
                 raise InputError(
@@ -47,7 +52,7 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise cannot_write(folder, error) from error
         # Removed while it is still held: nobody else can have taken it yet.
-        stack.callback(_remove, path)
+        stack.callback(_remove, path, lock)
         yield
 
 
@@ -63,6 +68,8 @@ def _owner(path: Path) -> str:
         return "another process"
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path, lock: int | None) -> None:
     with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
+        # Who removed the directory may have begun again there: then it is another's.
+        if lock is None or is_at(lock, path):
+            path.unlink()

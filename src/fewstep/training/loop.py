@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from fewstep.config import Config
+from fewstep.config_file import training_digest
 from fewstep.data.episodes import Split
 from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
@@ -64,6 +65,7 @@ class OuterLoop:
         self.state = fresh_state(self.learner, self.config.outer_lr, self.config.averaging)
         if resume:
             self.state.load(self.run.last)
+        self.state.progress = replace(self.state.progress, settings=training_digest(self.config))
         first = self.state.progress.step
         self.kept = first
         self.bar.start(first, self.config.steps)
@@ -86,6 +88,8 @@ class OuterLoop:
             last = step + 1 == self.config.steps
             if (step + 1) % self.config.val_every == 0 or last:
                 self._validate()
+            if last and (step + 1) % self.config.val_every:
+                self._note_extra_validation(step + 1)
             # Read once: a signal that comes later is taken after the next outer step.
             stop = interrupt.requested
             done = last or stop or self._patience_is_spent()
@@ -103,6 +107,11 @@ class OuterLoop:
         if line:
             self.bar.say(line)
         self.state.progress = replace(self.state.progress, computed_with=now)
+
+    def _note_extra_validation(self, step: int) -> None:
+        """Keep that a run of more steps would not have been validated here."""
+        noted = {**self.state.progress.computed_with, "extra validation": f"after step {step}"}
+        self.state.progress = replace(self.state.progress, computed_with=noted)
 
     def _outer_step(self, step: int, numbers: range, batch: TaskBatch) -> None:
         """Lines 4 to 10 of Algorithm 2 for one meta-batch, and the average."""

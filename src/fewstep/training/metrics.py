@@ -37,7 +37,9 @@ class Metrics:
         self.path = run.metrics
         kept = self._lines_until(step)
         run.write(self.path, "".join(kept))
-        self.missing = step - sum("train/loss" in json.loads(line) for line in kept)
+        told = [json.loads(line) for line in kept]
+        # Each once: a line may stand there twice, as in a copy that was put together.
+        self.missing = step - len({line["step"] for line in told if "train/loss" in line})
         with contextlib.ExitStack() as opened:
             self.board = opened.enter_context(Events(run.tensorboard, step))
             self.file = opened.enter_context(Appended(self.path))

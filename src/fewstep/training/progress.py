@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import TracebackType
 
@@ -76,9 +77,11 @@ class ProgressBar:
     def validated(self, step: int, result: Result) -> None:
         """A validation is done."""
         mean, ci95 = result.score.mean[-1], result.score.ci95[-1]
+        # A single task has no interval.
+        half = f" ± {ci95:.3f}" if math.isfinite(ci95) else ""
         line = (
             f"step {step:>6,}  training {self.score_name} {self.score or 0:.3f}  "
-            f"validation {self.score_name} {mean:.3f} ± {ci95:.3f} after "
+            f"validation {self.score_name} {mean:.3f}{half} after "
             f"{len(result.loss.mean) - 1} inner steps, {self.norm}"
         )
         self.say(line)

@@ -46,7 +46,9 @@ def provenance(config: Config, learner: Learner, tasks: dict[Split, Sampler]) ->
 def differences(before: Provenance, now: Provenance) -> str:
     """One line that names what differs, or nothing where nothing does or nothing was recorded."""
     found = [
-        f"{name} {'changed' if name == 'data' else f'{before.get(name)}, now {now.get(name)}'}"
+        f"{name} changed"
+        if name == "data"
+        else f"{name} {before.get(name, 'none')}, now {now.get(name, 'none')}"
         for name in {**before, **now}
         if before.get(name) != now.get(name)
     ]

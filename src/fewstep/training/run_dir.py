@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fewstep.config import Config
-from fewstep.config_file import config_json, read_config
+from fewstep.config_file import config_json, read_config, training_digest
 from fewstep.errors import InputError
 from fewstep.files import cannot_write, write_whole
 from fewstep.training import checkpoint, lock
@@ -129,6 +129,8 @@ class RunDir:
         """See that both checkpoints are whole and none is missing; the outer steps done."""
         last = checkpoint.load(self.last)[1] if self.last.exists() else Progress()
         best = checkpoint.load(self.best)[1] if self.best.exists() else Progress()
+        for path, progress in ((self.last, last), (self.best, best)):
+            checkpoint.check_settings(path, progress, training_digest(config))
         # The best one may be newer: it is written before the last one.
         if last.best_score is not None and best.best_score is None:
             raise _missing(self.best, f"{self.last.name}, which tells of one")

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fewstep.config import Config
-from fewstep.config_file import read_config
+from fewstep.config_file import read_config, training_digest
 from fewstep.data.episodes import Split
 from fewstep.errors import InputError
 from fewstep.learners.finetune import FineTune
@@ -162,8 +162,9 @@ def load_best(config: Config, empty: Learner, tasks: dict[Split, Sampler], run: 
     """Put the best initialisation of a run into a learner.
 
     Raises:
-        InputError: The checkpoint is damaged or of another network.
+        InputError: The checkpoint is damaged, or of another network or run.
     """
     values, progress = checkpoint.load(run.best)
+    checkpoint.check_settings(run.best, progress, training_digest(config))
     checkpoint.restore(dict(empty.named_parameters()), values, run.best)
     return Run(config, empty, tasks, progress)
