@@ -86,7 +86,6 @@ class FitCheck:
                 "torch.nn.utils.parametrize.cached() is active, which would keep the weights of "
                 "one inner step for the next; leave it out, or use it inside the model alone"
             )
-        check_layers(model)
         _refuse_inference_tensors(tasks.tensors)
         self._forget_another(model)
         shape = (
@@ -96,6 +95,7 @@ class FitCheck:
             tasks.device,
         )
         if shape not in self._traits:
+            check_layers(model)
             _refuse_inference_tensors((*model.parameters(), *model.buffers()))
             pure = PureModel(model, self._loss, modes=modes, replaced=replaced)
             self._traits[shape] = _Trial(pure, self._loss, params or {}).of(tasks)

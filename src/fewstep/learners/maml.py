@@ -278,7 +278,10 @@ class MAML(GradientBased):
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """Without those that have a value for each step."""
-        return {n: p for n, p in super()._plain().items() if PER_STEP + n not in self._affine}
+        plain = super()._plain()
+        if not self._affine:
+            return plain
+        return {n: p for n, p in plain.items() if PER_STEP + n not in self._affine}
 
     def _check_steps(self, steps: int) -> None:
         super()._check_steps(steps)
