@@ -28,6 +28,7 @@ from fewstep.errors import InputError
 from fewstep.kernels import traceable
 from fewstep.kernels.fuse import fused_forward
 from fewstep.layers import CheckpointingError, layer_at_fault
+from fewstep.metrics import unwrapped
 from fewstep.overrides import EAGER, TRACEABLE, StandIns, TwiceDifferentiable
 from fewstep.swapped import Layout, Params, Swapped
 from fewstep.tasks import Inputs, fresh, map_tensors
@@ -184,9 +185,8 @@ class PureModel:
 
 def loss_module(loss: Callable[..., Any] | None, model: nn.Module) -> nn.Module | None:
     """The module that a loss is, or is a method of, where it is no part of the model."""
-    while isinstance(loss, partial):
-        loss = loss.func
-    owner = getattr(loss, "__self__", loss)
+    function = unwrapped(loss)
+    owner = getattr(function, "__self__", function)
     if not isinstance(owner, nn.Module) or any(part is owner for part in model.modules()):
         return None
     return owner

@@ -177,13 +177,13 @@ def class_dim(prediction: torch.Size, target: Tensor, loss: object) -> int | Non
 
 def is_of_classes(loss: object) -> bool:
     """Whether a loss is PyTorch's cross-entropy or negative log-likelihood, however given."""
-    loss = _unwrapped(loss)
+    loss = unwrapped(loss)
     return loss in (F.cross_entropy, F.nll_loss) or isinstance(loss, _OF_CLASSES)
 
 
 def is_mse(loss: object) -> bool:
     """Whether a loss is PyTorch's mean squared error."""
-    return _unwrapped(loss) is F.mse_loss or isinstance(loss, nn.MSELoss)
+    return unwrapped(loss) is F.mse_loss or isinstance(loss, nn.MSELoss)
 
 
 def ignored_label(loss: object) -> int:
@@ -193,7 +193,8 @@ def ignored_label(loss: object) -> int:
     return int(getattr(loss, "ignore_index", IGNORED))
 
 
-def _unwrapped(loss: object) -> object:
+def unwrapped(loss: object) -> object:
+    """The function or module that a loss with some of its arguments given is made of."""
     while isinstance(loss, partial):
         loss = loss.func
     return loss

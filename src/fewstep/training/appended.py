@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import TracebackType
 
 from fewstep.files import cannot_write
 
@@ -29,17 +28,6 @@ class Appended:
             self._whole = self._file.seek(0, os.SEEK_END)
         except OSError as error:
             raise cannot_write(path, error) from error
-
-    def __enter__(self) -> Appended:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def write(self, piece: bytes) -> None:
         """Add a piece, which the next `flush` writes."""

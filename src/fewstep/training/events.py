@@ -9,7 +9,6 @@ import os
 import socket
 import time
 from pathlib import Path
-from types import TracebackType
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -42,17 +41,6 @@ class Events:
         self._add(Event(file_version="brain.Event:2"))
         self._add(Event(step=step + 1, session_log=SessionLog(status=SessionLog.START)))
 
-    def __enter__(self) -> Events:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
-
     def add(self, step: int, figures: dict[str, float]) -> None:
         """Add figures by name; a slash groups names."""
         values = [Summary.Value(tag=name, simple_value=figures[name]) for name in figures]
@@ -65,6 +53,14 @@ class Events:
             InputError: It cannot be written.
         """
         self._file.flush()
+
+    def close(self) -> None:
+        """Write what is left, and close the file in any case.
+
+        Raises:
+            InputError: As `flush`.
+        """
+        self._file.close()
 
     def _add(self, event: Event) -> None:
         event.wall_time = time.time()

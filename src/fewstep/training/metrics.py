@@ -41,8 +41,8 @@ class Metrics:
         # Each once: a line may stand there twice, as in a copy that was put together.
         self.missing = step - len({line["step"] for line in told if "train/loss" in line})
         with contextlib.ExitStack() as opened:
-            self.board = opened.enter_context(Events(run.tensorboard, step))
-            self.file = opened.enter_context(Appended(self.path))
+            self.board = opened.enter_context(contextlib.closing(Events(run.tensorboard, step)))
+            self.file = opened.enter_context(contextlib.closing(Appended(self.path)))
             self._opened = opened.pop_all()
         self.flushed = time.monotonic()
 
