@@ -15,8 +15,8 @@ from fewstep import keep_memory
 keep_memory()
 
 from fewstep.cli.options import data_folder  # noqa: E402 - after the allocator is set
-from fewstep.recipes import find_recipe  # noqa: E402
-from fewstep.training.setup import learner, samplers  # noqa: E402
+from fewstep.config.recipes import find_recipe  # noqa: E402
+from fewstep.training.build import learner, samplers  # noqa: E402
 
 STEPS = 50
 

@@ -17,11 +17,11 @@ from fewstep import MAML
 from fewstep.data.episodes import EpisodeSampler
 from fewstep.data.images import ImageClasses
 from fewstep.data.omniglot import load_omniglot
+from fewstep.evaluation.evaluate import borrowed
 from fewstep.files import write_whole
 from fewstep.learners.schedules import cosine
 from fewstep.models.conv4 import conv4
 from fewstep.tasks import TaskBatch
-from fewstep.training.evaluation import borrowed
 from fewstep.training.state import fresh_state
 
 WAYS, FILTERS = 10, 32

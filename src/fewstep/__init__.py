@@ -6,15 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fewstep.allocator import keep_memory
+    from fewstep.distributed.parallel import Parallel
     from fewstep.errors import InputError
     from fewstep.learners.gradient_report import GradientReport, check_gradient
     from fewstep.learners.imaml import ImplicitMAML
     from fewstep.learners.maml import MAML
-    from fewstep.learners.parallel import Parallel
     from fewstep.learners.protomaml import ProtoMAML
     from fewstep.learners.protonet import ProtoNet
     from fewstep.learners.reptile import Reptile
+    from fewstep.runtime.memory import keep_memory
     from fewstep.tasks import TaskBatch
 
 __version__ = "0.1.0"
@@ -37,14 +37,14 @@ _HOMES = {
     "MAML": "fewstep.learners.maml",
     "ImplicitMAML": "fewstep.learners.imaml",
     "GradientReport": "fewstep.learners.gradient_report",
-    "Parallel": "fewstep.learners.parallel",
+    "Parallel": "fewstep.distributed.parallel",
     "ProtoMAML": "fewstep.learners.protomaml",
     "ProtoNet": "fewstep.learners.protonet",
     "Reptile": "fewstep.learners.reptile",
     "TaskBatch": "fewstep.tasks",
     "InputError": "fewstep.errors",
     "check_gradient": "fewstep.learners.gradient_report",
-    "keep_memory": "fewstep.allocator",
+    "keep_memory": "fewstep.runtime.memory",
 }
 
 

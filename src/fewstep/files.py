@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fewstep.errors import InputError, first_line
-from fewstep.locks import NoLocksError, hold
+from fewstep.runtime.locks import NoLocksError, hold
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

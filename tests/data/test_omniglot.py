@@ -14,8 +14,8 @@ from PIL import Image
 
 from fewstep import InputError
 from fewstep.data import omniglot
+from fewstep.data.archives import folder_pictures
 from fewstep.data.omniglot import load_omniglot
-from fewstep.data.pictures import folder_pictures
 
 ARCHIVES = ("images_background.zip", "images_evaluation.zip")
 
@@ -219,7 +219,7 @@ def test_a_picture_in_another_format(tmp_path, write_both):
 
 def unread(monkeypatch):
     for read in ("_read_zip", "_read_folder"):
-        monkeypatch.setattr(f"fewstep.data.pictures.{read}", lambda *_: pytest.fail("it was read"))
+        monkeypatch.setattr(f"fewstep.data.archives.{read}", lambda *_: pytest.fail("it was read"))
 
 
 LARGE = "images_background/background/character00/0_00.png' of 3,221,225,472 bytes, too large"

@@ -126,7 +126,7 @@ def test_statistics_taken_for_constants_are_noticed(monkeypatch):
 
     case = next(case for case in CASES if case.name == "batch-norm-1d")
     slopes = _slopes(case, "transductive", 2)
-    monkeypatch.setattr("fewstep.functional.by_own_statistics", batch_norm)
+    monkeypatch.setattr("fewstep.functional.call.by_own_statistics", batch_norm)
     _, gradient = _loss_and_gradient(case.learner(2), case.tasks())
     assert relative_error(gradient, slopes) > 1000 * TOLERANCE
 

@@ -182,9 +182,9 @@ def test_two_copies_of_the_parameters_are_kept(way, monkeypatch):
     alive: set[int] = set()
     most = 0
 
-    import fewstep.inner
+    import fewstep.metagrad.inner_loop
 
-    leaves = fewstep.inner.leaves
+    leaves = fewstep.metagrad.inner_loop.leaves
 
     def counting(params):
         nonlocal most
@@ -197,7 +197,7 @@ def test_two_copies_of_the_parameters_are_kept(way, monkeypatch):
         most = max(most, len(alive))
         return made
 
-    monkeypatch.setattr(fewstep.inner, "leaves", counting)
+    monkeypatch.setattr(fewstep.metagrad.inner_loop, "leaves", counting)
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 100), nn.Linear(100, 3, bias=False))
     learner, tasks = MAML(model, 0.01), tasks_of(1)
     if way == "adapt":

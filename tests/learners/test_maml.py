@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fewstep import MAML, InputError, TaskBatch
-from fewstep.functional import PureModel
+from fewstep.functional.call import PureModel
 
 WAYS = 3
 

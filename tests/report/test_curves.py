@@ -3,9 +3,9 @@
 import pytest
 from matplotlib.figure import Figure
 
-from fewstep.recipes import RECIPES
+from fewstep.config.recipes import RECIPES
+from fewstep.evaluation.evaluate import Means, Result
 from fewstep.report.curves import draw_curves
-from fewstep.training.evaluation import Means, Result
 
 
 @pytest.fixture

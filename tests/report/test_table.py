@@ -6,9 +6,9 @@ import pytest
 
 from fewstep.cli import main
 from fewstep.cli.console import plain_console
-from fewstep.recipes import RECIPES
+from fewstep.config.recipes import RECIPES
+from fewstep.evaluation.evaluate import Means, Result
 from fewstep.report.table import ScoreTable
-from fewstep.training.evaluation import Means, Result
 
 WIDTHS = [20, 33, 40, 60, 80, 120]
 NUMBER = r"\d[\d.,]*\d|\d"

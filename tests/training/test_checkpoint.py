@@ -14,8 +14,8 @@ from rich.console import Console
 from safetensors import safe_open
 
 from fewstep import InputError
+from fewstep.config.recipes import RECIPES, find_recipe, with_algorithm
 from fewstep.files import write_whole
-from fewstep.recipes import RECIPES, find_recipe, with_algorithm
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress
 from fewstep.training.run_dir import RunDir

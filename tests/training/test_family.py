@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fewstep import InputError
-from fewstep.recipes import RECIPES, with_algorithm
+from fewstep.config.recipes import RECIPES, with_algorithm
 from fewstep.training.runs import load_run
 
 from .shared import last, run

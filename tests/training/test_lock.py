@@ -13,7 +13,7 @@ import pytest
 from tests.processes import end, finish, start, until
 
 from fewstep import InputError
-from fewstep.locks import NoLocksError, hold
+from fewstep.runtime.locks import NoLocksError, hold
 from fewstep.training.lock import locked
 
 from .shared import lines
@@ -103,7 +103,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog):
     def none(_):
         raise NoLocksError
 
-    monkeypatch.setattr("fewstep.locks._lock", none)
+    monkeypatch.setattr("fewstep.runtime.locks._lock", none)
     with caplog.at_level(logging.INFO, "fewstep"), locked(tmp_path / "run"):
         pass
     assert "cannot be locked: see that no other process trains there" in caplog.text

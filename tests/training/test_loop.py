@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from fewstep import InputError
-from fewstep.config import Config
-from fewstep.config_file import config_json
+from fewstep.config.file import config_json
+from fewstep.config.recipes import find_recipe
+from fewstep.config.schema import Config
+from fewstep.evaluation.evaluate import judge_each
 from fewstep.files import write_whole
-from fewstep.recipes import find_recipe
 from fewstep.training import checkpoint
-from fewstep.training.evaluation import judge_each
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import load_run

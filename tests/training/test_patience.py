@@ -8,11 +8,11 @@ import torch
 from rich.console import Console
 
 from fewstep import InputError
-from fewstep.learners.learner import Evaluation
-from fewstep.recipes import find_recipe
+from fewstep.cli.progress import ProgressBar
+from fewstep.config.recipes import find_recipe
+from fewstep.learners.base import Evaluation
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.loop import OuterLoop
-from fewstep.training.progress import ProgressBar
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import train
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from rich.console import Console
 
+from fewstep.config.recipes import RECIPES
 from fewstep.data.glyphs import load_glyphs
 from fewstep.data.images import ImageClasses
-from fewstep.recipes import RECIPES
+from fewstep.training.build import learner, samplers
 from fewstep.training.provenance import provenance
 from fewstep.training.runs import train
-from fewstep.training.setup import learner, samplers
 
 CONFIG = replace(
     RECIPES["sinusoid"].config, steps=2, val_every=2, val_tasks=2, meta_batch=2, averaging=0.9
@@ -83,7 +83,7 @@ def test_changed_pictures(tmp_path, monkeypatch):
         return images | {"val": ImageClasses(pictures, val.names, val.counts)}
 
     assert told(GLYPHS, tmp_path) == []
-    monkeypatch.setattr("fewstep.training.setup.load_glyphs", changed)
+    monkeypatch.setattr("fewstep.training.build.load_glyphs", changed)
     (said,) = told(replace(GLYPHS, steps=2), tmp_path)
     assert said.endswith(": data changed")
 
@@ -91,7 +91,7 @@ def test_changed_pictures(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("workers", "used"), [(0, 2), (1, 1), (3, 3)])
 def test_the_workers_that_are_used(workers, used, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    monkeypatch.setattr("fewstep.training.setup.worth_sharing", lambda *_: True)
+    monkeypatch.setattr("fewstep.training.build.worth_sharing", lambda *_: True)
     config = replace(GLYPHS, workers=workers)
     tasks = samplers(config, None)
     assert provenance(config, learner(config, tasks["train"]), tasks)["workers"] == used

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from fewstep import __version__
-from fewstep.allocator import keep_memory
 from fewstep.cli.failures import NOBODY_READS, OUTPUT_FAILED, status_and_line
 from fewstep.cli.streams import discard_output, guarded_streams
 from fewstep.errors import InputError
+from fewstep.runtime.memory import keep_memory
+from fewstep.runtime.waiting import wait_briefly
 from fewstep.training.interrupt import quiet_end
-from fewstep.waiting import wait_briefly
 
 COMMANDS = {
     "recipes": "list the recipes: data, protocol, expected result",

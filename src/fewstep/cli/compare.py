@@ -16,8 +16,8 @@ from fewstep.errors import InputError
 from fewstep.files import check_may_replace, make_folder
 
 if TYPE_CHECKING:
-    from fewstep.config import Config
-    from fewstep.training.evaluation import Results
+    from fewstep.config.schema import Config
+    from fewstep.evaluation.evaluate import Results
 
 
 @dataclass(frozen=True)

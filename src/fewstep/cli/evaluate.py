@@ -48,10 +48,10 @@ def main(arguments: list[str]) -> int:
     data_dir = data_folder(options.data_dir)
 
     from fewstep.cli.judge import judge
+    from fewstep.evaluation.measurements import examine
     from fewstep.report.diagnosis import diagnosis_lines
     from fewstep.report.summary import summary
     from fewstep.report.table import ScoreTable, protocol
-    from fewstep.training.examination import examine
     from fewstep.training.run_dir import RunDir
     from fewstep.training.runs import check_inner_steps, load_run
 

@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fewstep.cli.console import plain_console
-from fewstep.config import batch_norm, has_batch_norm
+from fewstep.config.schema import batch_norm, has_batch_norm
 from fewstep.data.episodes import Split
 from fewstep.errors import InputError
-from fewstep.functional import Norm
+from fewstep.evaluation.evaluate import Result, Results, judge_each, means
+from fewstep.evaluation.measurements import examine
+from fewstep.functional.call import Norm
 from fewstep.report.curves import draw_curves
 from fewstep.report.diagnosis import diagnosis_lines
 from fewstep.report.episode import draw_task
 from fewstep.report.summary import summary
 from fewstep.report.table import ScoreTable, protocol
 from fewstep.training import checkpoint
-from fewstep.training.evaluation import Result, Results, judge_each, means
-from fewstep.training.examination import examine
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run

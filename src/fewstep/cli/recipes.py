@@ -11,8 +11,8 @@ from rich.text import Text
 
 from fewstep.cli.console import plain_console
 from fewstep.cli.options import parse
-from fewstep.config import batch_norm
-from fewstep.recipes import DEFAULT, RECIPES, Recipe
+from fewstep.config.recipes import DEFAULT, RECIPES, Recipe
+from fewstep.config.schema import batch_norm
 
 NARROW = 60
 """Below so many columns of the terminal a table has no room for its text."""

@@ -10,11 +10,11 @@ import tyro
 
 from fewstep.cli.console import error_console
 from fewstep.cli.options import check_is_text, data_folder, parse
-from fewstep.config import Config
-from fewstep.config_effects import check_effects
-from fewstep.config_ranges import check_limits
+from fewstep.config.effects import check_effects
+from fewstep.config.ranges import check_limits
+from fewstep.config.recipes import DEFAULT, RECIPES, find_recipe, with_algorithm
+from fewstep.config.schema import Config
 from fewstep.errors import InputError
-from fewstep.recipes import DEFAULT, RECIPES, find_recipe, with_algorithm
 
 
 @dataclass(frozen=True)

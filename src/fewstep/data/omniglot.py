@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pooch
 from PIL import Image
 
+from fewstep.data.archives import Pictures, folder_pictures, zip_pictures
 from fewstep.data.cache import cache_dir, cached
 from fewstep.data.images import ImageClasses
-from fewstep.data.pictures import Pictures, folder_pictures, zip_pictures
 from fewstep.errors import InputError, first_line
 
 CHARACTERS = {"images_background": 964, "images_evaluation": 659}

@@ -12,12 +12,12 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from fewstep import spectral
 from fewstep.errors import InputError, first_line
-from fewstep.functional import OF_SUPPORT, Norm, PureModel, in_training
+from fewstep.functional import spectral_norm as spectral
+from fewstep.functional.call import OF_SUPPORT, Norm, PureModel, in_training
+from fewstep.functional.swapped import Params
 from fewstep.learners.recording import CalledTwiceError, statistics_seen
-from fewstep.randomness import reseed, undisturbed
-from fewstep.swapped import Params
+from fewstep.runtime.rng import reseed, undisturbed
 from fewstep.tasks import Inputs, tensors_of
 
 

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from fewstep.errors import InputError
-from fewstep.functional import LOSS
-from fewstep.inner import INNER_LR, PER_STEP, leaves, with_gradient
-from fewstep.layers import check_second_derivative
-from fewstep.problem import Problem
-from fewstep.randomness import undisturbed
+from fewstep.functional.call import LOSS
+from fewstep.functional.layers import check_second_derivative
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, leaves, with_gradient
+from fewstep.metagrad.objective import Problem
+from fewstep.runtime.rng import undisturbed
 from fewstep.tasks import TaskBatch
 
 Loss = Callable[[Any, Tensor], Tensor]

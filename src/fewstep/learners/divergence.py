@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
-from fewstep.inner import Slope, slope
-from fewstep.problem import Problem
-from fewstep.randomness import first_task
-from fewstep.swapped import Params
+from fewstep.execution.looped import MetaGradient
+from fewstep.functional.swapped import Params
+from fewstep.metagrad.inner_loop import Slope, slope
+from fewstep.metagrad.objective import Problem
+from fewstep.runtime.rng import first_task
 from fewstep.tasks import TaskBatch, tensors_of
 
 

@@ -15,19 +15,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewstep.engine import MetaGradient
+from fewstep.distributed.parallel import Parallel
 from fewstep.errors import InputError
-from fewstep.exclusive import exclusive
-from fewstep.functional import Norm, call
+from fewstep.execution.looped import MetaGradient
+from fewstep.execution.plan import Execution
+from fewstep.functional.call import Norm, call
 from fewstep.learners.adapted import copy_of
+from fewstep.learners.base import Evaluation
 from fewstep.learners.checks import check_choice, check_labels
-from fewstep.learners.fit import FitCheck
 from fewstep.learners.heads import last_linear, with_new_linear
-from fewstep.learners.learner import Evaluation
 from fewstep.learners.maml import MAML
-from fewstep.learners.parallel import Parallel
-from fewstep.metagrad import Judgement
-from fewstep.plans import Execution
+from fewstep.learners.traits import FitCheck
+from fewstep.metagrad.unroll import Judgement
+from fewstep.runtime.exclusive import exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 Head = Literal["random", "zeros"]

@@ -10,12 +10,13 @@ from typing import Any, TypeVar, get_args
 import torch
 from torch import Tensor, nn
 
-from fewstep.compilation import CompiledFunctions
-from fewstep.engine import MetaGradient, judge_paths, mean_gradient
-from fewstep.exclusive import exclusive
-from fewstep.functional import LOSS, Modes, Norm, PureModel, loss_module
-from fewstep.inner import InnerLoop, Slope, adapted_path, last, slope
+from fewstep.execution.looped import MetaGradient, judge_paths, mean_gradient
+from fewstep.execution.plan import Execution, Planner
+from fewstep.execution.vmapped import NotVectorisableError
+from fewstep.functional.call import LOSS, Modes, Norm, PureModel, loss_module
+from fewstep.functional.swapped import Params
 from fewstep.learners.adapted import adapted_module, predict_seeded
+from fewstep.learners.base import Evaluation
 from fewstep.learners.checks import (
     Loss,
     check_at_least_zero,
@@ -29,17 +30,16 @@ from fewstep.learners.checks import (
     loss_of,
 )
 from fewstep.learners.divergence import check_adapted, check_finite
-from fewstep.learners.fit import FitCheck, Traits
-from fewstep.learners.learner import Evaluation
 from fewstep.learners.objectives import judge_of, support_loss_of
-from fewstep.metagrad import Gradient
-from fewstep.metrics import Metric, Metrics
-from fewstep.plans import Execution, Planner
-from fewstep.precision import Precision, multiplying_in
-from fewstep.problem import Problem
-from fewstep.swapped import Params
+from fewstep.learners.traits import FitCheck, Traits
+from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapted_path, last, slope
+from fewstep.metagrad.metrics import Metric, Metrics
+from fewstep.metagrad.objective import Problem
+from fewstep.metagrad.unroll import Gradient
+from fewstep.runtime.compile_cache import CompiledFunctions
+from fewstep.runtime.exclusive import exclusive
+from fewstep.runtime.precision import Precision, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
-from fewstep.vectorised import NotVectorisableError
 
 Found = TypeVar("Found")
 

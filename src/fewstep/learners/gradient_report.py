@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
-from fewstep.exclusive import exclusive
+from fewstep.functional.swapped import Params
 from fewstep.learners.reptile import Reptile
-from fewstep.swapped import Params
+from fewstep.runtime.exclusive import exclusive
 from fewstep.tasks import TaskBatch
 
 Verdict = Literal["exact", "kink", "wrong"]

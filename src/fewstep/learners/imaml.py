@@ -11,19 +11,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
-from fewstep.functional import Norm, in_training
-from fewstep.inner import InnerLoop, Slope, adapt, last, leaves
+from fewstep.execution.looped import MetaGradient
+from fewstep.execution.plan import Execution
+from fewstep.functional.call import Norm, in_training
+from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, check_at_least_zero
-from fewstep.learners.fit import Traits
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.metagrad import Gradient, Judge, unrolled
-from fewstep.metrics import Metric
-from fewstep.plans import Execution
-from fewstep.precision import Precision
-from fewstep.problem import Problem
-from fewstep.swapped import Params
+from fewstep.learners.traits import Traits
+from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapt, last, leaves
+from fewstep.metagrad.metrics import Metric
+from fewstep.metagrad.objective import Problem
+from fewstep.metagrad.unroll import Gradient, Judge, unrolled
+from fewstep.runtime.precision import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
 

@@ -11,26 +11,26 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fewstep.compilation import CompiledFunctions
-from fewstep.compiled import Compiled, Compiler
-from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
-from fewstep.functional import Norm
-from fewstep.inner import INNER_LR, PER_STEP, InnerLoop, InnerOptimizer, StepSizes
-from fewstep.kernels.fuse import has_blocks
-from fewstep.learners import extras
+from fewstep.execution.compiled import Compiled, Compiler
+from fewstep.execution.looped import MetaGradient
+from fewstep.execution.plan import Execution
+from fewstep.functional.call import Norm
+from fewstep.functional.swapped import Params
+from fewstep.learners import meta_parameters as extras
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
-from fewstep.learners.fit import Traits
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.objectives import judge_of
 from fewstep.learners.schedules import importances
 from fewstep.learners.selection import adapting_names
-from fewstep.metagrad import Gradient, Memory, Order, through_inner_loop
-from fewstep.metrics import Metric
-from fewstep.plans import Execution
-from fewstep.precision import Precision
-from fewstep.problem import Problem
-from fewstep.swapped import Params
+from fewstep.learners.traits import Traits
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, InnerOptimizer, StepSizes
+from fewstep.metagrad.metrics import Metric
+from fewstep.metagrad.objective import Problem
+from fewstep.metagrad.unroll import Gradient, Memory, Order, through_inner_loop
+from fewstep.ops.fuse import has_blocks
+from fewstep.runtime.compile_cache import CompiledFunctions
+from fewstep.runtime.precision import Precision
 from fewstep.tasks import TaskBatch
 
 

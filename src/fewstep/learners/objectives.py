@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 
 from torch import Tensor
 
-from fewstep.functional import Norm, PureModel
+from fewstep.functional.call import Norm, PureModel
+from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, scalar
-from fewstep.metrics import Metrics
-from fewstep.precision import Precision, autocast
-from fewstep.problem import QueryOutput
-from fewstep.swapped import Params
+from fewstep.metagrad.metrics import Metrics
+from fewstep.metagrad.objective import QueryOutput
+from fewstep.runtime.precision import Precision, autocast
 from fewstep.tasks import Inputs
 
 Judge = Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]

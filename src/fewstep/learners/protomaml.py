@@ -12,21 +12,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
-from fewstep.functional import Modes, Norm, PureModel
-from fewstep.inner import InnerLoop, Slope, leaves
+from fewstep.execution.plan import Execution
+from fewstep.functional.call import Modes, Norm, PureModel
+from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_choice, check_tasks
-from fewstep.learners.fit import Traits
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.heads import check_plain, last_linear, with_new_linear
 from fewstep.learners.objectives import judge_of, support_loss_of
 from fewstep.learners.prototypes import check_classes, number_of_classes, prototypes
-from fewstep.metagrad import Gradient, Judge, Memory, Order, through_inner_loop
-from fewstep.metrics import Metric
-from fewstep.plans import Execution
-from fewstep.precision import Precision, autocast
-from fewstep.problem import Problem
-from fewstep.randomness import undisturbed
-from fewstep.swapped import Params
+from fewstep.learners.traits import Traits
+from fewstep.metagrad.inner_loop import InnerLoop, Slope, leaves
+from fewstep.metagrad.metrics import Metric
+from fewstep.metagrad.objective import Problem
+from fewstep.metagrad.unroll import Gradient, Judge, Memory, Order, through_inner_loop
+from fewstep.runtime.precision import Precision, autocast
+from fewstep.runtime.rng import undisturbed
 from fewstep.tasks import Inputs, TaskBatch
 
 _COEFFICIENTS = "prototype coefficients"

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from fewstep.functional import Norm
+from fewstep.execution.plan import Execution
+from fewstep.functional.call import Norm
+from fewstep.learners.base import Evaluation
 from fewstep.learners.checks import check_at_least_zero
-from fewstep.learners.learner import Evaluation
 from fewstep.learners.protomaml import ProtoMAML
-from fewstep.metrics import Metric
-from fewstep.plans import Execution
-from fewstep.precision import Precision
+from fewstep.metagrad.metrics import Metric
+from fewstep.runtime.precision import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
 

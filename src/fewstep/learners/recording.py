@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fewstep.batchnorm import batch_statistics
 from fewstep.errors import InputError
-from fewstep.precision import at_least_float32
+from fewstep.functional.batch_norm import batch_statistics
+from fewstep.runtime.precision import at_least_float32
 
 Seen = dict[str, tuple[Tensor, Tensor]]
 """Mean and variance of each batch norm, by its name."""

@@ -9,17 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
-from fewstep.functional import Norm
-from fewstep.inner import InnerLoop, Slope, adapted_path, last
+from fewstep.execution.looped import MetaGradient
+from fewstep.execution.plan import Execution
+from fewstep.functional.call import Norm
+from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.metagrad import Gradient, Judge, detached
-from fewstep.metrics import Metric
-from fewstep.plans import Execution
-from fewstep.precision import Precision
-from fewstep.swapped import Params
+from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapted_path, last
+from fewstep.metagrad.metrics import Metric
+from fewstep.metagrad.unroll import Gradient, Judge, detached
+from fewstep.runtime.precision import Precision
 from fewstep.tasks import TaskBatch, map_tensors
 
 

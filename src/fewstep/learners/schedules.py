@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fewstep.metagrad import last_only
+from fewstep.metagrad.unroll import last_only
 
 FLOOR = 0.03
 """What is left, before the annealing ends, of a loss's first importance."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from fewstep.errors import InputError
-from fewstep.functional import trainable
+from fewstep.functional.call import trainable
 from fewstep.learners.heads import last_linear
 
 

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fewstep.config import Config
+from fewstep.config.schema import Config
+from fewstep.evaluation.evaluate import Means, Results
 from fewstep.files import write_whole
 from fewstep.report.table import protocol
-from fewstep.training.evaluation import Means, Results
 
 LABELS = {"mse": "mean squared error", "loss": "cross-entropy, nats,"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fewstep.training.diagnosis import Figures, findings
+from fewstep.evaluation.diagnosis import Figures, findings
 
 
 def diagnosis_lines(figures: Figures) -> list[str]:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fewstep.files import write_whole
-from fewstep.functional import Norm
-from fewstep.learners.learner import Learner
+from fewstep.functional.call import Norm
+from fewstep.learners.base import Learner
 from fewstep.tasks import TaskBatch
 
 RIGHT, WRONG = "#0072B2", "#D55E00"

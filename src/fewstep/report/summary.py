@@ -7,11 +7,11 @@ import shlex
 import sys
 from typing import Any
 
-from fewstep.config import Config
+from fewstep.config.schema import Config
 from fewstep.data.episodes import Split
+from fewstep.evaluation.diagnosis import Figures
+from fewstep.evaluation.evaluate import Result, Results
 from fewstep.training.checkpoint import Progress
-from fewstep.training.diagnosis import Figures
-from fewstep.training.evaluation import Result, Results
 from fewstep.training.versions import versions
 
 

@@ -12,9 +12,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from fewstep.config import Config, batch_norm
+from fewstep.config.schema import Config, batch_norm
 from fewstep.data.episodes import Split
-from fewstep.training.evaluation import Means, Results
+from fewstep.evaluation.evaluate import Means, Results
 
 SHOWN_STEPS = (0, 1, 3, 5, 10)
 NAME = 9

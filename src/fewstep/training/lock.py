@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fewstep.errors import InputError
 from fewstep.files import cannot_write
-from fewstep.locks import NoLocksError, hold, is_at
+from fewstep.runtime.locks import NoLocksError, hold, is_at
 
 NAME = ".lock"
 

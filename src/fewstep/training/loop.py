@@ -9,25 +9,25 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from fewstep.config import Config
-from fewstep.config_file import training_digest
+from fewstep.cli.progress import ProgressBar
+from fewstep.config.file import training_digest
+from fewstep.config.schema import Config
 from fewstep.data.episodes import Split
-from fewstep.engine import MetaGradient
 from fewstep.errors import InputError
+from fewstep.evaluation.evaluate import borrowed, judge_each, means
+from fewstep.execution.looped import MetaGradient
+from fewstep.learners.base import Learner
 from fewstep.learners.divergence import DivergedError
-from fewstep.learners.extras import move_statistics
-from fewstep.learners.learner import Learner
+from fewstep.learners.meta_parameters import move_statistics
 from fewstep.learners.schedules import cosine
 from fewstep.tasks import TaskBatch
 from fewstep.training import checkpoint
-from fewstep.training.ahead import meta_batches
-from fewstep.training.evaluation import borrowed, judge_each, means
+from fewstep.training.build import Sampler
 from fewstep.training.interrupt import Interrupt, Interrupted
-from fewstep.training.metrics import Metrics
-from fewstep.training.progress import ProgressBar
+from fewstep.training.metrics_log import Metrics
+from fewstep.training.prefetch import meta_batches
 from fewstep.training.provenance import differences, provenance
 from fewstep.training.run_dir import RunDir
-from fewstep.training.setup import Sampler
 from fewstep.training.state import State, fresh_state
 
 

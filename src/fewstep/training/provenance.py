@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy
 import torch
 
-from fewstep.config import Config
+from fewstep.config.schema import Config
 from fewstep.data.episodes import EpisodeSampler, Split
-from fewstep.learners.learner import Learner
-from fewstep.learners.parallel import Parallel
-from fewstep.training.setup import Sampler
+from fewstep.distributed.parallel import Parallel
+from fewstep.learners.base import Learner
+from fewstep.training.build import Sampler
 
 Provenance = dict[str, str | int]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fewstep.config import Config
-from fewstep.config_file import config_json, read_config, training_digest
+from fewstep.config.file import config_json, read_config, training_digest
+from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.files import cannot_write, write_whole
 from fewstep.training import checkpoint, lock

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fewstep.config import Config
-from fewstep.config_file import read_config, training_digest
+from fewstep.cli.progress import ProgressBar
+from fewstep.config.file import read_config, training_digest
+from fewstep.config.schema import Config
 from fewstep.data.episodes import Split
 from fewstep.errors import InputError
+from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
-from fewstep.learners.learner import Learner
 from fewstep.training import checkpoint
+from fewstep.training.build import Sampler, learner, samplers
 from fewstep.training.checkpoint import Progress
 from fewstep.training.lock import locked
 from fewstep.training.loop import OuterLoop
-from fewstep.training.progress import ProgressBar
 from fewstep.training.run_dir import RunDir
-from fewstep.training.setup import Sampler, learner, samplers
 
 
 @dataclass(frozen=True)

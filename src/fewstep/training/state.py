@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fewstep.learners.learner import Learner
-from fewstep.swapped import Params
+from fewstep.functional.swapped import Params
+from fewstep.learners.base import Learner
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import (
     Progress,

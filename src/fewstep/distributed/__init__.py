@@ -1,0 +1,1 @@
+"""Several processes compute one meta-batch."""

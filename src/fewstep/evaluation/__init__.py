@@ -1,0 +1,1 @@
+"""How well a learner adapts: means, intervals, a diagnosis."""

@@ -1,0 +1,1 @@
+"""A module as a pure function of its tensors."""

@@ -1,0 +1,120 @@
+"""Batch norm as meta-learning needs it: what stands in for ``F.batch_norm`` in a pure call.
+
+No running statistics are handed on: they would be written and then dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import cycle
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from fewstep.errors import InputError
+from fewstep.ops.block import Block
+from fewstep.ops.layout import pays
+from fewstep.ops.norm_block import norm_block
+from fewstep.ops.vmap import under_vmap, with_all_tasks
+
+Statistics = dict[object, list[tuple[Tensor, Tensor]]]
+"""Mean and variance of each batch norm, in the order of its calls."""
+
+
+InTraining = Callable[[Tensor, Tensor | None, Tensor | None, float], Tensor]
+"""Batch norm in training mode, of (x, weight, bias, eps)."""
+
+
+def batch_norm(
+    in_training: InTraining,
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """``F.batch_norm``, with ``in_training`` for its training mode."""
+    if training:
+        return in_training(x, weight, bias, eps)
+    # Where all that a task depends on requires a gradient, recorded statistics do too.
+    mean, var = (None if s is None else s.detach() for s in (running_mean, running_var))
+    return F.batch_norm(x, mean, var, weight, bias, False, momentum, eps)
+
+
+def by_own_statistics(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """By the statistics of ``x`` alone."""
+    if pays(x):
+        return norm_block(x, weight, bias, Block(eps))
+    if under_vmap(x):
+        return with_all_tasks(_side_by_side(eps), x, weight, bias)
+    return F.batch_norm(x, None, None, weight, bias, True, 0.0, eps)
+
+
+def recording(statistics: Statistics) -> InTraining:
+    """As `by_own_statistics`, and appends the statistics of ``x``."""
+
+    def in_training(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+        statistics.setdefault(_layer(weight, bias), []).append(batch_statistics(x))
+        return by_own_statistics(x, weight, bias, eps)
+
+    return in_training
+
+
+def replaying(statistics: Statistics) -> InTraining:
+    """By the recorded statistics of the layer, one pair a call, and from the first again.
+
+    A loss may call the model once more.
+    """
+    recorded = {layer: cycle(pairs) for layer, pairs in statistics.items()}
+
+    def in_training(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+        layer = _layer(weight, bias)
+        if layer not in recorded:
+            raise InputError(
+                "a batch norm is called for the query set and was not for the support set, so it "
+                'has no statistics to use; use norm="transductive"'
+            )
+        mean, var = next(recorded[layer])
+        return _normalised(x, mean, var, weight, bias, eps)
+
+    return in_training
+
+
+def _layer(weight: Tensor | None, bias: Tensor | None) -> object:
+    """Which layer it is; those without parameters are told apart by their order alone."""
+    return id(weight), id(bias)
+
+
+def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel of ``[examples, channels, ...]``."""
+    other = [dim for dim in range(x.dim()) if dim != 1]
+    return x.mean(other), x.var(other, unbiased=False)
+
+
+def _normalised(
+    x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    """Batch norm by given statistics; PyTorch's own cannot be differentiated through them."""
+    shape = [1, -1] + [1] * (x.dim() - 2)
+    result = (x - mean.view(shape)) * (var.view(shape) + eps).rsqrt()
+    if weight is not None:
+        result = result * weight.view(shape)
+    return result if bias is None else result + bias.view(shape)
+
+
+def _side_by_side(eps: float) -> Callable[..., Tensor]:
+    """Batch norm of many tasks in one call, with the channels of all side by side.
+
+    vmap's own rule copies ``x`` and scales it in passes of its own.
+    """
+
+    def normalise(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        channels = x.movedim(0, 1)
+        weight, bias = (None if value is None else value.flatten() for value in (weight, bias))
+        result = F.batch_norm(channels.flatten(1, 2), None, None, weight, bias, True, 0.0, eps)
+        return result.view(channels.shape).movedim(1, 0)
+
+    return normalise

@@ -1,0 +1,136 @@
+"""What is meta-learned beside the model: step sizes, and batch norm of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fewstep.errors import InputError
+from fewstep.functional.call import in_training
+from fewstep.functional.swapped import Params
+from fewstep.learners.recording import statistics_seen
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, StepSizes
+
+STATISTICS = ("running_mean", "running_var")
+MOMENTUM = 0.1
+"""The share of each outer step in the running statistics, as in ``nn.BatchNorm2d``."""
+
+Extras = dict[str, nn.Parameter]
+
+
+def move_statistics(running: Mapping[str, Tensor], seen: Params) -> None:
+    """Move running statistics towards those of a meta-batch."""
+    with torch.no_grad():
+        for name, value in seen.items():
+            running[name].lerp_(value, MOMENTUM)
+
+
+def step_sizes(kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps: int) -> Extras:
+    """Learned step sizes, all of them ``lr`` at first.
+
+    Args:
+        kind: ``"per-step"``: ``[steps]`` for each parameter (MAML++, section 4.5);
+            ``"per-element"``: of the parameter's shape (Meta-SGD, equation 1).
+        adapting: The parameters that adapt.
+        lr: alpha.
+        steps: How many inner steps.
+    """
+    if kind == "fixed":
+        return {}
+    return {
+        INNER_LR + name: nn.Parameter(
+            value.new_full((steps,) if kind == "per-step" else value.shape, lr)
+        )
+        for name, value in adapting.items()
+    }
+
+
+def per_step_affine(model: nn.Module, steps: int) -> Extras:
+    """Scale and shift of each batch norm, for 0, 1, ..., steps inner steps (MAML++, section 4.4).
+
+    Raises:
+        InputError: The model has no batch norm that is scaled and shifted.
+    """
+    return {
+        f"{PER_STEP}{layer}.{name}": nn.Parameter(value.detach().repeat(steps + 1, 1))
+        for layer, part in batch_norms(model).items()
+        for name, value in part.named_parameters(recurse=False)
+        if value.requires_grad
+    }
+
+
+def per_step_statistics(model: nn.Module, steps: int) -> Extras:
+    """Running statistics of each batch norm, for 0, 1, ..., steps inner steps.
+
+    They are recorded, not learned, and so require no gradient.
+
+    Raises:
+        InputError: The model has no batch norm that keeps running statistics.
+    """
+    return {
+        f"{PER_STEP}{layer}.{name}": nn.Parameter(
+            part.get_buffer(name).repeat(steps + 1, 1), requires_grad=False
+        )
+        for layer, part in batch_norms(model).items()
+        for name in STATISTICS
+    }
+
+
+def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
+    """The batch norms in training mode, by name.
+
+    Raises:
+        InputError: There is none that learns and keeps statistics.
+    """
+    found = {
+        name: part
+        for name, part in model.named_modules()
+        if isinstance(part, _BatchNorm) and in_training(part)
+    }
+    if not found or not all(part.affine and part.track_running_stats for part in found.values()):
+        raise InputError(
+            "values of batch norm per step need a model with batch norm in training mode that has "
+            "weight, bias and running statistics; leave per_step_affine and per_step_statistics out"
+        )
+    return found
+
+
+def recorder(
+    model: nn.Module, names: list[str]
+) -> Callable[[], AbstractContextManager[list[Tensor]]]:
+    """Record the statistics of each batch norm of a model that is called inside.
+
+    Args:
+        model: Any module.
+        names: Of the running statistics, two a batch norm.
+
+    Returns:
+        A context whose list then holds one row.
+
+    Raises:
+        CalledTwiceError: A batch norm is called twice.
+    """
+
+    @contextmanager
+    def recorded() -> Iterator[list[Tensor]]:
+        row: list[Tensor] = []
+        with statistics_seen(batch_norms(model)) as seen:
+            yield row
+        values = {
+            f"{PER_STEP}{layer}.{name}": value
+            for layer, statistics in seen.items()
+            for name, value in zip(STATISTICS, statistics, strict=True)
+        }
+        row.append(torch.cat([values[name] for name in names]))
+
+    return recorded
+
+
+def named_statistics(statistics: Extras, rows: Tensor) -> Params:
+    """``[steps + 1, ...]``, with columns as `call_and_record` orders them, by name."""
+    sizes = [value.shape[-1] for value in statistics.values()]
+    return dict(zip(statistics, torch.split(rows, sizes, 1), strict=True))

@@ -1,0 +1,278 @@
+"""Whether tasks fit a model and a loss, found out by calling both once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.utils import _pytree as pytree
+
+from fewstep.errors import InputError, first_line
+from fewstep.functional.call import Modes, PureModel, loss_module
+from fewstep.functional.layers import check_layers
+from fewstep.functional.structure import same, structure
+from fewstep.functional.swapped import Params
+from fewstep.learners.checks import Loss, check_labels, check_tasks, scalar, shape_of
+from fewstep.learners.explain import cure, is_of_the_model, told
+from fewstep.metagrad.metrics import ignored_label, is_of_classes
+from fewstep.runtime.rng import outside_generators, reseed, undisturbed
+from fewstep.tasks import Inputs, TaskBatch, map_tensors, tensors_of
+
+_DOES_NOT_FIT = (RuntimeError, ValueError, IndexError, TypeError, AttributeError)
+
+
+class Traits(NamedTuple):
+    """What was found out of a model with tasks of a shape.
+
+    Attributes:
+        classes: How many classes the labels choose from; None where targets are no labels.
+        needs_gradients: It takes derivatives when it predicts, so gradients have to be on.
+        draws_outside: It draws from generators that are not PyTorch's.
+        repeats: With the same seeds it predicts the same again.
+        changes_inputs: It or the loss changes what it is called with.
+    """
+
+    classes: int | None
+    needs_gradients: bool
+    draws_outside: bool
+    repeats: bool
+    changes_inputs: bool
+
+
+class FitCheck:
+    """Sees that tasks fit a model and a loss, by the support set of the first of them.
+
+    Args:
+        loss: Of (prediction, target).
+
+    Attributes:
+        made_of: The structure of the model and of the loss that was tried last.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.made_of: list[object] = []
+        self._loss = loss
+        self._traits: dict[Hashable, Traits] = {}
+
+    def __call__(
+        self,
+        model: nn.Module,
+        tasks: TaskBatch,
+        modes: Modes = "own",
+        params: Params | None = None,
+        replaced: dict[str, Callable[..., Any]] | None = None,
+    ) -> Traits:
+        """Try the model and the loss once for tasks of a shape, and look at all labels.
+
+        Once more where the model has changed.
+
+        Args:
+            model: Any module.
+            tasks: A meta-batch.
+            modes: Of the layers.
+            params: Tensors in the place of its own.
+            replaced: As in `PureModel`.
+
+        Raises:
+            InputError: The model does not take the examples, or the loss not the targets.
+        """
+        check_tasks(tasks)
+        if parametrize._cache_enabled:
+            raise InputError(
+                "torch.nn.utils.parametrize.cached() is active, which would keep the weights of "
+                "one inner step for the next; leave it out, or use it inside the model alone"
+            )
+        _refuse_inference_tensors(tasks.tensors)
+        self._forget_another(model)
+        shape = (
+            modes,
+            *((t.shape[1:], t.dtype) for t in tasks.tensors),
+            *((name, value.shape) for name, value in (params or {}).items()),
+            tasks.device,
+        )
+        if shape not in self._traits:
+            check_layers(model)
+            _refuse_inference_tensors((*model.parameters(), *model.buffers()))
+            pure = PureModel(model, self._loss, modes=modes, replaced=replaced)
+            self._traits[shape] = _Trial(pure, self._loss, params or {}).of(tasks)
+        traits = self._traits[shape]
+        _check_labels(tasks, traits.classes, self._loss)
+        return traits
+
+    def _forget_another(self, model: nn.Module) -> None:
+        """Forget what was found of a model that is not as it was."""
+        made_of = structure(model)
+        module = loss_module(self._loss, model)
+        if module is not None:
+            made_of += structure(module)
+        if not same(made_of, self.made_of):
+            self._traits.clear()
+            self.made_of = made_of
+
+
+def _refuse_inference_tensors(tensors: Iterable[Tensor]) -> None:
+    if any(tensor.is_inference() for tensor in tensors):
+        raise InputError(
+            "the model or the tasks were made under torch.inference_mode(), whose tensors have no "
+            "gradients; make them outside of it, or take clones of them there"
+        )
+
+
+class _Trial:
+    """A call of a model and of a loss, on copies of all that they could change."""
+
+    def __init__(self, pure: PureModel, loss: Loss, params: Params) -> None:
+        self._pure, self._loss = pure, loss
+        given = {**pure.tensors, **params}
+        self._params = {name: value for name, value in given.items() if name not in pure.buffers}
+        self._needs_gradients = self._draws_outside = False
+
+    def of(self, tasks: TaskBatch) -> Traits:
+        """Call both for the first task, twice with the same seeds."""
+        x, y, query_x, _ = tasks.task(0)
+        tried, target = map_tensors(torch.clone, x), y.clone()
+        with undisturbed(tasks.device):
+            classes, first = self._call("support", tried, target, tasks)
+            again = map_tensors(torch.clone, x), y.clone()
+            _, second = self._call("support", *again, tasks)
+            if len(tensors_of(query_x)[0]) == 1:
+                # Batch norm may refuse a single example.
+                self._call("query", map_tensors(torch.clone, query_x), None, tasks)
+        pairs = zip((*tensors_of(x), y), (*tensors_of(tried), target), strict=True)
+        changes = any(given._version > 0 or not _same(own, given) for own, given in pairs)
+        repeats = all(map(_close, first, second))
+        return Traits(classes, self._needs_gradients, self._draws_outside, repeats, changes)
+
+    def _call(
+        self, part: str, x: Inputs, y: Tensor | None, tasks: TaskBatch
+    ) -> tuple[int | None, list[Tensor]]:
+        """How many classes are predicted; and the prediction and the loss, to compare them."""
+        # Some models take derivatives themselves, which they cannot without gradients.
+        for with_gradients in (False, True):
+            copies = _copies(self._params)
+            reseed(0)
+            before = outside_generators()
+            try:
+                with torch.set_grad_enabled(with_gradients), self._pure.having(copies):
+                    prediction = self._pure.predict(x)
+                    self._needs_gradients |= with_gradients
+                    self._refuse_new_parameters()
+                    if y is None:
+                        return None, []
+                    classes = _classes(prediction, self._loss)
+                    _check_labels(tasks, classes, self._loss)
+                    seen = [t.detach().clone() for t in _tensors_in(prediction)]
+                    seen.append(_try_loss(self._loss, prediction, y).detach())
+                self._check_unchanged(copies)
+                self._draws_outside |= outside_generators() != before
+                return classes, seen
+            except InputError:
+                raise
+            except _DOES_NOT_FIT as error:
+                if not with_gradients and isinstance(error, RuntimeError):
+                    continue
+                if is_of_the_model(error):
+                    error.add_note(f"fewstep called the model with {part} examples: {told(x)}")
+                    raise
+                raise InputError(
+                    f"the model does not take {part} examples of {told(x)} "
+                    f"({first_line(error)}){cure(error, self._pure.model, x)}"
+                ) from error
+        raise AssertionError
+
+    def _refuse_new_parameters(self) -> None:
+        for name, _ in self._pure.model.named_parameters():
+            if name not in self._params:
+                raise InputError(
+                    f"the model makes its parameter {name!r} when it is called, so that it is "
+                    "another every time; call the model once with an example first"
+                )
+
+    def _check_unchanged(self, copies: Params) -> None:
+        for name, copied in copies.items():
+            if not _same(copied, self._params[name]):
+                raise InputError(
+                    f"the model changes its parameter {name!r} in place when it is called; let it "
+                    "compute with a changed copy instead"
+                )
+
+
+def _copies(params: Params) -> Params:
+    """Copies, one for each tensor, that require a gradient where theirs do."""
+    return {n: p.detach().clone().requires_grad_(p.requires_grad) for n, p in params.items()}
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    if one.layout is not torch.strided:
+        return True
+    one, other = one.detach(), other.detach()
+    return bool(((one == other) | (one != one)).all())
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    """Whether two results are the same but for rounding."""
+    return one.shape == other.shape and torch.allclose(
+        one, other, rtol=1e-3, atol=1e-5, equal_nan=True
+    )
+
+
+def _tensors_in(prediction: Any) -> list[Tensor]:
+    leaves = pytree.tree_leaves(prediction)
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.layout is torch.strided]
+
+
+def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> Tensor:
+    given = shape_of(prediction)
+    if is_of_classes(loss) and not isinstance(prediction, Tensor):
+        way = '["logits"]' if isinstance(prediction, dict) else "[0]"
+        way = ".logits" if hasattr(prediction, "logits") else way
+        raise InputError(
+            f"the model returned a {given} and the loss takes a tensor; give a loss that takes it, "
+            f"as in loss=lambda output, y: F.cross_entropy(output{way}, y)"
+        )
+    try:
+        with warnings.catch_warnings():
+            # PyTorch's losses only warn where they stretch one shape to the other.
+            warnings.filterwarnings("error", "Using a target size")
+            value = loss(prediction, target)
+    except InputError:
+        raise
+    except (*_DOES_NOT_FIT, UserWarning) as error:
+        if is_of_the_model(error):
+            error.add_note(f"fewstep called the loss with a prediction of {given}")
+            raise
+        raise InputError(
+            f"the loss does not take a prediction of shape {given} and targets of "
+            f"shape {list(target.shape)}, {target.dtype} ({first_line(error)})"
+        ) from error
+    return scalar(value)
+
+
+def _classes(prediction: Any, loss: Loss) -> int | None:
+    """How many classes are predicted; None where targets are no labels of them."""
+    if not is_of_classes(loss) or not isinstance(prediction, Tensor) or prediction.dim() < 2:
+        return None
+    if prediction.shape[1] == 1:
+        raise InputError(
+            "the model predicts one number an example, and the cross-entropy of a single class is "
+            "always 0; use loss=F.mse_loss for a regression, "
+            "loss=F.binary_cross_entropy_with_logits for yes or no"
+        )
+    return prediction.shape[1]
+
+
+def _check_labels(tasks: TaskBatch, classes: int | None, loss: Loss) -> None:
+    """Out-of-range labels are undefined behaviour on a GPU and an obscure error elsewhere."""
+    if classes is None:
+        return
+    for target in (tasks.support_y, tasks.query_y):
+        if target.is_floating_point():
+            continue
+        counted = target[target != ignored_label(loss)]
+        if len(counted) == 0:
+            continue
+        check_labels(counted, classes, "the model predicts")

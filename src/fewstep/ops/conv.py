@@ -1,0 +1,173 @@
+"""Convolution of which each derivative is a convolution again.
+
+With C(x, w) for the convolution, the gradients of a cotangent g are I(g, w) for the input and
+W(g, x) for the weight. All three are linear in both arguments, and the derivatives of each are
+given by the other two, so no chain of derivatives ever leaves these three operations.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fewstep.ops.layout import channels_last, own, pair
+from fewstep.ops.vmap import (
+    can_be_summed,
+    each_task,
+    is_shared,
+    under_vmap,
+    with_all_tasks,
+)
+
+_aten = torch.ops.aten
+
+
+class Geometry(NamedTuple):
+    """Of a convolution, each for height and width."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+
+def geometry_of(layer: nn.Conv2d) -> Geometry | None:
+    """That of a layer; None where it pads in a way of its own."""
+    if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+        return None
+    padding = pair(layer.padding)
+    return Geometry(pair(layer.stride), padding, pair(layer.dilation), layer.groups)
+
+
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """``F.conv2d``.
+
+    Args:
+        x: ``[examples, channels, height, width]``.
+        weight: ``[filters, channels / groups, height, width]``.
+        bias: ``[filters]``.
+        geometry: Stride, padding, dilation, groups.
+    """
+
+    def apply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return _Convolution.apply(channels_last(x), weight, bias, geometry)
+
+    if under_vmap(x, weight, bias):
+        return with_all_tasks(apply, x, weight, bias)
+    return apply(x, weight, bias)
+
+
+class _Convolution(torch.autograd.Function):
+    """C(x, w) + b."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.geometry, ctx.bias = geometry, bias is not None
+        return own(convolve(x, weight, bias, geometry))
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        g = channels_last(g)
+        of_x = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_x = _InputGradient.apply(g, x, weight, ctx.geometry)
+        if any(ctx.needs_input_grad[1:3]):
+            of_weight, of_bias = _WeightGradient.apply(g, x, weight, ctx.bias, ctx.geometry)
+        return of_x, of_weight, of_bias, None
+
+
+class _InputGradient(torch.autograd.Function):
+    """I(g, w); of ``x`` only the shape matters."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+        ctx.save_for_backward(g, weight)
+        ctx.geometry = geometry
+        return input_gradient(g, x, weight, geometry)
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> Any:
+        g, weight = ctx.saved_tensors
+        v = channels_last(v)
+        of_g, _, of_weight, _ = ctx.needs_input_grad
+        return (
+            _Convolution.apply(v, weight, None, ctx.geometry) if of_g else None,
+            None,
+            _WeightGradient.apply(g, v, weight, False, ctx.geometry)[0] if of_weight else None,
+            None,
+        )
+
+
+class _WeightGradient(torch.autograd.Function):
+    """W(g, x), and the sum of g for the bias; of ``weight`` only the shape matters."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, g: Tensor, x: Tensor, weight: Tensor, bias: bool, geometry: Geometry
+    ) -> tuple[Tensor, Tensor | None]:
+        ctx.save_for_backward(g, x)
+        ctx.geometry = geometry
+        return weight_gradient(g, x, weight, bias, geometry)
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor, of_bias: Tensor | None) -> Any:
+        g, x = ctx.saved_tensors
+        of_g, of_x, *_ = ctx.needs_input_grad
+        return (
+            _Convolution.apply(x, v, of_bias, ctx.geometry) if of_g else None,
+            _InputGradient.apply(g, x, v, ctx.geometry) if of_x else None,
+            *(None, None, None),
+        )
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """C(x, w) + b, of one task or of many, without a graph."""
+    if x.dim() == 4:
+        return torch.convolution(channels_last(x), weight, bias, *_arguments(geometry))
+    if is_shared(weight) and (bias is None or is_shared(bias)):
+        one = convolve(x.flatten(0, 1), weight[0], None if bias is None else bias[0], geometry)
+        return one.view(*x.shape[:2], *one.shape[1:])
+    return each_task(convolve, x, weight, bias, geometry=geometry)
+
+
+def input_gradient(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """I(g, w), likewise; of ``x`` only the shape matters."""
+    if g.dim() == 4:
+        return _gradients(g, x, weight, (True, False, False), geometry)[0]
+    if is_shared(weight):
+        one = input_gradient(g.flatten(0, 1), x.flatten(0, 1), weight[0], geometry)
+        return one.view(x.shape)
+    return each_task(input_gradient, g, x, weight, geometry=geometry)
+
+
+def weight_gradient(
+    g: Tensor, x: Tensor, weight: Tensor, bias: bool, geometry: Geometry
+) -> tuple[Tensor, Tensor | None]:
+    """W(g, x), and the sum of g where there is a bias, likewise."""
+    if g.dim() == 4:
+        _, of_weight, of_bias = _gradients(g, x, weight, (False, True, bias), geometry)
+        return of_weight, of_bias if bias else None
+    if can_be_summed(weight):
+        total, _ = weight_gradient(g.flatten(0, 1), x.flatten(0, 1), weight[0], False, geometry)
+        mean = (total / len(g)).expand(len(g), *total.shape)
+        return mean, g.sum((1, 3, 4)) if bias else None
+    return each_task(weight_gradient, g, x, weight, bias=bias, geometry=geometry)
+
+
+def _gradients(
+    g: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool], geometry: Geometry
+) -> tuple[Tensor, Tensor, Tensor]:
+    arguments = (weight.shape[:1], *_arguments(geometry), wanted)
+    return _aten.convolution_backward(channels_last(g), channels_last(x), weight, *arguments)
+
+
+def _arguments(geometry: Geometry) -> tuple[Any, ...]:
+    """As PyTorch's convolution takes them, which may also be transposed."""
+    stride, padding, dilation, groups = geometry
+    return stride, padding, dilation, False, (0, 0), groups

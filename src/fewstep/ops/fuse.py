@@ -1,0 +1,184 @@
+"""Finds, in ``nn.Sequential``, the layers that can be computed as one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, TypeGuard, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
+
+from fewstep.ops.block import Block, Steps
+from fewstep.ops.block_compiled import CompiledSteps, can_be_compiled
+from fewstep.ops.block_eager import EAGER
+from fewstep.ops.conv import Geometry, geometry_of
+from fewstep.ops.conv_block import ConvBlock, conv_block
+from fewstep.ops.first_block import Patches, first_block, patches_of, pays_folded
+from fewstep.ops.layout import pays
+from fewstep.ops.max_pool import window_of
+from fewstep.ops.norm_block import norm_block
+from fewstep.ops.vmap import under_vmap
+from fewstep.runtime.compile_cache import CompiledFunctions
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+class FusedForward:
+    """The ``forward`` of a sequential that computes blocks at once.
+
+    Batch norm in training mode uses the statistics of each batch alone, and records none.
+
+    Args:
+        sequential: Exactly an ``nn.Sequential``. It is left as it is.
+        functions: To compile the arithmetic of blocks with; None for PyTorch's operations.
+        inputs_repeat: Whether it will be called more than once with the same examples.
+    """
+
+    def __init__(
+        self, sequential: nn.Sequential, functions: CompiledFunctions | None, inputs_repeat: bool
+    ) -> None:
+        self._sequential = sequential
+        self._functions = functions
+        self._inputs_repeat = inputs_repeat
+        self._kept: tuple[object, Tensor, Patches] | None = None
+
+    def __call__(self, input: Tensor) -> Tensor:
+        """Compute what ``nn.Sequential`` computes."""
+        x = input
+        for part in _parts(list(self._sequential)):
+            if isinstance(part, nn.Module):
+                x = part(x)
+            elif part.norm.training and pays(x):
+                x = self._at_once(part, x)
+            else:
+                for layer in filter(None, part):
+                    x = layer(x)
+        return x
+
+    def _at_once(self, layers: _Layers, x: Tensor) -> Tensor:
+        convolution, norm, *_ = layers
+        block = _block(layers)
+        steps = _steps(block, self._functions)
+        if convolution is None:
+            return norm_block(x, norm.weight, norm.bias, block, steps)
+        geometry = geometry_of(convolution)
+        weight = convolution.weight
+        tensors = (weight, norm.weight, norm.bias)
+        if geometry is not None and norm.weight is not None and norm.bias is not None:
+            # vmap makes another tensor of the same examples every time.
+            again = self._inputs_repeat and not under_vmap(x)
+            if pays_folded(x, weight, geometry, again):
+                patches = self._patches_of(x, convolution, geometry, again)
+                return first_block(x, patches, *tensors, geometry, block)
+            if not under_vmap(x, *tensors):
+                return conv_block(x, *tensors, ConvBlock(geometry, block, steps))
+        # Batch norm would subtract a bias again.
+        x = convolution._conv_forward(x, weight, None)
+        return norm_block(x, norm.weight, norm.bias, block, steps)
+
+    def _patches_of(
+        self, x: Tensor, convolution: nn.Conv2d, geometry: Geometry, again: bool
+    ) -> Patches:
+        """Those of ``x``, kept for the next inner step, which comes with the same examples."""
+        size = (convolution.weight.shape[2], convolution.weight.shape[3])
+        if not again:
+            return patches_of(x, size, geometry)
+        key = (x.data_ptr(), x.shape, x.stride(), x._version, convolution)
+        if self._kept is None or self._kept[0] != key:
+            # Each call has an alias of the examples. The one that is kept keeps their memory from
+            # becoming another tensor's.
+            self._kept = (key, x, patches_of(x, size, geometry))
+        return self._kept[2]
+
+
+def fused_forward(
+    module: nn.Module, functions: CompiledFunctions | None = None, inputs_repeat: bool = False
+) -> FusedForward | None:
+    """Another ``forward`` for a module where that computes the same faster, else None.
+
+    It can be told from the module's own by nothing but its speed: the module is exactly an
+    ``nn.Sequential``, and what is computed at once are exactly the known layers, as they come.
+
+    Args:
+        module: Any module.
+        functions: To compile the arithmetic of blocks with, if any.
+        inputs_repeat: Whether it will be called more than once with the same examples.
+    """
+    if not is_untouched(module, nn.Sequential):
+        return None
+    if not any(isinstance(part, _Layers) for part in _parts(list(module))):
+        return None
+    return FusedForward(module, functions, inputs_repeat)
+
+
+def has_blocks(module: nn.Module) -> bool:
+    """Whether there are blocks that are computed at once where the pictures allow it."""
+    return any(
+        is_untouched(part, nn.Sequential)
+        and any(is_untouched(layer, nn.BatchNorm2d) and layer.training for layer in part)
+        for part in module.modules()
+    )
+
+
+class _Layers(NamedTuple):
+    """What can be computed at once."""
+
+    convolution: nn.Conv2d | None
+    norm: nn.BatchNorm2d
+    relu: nn.ReLU | None
+    pool: nn.MaxPool2d | None
+
+
+def _parts(layers: list[nn.Module]) -> Iterator[nn.Module | _Layers]:
+    """The layers in order, those together that can be computed at once."""
+    while layers:
+        convolution, rest = _first(layers, nn.Conv2d)
+        norm, rest = _first(rest, nn.BatchNorm2d)
+        if norm is None:
+            yield layers[0]
+            layers = layers[1:]
+            continue
+        relu, rest = _first(rest, nn.ReLU)
+        pool, layers = _first(rest, nn.MaxPool2d)
+        yield _Layers(convolution, norm, relu, pool)
+
+
+def _first(layers: list[nn.Module], kind: type[Layer]) -> tuple[Layer | None, list[nn.Module]]:
+    """The first layer if it is of this kind, and what is left."""
+    if layers and is_untouched(layers[0], kind) and not getattr(layers[0], "return_indices", False):
+        return layers[0], layers[1:]
+    return None, layers
+
+
+def is_untouched(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:
+    """Whether a layer is exactly of this kind, and calling it does nothing else."""
+    if type(layer) is not kind or kind.forward is not _FORWARDS[kind]:
+        return False
+    if "forward" in layer.__dict__ or "_conv_forward" in layer.__dict__:
+        return False
+    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)
+    compiled = layer._compiled_call_impl is not None
+    return not (any(hooks) or layer._backward_pre_hooks or compiled or _has_any_global_hook())
+
+
+def _block(layers: _Layers) -> Block:
+    pool, window = layers.pool, None
+    if pool is not None:
+        window = window_of(
+            pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode
+        )
+    return Block(layers.norm.eps, layers.relu is not None, window)
+
+
+def _steps(block: Block, functions: CompiledFunctions | None) -> Steps:
+    if functions is None or functions.given_up or not can_be_compiled(block):
+        return EAGER
+    # What is computed once, without a gradient, is not worth code of its own.
+    return CompiledSteps(functions) if torch.is_grad_enabled() else EAGER
+
+
+_FORWARDS: dict[type[nn.Module], object] = {
+    kind: kind.forward for kind in (nn.Sequential, nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d)
+}
+"""As PyTorch defines them; somebody may have put another in their place for all layers."""

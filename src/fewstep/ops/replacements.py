@@ -1,0 +1,83 @@
+"""What stands in for functions of PyTorch, where it pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fewstep.ops.conv import Geometry, conv2d
+from fewstep.ops.layout import Size, pair, pays
+from fewstep.ops.max_pool import max_pool2d, window_of
+from fewstep.ops.vmap import tasks_as_examples, under_vmap, with_all_tasks
+
+
+def _conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
+    if isinstance(padding, str) or not pays(input):
+        return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
+    geometry = Geometry(pair(stride), pair(padding), pair(dilation), groups)
+    return conv2d(input, weight, bias, geometry)
+
+
+def _max_pool2d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    window = (kernel_size, stride, padding, dilation, ceil_mode)
+    if return_indices or not pays(input):
+        return F.max_pool2d(input, *window, return_indices)  # type: ignore[call-overload]
+    return max_pool2d(input, window_of(*window))
+
+
+def _group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    if not under_vmap(input):
+        return F.group_norm(input, num_groups, weight, bias, eps)
+
+    # vmap's own rule refuses channels-last pictures.
+    def normalise(x: Tensor) -> Tensor:
+        return F.group_norm(x, num_groups, eps=eps)
+
+    result = with_all_tasks(partial(tasks_as_examples, normalise), input)
+    shape = [1, -1] + [1] * (input.dim() - 2)
+    result = result if weight is None else result * weight.view(shape)
+    return result if bias is None else result + bias.view(shape)
+
+
+def _adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
+    # PyTorch's own puts a channels-last result into an odd layout, which vmap does slowly.
+    if output_size in (1, (1, 1)) and x.dim() == 4:
+        return x.mean((-2, -1), keepdim=True)
+    return F.adaptive_avg_pool2d(x, output_size)
+
+
+REPLACEMENTS: dict[Callable[..., Any], Callable[..., Any]] = {
+    F.group_norm: _group_norm,
+    F.adaptive_avg_pool2d: _adaptive_avg_pool2d,
+    torch.conv2d: _conv2d,
+    torch.max_pool2d: _max_pool2d,
+    F.max_pool2d: _max_pool2d,
+}
+"""Each takes the arguments of what it replaces."""

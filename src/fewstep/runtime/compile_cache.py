@@ -1,0 +1,149 @@
+"""Functions that `torch.compile` makes, each once; where one cannot be made, a warning instead."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fewstep.errors import first_line
+from fewstep.runtime.threads import one_thread
+
+Function = Callable[..., tuple[Tensor, ...]]
+"""Of tensors, given one by one."""
+
+log = logging.getLogger("fewstep")
+
+
+class CompiledFunctions:
+    """Keeps what was compiled, by key. After a first failure, nothing more is tried.
+
+    Attributes:
+        given_up: Whether something could not be compiled.
+    """
+
+    def __init__(self) -> None:
+        self.given_up = False
+        self._functions: dict[Hashable, Function] = {}
+        self._told: set[str] = set()
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._functions
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def get(
+        self,
+        key: Hashable,
+        function: Function,
+        arguments: tuple[Tensor, ...],
+        about: str,
+        alone: bool = False,
+    ) -> Function | None:
+        """The compiled function, or None where it cannot be compiled.
+
+        Args:
+            key: Everything that decides what is computed, shapes included.
+            function: Computes it. What its code does in Python is fixed when it is compiled.
+            arguments: It is compiled for tensors like these. Its derivative with respect to those
+                that require a gradient is compiled as well.
+            about: What it is for, in words.
+            alone: Whether one thread computes it.
+        """
+        if key not in self._functions and not self.given_up:
+            self._compile(key, function, arguments, about, alone)
+        return self._functions.get(key)
+
+    def give_up(self, reason: str) -> None:
+        """Compile nothing from now on, with a warning."""
+        log.warning(reason)
+        self.given_up = True
+
+    def _compile(
+        self,
+        key: Hashable,
+        function: Function,
+        arguments: tuple[Tensor, ...],
+        about: str,
+        alone: bool,
+    ) -> None:
+        compiled = _in_one_thread(function) if alone else _compiled(function)
+        new = about not in self._told
+        self._told.add(about)
+        if new:
+            log.info("compiling for %s: once, up to a minute", about)
+        began = time.monotonic()
+        try:
+            # What the compiler warns of is its own business.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                _run_both_ways(compiled, arguments)
+        except Exception as error:
+            cause = getattr(error, "inner_exception", error)
+            self.give_up(f"cannot be compiled ({first_line(cause)}); computed without")
+            return
+        if new:
+            log.info("compiled in %.0f s", time.monotonic() - began)
+        self._functions[key] = compiled
+
+
+def operations_of(function: Callable[[], object]) -> int:
+    """How many operations a function runs, views left out."""
+    counting = _Counting()  # type: ignore[no-untyped-call]
+    with torch.no_grad(), counting:
+        function()
+    return counting.number
+
+
+class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    number: int = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.number += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+def signature(*values: Tensor) -> Hashable:
+    """What a compiled function depends on, of the tensors it is given."""
+    return tuple((v.shape, v.dtype, v.device, v.requires_grad) for v in values)
+
+
+def _run_both_ways(function: Function, arguments: tuple[Tensor, ...]) -> None:
+    # Cut off from what comes before, whose graph would be used up.
+    arguments = tuple(value.detach().requires_grad_(value.requires_grad) for value in arguments)
+    results = function(*arguments)
+    inputs = [value for value in arguments if value.requires_grad]
+    outputs = [value for value in results if value.requires_grad]
+    if inputs:
+        cotangents = [torch.ones_like(value) for value in outputs]
+        torch.autograd.grad(outputs, inputs, cotangents, allow_unused=True)
+
+
+def _in_one_thread(function: Function) -> Function:
+    compiled = _compiled(function, {"cpp.threads": 1})
+
+    def call(*arguments: Tensor) -> tuple[Tensor, ...]:
+        with one_thread():
+            return compiled(*arguments)
+
+    return call
+
+
+def _compiled(function: Function, options: dict[str, Any] | None = None) -> Function:
+    # Not traced by Dynamo, which does not follow torch.autograd.grad, but by what comes after it.
+    torch.compiler.allow_in_graph(function)  # type: ignore[no-untyped-call]
+
+    def call(*arguments: Tensor) -> tuple[Tensor, ...]:
+        return function(*arguments)
+
+    # The compiler keeps few versions of the same code, and this code serves every function.
+    call.__code__ = call.__code__.replace(co_name=f"function_{id(function)}")
+    compiled: Any = torch.compile(call, fullgraph=True, dynamic=False, options=options)
+    return compiled  # type: ignore[no-any-return]

@@ -1,0 +1,78 @@
+"""What a run is made of depends on its config alone."""
+
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fewstep import InputError, Parallel
+from fewstep.config.recipes import RECIPES, with_algorithm
+from fewstep.training.build import learner, samplers
+
+
+@pytest.mark.parametrize("algorithm", ["maml", "finetune"])
+def test_the_seed_fixes_every_initial_weight(algorithm):
+    config = with_algorithm(RECIPES["glyphs-5way-1shot"].config, algorithm)
+    train = samplers(config, None)["train"]
+
+    def weights(seed):
+        made = learner(replace(config, seed=seed), train)
+        x, y = torch.ones(5, 1, 28, 28), torch.arange(5)
+        return [*(p for _, p in made.named_parameters()), *made.adapt(x, y, 0).parameters()]
+
+    first = weights(0)
+    torch.manual_seed(7)
+    assert all(torch.equal(one, other) for one, other in zip(first, weights(0), strict=True))
+    assert not all(torch.equal(one, other) for one, other in zip(first, weights(1), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "shared"),
+    [
+        ({}, False),
+        ({"downsample": "max-pool", "filters": 64, "meta_batch": 32}, True),
+        ({"workers": 2}, True),
+        ({"workers": 1, "downsample": "max-pool", "filters": 64, "meta_batch": 32}, False),
+    ],
+)
+def test_only_large_outer_steps_are_shared_among_processes(changes, shared, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    config = replace(RECIPES["glyphs-5way-1shot"].config, **changes)
+    made = learner(config, samplers(config, None)["train"])
+    assert isinstance(made, Parallel) == shared
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "changes"),
+    [
+        ("maml", {"adapting": "head"}),
+        ("maml", {"inner_optimizer": "adam"}),
+        ("maml", {"order": "first"}),
+        ("imaml", {"proximal": 5.0}),
+        ("imaml", {"cg_steps": 0}),
+    ],
+)
+def test_each_setting_of_the_inner_loop_reaches_the_learner(algorithm, changes):
+    config = with_algorithm(RECIPES["glyphs-5way-1shot"].config, algorithm)
+    config = replace(config, filters=16, inner_steps=2, workers=1)
+    train = samplers(config, None)["train"]
+    plain, changed = (
+        learner(each, train).meta_gradient(train.batch([0]))[1]
+        for each in (config, replace(config, **changes))
+    )
+    assert not all(torch.equal(value, changed[name]) for name, value in plain.items())
+
+
+def test_a_negative_number_of_workers():
+    with pytest.raises(InputError, match="workers is -1; expected 0 or more"):
+        replace(RECIPES["glyphs-5way-1shot"].config, workers=-1)
+
+
+def test_more_threads_than_cores_make_no_more_processes(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 10_000)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    large = {"downsample": "max-pool", "filters": 64, "meta_batch": 32}
+    config = replace(RECIPES["glyphs-5way-1shot"].config, **large)
+    assert isinstance(learner(config, samplers(config, None)["train"]), Parallel)
