@@ -48,9 +48,8 @@ def mean_gradient(
         objective: What each task is.
         tasks: The meta-batch.
         at_once: About how many tasks to vectorise over; 0 computes one after another without.
-        differentiate: Takes the support gradient, the query evaluation and all that is
-            meta-learned. Where the
-            objective is compiled, it is one of `fewstep.metagrad.unroll` with an inner loop.
+        differentiate: Takes the support gradient, the query evaluation and all that is meta-learned.
+            Where the objective is compiled, it is one of `fewstep.metagrad.unroll`.
     """
     if objective.compiled is not None:
         if at_once >= len(tasks):
