@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fewstep import MAML, InputError, Parallel, TaskBatch
-from fewstep.execution import compiled
+from fewstep.execution import whole
 from fewstep.runtime.threads import one_thread
 
 
@@ -121,8 +121,8 @@ def test_what_is_small_is_computed_by_one_thread(monkeypatch):
             yield
 
     monkeypatch.setattr("fewstep.runtime.compile_cache.one_thread", noting)
-    for least, expected in ((compiled.WORTH_TWO_THREADS, 3), (0, 0)):
-        monkeypatch.setattr("fewstep.execution.compiled.WORTH_TWO_THREADS", least)
+    for least, expected in ((whole.WORTH_TWO_THREADS, 3), (0, 0)):
+        monkeypatch.setattr("fewstep.execution.whole.WORTH_TWO_THREADS", least)
         used.clear()
         learner = MAML(nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3)), 0.1, 1, compile=True)
         for _ in range(2):

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from fewstep.distributed.workers import Workers, check_number
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation
 from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.metagrad.unroll import QueryResult
+from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.exclusive import exclusive
 from fewstep.runtime.modes import Modes, computing_in, current_modes
 from fewstep.runtime.rng import numbered_from, seeded_calls

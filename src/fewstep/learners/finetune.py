@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fewstep.distributed.parallel import Parallel
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm, call
 from fewstep.learners.adapted import copy_of
@@ -26,7 +26,7 @@ from fewstep.learners.checks import check_choice, check_labels
 from fewstep.learners.heads import last_linear, with_new_linear
 from fewstep.learners.maml import MAML
 from fewstep.learners.traits import FitCheck
-from fewstep.metagrad.unroll import QueryResult
+from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.exclusive import exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 

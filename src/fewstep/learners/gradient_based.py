@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
-from fewstep.execution.looped import MetaGradient, evaluate_paths, mean_gradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.execution.plan import Execution, Planner
-from fewstep.execution.vmapped import NotVectorisableError
 from fewstep.functional.call import LOSS, Modes, Norm, PureModel, loss_module
 from fewstep.functional.swapped import Params
 from fewstep.learners.adapted import adapted_module, predict_seeded
@@ -32,16 +31,14 @@ from fewstep.learners.checks import (
 from fewstep.learners.divergence import check_adapted, check_finite
 from fewstep.learners.objectives import query_function, support_loss_of
 from fewstep.learners.traits import FitCheck, Traits
-from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapted_path, last, support_gradient
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
 from fewstep.metagrad.metrics import Metric, Metrics
 from fewstep.metagrad.objective import Objective
-from fewstep.metagrad.unroll import Gradient
+from fewstep.metagrad.unroll import GradientRule
 from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.runtime.exclusive import exclusive
 from fewstep.runtime.precision import Precision, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
-
-Found = TypeVar("Found")
 
 
 class GradientBased(ABC):
@@ -122,10 +119,11 @@ class GradientBased(ABC):
                 check_twice_differentiable(objective, tasks)
                 self._twice_differentiable = True
             check_memory(getattr(self, "memory", "fast"), traits.repeats)
-            gradient = self._gradient(outer_step)
-            found = self._execute(
-                objective, traits, tasks, lambda n: mean_gradient(objective, tasks, n, gradient)
-            )
+            rule = self._gradient(outer_step)
+            with multiplying_in(self.precision):
+                found = self._planner.run(
+                    objective, tasks, lambda executor: executor.meta_gradient(tasks, rule), rule
+                )
             check_finite(found, objective, tasks, partial(self._path, steps=self.inner_steps))
             return found
 
@@ -148,10 +146,11 @@ class GradientBased(ABC):
             check_choice("norm", norm, get_args(Norm))
         path = partial(self._path, steps=steps)
         with exclusive():
-            objective, traits = self.objective(tasks, norm or self.norm)
-            results = self._execute(
-                objective, traits, tasks, lambda n: evaluate_paths(objective, tasks, n, path)
-            )
+            objective, _ = self.objective(tasks, norm or self.norm)
+            with multiplying_in(self.precision):
+                results = self._planner.run(
+                    objective, tasks, lambda executor: executor.evaluate(tasks, path)
+                )
         return Evaluation(
             torch.stack([query.losses for query in results], 1),
             {
@@ -189,9 +188,8 @@ class GradientBased(ABC):
             batch = map_tensors(lambda tensor: tensor[None], x)
             tasks = TaskBatch(batch, y[None], batch, y[None])
             objective, traits = self.objective(tasks, norm or self.norm)
-            assert objective.learned is not None
-            on_support = support_gradient(lambda params, _: objective.support_loss(params, x, y))
-            params = last(self._path(on_support, objective.learned, steps))
+            grad_fn = GradFn(lambda params, _: objective.support_loss(params, x, y))
+            params = last(self._path(grad_fn, objective.meta_learned, steps))
             check_adapted(objective, tasks, params, partial(self._path, steps=steps))
             expected = None
             if traits.repeats and not any(name.endswith(".running_mean") for name in params):
@@ -225,6 +223,7 @@ class GradientBased(ABC):
             self.metrics,
             learned=learned,
             needs_gradients=traits.needs_gradients,
+            vectorisable=traits.vectorisable,
             modes=tuple(training for _, training in pure.modes),
         )
 
@@ -238,29 +237,6 @@ class GradientBased(ABC):
             **settings,
         )
 
-    def _execute(
-        self,
-        objective: Objective,
-        traits: Traits,
-        tasks: TaskBatch,
-        compute: Callable[[int], Found],
-    ) -> Found:
-        """Compute as many tasks at once as is planned."""
-        together = traits.repeats and not traits.draws_outside
-        at_once = self._planner.at_once(objective, together, tasks)
-        state = torch.get_rng_state()
-        with multiplying_in(self.precision):
-            try:
-                return compute(at_once)
-            except NotVectorisableError:
-                # The model has changed since it was planned, a dropout perhaps.
-                if self.execution != "auto":
-                    raise
-        torch.set_rng_state(state)
-        self._planner.give_up(objective, tasks)
-        with multiplying_in(self.precision):
-            return compute(0)
-
     def _with_room_for(self, params: Params) -> nn.Module:
         """The model, or one like it, that adapted parameters fit into."""
         return self.model
@@ -271,8 +247,8 @@ class GradientBased(ABC):
         return None
 
     @abstractmethod
-    def _gradient(self, outer_step: int) -> partial[Gradient]:
-        """What `mean_gradient` takes: which gradient an outer step is made along."""
+    def _gradient(self, outer_step: int) -> GradientRule:
+        """Which gradient an outer step is made along."""
 
     def _needs_second_derivative(self, outer_step: int) -> bool:
         """Whether `_gradient` differentiates an inner gradient."""
@@ -283,8 +259,8 @@ class GradientBased(ABC):
         return InnerLoop(self.inner_steps, self.inner_lr, tuple(self._plain()))
 
     def _path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
-        """What the model consists of after 0, 1, ..., steps inner steps."""
-        return adapted_path(self._loop, grad_fn, learned, steps)
+        """All tensors of the model after 0, 1, ..., steps inner steps."""
+        return self._loop.path(grad_fn, learned, steps)
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """The model's parameters that are learned."""

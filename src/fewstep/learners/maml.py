@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from fewstep.errors import InputError
-from fewstep.execution.compiled import Compiled, Compiler
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.compiled import Compiler
+from fewstep.execution.executor import MetaGradient
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
@@ -24,10 +23,11 @@ from fewstep.learners.objectives import query_function
 from fewstep.learners.schedules import importances
 from fewstep.learners.selection import adapting_names
 from fewstep.learners.traits import Traits
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, InnerOptimizer, StepSizes
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, StepSizes
+from fewstep.metagrad.inner_optimizers import inner_optimizer as optimizer_of
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.objective import Objective
-from fewstep.metagrad.unroll import Gradient, Memory, Order, through_inner_loop
+from fewstep.metagrad.objective import Objective, Traceable
+from fewstep.metagrad.unroll import GradientRule, Memory, Order, through_inner_loop
 from fewstep.ops.fuse import has_blocks
 from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.runtime.precision import Precision
@@ -71,8 +71,10 @@ class MAML(GradientBased):
         adapting: Which parameters adapt: ``"all"``, the ``"head"`` (ANIL), the ``"body"`` without
             the head (BOIL), or names of parameters or modules.
         head: Name of the head; the last ``nn.Linear`` unless given.
-        inner_optimizer: What makes a step of a gradient: ``"sgd"``, ``"momentum"`` (0.9) or
-            ``"adam"``. It starts every task without memory.
+        inner_optimizer: Makes a step of a gradient: ``"sgd"``, ``"momentum"`` (0.9), ``"adam"``, or
+            a pair of functions of your own, as in `fewstep.metagrad.inner_optimizers`:
+            ``init(params) -> slots``, ``update(gradients, slots, step) -> (updates, slots)``. It
+            starts every task anew.
         step_sizes: ``"fixed"``; ``"per-step"`` learns one for each parameter tensor and inner step
             (MAML++); ``"per-element"`` one for each number of each parameter (Meta-SGD).
         multi_step_loss: For so many outer steps the query losses after all inner steps count,
@@ -104,7 +106,7 @@ class MAML(GradientBased):
         norm: Norm = "transductive",
         adapting: str | Sequence[str] = "all",
         head: str | None = None,
-        inner_optimizer: InnerOptimizer = "sgd",
+        inner_optimizer: str | tuple[Callable[..., Any], Callable[..., Any]] = "sgd",
         step_sizes: StepSizes = "fixed",
         multi_step_loss: int = 0,
         first_order_steps: int = 0,
@@ -123,7 +125,6 @@ class MAML(GradientBased):
         )
         check_choice("order", order, get_args(Order))
         check_choice("memory", memory, get_args(Memory))
-        check_choice("inner_optimizer", inner_optimizer, get_args(InnerOptimizer))
         check_choice("step_sizes", step_sizes, get_args(StepSizes))
         if compile and execution not in ("auto", "loop"):
             raise InputError(
@@ -145,9 +146,9 @@ class MAML(GradientBased):
             meta_parameters.per_step_statistics(model, inner_steps) if per_step_statistics else {}
         )
         self._adapting = (adapting, head)
-        self._inner_optimizer: InnerOptimizer = inner_optimizer
         self._kind_of_steps: StepSizes = step_sizes
         start = self._adapting_parameters()
+        self._inner_optimizer = optimizer_of(inner_optimizer, dict(start))
         self._step_sizes = meta_parameters.step_sizes(step_sizes, start, inner_lr, inner_steps)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -182,13 +183,12 @@ class MAML(GradientBased):
             return self._new_objective(tasks, traits, norm, training)
         # Making it takes a good part of the time of a small network's outer step.
         given_up = self._compiler.functions.given_up
-        objective: Objective = self._compiler.latest.of(
+        return self._compiler.latest.of(
             [norm, self.precision, given_up, self.loss, traits, *self._check_fit.made_of],
             lambda: self._new_objective(tasks, traits, norm, training),
             # What is not compiled may depend on other attributes of the model's parts.
-            lambda objective: objective.compiled is not None,
+            lambda objective: objective.traceable is not None,
         )
-        return objective
 
     def _new_objective(
         self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
@@ -211,25 +211,25 @@ class MAML(GradientBased):
             )
             learned |= self._statistics
         with torch.no_grad():
-            start = self._loop.model_params(learned, self._loop.init(learned), 0)
+            start = self._loop.model_params(learned, learned, 0)
         return replace(
             plain,
             evaluate_query=evaluate_query,
             start=start,
-            compiled=self._compiled(traits, norm, training),
+            traceable=self._traceable(traits, norm, training),
             learned=learned,
         )
 
-    def _compiled(self, traits: Traits, norm: Norm, training: bool) -> Compiled | None:
+    def _traceable(self, traits: Traits, norm: Norm, training: bool) -> Traceable | None:
         compiler = self._compiler
         if compiler is None or compiler.functions.given_up or self._by_block(self.model):
             return None
-        if traits.draws_outside or not traits.repeats:
+        if not traits.vectorisable:
             compiler.functions.give_up("random layers are not compiled: they would draw once")
             return None
         by_query = norm == "transductive" and not self._statistics
         pure = self._pure("own" if training else "evaluation", traits)
-        return Compiled(compiler, self.loss, pure, self.metrics, by_query, self.precision)
+        return Traceable(compiler.functions, pure, self.loss, self.precision, by_query)
 
     def _by_block(self, model: nn.Module) -> bool:
         """Whether the blocks of a network are compiled, and the rest is not worth it."""
@@ -240,11 +240,12 @@ class MAML(GradientBased):
     def _functions(self) -> CompiledFunctions | None:
         return None if self._compiler is None else self._compiler.functions
 
-    def _gradient(self, outer_step: int) -> partial[Gradient]:
-        return partial(
-            through_inner_loop(self._order(outer_step), self.memory),
+    def _gradient(self, outer_step: int) -> GradientRule:
+        return through_inner_loop(
             self._loop,
-            importances=importances(self.inner_steps, outer_step, self.multi_step_loss),
+            self._order(outer_step),
+            self.memory,
+            importances(self.inner_steps, outer_step, self.multi_step_loss),
             record=bool(self._statistics),
         )
 

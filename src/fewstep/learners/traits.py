@@ -42,6 +42,11 @@ class Traits(NamedTuple):
     repeats: bool
     changes_inputs: bool
 
+    @property
+    def vectorisable(self) -> bool:
+        """Whether several tasks at once would be what they are alone."""
+        return self.repeats and not self.draws_outside
+
 
 class FitCheck:
     """Sees that tasks fit a model and a loss, by the support set of the first of them.
