@@ -10,6 +10,7 @@ from fewstep.models.context import WithContext
 
 from ..slopes import relative_error, slopes_of
 from .cases import CASES
+from .optimizers import CLIPPED, FROM_START, NESTEROV, RMSPROP
 from .test_exactness import PATHS, TOLERANCE, deviation
 
 CASE = next(case for case in CASES if case.name == "batch-norm-2d")
@@ -34,6 +35,10 @@ FAMILY = {
     "adam": {"inner_optimizer": "adam", "inner_lr": 0.02},
     "all at once": {**PLUS, "adapting": "body", "inner_optimizer": "adam", "inner_lr": 0.02},
     "momentum per element": {"step_sizes": "per-element", "inner_optimizer": "momentum"},
+    "rmsprop": {"inner_optimizer": RMSPROP, "inner_lr": 0.02},
+    "nesterov": {"inner_optimizer": NESTEROV},
+    "clipped": {**PLUS, "inner_optimizer": CLIPPED},
+    "from start": {"inner_optimizer": FROM_START},
 }
 STEPS, OUTER_STEP = 3, 2
 
@@ -110,7 +115,7 @@ def test_a_dropped_second_derivative_is_noticed(name):
     assert _error(_gradient(_learner(name, order="first")), _slopes(name, "")) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["maml++", "maml++, inductive", "anil", "adam"])
+@pytest.mark.parametrize("name", ["maml++", "maml++, inductive", "anil", "adam", "clipped"])
 def test_processes_give_the_same(name):
     learner = _learner(name)
     parallel = Parallel(learner, workers=2)
