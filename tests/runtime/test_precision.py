@@ -4,20 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, TaskBatch
+from fewstep import MAML
 from fewstep.runtime.precision import multiplying_in
-
-
-def _tasks():
-    torch.manual_seed(0)
-    x, y = torch.randn(2, 4, 6, 8), torch.arange(6).remainder(3).repeat(4, 1)
-    return TaskBatch(x[0], y, x[1], y)
+from tests.factory import make_tasks
 
 
 def _gradient(precision, **settings):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
-    _, gradient = MAML(model, 0.5, 2, precision=precision, **settings).meta_gradient(_tasks())
+    _, gradient = MAML(model, 0.5, 2, precision=precision, **settings).meta_gradient(
+        make_tasks(4, shape=(8,), dtype=torch.float32)
+    )
     return gradient
 
 
@@ -39,14 +36,14 @@ def test_compiled_functions_round_too(layer):
     model = nn.Sequential(nn.Linear(8, 16), layer, nn.Tanh(), nn.Linear(16, 3))
     compiled = MAML(model, 0.5, 2, precision="bf16", compile=True)
     exact, rounded, found = (
-        learner.meta_gradient(_tasks())[1]
+        learner.meta_gradient(make_tasks(4, shape=(8,), dtype=torch.float32))[1]
         for learner in (MAML(model, 0.5, 2), MAML(model, 0.5, 2, precision="bf16"), compiled)
     )
     # Not at the same places: a compiled function writes down fewer values in between.
     assert 0.3 < _distance(found, exact) / _distance(rounded, exact) < 3
     # The precision of a learner can be changed; its compiled functions with it.
     compiled.precision = "float32"
-    _, found = compiled.meta_gradient(_tasks())
+    _, found = compiled.meta_gradient(make_tasks(4, shape=(8,), dtype=torch.float32))
     torch.testing.assert_close(found, exact, rtol=1e-4, atol=1e-5)
 
 

@@ -10,18 +10,15 @@ from functools import partial
 import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tests.crash.test_crash import no_pictures, same
-from tests.processes import finish
 
 from fewstep import InputError
 from fewstep.cli.progress import ProgressBar
 from fewstep.config.recipes import find_recipe
 from fewstep.training import checkpoint
-from fewstep.training.appended import Appended
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import train
-
-from .shared import lines, run
+from tests.processes import finish, no_pictures
+from tests.training.shared import lines, run, same
 
 CONFIG = replace(
     find_recipe("sinusoid").config,
@@ -42,15 +39,6 @@ def test_tensorboard_shows_the_same_figures(tmp_path):
         told = {line["step"]: line[name] for line in lines(tmp_path) if name in line}
         shown = {event.step: event.value for event in board.Scalars(name)}
         assert shown == pytest.approx(told, rel=1e-6)
-
-
-def test_a_full_disk(tmp_path):
-    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
-    file = Appended(tmp_path / "metrics.jsonl")
-    file.write(b"line\n")
-    with pytest.raises(InputError, match=r"no disk space left for .*metrics\.jsonl; free some"):
-        file.flush()
-    file.close()
 
 
 def limited(size):

@@ -7,7 +7,6 @@ import pytest
 import torch
 from rich.console import Console
 
-from fewstep import InputError
 from fewstep.cli.progress import ProgressBar
 from fewstep.config.recipes import find_recipe
 from fewstep.learners.base import Evaluation
@@ -15,8 +14,7 @@ from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.loop import OuterLoop
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import train
-
-from .shared import last, lines, run
+from tests.training.shared import last, lines, run
 
 CONFIG = replace(
     find_recipe("sinusoid").config,
@@ -27,6 +25,8 @@ CONFIG = replace(
     averaging=0.5,
     patience=2,
 )
+
+
 ERRORS = {2: 5.0, 4: 3.0, 6: 3.5, 8: 2.0, 10: 2.5, 12: 2.0, 14: 1.0}
 """By outer step: the error falls until step 8, and two validations later patience is spent."""
 
@@ -94,8 +94,3 @@ def test_more_patience_goes_on(tmp_path):
     assert last(tmp_path / "run")[1].best_step == 14
     steps = [line["step"] for line in lines(tmp_path / "run") if "train/loss" in line]
     assert steps == list(range(1, 21))
-
-
-def test_patience_out_of_range():
-    with pytest.raises(InputError, match="patience is -1; expected 0 or more"):
-        replace(CONFIG, patience=-1)

@@ -12,12 +12,11 @@ from functools import partial
 from multiprocessing.util import Finalize
 
 import pytest
-from tests.crash.test_crash import no_pictures
-from tests.processes import end, finish, start, until
 
 from fewstep import cli
 from fewstep.training.interrupt import SIGNALS
 from fewstep.training.lock import locked
+from tests.processes import end, finish, no_pictures, start, until
 
 COMMAND = [
     *("train", "sinusoid", "--val-every", "100", "--val-tasks", "2", "--test-tasks", "30"),

@@ -1,7 +1,7 @@
-"""Each part of MAML++ does what it says, and nothing leaks between tasks or from judging."""
+"""Step sizes and batch norm of each step: they are learned, and nothing leaks."""
 
 import copy
-import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,27 +9,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from fewstep import MAML, InputError, TaskBatch
-from fewstep.learners.schedules import cosine, importances
+from fewstep.learners.schedules import importances
+from tests.factory import cnn, make_pictures, make_tasks, mlp
 
-WAYS, STEPS = 3, 2
-
-
-def network():
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1),
-        nn.BatchNorm2d(4),
-        nn.Tanh(),
-        nn.Flatten(),
-        nn.Linear(64, WAYS),
-    ).double()
+STEPS = 2
 
 
-def some_tasks(number=3, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(2, number, 6, 1, 4, 4, generator=generator, dtype=torch.float64)
-    y = torch.arange(WAYS).repeat(number, 2)
-    return TaskBatch(x[0], y, 2 * x[1] + 1, y)
+network = partial(cnn, nn.Tanh(), dtype=torch.float64)
+
+
+some_tasks = partial(make_pictures, shots=2, dtype=torch.float64)
 
 
 def by_hand(model, tasks, rates):
@@ -77,19 +66,6 @@ def test_each_element_takes_its_own_step_size():
     torch.testing.assert_close(learner.evaluate(some_tasks(), STEPS).losses, expected)
 
 
-def test_importances_move_from_all_steps_to_the_last():
-    assert importances(5, 0, 100) == pytest.approx([0, 0.2, 0.2, 0.2, 0.2, 0.2])
-    half = importances(5, 50, 100)
-    assert half == pytest.approx([0, 0.1, 0.1, 0.1, 0.1, 0.6])
-    assert importances(5, 99, 100) == pytest.approx([0, 0.006, 0.006, 0.006, 0.006, 0.976])
-    for late in (importances(5, 100, 100), importances(5, 10**6, 100), importances(5, 0, 0)):
-        assert late == [0, 0, 0, 0, 0, 1]
-    assert importances(1, 0, 100) == [0, 1]
-    assert importances(0, 0, 100) == [1]
-    for step in range(0, 120, 7):
-        assert sum(importances(4, step, 100)) == pytest.approx(1)
-
-
 @pytest.mark.parametrize("memory", ["fast", "flat"])
 @pytest.mark.parametrize("outer_step", [0, 3, 10])
 def test_the_loss_is_the_weighted_one_of_all_steps(memory, outer_step):
@@ -100,22 +76,6 @@ def test_the_loss_is_the_weighted_one_of_all_steps(memory, outer_step):
     expected = sum(w * loss for row in rows for w, (loss, _) in zip(weights, row, strict=True)) / 3
     loss, _ = learner.meta_gradient(some_tasks(), outer_step)
     assert loss.item() == pytest.approx(expected, rel=1e-9)
-
-
-def test_first_order_at_first_then_exact():
-    learner = MAML(network(), 0.2, STEPS, first_order_steps=5)
-    for outer_step, order in ((0, "first"), (4, "first"), (5, "exact"), (50, "exact")):
-        _, expected = MAML(network(), 0.2, STEPS, order=order).meta_gradient(some_tasks())
-        _, found = learner.meta_gradient(some_tasks(), outer_step)
-        torch.testing.assert_close(found, expected)
-
-
-def test_cosine_annealing():
-    assert cosine(1.0, 0.1, 0, 100) == 1.0
-    assert cosine(1.0, 0.1, 50, 100) == pytest.approx(0.55)
-    assert cosine(1.0, 0.1, 100, 100) == pytest.approx(0.1)
-    assert cosine(1.0, 0.0, 25, 100) == pytest.approx((1 + math.sqrt(0.5)) / 2)
-    assert cosine(1.0, None, 70, 100) == 1.0
 
 
 def test_each_step_has_its_own_scale_and_shift_and_they_do_not_adapt():
@@ -271,3 +231,10 @@ def test_more_steps_than_were_learned(settings):
 def test_without_batch_norm(setting):
     with pytest.raises(InputError, match="need a model with batch norm in training mode"):
         MAML(nn.Linear(4, 2), **{setting: True})
+
+
+def test_more_inner_steps_than_step_sizes():
+    learner = MAML(mlp(), 0.1, 2, step_sizes="per-step")
+    learner.inner_steps = 3
+    with pytest.raises(InputError, match="inner_steps is 3, and step sizes were made for 2"):
+        learner.meta_gradient(make_tasks())

@@ -16,13 +16,16 @@ from fewstep import (
     ProtoMAML,
     ProtoNet,
     Reptile,
-    TaskBatch,
     check_gradient,
 )
-
-from ..exactness.snapshot import differences, snapshot
+from tests.exactness.user_modules import Scaled
+from tests.factory import make_tasks
+from tests.plain import deviation
+from tests.snapshot import differences, snapshot
 
 WIDTH = 4
+
+
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*(weight_norm|spectral_norm).* is deprecated",
     "ignore:.*vmap",
@@ -112,6 +115,8 @@ PARTS = {
     "gru": lambda: Series(nn.GRU),
     "frozen": lambda: nn.Linear(WIDTH, WIDTH).requires_grad_(False),
 }
+
+
 LEARNERS = {
     "maml": lambda m: MAML(m, 0.1, 2),
     "loop": lambda m: MAML(m, 0.1, 2, execution="loop", memory="flat"),
@@ -120,12 +125,6 @@ LEARNERS = {
     "protomaml": lambda m: ProtoMAML(m, 0.1, 2),
     "protonet": ProtoNet,
 }
-
-
-def tasks_of(number):
-    x = torch.randn(number, 6, WIDTH, generator=torch.Generator().manual_seed(0))
-    y = torch.arange(3).repeat(number, 2)
-    return TaskBatch(x, y, x.flip(1), y.flip(1))
 
 
 def every_call(learner, tasks):
@@ -153,7 +152,7 @@ def test_a_module_is_left_as_it_is(parts, learner, nested, shared, called, train
         layers.append(layers[0])
     body = [nn.Sequential(*layers)] if nested else layers
     model = nn.Sequential(nn.Linear(WIDTH, WIDTH), *body, nn.Linear(WIDTH, 3))
-    tasks = tasks_of(number)
+    tasks = make_tasks(number, dtype=torch.float32)
     if called or not training:
         # Afterwards it holds results that have a graph, and batch norms have seen something.
         model(tasks.support_x[0])
@@ -192,14 +191,27 @@ def test_a_module_is_left_as_it_is_after_an_error_too(fails):
     before = snapshot(model)
     learner = MAML(model, 0.1, 3, loss=loss, metrics={"m": metric}, execution="loop")
     with pytest.raises((RuntimeError, ValueError), match="sudden"):
-        learner.meta_gradient(tasks_of(3))
+        learner.meta_gradient(make_tasks(3, dtype=torch.float32))
     assert not differences(before, snapshot(model))
 
 
 def test_processes_and_reports_leave_it_as_it_is():
     model = nn.Sequential(Keeping(nn.Linear(WIDTH, WIDTH)), nn.Tanh(), nn.Linear(WIDTH, 3))
     before = snapshot(model)
-    every_call(Parallel(MAML(model, 0.1), 2), tasks_of(3))
-    ImplicitMAML(model, 0.1).meta_gradient(tasks_of(2))
-    check_gradient(MAML(model, 0.1), tasks_of(2), directions=1)
+    every_call(Parallel(MAML(model, 0.1), 2), make_tasks(3, dtype=torch.float32))
+    ImplicitMAML(model, 0.1).meta_gradient(make_tasks(2, dtype=torch.float32))
+    check_gradient(MAML(model, 0.1), make_tasks(2, dtype=torch.float32), directions=1)
     assert not differences(before, snapshot(model))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+def test_a_compiled_learner_leaves_nothing_in_the_model():
+    model = nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 6)), Scaled(), nn.Linear(3, 3)).double()
+    model[1].net[0] = nn.Linear(6, 6).double()
+    before, tasks = snapshot(model), make_tasks(2)
+    learner = MAML(model, 0.2, 2, compile=True)
+    found = learner.meta_gradient(tasks)[1]
+    learner.evaluate(tasks, 1)
+    learner.adapt(*tasks.task(0)[:2])
+    assert not differences(before, snapshot(model))
+    assert deviation(found, MAML(model, 0.2, 2).meta_gradient(tasks)[1]) < 1e-10
