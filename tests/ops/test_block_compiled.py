@@ -9,7 +9,7 @@ from fewstep.ops.block_eager import EAGER
 from fewstep.ops.max_pool import window_of
 from fewstep.ops.norm_block import norm_block
 from fewstep.runtime.compile_cache import CompiledFunctions
-from tests.ops.derivatives import random_tensor
+from tests.ops.derivatives import derivatives, random_tensor
 
 
 @pytest.mark.parametrize("size", [(4, 6), (5, 7), (3, 2)])
