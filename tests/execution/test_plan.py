@@ -8,7 +8,7 @@ from fewstep import MAML, TaskBatch
 from fewstep.execution import plan as plans
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
-from fewstep.runtime.threads import one_thread
+from fewstep.runtime.modes import one_thread
 
 
 def _tasks(number, size=8, ways=3):

@@ -18,8 +18,7 @@ from fewstep.learners.base import Evaluation
 from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.metagrad.unroll import Judgement
-from fewstep.runtime.exclusive import exclusive
-from fewstep.runtime.modes import Modes, computing_in, current_modes
+from fewstep.runtime.modes import CallerModes, computing_in, current_modes, exclusive
 from fewstep.runtime.rng import numbered_from, seeded_calls
 from fewstep.tasks import Inputs, TaskBatch
 
@@ -124,7 +123,7 @@ def _share(
     method: str,
     learner: GradientBased,
     tasks: TaskBatch,
-    modes: Modes,
+    modes: CallerModes,
     seed: int,
     first: int,
     *arguments: Any,

@@ -20,8 +20,8 @@ from fewstep.functional.structure import Latest, settings
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.metrics import Metrics
 from fewstep.runtime.compile_cache import CompiledFunctions, Function, signature
-from fewstep.runtime.precision import Precision, autocast
-from fewstep.runtime.rng import undisturbed
+from fewstep.runtime.modes import Precision, autocast
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import Inputs, map_tensors, tensors_of
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -228,7 +228,7 @@ class Compiled:
 
 def _draws(function: Callable[[], object]) -> bool:
     """Whether a function draws random numbers."""
-    with undisturbed(torch.device("cpu")):
+    with preserve_rng_state(torch.device("cpu")):
         before = torch.get_rng_state()
         function()
         return not torch.equal(torch.get_rng_state(), before)

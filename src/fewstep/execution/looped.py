@@ -16,7 +16,7 @@ from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import Slope, slope
 from fewstep.metagrad.objective import Problem
 from fewstep.metagrad.unroll import Gradient, Judge, Judgement, detached
-from fewstep.ops.layout import channels_last, pays
+from fewstep.ops.layout import channels_last, use_fast_path
 from fewstep.runtime.rng import reseed, seed_of, seeded_calls
 from fewstep.tasks import TaskBatch
 
@@ -96,7 +96,7 @@ def _pieces(
 ) -> Iterator[tuple[Slope, Judge, Params]]:
     # Once for all tasks and inner steps, instead of in every convolution.
     start = {
-        name: channels_last(value.detach()) if pays(value) else value
+        name: channels_last(value.detach()) if use_fast_path(value) else value
         for name, value in problem.meta_learned.items()
     }
     if not at_once:

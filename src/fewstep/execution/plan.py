@@ -12,7 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from fewstep.execution.vmapped import NotVectorisableError, can_vectorise
 from fewstep.metagrad.inner_loop import leaves
 from fewstep.metagrad.objective import Problem
-from fewstep.runtime.rng import undisturbed
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch, map_tensors
 
 Execution = Literal["auto", "loop", "vectorised", "chunked"]
@@ -105,7 +105,7 @@ def graph_bytes(problem: Problem, tasks: TaskBatch) -> int:
     # Copies, since what is kept of a part of the batch counts as all of it.
     x, y, query_x, query_y = (map_tensors(torch.clone, part) for part in tasks.task(0))
     try:
-        with undisturbed(tasks.device), saved_tensors_hooks(note, lambda tensor: tensor):
+        with preserve_rng_state(tasks.device), saved_tensors_hooks(note, lambda tensor: tensor):
             loss = problem.support_loss(params, x, y)
             judged = problem.judge(params, x, query_x, query_y)
             # Until here, or memory that is freed would be counted once for two tensors.

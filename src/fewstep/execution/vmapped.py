@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.func import vmap
 
 from fewstep.errors import InputError, first_line
-from fewstep.functional.layers import layer_at_fault
+from fewstep.functional.guards import layer_at_fault
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import Slope, leaves, slope
 from fewstep.metagrad.objective import Problem
 from fewstep.metagrad.unroll import Judge, Judgement
-from fewstep.runtime.rng import undisturbed
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch
 
 
@@ -46,7 +46,7 @@ def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
     """Whether the model and the loss can be computed for several tasks at once, fast."""
     gradient, judge, start = stacked(problem, tasks[:2], problem.start)
     try:
-        with undisturbed(tasks.device), warnings.catch_warnings():
+        with preserve_rng_state(tasks.device), warnings.catch_warnings():
             # PyTorch warns where vmap falls back to a loop of its own.
             warnings.simplefilter("error")
             gradient(leaves(start), 0, False)

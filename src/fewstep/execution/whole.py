@@ -17,7 +17,7 @@ from fewstep.metagrad.objective import Problem
 from fewstep.metagrad.unroll import Gradient, Judgement
 from fewstep.ops.products import LongSideLast
 from fewstep.runtime.compile_cache import operations_of
-from fewstep.runtime.rng import undisturbed
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch
 
 
@@ -50,7 +50,7 @@ def whole_gradient(
 
     def size() -> Size:
         x, y, *_ = tasks.task(0)
-        with undisturbed(tasks.device):
+        with preserve_rng_state(tasks.device):
             forward = operations_of(lambda: problem.support_loss(problem.start, x, y))
         # A gradient is about three times its function, and its derivative three times that.
         steps: int = loop.steps

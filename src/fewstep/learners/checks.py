@@ -13,10 +13,10 @@ from torch.nn.parameter import UninitializedParameter
 
 from fewstep.errors import InputError
 from fewstep.functional.call import LOSS
-from fewstep.functional.layers import check_second_derivative
+from fewstep.functional.guards import check_second_derivative
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, leaves, with_gradient
 from fewstep.metagrad.objective import Problem
-from fewstep.runtime.rng import undisturbed
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -178,7 +178,7 @@ def check_twice_differentiable(problem: Problem, tasks: TaskBatch) -> None:
     """
     start = leaves(problem.start)
     x, y, *_ = tasks.task(0)
-    with undisturbed(tasks.device):
+    with preserve_rng_state(tasks.device):
         loss = problem.support_loss(start, x, y)
     inputs = list(start.values())
     check_second_derivative(

@@ -27,7 +27,7 @@ from fewstep.learners.heads import last_linear, with_new_linear
 from fewstep.learners.maml import MAML
 from fewstep.learners.traits import FitCheck
 from fewstep.metagrad.unroll import Judgement
-from fewstep.runtime.exclusive import exclusive
+from fewstep.runtime.modes import exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 Head = Literal["random", "zeros"]

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from fewstep.execution.looped import MetaGradient, judge_paths, mean_gradient
 from fewstep.execution.plan import Execution, Planner
 from fewstep.execution.vmapped import NotVectorisableError
-from fewstep.functional.call import LOSS, Modes, Norm, PureModel, loss_module
+from fewstep.functional.call import LOSS, LayerModes, Norm, PureModel
+from fewstep.functional.loss import loss_module
 from fewstep.functional.swapped import Params
 from fewstep.learners.adapted import adapted_module, predict_seeded
 from fewstep.learners.base import Evaluation
@@ -37,8 +38,7 @@ from fewstep.metagrad.metrics import Metric, Metrics
 from fewstep.metagrad.objective import Problem
 from fewstep.metagrad.unroll import Gradient
 from fewstep.runtime.compile_cache import CompiledFunctions
-from fewstep.runtime.exclusive import exclusive
-from fewstep.runtime.precision import Precision, multiplying_in
+from fewstep.runtime.modes import Precision, exclusive, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 Found = TypeVar("Found")
@@ -210,7 +210,7 @@ class GradientBased(ABC):
         traits = self._check(tasks, "own" if training else "evaluation")
         return self._problem(tasks, traits, norm, training), traits
 
-    def _check(self, tasks: TaskBatch, modes: Modes) -> Traits:
+    def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         """See that the tasks fit."""
         check_learns(self.model)
         return self._check_fit(self.model, tasks, modes)
@@ -228,7 +228,7 @@ class GradientBased(ABC):
             modes=tuple(training for _, training in pure.modes),
         )
 
-    def _pure(self, modes: Modes, traits: Traits, **settings: Any) -> PureModel:
+    def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
         return PureModel(
             self.model,
             self.loss,

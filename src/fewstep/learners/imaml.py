@@ -23,7 +23,7 @@ from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapt, last, leaves
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import Problem
 from fewstep.metagrad.unroll import Gradient, Judge, unrolled
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
 

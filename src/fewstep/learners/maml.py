@@ -30,7 +30,7 @@ from fewstep.metagrad.objective import Problem
 from fewstep.metagrad.unroll import Gradient, Memory, Order, through_inner_loop
 from fewstep.ops.fuse import has_blocks
 from fewstep.runtime.compile_cache import CompiledFunctions
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch
 
 

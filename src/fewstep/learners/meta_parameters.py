@@ -16,7 +16,7 @@ from fewstep.learners.recording import statistics_seen
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, StepSizes
 
 STATISTICS = ("running_mean", "running_var")
-MOMENTUM = 0.1
+STATISTICS_MOMENTUM = 0.1
 """The share of each outer step in the running statistics, as in ``nn.BatchNorm2d``."""
 
 Extras = dict[str, nn.Parameter]
@@ -26,7 +26,7 @@ def move_statistics(running: Mapping[str, Tensor], seen: Params) -> None:
     """Move running statistics towards those of a meta-batch."""
     with torch.no_grad():
         for name, value in seen.items():
-            running[name].lerp_(value, MOMENTUM)
+            running[name].lerp_(value, STATISTICS_MOMENTUM)
 
 
 def step_sizes(kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps: int) -> Extras:

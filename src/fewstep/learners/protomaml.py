@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fewstep.errors import InputError
 from fewstep.execution.plan import Execution
-from fewstep.functional.call import Modes, Norm, PureModel
+from fewstep.functional.call import LayerModes, Norm, PureModel
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_choice, check_tasks
 from fewstep.learners.gradient_based import GradientBased
@@ -25,8 +25,8 @@ from fewstep.metagrad.inner_loop import InnerLoop, Slope, leaves
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import Problem
 from fewstep.metagrad.unroll import Gradient, Judge, Memory, Order, through_inner_loop
-from fewstep.runtime.precision import Precision, autocast
-from fewstep.runtime.rng import undisturbed
+from fewstep.runtime.modes import Precision, autocast
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import Inputs, TaskBatch
 
 _COEFFICIENTS = "prototype coefficients"
@@ -95,7 +95,7 @@ class ProtoMAML(GradientBased):
 
     def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
         """With the prototypes as the gradient of the coefficients."""
-        modes: Modes = "own" if training else "evaluation"
+        modes: LayerModes = "own" if training else "evaluation"
         pure = self._pure(modes, traits)
         seen: list[Tensor] = []
         features = self._pure(modes, traits, replaced={self.head: self._noting(seen)})
@@ -128,14 +128,14 @@ class ProtoMAML(GradientBased):
             modes=tuple(training for _, training in pure.modes),
         )
 
-    def _check(self, tasks: TaskBatch, modes: Modes) -> Traits:
+    def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         check_tasks(tasks)
         ways = number_of_classes(tasks.support_y)
         traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced)
         check_classes(tasks.support_y, ways)
         return traits
 
-    def _pure(self, modes: Modes, traits: Traits, **settings: Any) -> PureModel:
+    def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
         return super()._pure(modes, traits, **{"replaced": self._replaced, **settings})
 
     @property
@@ -153,7 +153,7 @@ class ProtoMAML(GradientBased):
         return dict(zip(_names(self.head), zeros, strict=True))
 
     def _with_room_for(self, params: Params) -> nn.Module:
-        with undisturbed(torch.device("cpu")):
+        with preserve_rng_state(torch.device("cpu")):
             return with_new_linear(self.model, self.head, len(params[_names(self.head)[0]]))
 
     def _plain(self) -> dict[str, nn.Parameter]:

@@ -19,7 +19,7 @@ from fewstep.learners.gradient_based import GradientBased
 from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapted_path, last
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.unroll import Gradient, Judge, detached
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch, map_tensors
 
 
