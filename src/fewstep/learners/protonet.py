@@ -48,7 +48,7 @@ class ProtoNet(ProtoMAML):
         )
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """Judge each task; the same after every number of steps, since there are none."""
+        """Evaluate each task; the same after every number of steps, since there are none."""
         check_at_least_zero("steps", steps, whole=True)
         once = super().evaluate(tasks, 0, norm)
         return Evaluation(
