@@ -9,7 +9,7 @@ from torch import nn
 
 from fewstep import MAML, InputError, Parallel
 from fewstep.execution import compiled
-from fewstep.runtime.threads import one_thread
+from fewstep.runtime.modes import one_thread
 from tests.factory import make_tasks
 
 _tasks = partial(make_tasks, shots=1, queries=1, dtype=torch.float32)

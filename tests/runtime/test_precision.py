@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fewstep import MAML
-from fewstep.runtime.precision import multiplying_in
+from fewstep.runtime.modes import multiplying_in
 from tests.factory import make_tasks
 
 
