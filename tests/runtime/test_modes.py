@@ -1,4 +1,4 @@
-"""Threads that call a learner take turns."""
+"""Precision, where it was asked for and nowhere else; threads take turns."""
 
 import threading
 
