@@ -15,13 +15,13 @@ from fewstep.cli import main
         (["fly"], "unknown command 'fly'; expected one of recipes, train"),
         (["train", "omniglot-5way-1short"], "did you mean omniglot-5way-1shot?"),
         (["train", "chess"], "unknown recipe 'chess'; choose one of glyphs-5way-1shot"),
-        (["train", "sinusoid", "--stepps", "3"], "Unrecognized options: --stepps"),
+        (["train", "sinusoid", "--stepps", "3"], "--stepps"),
         (["train", "--seed", "3", "sinusoid"], "the recipe comes first: fewstep train sinusoid"),
-        (["train", "sinusoid", "--steps", "few"], "invalid literal for int"),
-        (["train", "sinusoid", "--algorithm", "mamla"], "invalid choice 'mamla'"),
+        (["train", "sinusoid", "--steps", "few"], "--steps"),
+        (["train", "sinusoid", "--algorithm", "mamla"], "'mamla'"),
         (["train", "sinusoid", "--meta-batch", "0"], "meta_batch is 0; expected 1 or more"),
         (["train", "--data-dir", "/no/such/folder"], "data folder /no/such/folder does not exist"),
-        (["evaluate"], "Missing from fewstep evaluate: PATH A run directory"),
+        (["evaluate"], "PATH A run directory"),
         (["evaluate", "/no/such/run"], "/no/such/run has no config.json; expected a run directory"),
         (["evaluate", ".", "--tasks", "0"], "tasks is 0; expected 1 or more"),
         (["evaluate", ".", "--inner-steps", "9" * 20], "inner_steps is 99999999999999999999; exp"),
@@ -29,7 +29,7 @@ from fewstep.cli import main
         (["compare", ".", "--picture", "/"], "cannot write / (it is a folder); give the name of"),
         (["evaluate", "a\nb"], r"a\nb has no config.json"),
         (["compare"], "no run directory given"),
-        (["recipes", "--long"], "Unrecognized options: --long"),
+        (["recipes", "--long"], "--long (fewstep recipes --help)"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(arguments, told, capsys):
@@ -65,4 +65,4 @@ def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
     assert stop.value.code == 0
-    assert f"usage: fewstep {command}" in capsys.readouterr().out
+    assert f"fewstep {command}" in capsys.readouterr().out

@@ -1,6 +1,8 @@
 """`fewstep compare`: runs side by side, in a table and a picture."""
 
+import errno
 import json
+import os
 import re
 import shutil
 
@@ -92,7 +94,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_table(flag, run, tmp_path, caps
     picture = tmp_path / "new" / "c.png"
 
     def full(path, *_):
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("fewstep.report.curves.draw_curves", full)
     given = ["compare", str(run), "--tasks", "2", "--inner-steps", "1", "--picture", str(picture)]

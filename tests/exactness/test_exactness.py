@@ -117,7 +117,7 @@ def test_statistics_taken_for_constants_are_noticed(monkeypatch):
     assert relative_error(gradient, slopes) > 1000 * TOLERANCE
 
 
-def test_first_order_is_the_query_gradient_at_the_adapted_parameters():
+def test_first_order_is_the_adapted_query_gradient():
     case = next(case for case in CASES if case.name == "batch-norm-2d")
     tasks = case.tasks()
     expected = None

@@ -140,7 +140,7 @@ def test_judging_is_the_same_on_every_path(name):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_adam_has_a_finite_second_derivative_where_the_gradient_is_zero(path):
+def test_adam_has_a_finite_second_derivative_at_zero(path):
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 3)).double()
     with torch.no_grad():
         model[0].bias[0] = -100.0

@@ -37,7 +37,7 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS)
-def test_a_model_that_looks_at_its_graph_is_computed_by_the_loop(ask):
+def test_a_model_that_looks_at_its_graph_uses_the_loop(ask):
     """With 16 tasks, which are vectorised where that changes nothing."""
     model, tasks = Asking(ask), make_tasks(16)
     expected = plain_meta_gradient(model, tasks, 0.4, 2)[1]

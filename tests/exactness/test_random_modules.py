@@ -50,7 +50,7 @@ DRAWS = {
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-def test_a_random_depth_is_drawn_for_each_task_whatever_the_path(draw):
+def test_a_random_depth_is_drawn_for_each_task(draw):
     model, tasks, found = Depth(draw), make_tasks(16), {}
     before = random.getstate(), numpy.random.get_state()[1].tolist()
     for name in ("loop", "flat", "auto"):

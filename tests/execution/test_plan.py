@@ -124,7 +124,7 @@ class _Scaled(nn.Module):
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.5), _Scaled()])
-def test_what_cannot_be_vectorised_is_computed_one_after_another(model, layer):
+def test_what_cannot_be_vectorised_is_looped_over(model, layer):
     changed = nn.Sequential(*model[:3], layer, *model[3:])
     assert _at_once(model, make_tasks(5, 1, 1, (1, 8, 8))) == 5
     assert _at_once(changed, make_tasks(5, 1, 1, (1, 8, 8))) == 0
@@ -138,7 +138,7 @@ def test_deciding_draws_no_random_numbers(model):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_judging_without_dropout_is_planned_apart_from_training_with_it(model):
+def test_evaluation_without_dropout_is_planned_apart(model):
     learner = MAML(nn.Sequential(*model[:3], nn.Dropout(0.5), *model[3:]), 0.1)
     learner.evaluate(make_tasks(8, 1, 1, (1, 8, 8)), 1)
     learner.meta_gradient(make_tasks(8, 1, 1, (1, 8, 8)))

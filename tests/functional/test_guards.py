@@ -86,11 +86,11 @@ def test_only_learners_that_take_a_second_derivative_need_it():
 @pytest.mark.parametrize("memory", ["fast", "flat"])
 def test_an_operation_whose_second_derivative_nobody_wrote(memory):
     learner = MAML(nn.Linear(4, 3), memory=memory, loss=F.multi_margin_loss)
-    with pytest.raises(InputError, match=r"has no second derivative .*multi_margin.*write it out"):
+    with pytest.raises(InputError, match=r"has no second derivative .*once_differentiable"):
         learner.meta_gradient(make_tasks(2, dtype=torch.float32))
 
 
-def test_the_check_of_second_derivatives_draws_no_random_numbers():
+def test_checking_second_derivatives_draws_no_numbers():
     model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 3))
     learner, batch = MAML(model, 0.5), make_tasks(2, dtype=torch.float32)
     torch.manual_seed(3)

@@ -23,7 +23,7 @@ def test_a_layer_under_two_names_stays_the_models_own(execution):
 
 
 @pytest.mark.parametrize("way", [PureModel.having, PureModel.traceable])
-def test_a_call_puts_back_the_tensors_of_a_layer_under_two_names(way):
+def test_a_call_puts_back_a_layer_under_two_names(way):
     layer = nn.Linear(4, 4)
     model, weight = nn.Sequential(layer, nn.Tanh(), layer), layer.weight
     pure = PureModel(model)

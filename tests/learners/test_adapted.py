@@ -171,7 +171,7 @@ def test_a_model_that_cannot_be_copied():
     x, y = torch.randn(1, 6, 4), torch.randint(3, (1, 6))
     learner = MAML(Locked())
     learner.meta_gradient(TaskBatch(x, y, x, y))
-    with pytest.raises(InputError, match=r"the model cannot be copied .*lock"):
+    with pytest.raises(InputError, match=r"the model cannot be copied \("):
         learner.adapt(x[0], y[0])
 
 

@@ -78,7 +78,7 @@ def test_conjugate_gradient_stops_at_negative_curvature():
     assert torch.equal(conjugate_gradient(lambda v: matrix @ v, b, 5), b)
 
 
-def test_conjugate_gradient_keeps_what_it_has_where_the_answer_would_be_longer_than_b():
+def test_conjugate_gradient_stops_at_answers_longer_than_b():
     """A step of 10 along the second axis, where A is 0.1, is what a convex loss cannot ask for."""
     matrix = torch.diag(torch.tensor([2.0, 0.1]))
     b = torch.tensor([1.0, 1.0])
@@ -86,7 +86,7 @@ def test_conjugate_gradient_keeps_what_it_has_where_the_answer_would_be_longer_t
     torch.testing.assert_close(found, b * (2.0 / 2.1))
 
 
-def test_conjugate_gradient_points_the_way_of_b_however_few_its_steps():
+def test_conjugate_gradient_points_the_way_of_b():
     """Also where A is large along b: from x = b on, the first step overshoots."""
     root = torch.randn(20, 20, dtype=torch.float64)
     matrix = torch.eye(20, dtype=torch.float64) + 100 * root @ root.mT

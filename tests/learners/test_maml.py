@@ -99,7 +99,7 @@ def test_an_adapted_module_does_as_the_evaluation_says(norm):
         torch.testing.assert_close(loss, judged.losses[number, 2])
 
 
-def test_an_inductive_prediction_does_not_depend_on_the_other_queries():
+def test_an_inductive_prediction_needs_no_other_queries():
     tasks = make_pictures(queries=5)
     x, y, query = tasks.support_x[0], tasks.support_y[0], tasks.query_x[0]
     for norm in ("inductive", "transductive"):

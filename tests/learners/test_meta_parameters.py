@@ -40,7 +40,7 @@ def by_hand(model, tasks, rates):
     return rows
 
 
-def test_each_step_takes_the_step_size_of_its_number_and_parameter():
+def test_each_step_takes_the_step_size_of_its_number():
     model = network()
     learner = MAML(model, 0.1, STEPS, step_sizes="per-step")
     named = dict(learner.named_parameters())
@@ -78,7 +78,7 @@ def test_the_loss_is_the_weighted_one_of_all_steps(memory, outer_step):
     assert loss.item() == pytest.approx(expected, rel=1e-9)
 
 
-def test_each_step_has_its_own_scale_and_shift_and_they_do_not_adapt():
+def test_each_step_has_its_own_scale_and_shift():
     model = network()
     learner = MAML(model, 0.2, STEPS, per_step_affine=True)
     named = dict(learner.named_parameters())
@@ -131,7 +131,7 @@ def test_statistics_are_those_of_the_query_sets_after_each_step(execution, memor
 
 
 @pytest.mark.parametrize("execution", ["loop", "vectorised"])
-def test_statistics_of_the_step_normalise_when_judged_inductively(execution):
+def test_statistics_of_the_step_normalise_inductively(execution):
     learner, named = _after_one_update(some_tasks(), execution=execution)
     with torch.no_grad():
         for step in range(STEPS + 1):
@@ -153,7 +153,7 @@ def test_statistics_of_the_step_normalise_when_judged_inductively(execution):
     torch.testing.assert_close(alone, found[1:2])
 
 
-def test_statistics_of_a_prediction_in_bfloat16_are_kept_in_float32():
+def test_statistics_of_bfloat16_are_kept_in_float32():
     x, y = some_tasks().support_x.float(), some_tasks().support_y
     settings = {"per_step_statistics": True, "step_sizes": "per-step", "multi_step_loss": 9}
     kept = {}

@@ -34,7 +34,7 @@ def trained(start, x, y, lr, steps):
 
 
 @pytest.mark.parametrize("execution", ["loop", "vectorised"])
-def test_the_outer_direction_is_the_way_back_from_ordinary_training(execution):
+def test_the_outer_direction_leads_to_ordinary_training(execution):
     start, tasks = model(), make_tasks(2)
     x = torch.cat([tasks.support_x, tasks.query_x], 1)
     y = torch.cat([tasks.support_y, tasks.query_y], 1)

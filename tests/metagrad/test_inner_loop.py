@@ -27,7 +27,7 @@ some_tasks = partial(make_pictures, shots=2, dtype=torch.float64)
         ("adam", lambda p: torch.optim.Adam(p, 0.1, eps=1e-5)),
     ],
 )
-def test_the_inner_optimiser_is_that_of_torch_and_starts_each_task_afresh(name, optimizer):
+def test_the_inner_optimiser_is_that_of_torch_for_each_task(name, optimizer):
     tasks, found = some_tasks(), None
     learner = MAML(network(), 0.1, 3, inner_optimizer=name)
     found = learner.evaluate(tasks, 3).losses

@@ -182,7 +182,7 @@ def test_a_metric_that_makes_no_number(metric):
 
 
 @pytest.mark.parametrize("loss", [F.cross_entropy, nn.CrossEntropyLoss(ignore_index=7)])
-def test_labels_that_the_loss_leaves_out_do_not_count_in_the_accuracy(loss):
+def test_labels_left_out_do_not_count_in_the_accuracy(loss):
     whole, padded = make_pictures(), make_pictures()
     padded.query_y[:, 1:] = getattr(loss, "ignore_index", -100)
     learner = MAML(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), loss=loss)

@@ -29,7 +29,7 @@ class _ConvolutionInputs(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("execution", ["loop", "vectorised"])
-def test_convolutions_get_everything_in_the_layout_that_they_are_fast_in(execution):
+def test_convolutions_get_everything_channels_last(execution):
     """Also pictures of one channel, whose strides would mean channels-first as well."""
     torch.manual_seed(0)
     model = conv4(1, 28, 2, 8, "max-pool")

@@ -25,7 +25,7 @@ class _WeightGradients(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_tasks_that_share_their_weights_get_the_sum_of_their_gradients_at_once():
+def test_tasks_that_share_weights_sum_gradients_at_once():
     """Four layers: of each task alone the inner gradient and that of the query set; then the sum.
 
     Only the second of two terms of it is there for the first layer, whose input is no result.

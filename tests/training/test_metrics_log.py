@@ -1,7 +1,9 @@
 """Metrics are whole lines, and a place that takes no more of them is told at once."""
 
+import errno
 import io
 import json
+import os
 import resource
 import shutil
 from dataclasses import replace
@@ -20,6 +22,7 @@ from fewstep.training.runs import train
 from tests.processes import finish, no_pictures
 from tests.training.shared import lines, run, same
 
+NO_FILE = os.strerror(errno.ENOENT)
 CONFIG = replace(
     find_recipe("sinusoid").config,
     steps=8,
@@ -69,7 +72,7 @@ def test_a_disk_that_fills_up(size, undisturbed, tmp_path):
     assert status == 2, said
     assert said.splitlines()[-1].startswith("fewstep: error: cannot write ")
     assert said.count("error") == 1
-    assert "File too large" in said
+    assert os.strerror(errno.EFBIG) in said
     assert not list(files.path.rglob("*.part"))
     if files.metrics.exists():
         for line in files.metrics.read_text().splitlines(keepends=True):
@@ -93,7 +96,7 @@ def test_a_place_that_goes_away(gone, tmp_path, monkeypatch):
             path.unlink() if path.is_file() else shutil.rmtree(path)
 
     monkeypatch.setattr(ProgressBar, "step", removed)
-    with pytest.raises(InputError, match=r"cannot write .* \(No such file or directory\); choose"):
+    with pytest.raises(InputError, match=rf"cannot write .* \({NO_FILE}\); choose"):
         run(CONFIG, tmp_path / "run")
     assert (tmp_path / "run").exists() == (gone != ".")
     assert not RunDir(tmp_path / "run").best.exists()

@@ -25,7 +25,7 @@ def test_a_run_of_another_version(tmp_path):
         run(replace(SINUSOID, steps=10), tmp_path)
 
 
-def test_what_a_kill_in_the_beginning_left_behind_is_no_hindrance(tmp_path, monkeypatch):
+def test_what_an_early_kill_left_behind_is_no_hindrance(tmp_path, monkeypatch):
     (tmp_path / ".versions.json.0a1b2c3d.part").write_text("{")
     written = []
 
