@@ -1,5 +1,6 @@
-"""The outer loop learns, validates, keeps the best, and stops at a loss that is not finite."""
+"""The outer loop learns, validates, keeps the best, and stops early or at what is not finite."""
 
+import io
 import json
 import os
 import signal
@@ -7,14 +8,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from rich.console import Console
 
 from fewstep import InputError
+from fewstep.cli.progress import ProgressBar
 from fewstep.config.file import config_json
+from fewstep.config.recipes import find_recipe
 from fewstep.evaluation.evaluate import judge_each
+from fewstep.learners.base import Evaluation
 from fewstep.training import checkpoint
-from fewstep.training.interrupt import Interrupted
+from fewstep.training.interrupt import Interrupt, Interrupted
+from fewstep.training.loop import OuterLoop
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import load_run
+from fewstep.training.runs import load_run, train
 from tests.training.shared import SINUSOID, last, lines, run
 
 
@@ -109,3 +115,87 @@ def test_a_signal_in_the_last_outer_step_is_heeded(tmp_path, monkeypatch):
         run(last_one, tmp_path)
     monkeypatch.undo()
     assert run(last_one, tmp_path).progress.step == 3
+
+
+PATIENT = replace(
+    find_recipe("sinusoid").config,
+    steps=20,
+    val_every=2,
+    checkpoint_every=5,
+    meta_batch=2,
+    averaging=0.5,
+    patience=2,
+)
+
+
+ERRORS = {2: 5.0, 4: 3.0, 6: 3.5, 8: 2.0, 10: 2.5, 12: 2.0, 14: 1.0}
+"""By outer step: the error falls until step 8, and two validations later patience is spent."""
+
+
+@pytest.fixture
+def errors(monkeypatch):
+    """Validation says what the table says."""
+    validate = OuterLoop._validate
+
+    def validate_by_table(self):
+        error = ERRORS.get(self.state.progress.step, 9.0)
+        judged = Evaluation(torch.tensor([[error]]), {"mse": torch.tensor([[error]])})
+        monkeypatch.setattr("fewstep.training.loop.judge_each", lambda *_: judged)
+        validate(self)
+
+    monkeypatch.setattr(OuterLoop, "_validate", validate_by_table)
+
+
+def told(config, path):
+    """What a run says."""
+    console = Console(file=io.StringIO(), width=200)
+    train(config, path, None, console)
+    return console.file.getvalue()
+
+
+@pytest.mark.usefixtures("errors")
+def test_it_stops_and_says_so(tmp_path):
+    expected = "stopped early after step 12: validation was best after step 8"
+    assert expected in told(PATIENT, tmp_path / "run")
+    progress = last(tmp_path / "run")[1]
+    assert (progress.step, progress.best_step, progress.best_score) == (12, 8, 2.0)
+
+
+@pytest.mark.usefixtures("errors")
+def test_the_same_command_again_does_not_go_on(tmp_path):
+    run(PATIENT, tmp_path / "run")
+    before = RunDir(tmp_path / "run").last.read_bytes()
+    assert "stopped early after step 12" in told(PATIENT, tmp_path / "run")
+    assert RunDir(tmp_path / "run").last.read_bytes() == before
+
+
+@pytest.mark.usefixtures("errors")
+@pytest.mark.parametrize("stop", [3, 9, 11, 12])
+def test_an_interrupted_run_stops_where_an_undisturbed_one_does(tmp_path, monkeypatch, stop):
+    run(PATIENT, tmp_path / "undisturbed")
+    with monkeypatch.context() as patch:
+        interrupts = []
+        patch.setattr(Interrupt, "__enter__", lambda self: interrupts.append(self) or self)
+
+        def step(self, done, *_):
+            interrupts[-1].requested = done == stop
+
+        patch.setattr(ProgressBar, "step", step)
+        with pytest.raises(Interrupted):
+            run(PATIENT, tmp_path / "run")
+    assert last(tmp_path / "run")[1].step == stop
+    run(PATIENT, tmp_path / "run")
+    (one, progress), (other, undisturbed) = last(tmp_path / "run"), last(tmp_path / "undisturbed")
+    assert replace(progress, seconds=0) == replace(undisturbed, seconds=0)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.mark.usefixtures("errors")
+def test_more_patience_goes_on(tmp_path):
+    run(PATIENT, tmp_path / "run")
+    run(replace(PATIENT, patience=0), tmp_path / "run")
+    assert last(tmp_path / "run")[1].step == 20
+    assert last(tmp_path / "run")[1].best_step == 14
+    steps = [line["step"] for line in lines(tmp_path / "run") if "train/loss" in line]
+    assert steps == list(range(1, 21))
