@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -95,8 +94,7 @@ def learner(config: Config, train: Sampler) -> Learner:
 def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
     if config.algorithm == "finetune":
         assert isinstance(train, EpisodeSampler)
-        make = partial(
-            FineTune,
+        tuned = FineTune(
             model,
             train.classes,
             config.inner_lr,
@@ -105,14 +103,13 @@ def _learner(config: Config, model: nn.Module, train: Sampler) -> Learner:
             execution=config.execution,
             norm=config.norm,
         )
-        # To see how large a task is; the other one has the same new layers.
-        with torch.random.fork_rng(devices=[]):
-            few_shot = make().few_shot()
         # Only evaluations are shared out: all inner steps of some tasks at a time.
         tasks, steps = train.batch(range(EVALUATED)), config.test_inner_steps
-        return make(workers=_workers(config, few_shot, tasks, steps))
-    one = _in_one_process(config, model)
-    workers = config.workers or _workers(config, one, train.batch(range(config.meta_batch)))
+        workers = _workers(config, tuned.few_shot(), tasks, steps)
+        one: Learner = tuned
+    else:
+        one = _in_one_process(config, model)
+        workers = config.workers or _workers(config, one, train.batch(range(config.meta_batch)))
     return Parallel(one, workers) if workers > 1 else one
 
 
