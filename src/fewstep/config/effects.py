@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from fewstep.config.registry import DATA_SETS, NETWORKS
 from fewstep.config.schema import OF_MAML, Config
 from fewstep.errors import InputError
 
@@ -35,7 +36,7 @@ def check_effects(config: Config, defaults: Config) -> None:
 
 _WITH_INNER_LOOP = (*OF_MAML, "reptile", "imaml", "protomaml", "finetune")
 _META_LEARNING = (*OF_MAML, "reptile", "imaml", "protomaml", "protonet")
-_PICTURES = ("glyphs", "omniglot")
+_CLASSES = tuple(name for name, data in DATA_SETS.items() if data.kind == "classification")
 
 _EFFECTIVE: tuple[tuple[tuple[str, ...], str, tuple[str, ...] | range], ...] = (
     (
@@ -55,9 +56,9 @@ _EFFECTIVE: tuple[tuple[tuple[str, ...], str, tuple[str, ...] | range], ...] = (
     (("precision", "workers"), "algorithm", _META_LEARNING),
     (("proximal", "cg_steps"), "algorithm", ("imaml",)),
     (("new_head",), "algorithm", ("finetune",)),
-    (("filters", "downsample", "model_norm", "norm"), "model", ("conv4",)),
+    *((network.settings, "model", (name,)) for name, network in NETWORKS.items()),
     (("norm",), "model_norm", ("batch",)),
-    (("n_way", "rotations"), "data", _PICTURES),
+    (("n_way", "rotations"), "data", _CLASSES),
 )
 """Settings, another setting, and its values beside which they have an effect; the first value is
 the one that is proposed."""
