@@ -14,17 +14,19 @@ class DataSet:
     """The entry of a data set; a new one is one file in ``fewstep.data`` and one entry here.
 
     Attributes:
-        load: ``"module:function"``; the function makes the `TaskSource` of each split from a
-            config and the folder of the data, and is imported when it is needed.
+        load: ``"module:function"``, imported when it is needed: makes the `TaskSource` of each
+            split from a config and the folder of the data.
         kind: Whether targets are classes or numbers.
         examples: ``"pictures"`` or ``"rows"`` of numbers, which decides what networks suit it.
         score: Name of the metric that decides which initialisation is kept.
+        settings: Those of a config that have an effect with some data sets alone, this among them.
     """
 
     load: str
     kind: Kind = "classification"
     examples: Examples = "pictures"
     score: str = "accuracy"
+    settings: tuple[str, ...] = ("n_way", "rotations")
 
 
 @dataclass(frozen=True)
@@ -32,28 +34,28 @@ class Network:
     """The entry of a network; a new one is one file in ``fewstep.models`` and one entry here.
 
     Attributes:
-        build: ``"module:function"``; see `fewstep.models.build.network`.
+        build: ``"module:function"``: makes the network from a config, the shape of one example
+            and the number of outputs.
         examples: What it takes.
-        settings: Those of a config that have an effect on it, and on no other network.
+        modulated: Name of its layer that a context vector modulates.
+        settings: Those of a config that have an effect with some networks alone, this among them.
     """
 
     build: str
     examples: Examples
+    modulated: str
     settings: tuple[str, ...] = ()
 
 
 DATA_SETS = {
     "glyphs": DataSet("fewstep.data.glyphs:sources"),
     "omniglot": DataSet("fewstep.data.omniglot:sources"),
-    "sinusoid": DataSet("fewstep.data.sinusoid:sources", "regression", "rows", "mse"),
+    "sinusoid": DataSet("fewstep.data.sinusoid:sources", "regression", "rows", "mse", ()),
 }
+_CONV = ("filters", "downsample", "model_norm", "norm")
 NETWORKS = {
-    "conv4": Network(
-        "fewstep.models.conv4:from_config",
-        "pictures",
-        ("filters", "downsample", "model_norm", "norm"),
-    ),
-    "mlp": Network("fewstep.models.mlp:from_config", "rows"),
+    "conv4": Network("fewstep.models.conv4:from_config", "pictures", "2", _CONV),
+    "mlp": Network("fewstep.models.mlp:from_config", "rows", "0"),
 }
 
 if TYPE_CHECKING:

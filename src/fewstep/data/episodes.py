@@ -13,7 +13,7 @@ import torch
 
 from fewstep.config.schema import Config
 from fewstep.data.images import ImageClasses
-from fewstep.data.source import SPLITS, Split, TaskSource, TaskSpec, check_counts
+from fewstep.data.source import SPLITS, Split, TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 
@@ -65,7 +65,7 @@ class EpisodeSampler(TaskSource):
     rotations: bool = False
 
     def __post_init__(self) -> None:
-        check_counts(self, "n_way", "k_shot", "q_query")
+        super().__post_init__()
         if self.n_way > self.classes:
             raise InputError(
                 f"n_way is {self.n_way}, but the {self.split} split has {self.classes} classes; "

@@ -1,7 +1,5 @@
 """From a config to its tasks, whatever the data set."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -12,10 +10,6 @@ from fewstep.data.source import Split, TaskSource
 
 def task_sources(config: Config, data_dir: Path | None) -> dict[Split, TaskSource]:
     """The tasks of the three splits, which share no class.
-
-    Args:
-        config: Names the data set and the form of its tasks.
-        data_dir: The folder of the data, where the data set needs one.
 
     Raises:
         InputError: The data are missing or damaged, or too small for the config's tasks.

@@ -26,18 +26,15 @@ class TaskSpec:
         kind: ``"classification"``, where a target is the number of a class, or ``"regression"``.
         example_shape: Of one example: (channels, height, width) of a picture, (features,) of a row.
         outputs: Numbers to predict for one example: the ways, or the width of a target.
-        classes: How many classes tasks are drawn from, for ordinary training (`TaskBatch.classes`
-            names them); None where there are none.
+        classes: How many classes ``TaskBatch.classes`` tells apart, for ordinary training.
         loss: Of (prediction, target), a scalar.
         metrics: Functions of (prediction, target) by name, the score first; None for the accuracy
             or, in a regression, the loss.
-        larger_is_better: Whether more of the score is better; it decides which initialisation of
-            a training is kept.
+        larger_is_better: Whether more of the score is better.
 
     >>> TaskSpec.classification((1, 28, 28), n_way=5).score
     'accuracy'
-    >>> spec = TaskSpec.regression((3,))
-    >>> replace(spec, loss=F.l1_loss, metrics={"mae": F.l1_loss}).score
+    >>> replace(TaskSpec.regression((3,)), metrics={"mae": F.l1_loss}).score
     'mae'
     """
 
@@ -53,23 +50,22 @@ class TaskSpec:
     def classification(
         cls, example_shape: Sequence[int], n_way: int, classes: int | None = None
     ) -> TaskSpec:
-        """Tasks of ``n_way`` classes, learned by cross-entropy and scored by accuracy."""
+        """Tasks of ``n_way`` classes, with cross-entropy and accuracy."""
         return cls("classification", tuple(example_shape), n_way, classes)
 
     @classmethod
     def regression(cls, example_shape: Sequence[int], width: int = 1) -> TaskSpec:
-        """Tasks of ``width`` numbers an example, learned and scored by mean squared error."""
-        loss = F.mse_loss
-        return cls("regression", tuple(example_shape), width, loss=loss, larger_is_better=False)
+        """Tasks of ``width`` numbers an example, with the mean squared error."""
+        shape = tuple(example_shape)
+        return cls("regression", shape, width, loss=F.mse_loss, larger_is_better=False)
 
     @property
     def score(self) -> str:
-        """Name of the first metric."""
+        """Name of the first metric, which decides what initialisation of a training is kept."""
         if self.metrics:
             return next(iter(self.metrics))
-        if self.kind == "classification":
-            return "accuracy"
-        return "mse" if self.loss is F.mse_loss else "loss"
+        of_loss = "mse" if self.loss is F.mse_loss else "loss"
+        return "accuracy" if self.kind == "classification" else of_loss
 
 
 class Sampler(Protocol):
@@ -80,11 +76,15 @@ class Sampler(Protocol):
 
 
 class TaskSource(ABC):
-    """The tasks of one split; subclass it for a new data set (docs/extending.md).
+    """The tasks of one split. A data set is a frozen dataclass made from it.
 
-    A subclass has `spec` and `batch`. One that is no dataclass with the fields ``k_shot`` and
-    ``q_query`` has `with_shots` too.
+    It has `spec`, `batch`, and the fields ``k_shot`` and ``q_query`` (or its own `with_shots`).
     """
+
+    def __post_init__(self) -> None:
+        for name in ("n_way", "k_shot", "q_query"):
+            if getattr(self, name, 1) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more")
 
     @property
     @abstractmethod
@@ -100,19 +100,5 @@ class TaskSource(ABC):
         return replace(self, k_shot=k_shot, q_query=q_query)  # type: ignore[type-var]
 
     def content(self) -> Iterable[bytes | memoryview]:
-        """The data themselves, from which a resumed run sees that they changed.
-
-        Nothing where the tasks depend on the settings alone.
-        """
+        """The data themselves, if there are any: a resumed run tells where they changed."""
         return ()
-
-
-def check_counts(source: object, *names: str) -> None:
-    """See that each of these attributes is 1 or more.
-
-    Raises:
-        InputError: Names the first that is not.
-    """
-    for name in names:
-        if getattr(source, name) < 1:
-            raise InputError(f"{name} is {getattr(source, name)}; expected 1 or more")

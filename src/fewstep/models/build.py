@@ -1,28 +1,30 @@
 """From a config to its network, for examples of any shape."""
 
-from __future__ import annotations
-
 from pkgutil import resolve_name
 
 from torch import nn
 
 from fewstep.config.registry import NETWORKS
 from fewstep.config.schema import Config
+from fewstep.errors import InputError
 from fewstep.models.context import WithContext
 
 
 def network(config: Config, example_shape: tuple[int, ...], outputs: int) -> nn.Module:
-    """The config's model, untrained.
-
-    Args:
-        config: Names the network. Its function takes what this one does, and returns the module,
-            the name of the layer that a context vector modulates, and that layer's channels.
-        example_shape: Of one example.
-        outputs: Numbers to predict for one example.
+    """The config's model, untrained, that predicts some outputs for examples of a shape.
 
     Raises:
         InputError: The network does not take such examples.
     """
-    build = resolve_name(NETWORKS[config.model].build)
-    model, modulated, channels = build(config, example_shape, outputs)
-    return WithContext(model, config.context, modulated, channels) if config.context else model
+    entry = NETWORKS[config.model]
+    dims = ["channels", "height", "width"] if entry.examples == "pictures" else ["features"]
+    if len(example_shape) != len(dims):
+        raise InputError(
+            f"model {config.model} with examples of {list(example_shape)}; expected "
+            f"{entry.examples}, [{', '.join(dims)}]"
+        )
+    model: nn.Module = resolve_name(entry.build)(config, example_shape, outputs)
+    if not config.context:
+        return model
+    channels = len(next(model.get_submodule(entry.modulated).parameters()))
+    return WithContext(model, config.context, entry.modulated, channels)

@@ -62,18 +62,10 @@ def conv4(
     return network
 
 
-def from_config(
-    config: Config, example_shape: tuple[int, ...], outputs: int
-) -> tuple[nn.Module, str, int]:
-    """The network of a config, and its third block with the channels of that, to be modulated."""
-    if len(example_shape) != 3 or example_shape[1] != example_shape[2]:
-        raise InputError(
-            f"model conv4 with examples of {list(example_shape)}; expected square pictures, "
-            "[channels, size, size]"
-        )
+def from_config(config: Config, example_shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """The network of a config for square pictures."""
     channels, size, _ = example_shape
-    model = conv4(channels, size, outputs, config.filters, config.downsample, config.model_norm)
-    return model, "2", config.filters
+    return conv4(channels, size, outputs, config.filters, config.downsample, config.model_norm)
 
 
 def _block(inputs: int, filters: int, downsample: Downsample, norm: ModelNorm) -> nn.Sequential:

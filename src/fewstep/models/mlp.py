@@ -7,10 +7,6 @@ from itertools import pairwise
 from torch import nn
 
 from fewstep.config.schema import Config
-from fewstep.errors import InputError
-
-HIDDEN = (40, 40)
-"""Width of each hidden layer in a recipe: the MAML paper's for the sinusoid."""
 
 
 def mlp(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
@@ -31,13 +27,6 @@ def mlp(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear((inputs, *hidden)[-1], outputs))
 
 
-def from_config(
-    _: Config, example_shape: tuple[int, ...], outputs: int
-) -> tuple[nn.Module, str, int]:
-    """The network for a data set, and its first layer with the width of that, to be modulated."""
-    if len(example_shape) != 1:
-        raise InputError(
-            f"model mlp with examples of {list(example_shape)}; expected rows of numbers, "
-            "[features]"
-        )
-    return mlp(example_shape[0], HIDDEN, outputs), "0", HIDDEN[0]
+def from_config(_: Config, example_shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """The MAML paper's network for the sinusoid, for rows of any width."""
+    return mlp(example_shape[0], (40, 40), outputs)
