@@ -243,8 +243,8 @@ def _check_alike(kind: str, support: Inputs, query: Inputs) -> None:
         )
     for (part, one), (_, other) in zip(ours, theirs, strict=True):
         # Beside others a tensor may have a column an example, as an adjacency matrix has.
-        alone = isinstance(support, Tensor)
-        if one.shape[2:] != other.shape[2:] if alone else one.dim() != other.dim():
+        single = isinstance(support, Tensor)
+        if one.shape[2:] != other.shape[2:] if single else one.dim() != other.dim():
             raise InputError(
                 f"one support {kind}{part} is {list(one.shape[2:])} and one query {kind}{part} "
                 f"{list(other.shape[2:])}; expected the same shape"

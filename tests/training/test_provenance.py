@@ -92,7 +92,7 @@ def test_changed_pictures(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("workers", "used"), [(0, 2), (1, 1), (3, 3)])
 def test_the_workers_that_are_used(workers, used, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    monkeypatch.setattr("fewstep.training.build.worth_sharing", lambda *_: True)
+    monkeypatch.setattr("fewstep.training.build.should_parallelise", lambda *_: True)
     config = replace(GLYPHS, workers=workers)
     tasks = task_sources(config, None)
     assert provenance(config, learner(config, tasks["train"]), tasks)["workers"] == used

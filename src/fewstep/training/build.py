@@ -14,7 +14,7 @@ from fewstep.data.source import TaskSource
 from fewstep.distributed.parallel import Parallel
 from fewstep.errors import InputError, first_line
 from fewstep.evaluation.evaluate import EVALUATED
-from fewstep.execution.plan import worth_sharing
+from fewstep.execution.plan import should_parallelise
 from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
 from fewstep.learners.gradient_based import GradientBased
@@ -94,8 +94,8 @@ def _workers(config: Config, learner: GradientBased, tasks: TaskBatch, steps: in
     cores = min(torch.get_num_threads(), os.cpu_count() or 1)
     if torch.device(config.device).type != "cpu" or cores == 1:
         return 1
-    problem, _ = learner.problem(tasks, learner.norm)
-    return cores if worth_sharing(problem, tasks, steps) else 1
+    objective, _ = learner.objective(tasks, learner.norm)
+    return cores if should_parallelise(objective, tasks, steps) else 1
 
 
 def _device(name: str) -> torch.device:

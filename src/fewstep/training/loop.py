@@ -131,7 +131,7 @@ class OuterLoop:
         move_statistics(state.parameters, result.statistics or {})
         state.average_in(config.averaging)
         state.progress = replace(state.progress, step=step + 1)
-        loss, score = result.judgement.losses.mean().item(), result.judgement.scores.mean().item()
+        loss, score = result.query.losses.mean().item(), result.query.scores.mean().item()
         figures = {"train/loss": loss, "train/score": score, "train/gradient_norm": norm}
         self.metrics.add(step + 1, figures)
         self.bar.step(step + 1, loss, score)
@@ -204,11 +204,9 @@ def _gradient_norm(result: MetaGradient) -> float:
 
 
 def _not_finite(result: MetaGradient, norm: float, numbers: range) -> str | None:
-    bad = (~result.judgement.losses.isfinite()).nonzero()
+    bad = (~result.query.losses.isfinite()).nonzero()
     if len(bad):
-        return (
-            f"the loss is {result.judgement.losses[bad[0]].item()} in task {numbers[int(bad[0])]}"
-        )
+        return f"the loss is {result.query.losses[bad[0]].item()} in task {numbers[int(bad[0])]}"
     if not math.isfinite(norm):
         return f"the gradient is {norm} in tasks {numbers[0]} to {numbers[-1]}"
     return None
