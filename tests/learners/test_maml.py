@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from fewstep import MAML, TaskBatch
-from tests.factory import cnn, make_pictures
+from fewstep import MAML
+from tests.factory import cnn, make_pictures, make_tasks
 from tests.snapshot import differences, snapshot
 
 
@@ -54,10 +54,7 @@ def test_nothing_of_one_call_reaches_the_next():
 def test_the_result_is_the_mean_over_tasks_whatever_their_order():
     learner = MAML(network().double().eval().train(), 0.4, 2)
     learner.model[3].p = 0.0
-    tasks = make_pictures()
-    tasks = TaskBatch(
-        tasks.support_x.double(), tasks.support_y, tasks.query_x.double(), tasks.query_y
-    )
+    tasks = make_pictures(dtype=torch.float64)
     loss, gradient = learner.meta_gradient(tasks)
     alone = [learner.meta_gradient(tasks[i : i + 1]) for i in (2, 0, 1)]
     torch.testing.assert_close(loss, sum(part[0] for part in alone) / 3)
@@ -148,9 +145,7 @@ def test_any_outer_optimiser_learns():
 
 def test_settings_may_change_between_calls():
     model = nn.Linear(4, 3)
-    generator = torch.Generator().manual_seed(0)
-    x, y = torch.randn(2, 6, 4, generator=generator), torch.arange(3).repeat(2, 2)
-    tasks = TaskBatch(x[:, :3], y[:, :3], x[:, 3:], y[:, 3:])
+    tasks = make_tasks(2, 1, 1, dtype=torch.float32)
     learner = MAML(model, 0.1, 1)
     learner.inner_lr, learner.inner_steps = 0.3, 2
     found, expected = (each.meta_gradient(tasks) for each in (learner, MAML(model, 0.3, 2)))

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fewstep import MAML, TaskBatch
+from fewstep import MAML
 from fewstep.models.conv4 import conv4
+from tests.factory import make_tasks
 
 
 class _ConvolutionInputs(TorchDispatchMode):
@@ -34,8 +35,7 @@ def test_convolutions_get_everything_channels_last(execution):
     torch.manual_seed(0)
     model = conv4(1, 28, 2, 8, "max-pool")
     learner = MAML(model, inner_steps=2, execution=execution)
-    x, y = torch.randn(2, 2, 1, 28, 28), torch.arange(2).repeat(2, 1)
-    tasks = TaskBatch(x, y, x, y)
+    tasks = make_tasks(2, 1, 1, (1, 28, 28), ways=2, dtype=torch.float32)
     learner.meta_gradient(tasks)  # looks at the model once
     with _ConvolutionInputs() as seen:
         learner.meta_gradient(tasks)

@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fewstep import MAML, TaskBatch
 from fewstep.models.conv4 import conv4
+from tests.factory import make_tasks
 from tests.ops.derivatives import random_tensor
 
 
@@ -32,8 +33,7 @@ def test_tasks_that_share_weights_sum_gradients_at_once():
     """
     torch.manual_seed(0)
     learner = MAML(conv4(1, 28, 2, 8, "max-pool"), inner_steps=1, execution="vectorised")
-    x, y = torch.randn(3, 2, 1, 28, 28), torch.arange(2).repeat(3, 1)
-    tasks = TaskBatch(x, y, x, y)
+    tasks = make_tasks(3, 1, 1, (1, 28, 28), ways=2, dtype=torch.float32)
     learner.meta_gradient(tasks)  # looks at the model once
     with _WeightGradients() as seen:
         learner.meta_gradient(tasks)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, TaskBatch
+from fewstep import MAML
 from fewstep.runtime.modes import multiplying_in
-from tests.factory import cnn, make_tasks
+from tests.factory import cnn, make_pictures, make_tasks
 
 
 def _gradient(precision, **settings):
@@ -60,9 +60,7 @@ def test_the_flags_of_a_gpu_are_given_back(precision):
 
 def test_four_threads_get_what_one_gets():
     learner = MAML(cnn(dtype=torch.float64), 0.4, 2)
-    x = torch.randn(2, 6, 1, 4, 4, dtype=torch.float64)
-    y = torch.arange(3).repeat(2, 2)
-    tasks = TaskBatch(x, y, x, y)
+    tasks = make_pictures(2, dtype=torch.float64)
     parameters = list(learner.model.parameters())
     values = [p.detach().clone() for p in parameters]
     expected, found = learner.meta_gradient(tasks)[1], []
