@@ -7,8 +7,7 @@ from torch import nn
 from fewstep import MAML, ImplicitMAML, Parallel, ProtoMAML, ProtoNet, Reptile
 from fewstep.learners.finetune import FineTune
 from tests.factory import make_tasks
-
-from .shared import WAYS
+from tests.learners.shared import WAYS
 
 WIDTH = 4
 

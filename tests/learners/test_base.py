@@ -9,9 +9,8 @@ from torch import nn
 
 from fewstep import MAML, InputError, Parallel, ProtoMAML, Reptile
 from fewstep.learners.finetune import FineTune
-
-from .every import LEARNERS, Scaled, every_learner, model, plus_plus, seeded, tasks
-from .shared import WAYS
+from tests.learners.every import LEARNERS, Scaled, every_learner, model, plus_plus, seeded, tasks
+from tests.learners.shared import WAYS
 
 
 def changed(make):
