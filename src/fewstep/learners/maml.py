@@ -88,6 +88,19 @@ class MAML(GradientBased):
 
     Raises:
         InputError: A setting is out of range, or the model has no such part.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> learner = fewstep.MAML(torch.nn.Linear(4, 3), inner_lr=0.4)
+    >>> optimizer = torch.optim.Adam(learner.parameters())
+    >>> loss = learner(tasks)
+    >>> loss.backward()
+    >>> optimizer.step()
+    >>> learner.evaluate(tasks, steps=5).scores.shape
+    torch.Size([8, 6])
+    >>> learner.adapt(x[0], y[0])(x[0]).shape
+    torch.Size([6, 3])
     """
 
     _PREFIXES: ClassVar[dict[str, str]] = {
@@ -148,12 +161,10 @@ class MAML(GradientBased):
             self._step_sizes = beside.learned_step_sizes(step_sizes, start, inner_lr, inner_steps)
 
     def meta_parameters(self) -> dict[str, nn.Parameter]:
-        """All that the outer loop changes, by name. Running statistics require no gradient."""
         more = map(self.named, ("_step_sizes", "_affine", "_statistics"))
         return reduce(or_, more, super().meta_parameters())
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """`meta_gradient`, with the loss and the metrics of each task."""
         found = super().differentiate(tasks, outer_step)
         rows = found.judgement.statistics
         if rows is None:
