@@ -30,13 +30,13 @@ def run(examples, name):
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name != "keep_memory"])
 def test_every_public_name_has_an_example_that_runs(name):
-    examples = doctest.DocTestFinder(exclude_empty=True).find(PUBLIC[name], name, globs={})
+    examples = doctest.DocTestFinder(exclude_empty=True).find(PUBLIC[name], name)
     assert any(test.examples for test in examples), f"{name} has no >>> example"
     run(examples, name)
 
 
 def test_the_example_of_the_package_runs():
-    run(doctest.DocTestFinder(recurse=False).find(fewstep, "fewstep", globs={}), "fewstep")
+    run(doctest.DocTestFinder(recurse=False).find(fewstep, "fewstep"), "fewstep")
 
 
 def test_only_public_names_are_shown():

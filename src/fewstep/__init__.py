@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from fewstep.learners.protomaml import ProtoMAML
     from fewstep.learners.protonet import ProtoNet
     from fewstep.learners.reptile import Reptile
-    from fewstep.runtime.memory import keep_memory
+    from fewstep.runtime.startup import keep_memory
     from fewstep.tasks import TaskBatch
 
 __version__ = "0.1.0"
@@ -85,7 +85,7 @@ _HOMES = {
     "check_gradient": "fewstep.learners.gradient_report",
     "GradientReport": "fewstep.learners.gradient_report",
     "InputError": "fewstep.errors",
-    "keep_memory": "fewstep.runtime.memory",
+    "keep_memory": "fewstep.runtime.startup",
 }
 
 

@@ -15,9 +15,8 @@ from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_tasks
-from fewstep.metagrad.unroll import Judgement
-from fewstep.runtime.exclusive import exclusive
-from fewstep.runtime.modes import Modes, computing_in, current_modes
+from fewstep.metagrad.unroll import QueryResult
+from fewstep.runtime.modes import CallerModes, computing_in, current_modes, exclusive
 from fewstep.runtime.rng import numbered_from, seeded_calls
 from fewstep.tasks import Inputs, TaskBatch
 
@@ -73,14 +72,14 @@ class Parallel(Learner):
         if not self.learner.tasks_are_independent:
             return self.learner.differentiate(tasks, outer_step)
         parts: list[MetaGradient] = self._each("differentiate", tasks, outer_step)
-        judgement = Judgement(
-            torch.cat([part.judgement.losses for part in parts]),
-            _cat([part.judgement.metrics for part in parts]),
+        query = QueryResult(
+            torch.cat([part.query.losses for part in parts]),
+            _cat([part.query.metrics for part in parts]),
         )
-        shares = [len(part.judgement.losses) / len(tasks) for part in parts]
+        shares = [len(part.query.losses) / len(tasks) for part in parts]
         gradient = _mean([part.gradient for part in parts], shares)
         statistics = [part.statistics for part in parts if part.statistics is not None]
-        return MetaGradient(judgement, gradient, _mean(statistics, shares) if statistics else None)
+        return MetaGradient(query, gradient, _mean(statistics, shares) if statistics else None)
 
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
         if not self.learner.tasks_are_independent:
@@ -139,7 +138,7 @@ def _share(
     method: str,
     learner: Learner,
     tasks: TaskBatch,
-    modes: Modes,
+    modes: CallerModes,
     seed: int,
     first: int,
     *arguments: Any,

@@ -122,9 +122,7 @@ class Learner(NamedModule, ABC):
         found = self.differentiate(tasks, outer_step)
         if self.training:
             self.update_statistics(found.statistics or {})
-        return with_gradient_of(
-            found.judgement.losses.mean(), found.gradient, self.meta_parameters()
-        )
+        return with_gradient_of(found.query.losses.mean(), found.gradient, self.meta_parameters())
 
     def meta_gradient(self, tasks: TaskBatch, outer_step: int = 0) -> tuple[Tensor, Params]:
         """The mean query loss after adaptation and its gradient (Algorithm 1, line 8).
@@ -143,7 +141,7 @@ class Learner(NamedModule, ABC):
                 not finite.
         """
         result = self.differentiate(tasks, outer_step)
-        return result.judgement.losses.mean(), result.gradient
+        return result.query.losses.mean(), result.gradient
 
     def update_statistics(self, statistics: Params) -> None:
         """Move the running statistics towards those of a meta-batch, once an outer step.

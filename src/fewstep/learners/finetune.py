@@ -23,8 +23,8 @@ from fewstep.learners.checks import check_choice, check_labels
 from fewstep.learners.heads import last_linear, new_linear, with_layer
 from fewstep.learners.maml import MAML
 from fewstep.learners.traits import FitCheck
-from fewstep.metagrad.unroll import Judgement
-from fewstep.runtime.exclusive import exclusive
+from fewstep.metagrad.unroll import QueryResult
+from fewstep.runtime.modes import exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 Head = Literal["random", "zeros"]
@@ -114,8 +114,8 @@ class FineTune(Learner):
             losses, scores = self._ordinary_training(tasks)
             names, parameters = zip(*self.meta_parameters().items(), strict=True)
             gradients = torch.autograd.grad(losses.mean(), parameters, materialize_grads=True)
-        judgement = Judgement(losses.detach(), {"accuracy": scores})
-        return MetaGradient(judgement, dict(zip(names, gradients, strict=True)))
+        query = QueryResult(losses.detach(), {"accuracy": scores})
+        return MetaGradient(query, dict(zip(names, gradients, strict=True)))
 
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
         with exclusive(), torch.no_grad():

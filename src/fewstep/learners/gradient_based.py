@@ -10,10 +10,11 @@ from typing import Any, ClassVar, TypeVar, get_args
 import torch
 from torch import Tensor, nn
 
-from fewstep.execution.looped import MetaGradient, judge_paths, mean_gradient
+from fewstep.execution.looped import MetaGradient, evaluate_paths, mean_gradient
 from fewstep.execution.plan import Execution, Planner
 from fewstep.execution.vmapped import NotVectorisableError
-from fewstep.functional.call import LOSS, Modes, Norm, PureModel, loss_module
+from fewstep.functional.call import LOSS, LayerModes, Norm, PureModel
+from fewstep.functional.loss import loss_module
 from fewstep.functional.swapped import Params
 from fewstep.learners.adapted import adapted_module, predict_seeded
 from fewstep.learners.base import Evaluation, Learner
@@ -29,16 +30,15 @@ from fewstep.learners.checks import (
     check_twice_differentiable,
 )
 from fewstep.learners.divergence import check_adapted, check_finite
-from fewstep.learners.objectives import judge_of, support_loss_of
+from fewstep.learners.objectives import query_function, support_loss_of
 from fewstep.learners.settings import Settings
 from fewstep.learners.traits import FitCheck, Traits
-from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapted_path, last, slope
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapted_path, last, support_gradient
 from fewstep.metagrad.metrics import Metrics
-from fewstep.metagrad.objective import Problem
-from fewstep.metagrad.unroll import Gradient, Judgement, Memory, Order, last_only
+from fewstep.metagrad.objective import Objective
+from fewstep.metagrad.unroll import Gradient, Memory, Order, QueryResult, last_only
 from fewstep.runtime.compile_cache import CompiledFunctions
-from fewstep.runtime.exclusive import exclusive
-from fewstep.runtime.precision import Precision, multiplying_in
+from fewstep.runtime.modes import Precision, exclusive, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 Found = TypeVar("Found")
@@ -87,39 +87,39 @@ class GradientBased(Learner):
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         tasks = self._for_training(tasks)
         with exclusive():
-            problem, traits = self.problem(tasks, self.norm, training=True)
+            objective, traits = self.objective(tasks, self.norm, training=True)
             if self._needs_second_derivative(outer_step) and not self._twice_differentiable:
-                check_twice_differentiable(problem, tasks)
+                check_twice_differentiable(objective, tasks)
                 self._twice_differentiable = True
             check_memory(self.memory, traits.repeats)
             gradient = self._gradient(outer_step)
             found = self._execute(
-                problem, traits, tasks, lambda n: mean_gradient(problem, tasks, n, gradient)
+                objective, traits, tasks, lambda n: mean_gradient(objective, tasks, n, gradient)
             )
-            check_finite(found, problem, tasks, partial(self._path, steps=self.inner_steps))
+            check_finite(found, objective, tasks, partial(self._path, steps=self.inner_steps))
             return found
 
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
         weights = self._importances(outer_step)
 
-        def counted(slope: Slope, learned: Params) -> Iterator[Params]:
-            path = self._path(slope, learned, self.inner_steps)
+        def counted(grad_fn: GradFn, learned: Params) -> Iterator[Params]:
+            path = self._path(grad_fn, learned, self.inner_steps)
             return (params for params, weight in zip(path, weights, strict=True) if weight)
 
-        judgements = self._judge(self._for_training(tasks), self.norm, counted, training=True)
-        pairs = zip(judgements, filter(None, weights), strict=True)
-        return torch.stack([weight * judgement.losses for judgement, weight in pairs]).sum(0)
+        results = self._judge(self._for_training(tasks), self.norm, counted, training=True)
+        pairs = zip(results, filter(None, weights), strict=True)
+        return torch.stack([weight * query.losses for query, weight in pairs]).sum(0)
 
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
         path = partial(self._path, steps=self._checked(steps, norm))
-        judgements = self._judge(tasks, norm or self.norm, path)
+        results = self._judge(tasks, norm or self.norm, path)
         return Evaluation(
-            torch.stack([judgement.losses for judgement in judgements], 1),
+            torch.stack([query.losses for query in results], 1),
             {
-                name: torch.stack([judgement.metrics[name] for judgement in judgements], 1)
-                for name in judgements[0].metrics
+                name: torch.stack([query.metrics[name] for query in results], 1)
+                for name in results[0].metrics
             },
         )
 
@@ -131,47 +131,47 @@ class GradientBased(Learner):
         with exclusive():
             batch = map_tensors(lambda tensor: tensor[None], x)
             tasks = TaskBatch(batch, y[None], batch, y[None])
-            problem, traits = self.problem(tasks, norm or self.norm)
-            assert problem.learned is not None
-            on_support = slope(lambda params, _: problem.support_loss(params, x, y))
-            params = last(self._path(on_support, problem.learned, steps))
-            check_adapted(problem, tasks, params, partial(self._path, steps=steps))
+            objective, traits = self.objective(tasks, norm or self.norm)
+            assert objective.learned is not None
+            on_support = support_gradient(lambda params, _: objective.support_loss(params, x, y))
+            params = last(self._path(on_support, objective.learned, steps))
+            check_adapted(objective, tasks, params, partial(self._path, steps=steps))
             expected = None
             if traits.repeats and not any(name.endswith(".running_mean") for name in params):
                 expected = predict_seeded(self._pure("evaluation", traits), params, x)
             room = self._with_room_for(params)
             return adapted_module(room, params, x, norm or "inductive", expected)
 
-    def problem(
+    def objective(
         self, tasks: TaskBatch, norm: Norm, *, training: bool = False
-    ) -> tuple[Problem, Traits]:
+    ) -> tuple[Objective, Traits]:
         """What a task is for this learner, as pure functions, and what the model is like.
 
         Raises:
             InputError: The tasks do not fit the model or the loss.
         """
         traits = self._check(tasks, "own" if training else "evaluation")
-        return self._problem(tasks, traits, norm, training), traits
+        return self._objective(tasks, traits, norm, training), traits
 
-    def _check(self, tasks: TaskBatch, modes: Modes) -> Traits:
+    def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         """See that the tasks fit."""
         check_learns(self.model)
         return self._check_fit(self.model, tasks, modes)
 
-    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+    def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         pure = self._pure("own" if training else "evaluation", traits)
         learned: Params = {**self._plain(), **self._of_loss()}
-        return Problem(
+        return Objective(
             support_loss_of(pure, self.loss, self.precision),
-            judge_of(pure, self.loss, self._metrics, norm, self.precision),
+            query_function(pure, self.loss, self._metrics, norm, self.precision),
             learned,
             self._metrics,
             learned=learned,
-            judges_with_gradients=traits.needs_gradients,
+            needs_gradients=traits.needs_gradients,
             modes=tuple(training for _, training in pure.modes),
         )
 
-    def _pure(self, modes: Modes, traits: Traits, **settings: Any) -> PureModel:
+    def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
         return PureModel(
             self.model,
             self.loss,
@@ -185,26 +185,26 @@ class GradientBased(Learner):
         self,
         tasks: TaskBatch,
         norm: Norm,
-        path: Callable[[Slope, Params], Iterator[Params]],
+        path: Callable[[GradFn, Params], Iterator[Params]],
         training: bool = False,
-    ) -> list[Judgement]:
+    ) -> list[QueryResult]:
         """How the tasks are solved by each point on a path of parameters."""
         with exclusive():
-            problem, traits = self.problem(tasks, norm, training=training)
+            objective, traits = self.objective(tasks, norm, training=training)
             return self._execute(
-                problem, traits, tasks, lambda n: judge_paths(problem, tasks, n, path)
+                objective, traits, tasks, lambda n: evaluate_paths(objective, tasks, n, path)
             )
 
     def _execute(
         self,
-        problem: Problem,
+        objective: Objective,
         traits: Traits,
         tasks: TaskBatch,
         compute: Callable[[int], Found],
     ) -> Found:
         """Compute as many tasks at once as is planned."""
         together = traits.repeats and not traits.draws_outside
-        at_once = self._planner.at_once(problem, together, tasks)
+        at_once = self._planner.at_once(objective, together, tasks)
         state = torch.get_rng_state()
         with multiplying_in(self.precision):
             try:
@@ -214,7 +214,7 @@ class GradientBased(Learner):
                 if self.execution != "auto":
                     raise
         torch.set_rng_state(state)
-        self._planner.give_up(problem, tasks)
+        self._planner.give_up(objective, tasks)
         with multiplying_in(self.precision):
             return compute(0)
 
@@ -247,9 +247,9 @@ class GradientBased(Learner):
     def _loop(self) -> InnerLoop:
         return InnerLoop(self.inner_steps, self.inner_lr, tuple(self._plain()))
 
-    def _path(self, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
+    def _path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
         """What the model consists of after 0, 1, ..., steps inner steps."""
-        return adapted_path(self._loop, slope, learned, steps)
+        return adapted_path(self._loop, grad_fn, learned, steps)
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """The model's parameters that are learned."""

@@ -14,7 +14,7 @@ from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Learner
 from fewstep.learners.reptile import Reptile
-from fewstep.runtime.exclusive import exclusive
+from fewstep.runtime.modes import exclusive
 from fewstep.tasks import TaskBatch
 
 Verdict = Literal["exact", "kink", "wrong"]

@@ -21,18 +21,18 @@ from fewstep.functional.swapped import Params
 from fewstep.learners import meta_parameters as beside
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.objectives import judge_of
+from fewstep.learners.objectives import query_function
 from fewstep.learners.schedules import importances
 from fewstep.learners.selection import adapting_names
 from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, InnerOptimizer, StepSizes
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.objective import Problem
+from fewstep.metagrad.objective import Objective
 from fewstep.metagrad.unroll import Gradient, Memory, Order, through_inner_loop
 from fewstep.ops.fuse import has_blocks
 from fewstep.runtime.compile_cache import CompiledFunctions
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch
 
 
@@ -63,7 +63,7 @@ class MAML(GradientBased):
         compile: Compute by functions that `torch.compile` makes, once for each shape of tasks: the
             whole meta-gradient of a meta-batch where it has few operations; on a CPU the blocks of
             a convolutional network (batch norm and what follows it in ``nn.Sequential``); otherwise
-            the inner gradient and the judgement, one task after another. It needs a C++ compiler,
+            the inner gradient and the query, one task after another. It needs a C++ compiler,
             and what the model's code does in Python is fixed by the first call.
         precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
             ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
@@ -83,8 +83,9 @@ class MAML(GradientBased):
         per_step_affine: Batch norm in training mode has a scale and a shift for each inner step.
             They are learned by the outer loop and do not adapt (MAML++).
         per_step_statistics: Record what batch norm in training mode sees of the query sets after
-            each inner step (`update_statistics`). In training the query set is judged by its own
-            statistics; to judge inductively means by those recorded for the step, from then on.
+            each inner step (`update_statistics`). In training the query set is evaluated by its own
+            statistics; to evaluate inductively means by those recorded for the
+            step, from then on.
 
     Raises:
         InputError: A setting is out of range, or the model has no such part.
@@ -166,51 +167,49 @@ class MAML(GradientBased):
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         found = super().differentiate(tasks, outer_step)
-        rows = found.judgement.statistics
+        rows = found.query.statistics
         if rows is None:
             return found
         statistics = beside.named_statistics(self.named("_statistics"), rows.mean(0))
-        return MetaGradient(found.judgement._replace(statistics=None), found.gradient, statistics)
+        return MetaGradient(found.query._replace(statistics=None), found.gradient, statistics)
 
-    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+    def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         if self._compiler is None or not training:
-            return self._new_problem(tasks, traits, norm, training)
+            return self._new_objective(tasks, traits, norm, training)
         # Making it takes a good part of the time of a small network's outer step.
         given_up = self._compiler.functions.given_up
-        problem: Problem = self._compiler.latest.of(
+        objective: Objective = self._compiler.latest.of(
             [norm, self.precision, given_up, self.loss, traits, *self._check_fit.made_of],
-            lambda: self._new_problem(tasks, traits, norm, training),
+            lambda: self._new_objective(tasks, traits, norm, training),
             # What is not compiled may depend on other attributes of the model's parts.
-            lambda problem: problem.compiled is not None,
+            lambda objective: objective.compiled is not None,
         )
-        return problem
+        return objective
 
-    def _new_problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
-        plain = super()._problem(tasks, traits, norm, training)
+    def _new_objective(
+        self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
+    ) -> Objective:
+        plain = super()._objective(tasks, traits, norm, training)
         learned: Params = {
             **plain.meta_learned,
             **self.named("_step_sizes"),
             **self.named("_affine"),
         }
-        judge = plain.judge
+        evaluate_query = plain.evaluate_query
         statistics = self.named("_statistics")
-        if statistics and training:
-            # By the query set's own statistics, which are returned.
-            recorded = beside.recorder(self.model, list(statistics))
-            pure = self._pure("own", traits)
-            judge = judge_of(
+        if statistics and (training or norm == "inductive"):
+            # In training by the query set's own, which are returned; else by those of the step.
+            pure = self._pure("own" if training else "running", traits)
+            recorded = beside.recorder(self.model, list(statistics)) if training else None
+            evaluate_query = query_function(
                 pure, self.loss, self._metrics, "transductive", self.precision, recorded
             )
-        elif statistics and norm == "inductive":
-            # By those that were recorded for the step.
-            pure = self._pure("running", traits)
-            judge = judge_of(pure, self.loss, self._metrics, "transductive", self.precision)
-            learned |= statistics
+            learned |= {} if training else statistics
         with torch.no_grad():
-            start = self._loop.seen(learned, self._loop.begin(learned), 0)
+            start = self._loop.model_params(learned, self._loop.init(learned), 0)
         return replace(
             plain,
-            judge=judge,
+            evaluate_query=evaluate_query,
             start=start,
             compiled=self._compiled(traits, norm, training),
             learned=learned,
@@ -218,7 +217,11 @@ class MAML(GradientBased):
 
     def _compiled(self, traits: Traits, norm: Norm, training: bool) -> Compiled | None:
         compiler = self._compiler
-        if compiler is None or compiler.functions.given_up or self._by_block(self.model):
+        if compiler is None or compiler.functions.given_up:
+            return None
+        on_cpu = next(self.model.parameters()).device.type == "cpu"
+        if on_cpu and self.precision != "bf16" and has_blocks(self.model):
+            # They are compiled each, and the rest is not worth it.
             return None
         if traits.draws_outside or not traits.repeats:
             compiler.functions.give_up("random layers are not compiled: they would draw once")
@@ -226,11 +229,6 @@ class MAML(GradientBased):
         by_query = norm == "transductive" and not self.per_step_statistics
         pure = self._pure("own" if training else "evaluation", traits)
         return Compiled(compiler, self.loss, pure, self._metrics, by_query, self.precision)
-
-    def _by_block(self, model: nn.Module) -> bool:
-        """Whether the blocks of a network are compiled, and the rest is not worth it."""
-        on_cpu = next(model.parameters()).device.type == "cpu"
-        return on_cpu and self.precision != "bf16" and has_blocks(model)
 
     @property
     def _functions(self) -> CompiledFunctions | None:
@@ -257,20 +255,7 @@ class MAML(GradientBased):
     def _loop(self) -> InnerLoop:
         names = tuple(self._adapting_parameters())
         sizes = self.named("_step_sizes")
-        if self.step_sizes != "fixed":
-            late = [name for name in names if INNER_LR + name not in sizes]
-            if late:
-                raise InputError(
-                    f"parameter {late[0]!r} requires a gradient only since the learner was made, "
-                    "and has no step sizes; make a new learner"
-                )
-        if self.step_sizes == "per-step":
-            learned = min(map(len, sizes.values()))
-            if self.inner_steps > learned:
-                raise InputError(
-                    f"inner_steps is {self.inner_steps}, and step sizes were made for {learned}; "
-                    "make a new learner"
-                )
+        beside.check_step_sizes(self.step_sizes, sizes, names, self.inner_steps)
         return InnerLoop(
             self.inner_steps, self.inner_lr, names, self.inner_optimizer, self.step_sizes
         )

@@ -12,7 +12,7 @@ from fewstep.learners.base import Evaluation
 from fewstep.learners.checks import check_at_least_zero
 from fewstep.learners.protomaml import ProtoMAML
 from fewstep.metagrad.metrics import Metric
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
 

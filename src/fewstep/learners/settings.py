@@ -11,7 +11,7 @@ from fewstep.functional.call import Norm
 from fewstep.learners.checks import Loss, check_choice, loss_of
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.unroll import Memory, Order
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 
 
 @dataclass(frozen=True)
