@@ -9,7 +9,7 @@ from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
 # Adam imports the compiler, which takes seconds.
-SERVER.set_forkserver_preload(["torch._dynamo", "fewstep.cli.judge", "fewstep.cli.train"])
+SERVER.set_forkserver_preload(["torch._dynamo", "fewstep.cli.results", "fewstep.cli.train"])
 
 
 def start(arguments, out, prepare=None):

@@ -32,7 +32,7 @@ GLYPHS, SINUSOID = RECIPES["glyphs-5way-1shot"].config, RECIPES["sinusoid"].conf
         ("--algorithm protonet --inner-lr 2", "inner_lr is 2.0 with algorithm protonet"),
         ("--new-head zeros", "new_head is zeros with algorithm maml"),
         ("--algorithm fomaml --memory flat", "memory is flat with order first"),
-        ("--order first --first-order 0.5", "first_order is 0.5 with order first"),
+        ("--order first --first-order-share 0.5", "first_order_share is 0.5 with order first"),
         ("--multi-step-loss 0.5", "multi_step_loss is 0.5 with inner_steps 1"),
         ("--model-norm none --norm inductive", "norm is inductive with model_norm none"),
         ("--algorithm imaml --norm inductive", "norm is inductive with model_norm group"),
@@ -84,7 +84,7 @@ def test_no_default_is_refused(algorithm):
         ("imaml", {"proximal": 2.0, "cg_steps": 2, "workers": 2}),
         ("finetune", {"new_head": "zeros", "inner_lr": 0.2, "norm": "inductive", "n_way": 3}),
         ("maml", {"precision": "tf32", "device": "cuda"}),
-        ("maml++", {"first_order": 0.1, "memory": "flat", "compile": True}),
+        ("maml++", {"first_order_share": 0.1, "memory": "flat", "compile": True}),
     ],
 )
 def test_settings_with_effect_are_taken(algorithm, changes):

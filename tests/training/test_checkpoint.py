@@ -30,7 +30,7 @@ CONFIG = replace(
     val_tasks=2,
     checkpoint_every=4,
     meta_batch=2,
-    averaging=0.9,
+    ema_decay=0.9,
 )
 MORE = replace(CONFIG, steps=10)
 

@@ -61,9 +61,9 @@ def _interrupted(config, path, monkeypatch):
 
 def test_maml_plus_plus_goes_on_to_the_same_end(tmp_path, monkeypatch):
     config = with_algorithm(
-        replace(GLYPHS, steps=10, val_every=10, checkpoint_every=4, averaging=0.9), "maml++"
+        replace(GLYPHS, steps=10, val_every=10, checkpoint_every=4, ema_decay=0.9), "maml++"
     )
-    config = replace(config, multi_step_loss=0.8, first_order=0.5)
+    config = replace(config, multi_step_loss=0.8, first_order_share=0.5)
     run(config, tmp_path / "whole")
     _interrupted(config, tmp_path / "interrupted", monkeypatch)
     (whole, _), (other, _) = last(tmp_path / "whole"), last(tmp_path / "interrupted")
@@ -79,7 +79,7 @@ def test_maml_plus_plus_goes_on_to_the_same_end(tmp_path, monkeypatch):
     ("setting", "value"),
     [
         ("multi_step_loss", 1.0),
-        ("first_order", 1.0),
+        ("first_order_share", 1.0),
         ("final_outer_lr", 1e-5),
         ("per_step_affine", True),
         ("step_sizes", "per-step"),
@@ -105,7 +105,7 @@ def test_each_setting_reaches_the_run(setting, value, tmp_path):
         ({"per_step_statistics": True}, "test_inner_steps is 5"),
         ({"adapting": "context"}, "adapting is context and context is 0; give its size"),
         ({"multi_step_loss": 1.5}, "multi_step_loss is 1.5; expected a share of the outer steps"),
-        ({"first_order": -0.1}, "first_order is -0.1; expected a share of the outer steps"),
+        ({"first_order_share": -0.1}, "first_order_share is -0.1; expected a share of the outer steps"),
         ({"final_outer_lr": 1.0}, "final_outer_lr is 1.0; expected at least 0 and at most"),
         ({"context": -1}, "context is -1; expected 0 or more"),
     ],

@@ -47,8 +47,8 @@ def test_the_loss_falls_and_the_best_validation_is_kept(tmp_path):
 
 
 def test_averaging_keeps_an_average_of_the_learned_weights(tmp_path):
-    run(replace(CONFIG, averaging=0.5), tmp_path / "average")
-    run(replace(CONFIG, averaging=0.0), tmp_path / "last")
+    run(replace(CONFIG, ema_decay=0.5), tmp_path / "average")
+    run(replace(CONFIG, ema_decay=0.0), tmp_path / "last")
     averaged, _ = last(tmp_path / "average")
     plain, _ = last(tmp_path / "last")
     for name, value in checkpoint.without_prefix("learned", plain).items():
@@ -214,7 +214,7 @@ def test_a_config_of_another_version(tmp_path):
     [
         ({"n_way": 0}, "n_way is 0"),
         ({"inner_lr": 0.0}, "inner_lr is 0.0; expected more than 0"),
-        ({"averaging": 1.0}, "averaging is 1.0"),
+        ({"ema_decay": 1.0}, "ema_decay is 1.0"),
         ({"seed": -1}, "seed is -1"),
         ({"inner_lr": math.inf}, "inner_lr is inf; expected a finite number"),
         ({"inner_lr": math.nan}, "inner_lr is nan; expected a finite number"),

@@ -24,7 +24,7 @@ CONFIG = replace(
     val_every=2,
     checkpoint_every=5,
     meta_batch=2,
-    averaging=0.5,
+    ema_decay=0.5,
     patience=2,
 )
 ERRORS = {2: 5.0, 4: 3.0, 6: 3.5, 8: 2.0, 10: 2.5, 12: 2.0, 14: 1.0}

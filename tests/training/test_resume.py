@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 COMMAND = [
     *(sys.executable, "-m", "fewstep", "train", "sinusoid"),
     *("--steps", "60", "--checkpoint-every", "7", "--val-every", "20", "--val-tasks", "4"),
-    *("--test-tasks", "4", "--meta-batch", "3", "--averaging", "0.9"),
+    *("--test-tasks", "4", "--meta-batch", "3", "--ema-decay", "0.9"),
 ]
 
 

@@ -151,7 +151,7 @@ def _in_one_process(config: Config, model: nn.Module) -> GradientBased:
         inner_optimizer=config.inner_optimizer,
         step_sizes=config.step_sizes,
         multi_step_loss=round(config.multi_step_loss * config.steps),
-        first_order_steps=round(config.first_order * config.steps),
+        first_order_steps=round(config.first_order_share * config.steps),
         per_step_affine=config.per_step_affine,
         per_step_statistics=config.per_step_statistics,
     )

@@ -1,4 +1,4 @@
-"""Judging a run with a progress bar, and what is written down afterwards."""
+"""Results of a run: evaluated with a progress bar, written to its directory, shown again."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from fewstep.cli.console import plain_console
 from fewstep.config.schema import batch_norm, has_batch_norm
 from fewstep.data.episodes import Split
 from fewstep.errors import InputError
+from fewstep.evaluation.diagnosis import findings
 from fewstep.evaluation.evaluate import Result, Results, judge_each, means
 from fewstep.evaluation.measurements import examine
 from fewstep.functional.call import Norm
 from fewstep.report.curves import draw_curves
-from fewstep.report.diagnosis import diagnosis_lines
 from fewstep.report.episode import draw_task
-from fewstep.report.summary import summary
+from fewstep.files import read_json_object, rounded
+from fewstep.report.summary import results_of, summary
 from fewstep.report.table import ScoreTable, protocol
 from fewstep.training import checkpoint
 from fewstep.training.interrupt import Interrupted
@@ -26,22 +27,26 @@ from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run
 
 
-def judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console) -> Results:
-    """Judge on the first ``tasks`` tasks of a split, with a bar on a terminal.
+def evaluate(
+    run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console
+) -> Results:
+    """Evaluate on the first ``tasks`` tasks of a split, with a bar on a terminal.
 
     By this norm first, and by the other one where that makes a difference.
     """
     norms = sorted(get_args(Norm), key=lambda other: other != norm)
     return {
-        n: _judge(run, tasks, steps, n, split, console)
+        n: _evaluate(run, tasks, steps, n, split, console)
         for n in norms[: 2 if has_batch_norm(run.config) else 1]
     }
 
 
-def _judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console) -> Result:
+def _evaluate(
+    run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console
+) -> Result:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         shown = bar.add_task(f"{tasks} {split} tasks, {batch_norm(run.config, norm)}", total=tasks)
-        judged = judge_each(
+        evaluated = judge_each(
             run.learner,
             run.tasks[split],
             tasks,
@@ -50,7 +55,7 @@ def _judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: 
             run.config.device,
             lambda done: bar.advance(shown, done),
         )
-    result = means(judged)
+    result = means(evaluated)
     if result.diverged:
         task, inner = result.diverged
         console.print(
@@ -69,7 +74,7 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
     """
     config = run.config
     try:
-        results = judge(
+        results = evaluate(
             run, config.test_tasks, config.test_inner_steps, config.norm, "test", console
         )
         _check_is_there(run, run_dir)
@@ -100,8 +105,43 @@ def write_report(run: Run, run_dir: Path, results: Results, console: Console) ->
         task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
         draw_task(files.task, run.learner, task, config.test_inner_steps, config.norm, norm)
         pictures.append(files.task)
+    _show(run, results, pictures, findings(figures), console)
+
+
+def show_saved(run: Run, run_dir: Path, console: Console) -> bool:
+    """Show the final test that a run directory holds, if it is the one that would be done now."""
+    files, config = RunDir(run_dir), run.config
+    pictures = [path for path in (files.curve, files.task) if path.exists()]
+    try:
+        told = read_json_object(files.summary, "")
+        results = results_of(told)
+        asked = {
+            "norm": config.norm,
+            "tasks": config.test_tasks,
+            "outer_step": run.progress.step,
+            "validation_score": rounded(run.progress.best_score),
+        }
+        steps = {len(result.loss.mean) - 1 for result in results.values()}
+        if not pictures or steps != {config.test_inner_steps} or asked != {n: told[n] for n in asked}:
+            return False
+    # A file of an earlier version, a damaged one or none.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    n, score = run.trained.step, 1
+    _show(run, results, pictures, told.get("diagnosis", {}).get("findings", []), console)
+    return True
+
+
+def _show(
+    run: Run, results: Results, pictures: list[Path], findings: list[str], console: Console
+) -> None:
+    config = run.config
     plain_console().print(ScoreTable(config, {config.algorithm: results}), crop=False)
-    console.print(protocol(config, results, "test"), soft_wrap=True)
-    console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)
-    for line in diagnosis_lines(figures):
+    told = [protocol(config, results, "test"), f"pictures: {', '.join(map(str, pictures))}"]
+    for line in (*told, *diagnosis_lines(findings)):
         console.print(line, soft_wrap=True)
+
+
+def diagnosis_lines(findings: list[str]) -> list[str]:
+    """One line for each finding, and one where there is none."""
+    return [f"diagnosis: {sentence}" for sentence in findings or ["nothing is out of line"]]

@@ -1,0 +1,146 @@
+"""The rules that stand beside a setting, in its ``Annotated`` type, and the checks of all of them."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+from tyro.conf import arg
+
+from fewstep.config.algorithms import ALGORITHMS
+from fewstep.errors import InputError
+
+if TYPE_CHECKING:
+    from fewstep.config.schema import Config
+
+TOO_LARGE = 2**63
+"""No whole number of PyTorch or NumPy is as large."""
+LARGEST = 2**20
+"""The least limit of a file: far larger sizes overflow, with errors of other libraries."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that make sense for a setting; None is always among them."""
+
+    expected: str
+    fits: Callable[[float], bool]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most that any machine has memory for, or anyone trains: for new runs."""
+
+    most: int
+
+
+class Only:
+    """The values of another setting beside which this one has an effect; the first is proposed."""
+
+    def __init__(self, other: str, *values: str, above: int | None = None) -> None:
+        self.other = other
+        self.values = values if above is None else range(above + 1, sys.maxsize)
+
+
+FREE = "does not decide the training: may differ when a run goes on"
+
+
+def _shown(expected: str, metavar: str | None = None) -> object:
+    """The help's hint of range and default; that there is no default is said by the text."""
+
+    def hint(default: str) -> str:
+        return f"({expected})" if default == "None" else f"({expected}; default: {default})"
+
+    return arg(metavar=metavar, help_behavior_hint=hint)
+
+
+_ONE, _ZERO = Range("1 or more", lambda v: v >= 1), Range("0 or more", lambda v: v >= 0)
+# Beyond it float32 overflows, with errors of other libraries.
+_RATE = Range("more than 0 and at most 1e30", lambda v: 0 < v <= 1e30)
+_SHARE = Range("a share of the outer steps, 0 to 1", lambda v: 0 <= v <= 1)
+_DECAY = Range("at least 0 and less than 1", lambda v: 0 <= v < 1)
+_SEED = Range("at least 0 and less than 2**63", lambda v: 0 <= v < 2**63)
+
+Count = Annotated[int, _ONE, _shown(_ONE.expected)]
+OptionalCount = Annotated[int | None, _ONE, _shown(_ONE.expected, "INT")]
+Number = Annotated[int, _ZERO, _shown(_ZERO.expected)]
+Rate = Annotated[float, _RATE, _shown("more than 0")]
+Share = Annotated[float, _SHARE, _shown("0 to 1")]
+Decay = Annotated[float, _DECAY, _shown(_DECAY.expected)]
+Seed = Annotated[int, _SEED, _shown(_ZERO.expected)]
+OptionalSeed = Annotated[int | None, _SEED, _shown(_ZERO.expected, "INT")]
+
+
+@cache
+def rules(kind: type) -> Mapping[str, tuple[Any, ...]]:
+    """What stands beside each setting of a dataclass, by its name."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+
+
+def check_ranges(settings: object) -> None:
+    """See that each number is in its range.
+
+    Raises:
+        InputError: Names the setting and its range.
+    """
+    for name, of_setting in rules(type(settings)).items():
+        value = getattr(settings, name)
+        if isinstance(value, int) and abs(value) > TOO_LARGE:
+            # Of all of its digits some are enough; Python writes no more than some thousands.
+            raise InputError(f"{name} has {len(str(abs(value)))} digits; expected at most 2**63")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{name} is {value}; expected a finite number")
+        for rule in of_setting:
+            if isinstance(rule, Range) and value is not None and not rule.fits(value):
+                raise InputError(f"{name} is {value}; expected {rule.expected}")
+
+
+def check_limits(settings: object, least: int = 0) -> None:
+    """See that no more is asked for than any machine has memory for.
+
+    Far beyond it the system would refuse the memory, or worse, promise it and end the process.
+
+    Args:
+        settings: A config, or the options of a command.
+        least: No limit is below it.
+
+    Raises:
+        InputError: Names the setting and its limit.
+    """
+    for name, of_setting in rules(type(settings)).items():
+        value = getattr(settings, name)
+        for rule in of_setting:
+            if isinstance(rule, Limit) and value is not None and value > max(rule.most, least):
+                raise InputError(f"{name} is {value}; expected at most {max(rule.most, least)}")
+
+
+def check_effects(config: Config, defaults: Config) -> None:
+    """See that every setting that differs from its default has an effect.
+
+    Defaults may lack one: a recipe has values for all that some algorithm needs. So this is for
+    what a user gives, and not for the config of a run, which holds every setting.
+
+    Raises:
+        InputError: Names the setting, and the other one beside which it has none.
+    """
+    changed = [n for n in rules(type(config)) if getattr(config, n) != getattr(defaults, n)]
+    for name in changed:
+        allowing = [key for key, row in ALGORITHMS.items() if name in row.allows]
+        of_algorithm = [Only("algorithm", *allowing)] if allowing else []
+        for rule in (*of_algorithm, *rules(type(config))[name]):
+            if isinstance(rule, Only) and getattr(config, rule.other) not in rule.values:
+                raise InputError(
+                    f"{name} is {getattr(config, name)} with {rule.other} "
+                    f"{getattr(config, rule.other)}, which has no such setting; leave {name} out "
+                    f"or choose {rule.other} {rule.values[0]}"
+                )
+    if config.precision == "tf32" and config.device.startswith("cpu"):
+        raise InputError(
+            f"precision is tf32 on device {config.device}, where products are float32; leave "
+            "precision out or choose device cuda"
+        )
