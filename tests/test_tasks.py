@@ -1,5 +1,6 @@
 """TaskBatch refuses tensors that do not belong together."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -28,6 +29,40 @@ def test_any_number_of_tasks_and_examples(tasks, support, query, shape):
     assert len(batch) == tasks
     assert len(batch[: tasks - 1 or 1]) == (tasks - 1 or 1)
     assert batch.to("cpu").query_x.shape == (tasks, query, *shape)
+
+
+def test_single_tasks_are_stacked():
+    tasks = TaskBatch(**tensors())
+    again = TaskBatch.stack(tasks.task(number) for number in range(2))
+    assert all(map(torch.equal, again.tensors, tasks.tensors))
+    x, y = torch.zeros(3, 5), torch.zeros(3)
+    swapped = TaskBatch.stack([({"a": x, "b": y}, y) * 2, ({"b": y, "a": x}, y) * 2])
+    assert swapped.support_x["a"].shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((3, 5)), "support_x of task 1 is a ndarray; expected a torch.Tensor"),
+        ([[1.0]], "support_x of task 1 is a list; expected a torch.Tensor"),
+        (torch.zeros(3, 6), r"support_x of task 1 is \[3, 6\] and of task 0 \[3, 5\]; expected"),
+        ({"a": torch.zeros(3, 5)}, r"task 1 has support_x\['a'\] and task 0 support_x; expected"),
+        ((torch.zeros(3, 5),) * 2, r"task 1 has support_x\[0\], support_x\[1\] and task 0 supp"),
+        ((), "task 1 has no support_x and task 0 support_x; expected the same parts"),
+    ],
+    ids=["array", "list", "shape", "dict", "tuple", "empty"],
+)
+def test_a_task_of_other_parts_is_named(x, message):
+    good = torch.zeros(3, 5), torch.zeros(3), torch.zeros(3, 5), torch.zeros(3)
+    with pytest.raises(InputError, match=message):
+        TaskBatch.stack([good, (x, *good[1:])])
+
+
+def test_a_part_that_only_one_task_has_is_not_dropped():
+    x, y = torch.zeros(3, 5), torch.zeros(3)
+    for first, second in (({"a": x}, {"a": x, "b": x}), ((x, x), (x,))):
+        with pytest.raises(InputError, match="expected the same parts in every task"):
+            TaskBatch.stack([(first, y) * 2, (second, y) * 2])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fewstep.learners.protomaml import ProtoMAML
     from fewstep.learners.protonet import ProtoNet
     from fewstep.learners.reptile import Reptile
-    from fewstep.runtime.memory import keep_memory
+    from fewstep.runtime.startup import keep_memory
     from fewstep.tasks import TaskBatch
 
 __version__ = "0.1.0"
@@ -44,7 +44,7 @@ _HOMES = {
     "TaskBatch": "fewstep.tasks",
     "InputError": "fewstep.errors",
     "check_gradient": "fewstep.learners.gradient_report",
-    "keep_memory": "fewstep.runtime.memory",
+    "keep_memory": "fewstep.runtime.startup",
 }
 
 

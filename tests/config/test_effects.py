@@ -5,12 +5,13 @@ from dataclasses import fields, replace
 from typing import get_args, get_type_hints
 
 import pytest
+from fewstep.config.effects import _EFFECTIVE, check_effects
 
 from fewstep import InputError
 from fewstep.cli import main
-from fewstep.config.effects import _EFFECTIVE, check_effects
+from fewstep.config.algorithms import with_algorithm
 from fewstep.config.file import config_json, read_config
-from fewstep.config.recipes import RECIPES, with_algorithm
+from fewstep.config.recipes import RECIPES
 from fewstep.config.schema import Config
 from fewstep.training import checkpoint
 from fewstep.training.run_dir import RunDir

@@ -32,7 +32,7 @@ def _assert_same(parallel, learner, tasks):
     found = parallel.differentiate(tasks)
     torch.manual_seed(1)
     expected = learner.differentiate(tasks)
-    torch.testing.assert_close(found.judgement, expected.judgement, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(found.query, expected.query, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(found.gradient, expected.gradient, rtol=1e-10, atol=1e-12)
 
 

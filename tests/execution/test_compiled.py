@@ -8,7 +8,7 @@ from torch import nn
 
 from fewstep import MAML, InputError, Parallel, TaskBatch
 from fewstep.execution import compiled
-from fewstep.runtime.threads import one_thread
+from fewstep.runtime.modes import one_thread
 
 
 def _tasks(number, support=3):

@@ -8,7 +8,7 @@ from fewstep import MAML, TaskBatch
 from fewstep.execution import plan as plans
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
-from fewstep.runtime.threads import one_thread
+from fewstep.runtime.modes import one_thread
 
 
 def _tasks(number, size=8, ways=3):
@@ -46,8 +46,8 @@ def test_chunks_of_any_number_of_tasks_give_the_same(model, monkeypatch, number,
     tasks = _tasks(number)
     loss, expected = MAML(model, 0.1, 3, execution="loop").meta_gradient(tasks)
     learner = MAML(model, 0.1, 3, execution="chunked", memory=memory)
-    problem, _ = learner.problem(tasks, "transductive", training=True)
-    monkeypatch.setattr(plans, "CPU_BUDGET", 3 * plans.graph_bytes(problem, tasks))
+    objective, _ = learner.objective(tasks, "transductive", training=True)
+    monkeypatch.setattr(plans, "CPU_BUDGET", 3 * plans.graph_bytes(objective, tasks))
     sizes = []
     monkeypatch.setattr("fewstep.execution.looped.stacked", _noting(sizes))
     found_loss, found = learner.meta_gradient(tasks)
@@ -64,17 +64,17 @@ def test_chunks_of_any_number_of_tasks_give_the_same(model, monkeypatch, number,
 def _noting(sizes):
     from fewstep.execution.vmapped import stacked
 
-    def stack(problem, tasks, start):
+    def stack(objective, tasks, start):
         sizes.append(len(tasks))
-        return stacked(problem, tasks, start)
+        return stacked(objective, tasks, start)
 
     return stack
 
 
 def _at_once(model, tasks, **settings):
     learner = MAML(model, 0.1, 1, **settings)
-    problem, traits = learner.problem(tasks, "transductive", training=True)
-    return plans.Planner(learner.execution).at_once(problem, traits.repeats, tasks)
+    objective, traits = learner.objective(tasks, "transductive", training=True)
+    return plans.Planner(learner.execution).at_once(objective, traits.repeats, tasks)
 
 
 def _regression(number):
@@ -116,9 +116,9 @@ def test_large_tasks_are_computed_one_after_another():
 
 def test_what_a_task_keeps_does_not_depend_on_their_number():
     learner = MAML(mlp(1, (40, 40), 1), 0.1, loss=nn.functional.mse_loss)
-    problem, _ = learner.problem(_regression(1), "transductive", training=True)
-    assert plans.graph_bytes(problem, _regression(200)) == plans.graph_bytes(
-        problem, _regression(1)
+    objective, _ = learner.objective(_regression(1), "transductive", training=True)
+    assert plans.graph_bytes(objective, _regression(200)) == plans.graph_bytes(
+        objective, _regression(1)
     )
 
 

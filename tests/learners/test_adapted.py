@@ -184,11 +184,11 @@ def test_two_copies_of_the_parameters_are_kept(way, monkeypatch):
 
     import fewstep.metagrad.inner_loop
 
-    leaves = fewstep.metagrad.inner_loop.leaves
+    as_leaf_tensors = fewstep.metagrad.inner_loop.as_leaf_tensors
 
     def counting(params):
         nonlocal most
-        made = leaves(params)
+        made = as_leaf_tensors(params)
         for value in made.values():
             if value.numel() > 1000:
                 alive.add(id(value))
@@ -197,7 +197,7 @@ def test_two_copies_of_the_parameters_are_kept(way, monkeypatch):
         most = max(most, len(alive))
         return made
 
-    monkeypatch.setattr(fewstep.metagrad.inner_loop, "leaves", counting)
+    monkeypatch.setattr(fewstep.metagrad.inner_loop, "as_leaf_tensors", counting)
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 100), nn.Linear(100, 3, bias=False))
     learner, tasks = MAML(model, 0.01), tasks_of(1)
     if way == "adapt":

@@ -38,7 +38,7 @@ def test_the_gradient_is_that_of_ordinary_training():
     labels = torch.cat([batch.support_y, batch.query_y], 1)
     loss = nn.functional.cross_entropy(learner.wide(x), batch.classes.gather(1, labels).reshape(-1))
     loss.backward()
-    assert torch.allclose(result.judgement.losses.mean(), loss)
+    assert torch.allclose(result.query.losses.mean(), loss)
     for name, parameter in learner.named_parameters():
         assert torch.allclose(result.gradient[name], parameter.grad, atol=1e-7)
 

@@ -249,7 +249,7 @@ def test_a_task_does_not_feel_those_beside_it():
     together = learner.differentiate(tasks, 1)
     alone = [learner.differentiate(tasks[n : n + 1], 1) for n in range(3)]
     for n, one in enumerate(alone):
-        torch.testing.assert_close(together.judgement.losses[n], one.judgement.losses[0])
+        torch.testing.assert_close(together.query.losses[n], one.query.losses[0])
     for name, value in together.gradient.items():
         mean = torch.stack([one.gradient[name] for one in alone]).mean(0)
         torch.testing.assert_close(value, mean)

@@ -45,7 +45,7 @@ def test_the_outer_direction_is_the_way_back_from_ordinary_training(execution):
         ways = [(parameter - end.get_parameter(name)) / 0.3 for end in ends]
         torch.testing.assert_close(result.gradient[name], sum(ways).detach() / 2)
     loss = F.cross_entropy(ends[1](tasks.query_x[1]), tasks.query_y[1])
-    torch.testing.assert_close(result.judgement.losses[1], loss.detach())
+    torch.testing.assert_close(result.query.losses[1], loss.detach())
 
 
 def test_one_inner_step_is_ordinary_training():

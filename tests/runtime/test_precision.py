@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fewstep import MAML, TaskBatch
-from fewstep.runtime.precision import multiplying_in
+from fewstep.runtime.modes import multiplying_in
 
 
 def _tasks():

@@ -7,14 +7,16 @@ import pytest
 import torch
 
 from fewstep import InputError, Parallel
-from fewstep.config.recipes import RECIPES, with_algorithm
-from fewstep.training.build import learner, samplers
+from fewstep.config.algorithms import with_algorithm
+from fewstep.config.recipes import RECIPES
+from fewstep.data.registry import task_sources
+from fewstep.training.build import learner
 
 
 @pytest.mark.parametrize("algorithm", ["maml", "finetune"])
 def test_the_seed_fixes_every_initial_weight(algorithm):
     config = with_algorithm(RECIPES["glyphs-5way-1shot"].config, algorithm)
-    train = samplers(config, None)["train"]
+    train = task_sources(config, None)["train"]
 
     def weights(seed):
         made = learner(replace(config, seed=seed), train)
@@ -40,7 +42,7 @@ def test_only_large_outer_steps_are_shared_among_processes(changes, shared, monk
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     config = replace(RECIPES["glyphs-5way-1shot"].config, **changes)
-    made = learner(config, samplers(config, None)["train"])
+    made = learner(config, task_sources(config, None)["train"])
     assert isinstance(made, Parallel) == shared
 
 
@@ -57,7 +59,7 @@ def test_only_large_outer_steps_are_shared_among_processes(changes, shared, monk
 def test_each_setting_of_the_inner_loop_reaches_the_learner(algorithm, changes):
     config = with_algorithm(RECIPES["glyphs-5way-1shot"].config, algorithm)
     config = replace(config, filters=16, inner_steps=2, workers=1)
-    train = samplers(config, None)["train"]
+    train = task_sources(config, None)["train"]
     plain, changed = (
         learner(each, train).meta_gradient(train.batch([0]))[1]
         for each in (config, replace(config, **changes))
@@ -75,4 +77,4 @@ def test_more_threads_than_cores_make_no_more_processes(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     large = {"downsample": "max-pool", "filters": 64, "meta_batch": 32}
     config = replace(RECIPES["glyphs-5way-1shot"].config, **large)
-    assert isinstance(learner(config, samplers(config, None)["train"]), Parallel)
+    assert isinstance(learner(config, task_sources(config, None)["train"]), Parallel)

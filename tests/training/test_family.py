@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fewstep import InputError
-from fewstep.config.recipes import RECIPES, with_algorithm
+from fewstep.config.algorithms import with_algorithm
+from fewstep.config.recipes import RECIPES
 from fewstep.training.runs import load_run
 
 from .shared import last, run
@@ -105,7 +106,10 @@ def test_each_setting_reaches_the_run(setting, value, tmp_path):
         ({"per_step_statistics": True}, "test_inner_steps is 5"),
         ({"adapting": "context"}, "adapting is context and context is 0; give its size"),
         ({"multi_step_loss": 1.5}, "multi_step_loss is 1.5; expected a share of the outer steps"),
-        ({"first_order_share": -0.1}, "first_order_share is -0.1; expected a share of the outer steps"),
+        (
+            {"first_order_share": -0.1},
+            "first_order_share is -0.1; expected a share of the outer",
+        ),
         ({"final_outer_lr": 1.0}, "final_outer_lr is 1.0; expected at least 0 and at most"),
         ({"context": -1}, "context is -1; expected 0 or more"),
     ],

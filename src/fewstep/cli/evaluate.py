@@ -30,7 +30,7 @@ class EvaluateOptions:
     split: Split = "test"
     """The classes that the tasks are from."""
     norm: Annotated[Norm | None, arg(metavar="{transductive,inductive}")] = None
-    """Statistics of batch norm that come first, in JSON and diagnosis too; the run's unless given."""
+    """Statistics of batch norm whose figures are the main ones; those of the run unless given."""
     n_way: OptionalCount = None
     """Classes of a task; those of the run unless given, and of most algorithms those alone."""
     k_shot: Annotated[OptionalCount, Limit(10_000)] = None

@@ -10,17 +10,17 @@ from rich.progress import Progress
 
 from fewstep.cli.console import plain_console
 from fewstep.config.schema import batch_norm, has_batch_norm
-from fewstep.data.episodes import Split
+from fewstep.data.source import Split
 from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import findings
 from fewstep.evaluation.evaluate import Result, Results, judge_each, means
 from fewstep.evaluation.measurements import examine
+from fewstep.files import read_json_object, rounded
 from fewstep.functional.call import Norm
 from fewstep.report.curves import draw_curves
 from fewstep.report.episode import draw_task
-from fewstep.files import read_json_object, rounded
 from fewstep.report.summary import results_of, summary
-from fewstep.report.table import ScoreTable, protocol
+from fewstep.report.table import ScoreTable, number, protocol, unit
 from fewstep.training import checkpoint
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
@@ -101,7 +101,7 @@ def write_report(run: Run, run_dir: Path, results: Results, console: Console) ->
     files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
     draw_curves(files.curve, config, {config.algorithm: results})
     pictures = [files.curve]
-    if config.data != "sinusoid":
+    if (config.data_set.kind, config.data_set.examples) == ("classification", "pictures"):
         task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
         draw_task(files.task, run.learner, task, config.test_inner_steps, config.norm, norm)
         pictures.append(files.task)
@@ -122,14 +122,30 @@ def show_saved(run: Run, run_dir: Path, console: Console) -> bool:
             "validation_score": rounded(run.progress.best_score),
         }
         steps = {len(result.loss.mean) - 1 for result in results.values()}
-        if not pictures or steps != {config.test_inner_steps} or asked != {n: told[n] for n in asked}:
+        if (
+            not pictures
+            or steps != {config.test_inner_steps}
+            or asked != {n: told[n] for n in asked}
+        ):
             return False
     # A file of an earlier version, a damaged one or none.
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        same = False
+    if not (same and pictures):
         return False
-    n, score = run.trained.step, 1
+    console.print(_finished(run, files, results), soft_wrap=True)
     _show(run, results, pictures, told.get("diagnosis", {}).get("findings", []), console)
     return True
+
+
+def _finished(run: Run, files: RunDir, results: Results) -> str:
+    config, done = run.config, checkpoint.load(files.last)[1].step
+    (name, means), *_ = next(iter(results.values())).metrics.items()
+    more = f"--steps {2 * done}" if done >= config.steps else "--patience 0"
+    return (
+        f"finished after {done:,} outer steps; {name} {number(name, means.mean[-1])}{unit(name)} "
+        f"after {config.test_inner_steps} inner steps; more: {more}"
+    )
 
 
 def _show(

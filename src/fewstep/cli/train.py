@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
         # One that goes on may hold what an earlier version took.
         check_limits(config)
         check_effects(config, replace(defaults, data_dir=config.data_dir))
-    config = replace(config, data_dir=folder if schema.reads_files(config) else None)
+    config = replace(config, data_dir=folder if config.data_set.has_folder else None)
     console = error_console()
     if not arguments or arguments[0].startswith("-"):
         console.print(f"no recipe given, so {DEFAULT} (fewstep recipes lists them)")

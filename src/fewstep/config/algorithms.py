@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from fewstep.config.registry import NETWORKS
 
 if TYPE_CHECKING:
     from fewstep.config.schema import Config
@@ -12,17 +14,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Algorithm:
-    """One algorithm, as far as the settings of a run are concerned.
+    """The entry of an algorithm; a new one is one file in ``fewstep.learners`` and one entry here.
 
     Attributes:
-        allows: Settings that it has, among those that not every algorithm has.
-        defaults: Its settings, where they differ from the recipe's.
-        in_regression: The same for model mlp, over ``defaults``.
+        learner: ``"module:class"``, imported when it is needed. It is given the network, and each
+            setting that its constructor has a parameter for.
+        settings: Those of a config that have an effect with some algorithms alone, this among them.
+        defaults: Its settings where they differ from the recipe's.
+        in_regression: The same in a regression, over ``defaults``.
         needs_classes: Whether it is for classification alone.
         any_n_way: Whether it makes its last layer anew for each task, of any number of classes.
     """
 
-    allows: frozenset[str]
+    learner: str
+    settings: frozenset[str]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     in_regression: Mapping[str, Any] = field(default_factory=dict)
     needs_classes: bool = False
@@ -36,12 +41,13 @@ _MAML |= {"adapting", "inner_optimizer", "memory", "compile"}
 
 ALGORITHMS: Mapping[str, Algorithm] = {
     # These are one inner loop with other settings.
-    "maml": Algorithm(_MAML),
-    "fomaml": Algorithm(_MAML, {"order": "first"}),
-    "anil": Algorithm(_MAML, {"adapting": "head"}),
-    "boil": Algorithm(_MAML, {"adapting": "body"}),
-    "meta-sgd": Algorithm(_MAML, {"step_sizes": "per-element"}),
+    "maml": Algorithm("fewstep.learners.maml:MAML", _MAML),
+    "fomaml": Algorithm("fewstep.learners.maml:MAML", _MAML, {"order": "first"}),
+    "anil": Algorithm("fewstep.learners.maml:MAML", _MAML, {"adapting": "head"}),
+    "boil": Algorithm("fewstep.learners.maml:MAML", _MAML, {"adapting": "body"}),
+    "meta-sgd": Algorithm("fewstep.learners.maml:MAML", _MAML, {"step_sizes": "per-element"}),
     "maml++": Algorithm(
+        "fewstep.learners.maml:MAML",
         _MAML,
         {
             "inner_steps": 5,
@@ -56,13 +62,17 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         },
     ),
     "cavia": Algorithm(
+        "fewstep.learners.maml:MAML",
         _MAML,
         {"adapting": "context", "context": 32, "inner_lr": 100.0},
         # A picture's loss hardly depends on the context at first, an error in a regression does.
         in_regression={"inner_lr": 1.0},
     ),
-    "reptile": Algorithm(_LOOP, {"inner_lr": 0.1, "inner_steps": 5}),
+    "reptile": Algorithm(
+        "fewstep.learners.reptile:Reptile", _LOOP, {"inner_lr": 0.1, "inner_steps": 5}
+    ),
     "imaml": Algorithm(
+        "fewstep.learners.imaml:ImplicitMAML",
         _LOOP | {"proximal", "cg_steps"},
         {
             "inner_lr": 0.03,
@@ -72,12 +82,21 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             "outer_lr": 5e-4,
         },
     ),
-    "protomaml": Algorithm(_LOOP | {"memory"}, needs_classes=True, any_n_way=True),
+    "protomaml": Algorithm(
+        "fewstep.learners.protomaml:ProtoMAML",
+        _LOOP | {"order", "memory"},
+        needs_classes=True,
+        any_n_way=True,
+    ),
     "protonet": Algorithm(
-        frozenset({"precision", "workers"}), needs_classes=True, any_n_way=True
+        "fewstep.learners.protonet:ProtoNet",
+        frozenset({"precision", "workers"}),
+        needs_classes=True,
+        any_n_way=True,
     ),
     # It takes no inner steps while it trains, and test_inner_steps after that.
     "finetune": Algorithm(
+        "fewstep.learners.finetune:FineTune",
         frozenset({"inner_lr", "new_head"}),
         {"inner_lr": 0.1},
         needs_classes=True,
@@ -90,6 +109,14 @@ def with_algorithm(config: Config, algorithm: str) -> Config:
     """The config with the defaults of another algorithm."""
     row = ALGORITHMS[algorithm]
     settings = dict(row.defaults)
-    if config.model == "mlp":
-        settings = {n: v for n, v in settings.items() if n not in _BATCH_NORM} | row.in_regression
+    if config.data_set.kind == "regression":
+        settings |= row.in_regression
+    if "norm" not in NETWORKS[config.model].settings:
+        settings = {name: v for name, v in settings.items() if name not in _BATCH_NORM}
     return replace(config, algorithm=algorithm, **settings)
+
+
+if TYPE_CHECKING:
+    AlgorithmName = str
+else:
+    AlgorithmName = Literal[tuple(ALGORITHMS)]

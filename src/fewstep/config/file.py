@@ -15,11 +15,11 @@ from fewstep.files import read_json_object
 
 _RENAMED = {"ema_decay": "averaging", "first_order_share": "first_order"}
 """The names that settings had in earlier versions."""
-_FIRST = frozenset(
-    "data algorithm model context filters downsample model_norm n_way k_shot q_query rotations "
-    "inner_lr inner_steps inner_optimizer adapting step_sizes order first_order_share "
+_FIRST = (
+    "recipe data algorithm model context filters downsample model_norm n_way k_shot q_query "
+    "rotations inner_lr inner_steps inner_optimizer adapting step_sizes order first_order_share "
     "multi_step_loss per_step_affine per_step_statistics proximal cg_steps new_head norm precision "
-    "meta_batch outer_lr final_outer_lr ema_decay val_every val_tasks seed recipe".split()
+    "meta_batch outer_lr final_outer_lr ema_decay val_every val_tasks seed"
 )
 """The settings of the first version that decide what an outer step does."""
 _OF_VALIDATION = ("test_k_shot", "test_q_query", "test_inner_steps")
@@ -108,7 +108,7 @@ def training_digest(config: Config) -> str:
         _RENAMED.get(n, n): int(v) if isinstance(v, float) and v % 1 == 0 else v
         # A number that was written without a fraction is the same number.
         for n, v in values.items()
-        if n in _FIRST or v != defaults[n]
+        if n in _FIRST.split() or v != defaults[n]
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -1,17 +1,18 @@
-"""The rules that stand beside a setting, in its ``Annotated`` type, and the checks of all of them."""
+"""The rules beside a setting, in its ``Annotated`` type, and the checks of all settings."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from tyro.conf import arg
 
-from fewstep.config.algorithms import ALGORITHMS
+from fewstep.config.algorithms import ALGORITHMS, Algorithm
+from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, Network
 from fewstep.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,11 +76,13 @@ Seed = Annotated[int, _SEED, _shown(_ZERO.expected)]
 OptionalSeed = Annotated[int | None, _SEED, _shown(_ZERO.expected, "INT")]
 
 
-@cache
-def rules(kind: type) -> Mapping[str, tuple[Any, ...]]:
+def _rules(kind: type) -> Mapping[str, tuple[Any, ...]]:
     """What stands beside each setting of a dataclass, by its name."""
     hints = get_type_hints(kind, include_extras=True)
     return {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+
+
+rules: Callable[[type], Mapping[str, tuple[Any, ...]]] = cache(_rules)
 
 
 def check_ranges(settings: object) -> None:
@@ -128,11 +131,10 @@ def check_effects(config: Config, defaults: Config) -> None:
     Raises:
         InputError: Names the setting, and the other one beside which it has none.
     """
-    changed = [n for n in rules(type(config)) if getattr(config, n) != getattr(defaults, n)]
+    of_settings = rules(type(config))
+    changed = [n for n in of_settings if getattr(config, n) != getattr(defaults, n)]
     for name in changed:
-        allowing = [key for key, row in ALGORITHMS.items() if name in row.allows]
-        of_algorithm = [Only("algorithm", *allowing)] if allowing else []
-        for rule in (*of_algorithm, *rules(type(config))[name]):
+        for rule in (*_of_registries(name), *of_settings[name]):
             if isinstance(rule, Only) and getattr(config, rule.other) not in rule.values:
                 raise InputError(
                     f"{name} is {getattr(config, name)} with {rule.other} "
@@ -144,3 +146,16 @@ def check_effects(config: Config, defaults: Config) -> None:
             f"precision is tf32 on device {config.device}, where products are float32; leave "
             "precision out or choose device cuda"
         )
+
+
+def _of_registries(name: str) -> Iterator[Only]:
+    """The algorithms, networks and data sets that have a setting, where not all of them do."""
+    registries: dict[str, Mapping[str, Algorithm | Network | DataSet]] = {
+        "algorithm": ALGORITHMS,
+        "model": NETWORKS,
+        "data": DATA_SETS,
+    }
+    for other, entries in registries.items():
+        having = [key for key, entry in entries.items() if name in entry.settings]
+        if having:
+            yield Only(other, *having)

@@ -6,13 +6,14 @@ default, and its description below it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 from tyro.conf import Suppress, arg
 
 from fewstep import choices
-from fewstep.config.algorithms import ALGORITHMS
+from fewstep.config.algorithms import ALGORITHMS, AlgorithmName
 from fewstep.config.limits import (
     FREE,
     Count,
@@ -26,16 +27,8 @@ from fewstep.config.limits import (
     Share,
     check_ranges,
 )
+from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, DataSetName, NetworkName
 from fewstep.errors import InputError
-
-if TYPE_CHECKING:
-    AlgorithmName = str
-else:
-    AlgorithmName = Literal[tuple(ALGORITHMS)]
-
-Data = Literal["glyphs", "omniglot", "sinusoid"]
-_PICTURES = Only("data", "glyphs", "omniglot")
-_CONV4 = Only("model", "conv4")
 
 
 @dataclass(frozen=True)
@@ -44,15 +37,15 @@ class Task:
 
     recipe: Suppress[str]
     """Name of the recipe that this started from."""
-    data: Data
+    data: DataSetName
     """Where tasks come from."""
-    n_way: Annotated[Count, _PICTURES] = 5
+    n_way: Count = 5
     """Classes of a task."""
     k_shot: Annotated[Count, Limit(10_000)] = 1
     """Support examples of each class (of the task, in a regression)."""
     q_query: Annotated[Count, Limit(10_000)] = 5
     """Query examples of each class (of the task, in a regression)."""
-    rotations: Annotated[bool, _PICTURES] = False
+    rotations: bool = False
     """Training classes turned by 90, 180 and 270 degrees count as classes of their own."""
 
 
@@ -60,13 +53,13 @@ class Task:
 class Network:
     """The model that is learned."""
 
-    model: Literal["conv4", "mlp"] = "conv4"
+    model: NetworkName = "conv4"
     """conv4: four convolution blocks, for pictures; mlp: two hidden layers of 40."""
-    filters: Annotated[Count, Limit(4096), _CONV4] = 64
+    filters: Annotated[Count, Limit(4096)] = 64
     """Filters of each convolution of conv4."""
-    model_norm: Annotated[choices.ModelNorm, _CONV4] = "batch"
+    model_norm: choices.ModelNorm = "batch"
     """Normalisation in each block of conv4."""
-    downsample: Annotated[choices.Downsample, _CONV4] = "stride"
+    downsample: choices.Downsample = "stride"
     """How each block of conv4 halves the picture."""
     context: Annotated[Number, Limit(65_536)] = 0
     """Numbers of the context vector that modulates the network (cavia); 0: none."""
@@ -92,7 +85,7 @@ class Adaptation:
     """Which parameters adapt; the head is the last linear layer, the body all before it."""
     step_sizes: choices.StepSizes = "fixed"
     """inner_lr for all, or learned from there: for each tensor and step, or each number."""
-    norm: Annotated[choices.Norm, _CONV4, Only("model_norm", "batch")] = "transductive"
+    norm: Annotated[choices.Norm, Only("model_norm", "batch")] = "transductive"
     """Batch norm on the query set: by its own statistics, or the support set's (inductive)."""
 
 
@@ -194,15 +187,20 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 
     def _check_data(self) -> None:
         """See that model, algorithm and ways suit the data."""
-        of_classes = [name for name, row in ALGORITHMS.items() if row.needs_classes]
-        if self.data == "sinusoid" and (self.model != "mlp" or self.algorithm in of_classes):
+        examples = self.data_set.examples
+        if NETWORKS[self.model].examples != examples:
+            suited = [name for name, network in NETWORKS.items() if network.examples == examples]
             raise InputError(
-                f"data sinusoid with model {self.model} and algorithm {self.algorithm}; expected "
-                f"model mlp and an algorithm other than {', '.join(of_classes)}"
+                f"data {self.data} with model {self.model}; {examples} need model "
+                f"{' or '.join(suited)}"
             )
-        if self.data != "sinusoid" and self.model == "mlp":
-            raise InputError(f"data {self.data} with model mlp; pictures need model conv4")
-        if self.data != "sinusoid" and self.n_way < 2:
+        of_classes = [name for name, row in ALGORITHMS.items() if row.needs_classes]
+        if self.data_set.kind == "regression" and self.algorithm in of_classes:
+            raise InputError(
+                f"data {self.data} with model {self.model} and algorithm {self.algorithm}; "
+                f"expected an algorithm other than {', '.join(of_classes)}, which need classes"
+            )
+        if self.data_set.kind == "classification" and self.n_way < 2:
             raise InputError(f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5")
 
     def _check_inner_loop(self) -> None:
@@ -212,9 +210,10 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
                 "adapting is context and context is 0; give its size, as in --context 32"
             )
         per_step = self.per_step_affine or self.per_step_statistics
-        if per_step and self.model == "mlp":
+        if per_step and "norm" not in NETWORKS[self.model].settings:
             raise InputError(
-                "model mlp has no batch norm; leave per_step_affine and per_step_statistics out"
+                f"model {self.model} has no batch norm; leave per_step_affine and "
+                "per_step_statistics out"
             )
         if self.learns_per_step and self.test_inner_steps > self.inner_steps:
             raise InputError(
@@ -224,11 +223,16 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
             )
 
     @property
+    def data_set(self) -> DataSet:
+        """The entry of the data set."""
+        return DATA_SETS[self.data]
+
+    @property
     def learns_per_step(self) -> bool:
         """Whether something is learned for each inner step, so that no more can be taken."""
         per_step_norm = self.per_step_affine or self.per_step_statistics
         learned = per_step_norm or self.step_sizes == "per-step"
-        return learned and "step_sizes" in ALGORITHMS[self.algorithm].allows
+        return learned and "step_sizes" in ALGORITHMS[self.algorithm].settings
 
     def shots(self, split: str) -> tuple[int, int]:
         """Support and query examples of each class (of the task, in a regression)."""
@@ -237,19 +241,33 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
         return self.test_k_shot or self.k_shot, self.test_q_query or self.q_query
 
 
+def with_sizes(config: Config, sizes: Mapping[str, int | None]) -> Config:
+    """The config with tasks of another size or seed; of None they are those of the run.
+
+    Raises:
+        InputError: The learner cannot do tasks of so many classes.
+    """
+    given: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
+    n_way, any_n_way = given.get("n_way", config.n_way), ALGORITHMS[config.algorithm].any_n_way
+    if n_way != config.n_way and not any_n_way:
+        able = ", ".join(name for name, row in ALGORITHMS.items() if row.any_n_way)
+        raise InputError(
+            f"n_way is {n_way} and the network of the run has {config.n_way} outputs; leave "
+            f"--n-way out, or evaluate a run that makes its last layer for each task ({able})"
+        )
+    for name in given.keys() & {"k_shot", "q_query"}:
+        given[f"test_{name}"] = given[name]
+    return replace(config, **given)
+
+
 def score_name(config: Config) -> str:
-    """``"accuracy"``, a fraction, or ``"mse"`` in a regression."""
-    return "mse" if config.data == "sinusoid" else "accuracy"
-
-
-def reads_files(config: Config) -> bool:
-    """Whether the data are files of a folder, and not made here."""
-    return config.data == "omniglot"
+    """Name of the metric that decides which initialisation is kept."""
+    return config.data_set.score
 
 
 def has_batch_norm(config: Config) -> bool:
     """Whether a prediction may depend on the batch that it is made in."""
-    return config.model != "mlp" and config.model_norm == "batch"
+    return "norm" in NETWORKS[config.model].settings and config.model_norm == "batch"
 
 
 def batch_norm(config: Config, *norms: str) -> str:

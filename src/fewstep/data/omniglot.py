@@ -14,9 +14,12 @@ import numpy.typing as npt
 import pooch
 from PIL import Image
 
+from fewstep.config.schema import Config
 from fewstep.data.archives import Pictures, folder_pictures, zip_pictures
 from fewstep.data.cache import cache_dir, cached
+from fewstep.data.episodes import episodes
 from fewstep.data.images import ImageClasses
+from fewstep.data.source import Split, TaskSource
 from fewstep.errors import InputError, first_line
 
 CHARACTERS = {"images_background": 964, "images_evaluation": 659}
@@ -33,7 +36,7 @@ MD5 = {
 }
 
 
-def load_omniglot(data_dir: Path | None) -> dict[str, ImageClasses]:
+def load_omniglot(data_dir: Path | None = None) -> dict[str, ImageClasses]:
     """The characters of both parts, split 1,100 / 100 / 423 as in the MAML paper's code.
 
     Pictures are 28 x 28 with ink 255 on 0. They are read once and then kept in the cache.
@@ -48,6 +51,9 @@ def load_omniglot(data_dir: Path | None) -> dict[str, ImageClasses]:
 
     Raises:
         InputError: An archive is missing, damaged or holds something else.
+
+    >>> len(load_omniglot(Path("data"))["train"])  # doctest: +SKIP
+    1100
     """
     parts = _download() if data_dir is None else _local(data_dir / "omniglot")
     listing = "\n".join(f"{part} {entry}" for part in parts for entry in parts[part].fingerprint)
@@ -57,6 +63,11 @@ def load_omniglot(data_dir: Path | None) -> dict[str, ImageClasses]:
     order = sorted(range(len(characters)), key=lambda c: characters.names[c])
     random.Random(1).shuffle(order)
     return {split: characters.subset(order[part]) for split, part in SPLIT.items()}
+
+
+def sources(config: Config, data_dir: Path | None) -> dict[Split, TaskSource]:
+    """The tasks of each split's characters."""
+    return episodes(load_omniglot(data_dir), config)
 
 
 def _local(folder: Path) -> dict[str, Pictures]:

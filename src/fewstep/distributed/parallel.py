@@ -17,9 +17,8 @@ from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation
 from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.metagrad.unroll import Judgement
-from fewstep.runtime.exclusive import exclusive
-from fewstep.runtime.modes import Modes, computing_in, current_modes
+from fewstep.metagrad.unroll import QueryResult
+from fewstep.runtime.modes import CallerModes, computing_in, current_modes, exclusive
 from fewstep.runtime.rng import numbered_from, seeded_calls
 from fewstep.tasks import Inputs, TaskBatch
 
@@ -65,7 +64,7 @@ class Parallel:
     def meta_gradient(self, tasks: TaskBatch, outer_step: int = 0) -> tuple[Tensor, Params]:
         """As `MAML.meta_gradient`."""
         result = self.differentiate(tasks, outer_step)
-        return result.judgement.losses.mean(), result.gradient
+        return result.query.losses.mean(), result.gradient
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """As `MAML.differentiate`.
@@ -74,14 +73,14 @@ class Parallel:
             InputError: The tasks do not fit, are not on the CPU, or a process ended.
         """
         parts: list[MetaGradient] = self._each("differentiate", tasks, outer_step)
-        judgement = Judgement(
-            torch.cat([part.judgement.losses for part in parts]),
-            _cat([part.judgement.metrics for part in parts]),
+        query = QueryResult(
+            torch.cat([part.query.losses for part in parts]),
+            _cat([part.query.metrics for part in parts]),
         )
-        shares = [len(part.judgement.losses) / len(tasks) for part in parts]
+        shares = [len(part.query.losses) / len(tasks) for part in parts]
         gradient = _mean([part.gradient for part in parts], shares)
         statistics = [part.statistics for part in parts if part.statistics is not None]
-        return MetaGradient(judgement, gradient, _mean(statistics, shares) if statistics else None)
+        return MetaGradient(query, gradient, _mean(statistics, shares) if statistics else None)
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
         """As `MAML.evaluate`."""
@@ -124,7 +123,7 @@ def _share(
     method: str,
     learner: GradientBased,
     tasks: TaskBatch,
-    modes: Modes,
+    modes: CallerModes,
     seed: int,
     first: int,
     *arguments: Any,

@@ -42,7 +42,7 @@ class Learner(Protocol):
         """
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """Adapt to each task and judge it after every inner step, changing nothing."""
+        """Adapt to each task and evaluate it after every inner step, changing nothing."""
 
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None

@@ -26,8 +26,8 @@ from fewstep.learners.checks import check_choice, check_labels
 from fewstep.learners.heads import last_linear, with_new_linear
 from fewstep.learners.maml import MAML
 from fewstep.learners.traits import FitCheck
-from fewstep.metagrad.unroll import Judgement
-from fewstep.runtime.exclusive import exclusive
+from fewstep.metagrad.unroll import QueryResult
+from fewstep.runtime.modes import exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 Head = Literal["random", "zeros"]
@@ -115,11 +115,11 @@ class FineTune:
         names, parameters = zip(*self.named_parameters(), strict=True)
         gradients = torch.autograd.grad(losses.mean(), parameters, materialize_grads=True)
         scores = (prediction.argmax(-1) == y).float().mean(1)
-        judgement = Judgement(losses.detach(), {"accuracy": scores})
-        return MetaGradient(judgement, dict(zip(names, gradients, strict=True)))
+        query = QueryResult(losses.detach(), {"accuracy": scores})
+        return MetaGradient(query, dict(zip(names, gradients, strict=True)))
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """Fine-tune on each task and judge after every step, as `MAML.evaluate` does."""
+        """Fine-tune on each task and evaluate after every step, as `MAML.evaluate` does."""
         learner = self.few_shot()
         if self._parallel is None:
             return learner.evaluate(tasks, steps, norm)

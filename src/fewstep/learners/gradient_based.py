@@ -10,10 +10,11 @@ from typing import Any, TypeVar, get_args
 import torch
 from torch import Tensor, nn
 
-from fewstep.execution.looped import MetaGradient, judge_paths, mean_gradient
+from fewstep.execution.looped import MetaGradient, evaluate_paths, mean_gradient
 from fewstep.execution.plan import Execution, Planner
 from fewstep.execution.vmapped import NotVectorisableError
-from fewstep.functional.call import LOSS, Modes, Norm, PureModel, loss_module
+from fewstep.functional.call import LOSS, LayerModes, Norm, PureModel
+from fewstep.functional.loss import loss_module
 from fewstep.functional.swapped import Params
 from fewstep.learners.adapted import adapted_module, predict_seeded
 from fewstep.learners.base import Evaluation
@@ -30,15 +31,14 @@ from fewstep.learners.checks import (
     loss_of,
 )
 from fewstep.learners.divergence import check_adapted, check_finite
-from fewstep.learners.objectives import judge_of, support_loss_of
+from fewstep.learners.objectives import query_function, support_loss_of
 from fewstep.learners.traits import FitCheck, Traits
-from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapted_path, last, slope
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapted_path, last, support_gradient
 from fewstep.metagrad.metrics import Metric, Metrics
-from fewstep.metagrad.objective import Problem
+from fewstep.metagrad.objective import Objective
 from fewstep.metagrad.unroll import Gradient
 from fewstep.runtime.compile_cache import CompiledFunctions
-from fewstep.runtime.exclusive import exclusive
-from fewstep.runtime.precision import Precision, multiplying_in
+from fewstep.runtime.modes import Precision, exclusive, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 Found = TypeVar("Found")
@@ -112,25 +112,25 @@ class GradientBased(ABC):
                 not finite.
         """
         result = self.differentiate(tasks, outer_step)
-        return result.judgement.losses.mean(), result.gradient
+        return result.query.losses.mean(), result.gradient
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """As `meta_gradient`, with the loss and the metrics of each task."""
         with exclusive():
-            problem, traits = self.problem(tasks, self.norm, training=True)
+            objective, traits = self.objective(tasks, self.norm, training=True)
             if self._needs_second_derivative(outer_step) and not self._twice_differentiable:
-                check_twice_differentiable(problem, tasks)
+                check_twice_differentiable(objective, tasks)
                 self._twice_differentiable = True
             check_memory(getattr(self, "memory", "fast"), traits.repeats)
             gradient = self._gradient(outer_step)
             found = self._execute(
-                problem, traits, tasks, lambda n: mean_gradient(problem, tasks, n, gradient)
+                objective, traits, tasks, lambda n: mean_gradient(objective, tasks, n, gradient)
             )
-            check_finite(found, problem, tasks, partial(self._path, steps=self.inner_steps))
+            check_finite(found, objective, tasks, partial(self._path, steps=self.inner_steps))
             return found
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """Adapt to each task and judge it after every inner step. Nothing is learned.
+        """Adapt to each task and evaluate it after every inner step. Nothing is learned.
 
         Dropout is off, and no graph outlives an inner step.
 
@@ -148,15 +148,15 @@ class GradientBased(ABC):
             check_choice("norm", norm, get_args(Norm))
         path = partial(self._path, steps=steps)
         with exclusive():
-            problem, traits = self.problem(tasks, norm or self.norm)
-            judgements = self._execute(
-                problem, traits, tasks, lambda n: judge_paths(problem, tasks, n, path)
+            objective, traits = self.objective(tasks, norm or self.norm)
+            results = self._execute(
+                objective, traits, tasks, lambda n: evaluate_paths(objective, tasks, n, path)
             )
         return Evaluation(
-            torch.stack([judgement.losses for judgement in judgements], 1),
+            torch.stack([query.losses for query in results], 1),
             {
-                name: torch.stack([judgement.metrics[name] for judgement in judgements], 1)
-                for name in judgements[0].metrics
+                name: torch.stack([query.metrics[name] for query in results], 1)
+                for name in results[0].metrics
             },
         )
 
@@ -188,47 +188,47 @@ class GradientBased(ABC):
         with exclusive():
             batch = map_tensors(lambda tensor: tensor[None], x)
             tasks = TaskBatch(batch, y[None], batch, y[None])
-            problem, traits = self.problem(tasks, norm or self.norm)
-            assert problem.learned is not None
-            on_support = slope(lambda params, _: problem.support_loss(params, x, y))
-            params = last(self._path(on_support, problem.learned, steps))
-            check_adapted(problem, tasks, params, partial(self._path, steps=steps))
+            objective, traits = self.objective(tasks, norm or self.norm)
+            assert objective.learned is not None
+            on_support = support_gradient(lambda params, _: objective.support_loss(params, x, y))
+            params = last(self._path(on_support, objective.learned, steps))
+            check_adapted(objective, tasks, params, partial(self._path, steps=steps))
             expected = None
             if traits.repeats and not any(name.endswith(".running_mean") for name in params):
                 expected = predict_seeded(self._pure("evaluation", traits), params, x)
             room = self._with_room_for(params)
             return adapted_module(room, params, x, norm or "inductive", expected)
 
-    def problem(
+    def objective(
         self, tasks: TaskBatch, norm: Norm, *, training: bool = False
-    ) -> tuple[Problem, Traits]:
+    ) -> tuple[Objective, Traits]:
         """What a task is for this learner, as pure functions, and what the model is like.
 
         Raises:
             InputError: The tasks do not fit the model or the loss.
         """
         traits = self._check(tasks, "own" if training else "evaluation")
-        return self._problem(tasks, traits, norm, training), traits
+        return self._objective(tasks, traits, norm, training), traits
 
-    def _check(self, tasks: TaskBatch, modes: Modes) -> Traits:
+    def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         """See that the tasks fit."""
         check_learns(self.model)
         return self._check_fit(self.model, tasks, modes)
 
-    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+    def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         pure = self._pure("own" if training else "evaluation", traits)
         learned: Params = {**self._plain(), **self._of_loss()}
-        return Problem(
+        return Objective(
             support_loss_of(pure, self.loss, self.precision),
-            judge_of(pure, self.loss, self.metrics, norm, self.precision),
+            query_function(pure, self.loss, self.metrics, norm, self.precision),
             learned,
             self.metrics,
             learned=learned,
-            judges_with_gradients=traits.needs_gradients,
+            needs_gradients=traits.needs_gradients,
             modes=tuple(training for _, training in pure.modes),
         )
 
-    def _pure(self, modes: Modes, traits: Traits, **settings: Any) -> PureModel:
+    def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
         return PureModel(
             self.model,
             self.loss,
@@ -240,14 +240,14 @@ class GradientBased(ABC):
 
     def _execute(
         self,
-        problem: Problem,
+        objective: Objective,
         traits: Traits,
         tasks: TaskBatch,
         compute: Callable[[int], Found],
     ) -> Found:
         """Compute as many tasks at once as is planned."""
         together = traits.repeats and not traits.draws_outside
-        at_once = self._planner.at_once(problem, together, tasks)
+        at_once = self._planner.at_once(objective, together, tasks)
         state = torch.get_rng_state()
         with multiplying_in(self.precision):
             try:
@@ -257,7 +257,7 @@ class GradientBased(ABC):
                 if self.execution != "auto":
                     raise
         torch.set_rng_state(state)
-        self._planner.give_up(problem, tasks)
+        self._planner.give_up(objective, tasks)
         with multiplying_in(self.precision):
             return compute(0)
 
@@ -282,9 +282,9 @@ class GradientBased(ABC):
     def _loop(self) -> InnerLoop:
         return InnerLoop(self.inner_steps, self.inner_lr, tuple(self._plain()))
 
-    def _path(self, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
+    def _path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
         """What the model consists of after 0, 1, ..., steps inner steps."""
-        return adapted_path(self._loop, slope, learned, steps)
+        return adapted_path(self._loop, grad_fn, learned, steps)
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """The model's parameters that are learned."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
 from fewstep.learners.reptile import Reptile
-from fewstep.runtime.exclusive import exclusive
+from fewstep.runtime.modes import exclusive
 from fewstep.tasks import TaskBatch
 
 Verdict = Literal["exact", "kink", "wrong"]

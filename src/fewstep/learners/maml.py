@@ -17,20 +17,20 @@ from fewstep.execution.looped import MetaGradient
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
-from fewstep.learners import meta_parameters as extras
+from fewstep.learners import meta_parameters
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.objectives import judge_of
+from fewstep.learners.objectives import query_function
 from fewstep.learners.schedules import importances
 from fewstep.learners.selection import adapting_names
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, InnerOptimizer, StepSizes
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.objective import Problem
+from fewstep.metagrad.objective import Objective
 from fewstep.metagrad.unroll import Gradient, Memory, Order, through_inner_loop
 from fewstep.ops.fuse import has_blocks
 from fewstep.runtime.compile_cache import CompiledFunctions
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch
 
 
@@ -61,11 +61,11 @@ class MAML(GradientBased):
         compile: Compute by functions that `torch.compile` makes, once for each shape of tasks: the
             whole meta-gradient of a meta-batch where it has few operations; on a CPU the blocks of
             a convolutional network (batch norm and what follows it in ``nn.Sequential``); otherwise
-            the inner gradient and the judgement, one task after another. It needs a C++ compiler,
+            the inner gradient and the query loss, one task after another. It needs a C++ compiler,
             and what the model's code does in Python is fixed by the first call.
         precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
             ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
-        norm: What batch norm in training mode uses when the query set is judged: the query
+        norm: What batch norm in training mode uses on the query set: the query
             batch's own statistics (``"transductive"``, as in the paper) or the support set's
             (``"inductive"``).
         adapting: Which parameters adapt: ``"all"``, the ``"head"`` (ANIL), the ``"body"`` without
@@ -81,8 +81,8 @@ class MAML(GradientBased):
         per_step_affine: Batch norm in training mode has a scale and a shift for each inner step.
             They are learned by the outer loop and do not adapt (MAML++).
         per_step_statistics: Record what batch norm in training mode sees of the query sets after
-            each inner step (`update_statistics`). In training the query set is judged by its own
-            statistics; to judge inductively means by those recorded for the step, from then on.
+            each inner step (`update_statistics`). In training the query set is evaluated by its own
+            statistics; to evaluate inductively means by those recorded for the step, from then on.
 
     Raises:
         InputError: A setting is out of range, or the model has no such part.
@@ -138,15 +138,17 @@ class MAML(GradientBased):
         self.multi_step_loss = multi_step_loss
         self.first_order_steps = first_order_steps
         self._compiler = Compiler() if compile else None
-        self._affine = extras.per_step_affine(model, inner_steps) if per_step_affine else {}
+        self._affine = (
+            meta_parameters.per_step_affine(model, inner_steps) if per_step_affine else {}
+        )
         self._statistics = (
-            extras.per_step_statistics(model, inner_steps) if per_step_statistics else {}
+            meta_parameters.per_step_statistics(model, inner_steps) if per_step_statistics else {}
         )
         self._adapting = (adapting, head)
         self._inner_optimizer: InnerOptimizer = inner_optimizer
         self._kind_of_steps: StepSizes = step_sizes
         start = self._adapting_parameters()
-        self._step_sizes = extras.step_sizes(step_sizes, start, inner_lr, inner_steps)
+        self._step_sizes = meta_parameters.step_sizes(step_sizes, start, inner_lr, inner_steps)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The same, with the names that `meta_gradient` uses.
@@ -161,11 +163,11 @@ class MAML(GradientBased):
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """As `meta_gradient`, with the loss and the score of each task."""
         found = super().differentiate(tasks, outer_step)
-        seen = found.judgement.statistics
+        seen = found.query.statistics
         if seen is None:
             return found
-        statistics = extras.named_statistics(self._statistics, seen.mean(0))
-        return MetaGradient(found.judgement._replace(statistics=None), found.gradient, statistics)
+        statistics = meta_parameters.named_statistics(self._statistics, seen.mean(0))
+        return MetaGradient(found.query._replace(statistics=None), found.gradient, statistics)
 
     def update_statistics(self, statistics: Params) -> None:
         """Move the running statistics towards those of a meta-batch, once an outer step.
@@ -173,42 +175,46 @@ class MAML(GradientBased):
         Args:
             statistics: What `differentiate` found.
         """
-        extras.move_statistics(self._statistics, statistics)
+        meta_parameters.move_statistics(self._statistics, statistics)
 
-    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+    def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         if self._compiler is None or not training:
-            return self._new_problem(tasks, traits, norm, training)
+            return self._new_objective(tasks, traits, norm, training)
         # Making it takes a good part of the time of a small network's outer step.
         given_up = self._compiler.functions.given_up
-        problem: Problem = self._compiler.latest.of(
+        objective: Objective = self._compiler.latest.of(
             [norm, self.precision, given_up, self.loss, traits, *self._check_fit.made_of],
-            lambda: self._new_problem(tasks, traits, norm, training),
+            lambda: self._new_objective(tasks, traits, norm, training),
             # What is not compiled may depend on other attributes of the model's parts.
-            lambda problem: problem.compiled is not None,
+            lambda objective: objective.compiled is not None,
         )
-        return problem
+        return objective
 
-    def _new_problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
-        plain = super()._problem(tasks, traits, norm, training)
+    def _new_objective(
+        self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
+    ) -> Objective:
+        plain = super()._objective(tasks, traits, norm, training)
         learned: Params = {**plain.meta_learned, **self._step_sizes, **self._affine}
-        judge = plain.judge
+        evaluate_query = plain.evaluate_query
         if self._statistics and training:
             # By the query set's own statistics, which are returned.
-            recorded = extras.recorder(self.model, list(self._statistics))
+            recorded = meta_parameters.recorder(self.model, list(self._statistics))
             pure = self._pure("own", traits)
-            judge = judge_of(
+            evaluate_query = query_function(
                 pure, self.loss, self.metrics, "transductive", self.precision, recorded
             )
         elif self._statistics and norm == "inductive":
             # By those that were recorded for the step.
             pure = self._pure("running", traits)
-            judge = judge_of(pure, self.loss, self.metrics, "transductive", self.precision)
+            evaluate_query = query_function(
+                pure, self.loss, self.metrics, "transductive", self.precision
+            )
             learned |= self._statistics
         with torch.no_grad():
-            start = self._loop.seen(learned, self._loop.begin(learned), 0)
+            start = self._loop.model_params(learned, self._loop.init(learned), 0)
         return replace(
             plain,
-            judge=judge,
+            evaluate_query=evaluate_query,
             start=start,
             compiled=self._compiled(traits, norm, training),
             learned=learned,

@@ -16,20 +16,22 @@ from fewstep.learners.recording import statistics_seen
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, StepSizes
 
 STATISTICS = ("running_mean", "running_var")
-MOMENTUM = 0.1
+STATISTICS_MOMENTUM = 0.1
 """The share of each outer step in the running statistics, as in ``nn.BatchNorm2d``."""
 
-Extras = dict[str, nn.Parameter]
+MetaParameters = dict[str, nn.Parameter]
 
 
 def move_statistics(running: Mapping[str, Tensor], seen: Params) -> None:
     """Move running statistics towards those of a meta-batch."""
     with torch.no_grad():
         for name, value in seen.items():
-            running[name].lerp_(value, MOMENTUM)
+            running[name].lerp_(value, STATISTICS_MOMENTUM)
 
 
-def step_sizes(kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps: int) -> Extras:
+def step_sizes(
+    kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps: int
+) -> MetaParameters:
     """Learned step sizes, all of them ``lr`` at first.
 
     Args:
@@ -49,7 +51,7 @@ def step_sizes(kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps
     }
 
 
-def per_step_affine(model: nn.Module, steps: int) -> Extras:
+def per_step_affine(model: nn.Module, steps: int) -> MetaParameters:
     """Scale and shift of each batch norm, for 0, 1, ..., steps inner steps (MAML++, section 4.4).
 
     Raises:
@@ -63,7 +65,7 @@ def per_step_affine(model: nn.Module, steps: int) -> Extras:
     }
 
 
-def per_step_statistics(model: nn.Module, steps: int) -> Extras:
+def per_step_statistics(model: nn.Module, steps: int) -> MetaParameters:
     """Running statistics of each batch norm, for 0, 1, ..., steps inner steps.
 
     They are recorded, not learned, and so require no gradient.
@@ -130,7 +132,7 @@ def recorder(
     return recorded
 
 
-def named_statistics(statistics: Extras, rows: Tensor) -> Params:
+def named_statistics(statistics: MetaParameters, rows: Tensor) -> Params:
     """``[steps + 1, ...]``, with columns as `call_and_record` orders them, by name."""
     sizes = [value.shape[-1] for value in statistics.values()]
     return dict(zip(statistics, torch.split(rows, sizes, 1), strict=True))

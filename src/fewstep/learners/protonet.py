@@ -12,7 +12,7 @@ from fewstep.learners.base import Evaluation
 from fewstep.learners.checks import check_at_least_zero
 from fewstep.learners.protomaml import ProtoMAML
 from fewstep.metagrad.metrics import Metric
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
 
@@ -48,7 +48,7 @@ class ProtoNet(ProtoMAML):
         )
 
     def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """Judge each task; the same after every number of steps, since there are none."""
+        """Evaluate each task; the same after every number of steps, since there are none."""
         check_at_least_zero("steps", steps, whole=True)
         once = super().evaluate(tasks, 0, norm)
         return Evaluation(

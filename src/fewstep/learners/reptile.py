@@ -16,10 +16,10 @@ from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapted_path, last
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapted_path, last
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.unroll import Gradient, Judge, detached
-from fewstep.runtime.precision import Precision
+from fewstep.metagrad.unroll import EvaluateQuery, Gradient, detached
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch, map_tensors
 
 
@@ -99,16 +99,18 @@ class Reptile(GradientBased):
         return False
 
 
-def displacement(loop: InnerLoop, slope: Slope, judge: Judge, params: Params) -> Gradient:
+def displacement(
+    loop: InnerLoop, grad_fn: GradFn, evaluate_query: EvaluateQuery, params: Params
+) -> Gradient:
     """The way from where the inner loop ends back to where it began, in units of its step size.
 
     Args:
         loop: The inner loop.
-        slope: The gradient of the loss on all examples of the task.
-        judge: The query losses and scores.
+        grad_fn: The gradient of the loss on all examples of the task.
+        evaluate_query: The query losses and scores.
         params: theta.
     """
-    end = last(adapted_path(loop, slope, params, loop.steps))
+    end = last(adapted_path(loop, grad_fn, params, loop.steps))
     with torch.no_grad():
         gradient = {name: (params[name] - end[name]) / loop.lr for name in end}
-    return Gradient(detached(judge(end)), gradient)
+    return Gradient(detached(evaluate_query(end)), gradient)

@@ -12,7 +12,7 @@ import torch
 from fewstep.cli.progress import ProgressBar
 from fewstep.config.file import training_digest
 from fewstep.config.schema import Config
-from fewstep.data.episodes import Split
+from fewstep.data.source import Split, TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import borrowed, judge_each, means
 from fewstep.execution.looped import MetaGradient
@@ -22,7 +22,6 @@ from fewstep.learners.meta_parameters import move_statistics
 from fewstep.learners.schedules import cosine
 from fewstep.tasks import TaskBatch
 from fewstep.training import checkpoint
-from fewstep.training.build import Sampler
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.metrics_log import Metrics
 from fewstep.training.prefetch import meta_batches
@@ -45,7 +44,7 @@ class OuterLoop:
 
     config: Config
     learner: Learner
-    tasks: dict[Split, Sampler]
+    tasks: dict[Split, TaskSource]
     run: RunDir
     bar: ProgressBar
 
@@ -132,7 +131,7 @@ class OuterLoop:
         move_statistics(state.parameters, result.statistics or {})
         state.average_in(config.ema_decay)
         state.progress = replace(state.progress, step=step + 1)
-        loss, score = result.judgement.losses.mean().item(), result.judgement.scores.mean().item()
+        loss, score = result.query.losses.mean().item(), result.query.scores.mean().item()
         figures = {"train/loss": loss, "train/score": score, "train/gradient_norm": norm}
         self.metrics.add(step + 1, figures)
         self.bar.step(step + 1, loss, score)
@@ -159,7 +158,8 @@ class OuterLoop:
         figures = {"score": score, "ci95": result.score.ci95[-1], "loss": result.loss.mean[-1]}
         self.metrics.add(step, {f"val/{name}": value for name, value in figures.items()})
         self.bar.validated(step, result)
-        if best is None or (score < best if config.data == "sinusoid" else score > best):
+        larger = self.tasks["val"].spec.larger_is_better
+        if best is None or (score > best if larger else score < best):
             state.progress = replace(state.progress, best_step=step, best_score=score)
             self._keep_time()
             # First, because it notices where the run directory is gone.
@@ -204,11 +204,9 @@ def _gradient_norm(result: MetaGradient) -> float:
 
 
 def _not_finite(result: MetaGradient, norm: float, numbers: range) -> str | None:
-    bad = (~result.judgement.losses.isfinite()).nonzero()
+    bad = (~result.query.losses.isfinite()).nonzero()
     if len(bad):
-        return (
-            f"the loss is {result.judgement.losses[bad[0]].item()} in task {numbers[int(bad[0])]}"
-        )
+        return f"the loss is {result.query.losses[bad[0]].item()} in task {numbers[int(bad[0])]}"
     if not math.isfinite(norm):
         return f"the gradient is {norm} in tasks {numbers[0]} to {numbers[-1]}"
     return None

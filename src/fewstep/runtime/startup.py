@@ -1,4 +1,4 @@
-"""How a process gets the memory of its tensors."""
+"""Settings of a process that count only before PyTorch is imported."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import sys
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Parameters of glibc's ``mallopt``."""
+_WAITING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
+"""Variables of GNU's OpenMP, which PyTorch's Linux wheels bring, in turns of a loop of some
+hundredths of a microsecond; and of LLVM's and Intel's, in milliseconds."""
 
 
 def keep_memory() -> None:
@@ -24,3 +27,13 @@ def keep_memory() -> None:
     if mallopt is not None:
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def wait_briefly() -> None:
+    """Let OpenMP's threads look for work for a short while only, then sleep.
+
+    Unasked they look for it for milliseconds, on a core that another program may need: two runs on
+    the cores of one take many times as long as one after the other. What the user has set stays.
+    """
+    if not os.environ.keys() & {"OMP_WAIT_POLICY", "KMP_LIBRARY", *_WAITING}:
+        os.environ.update(_WAITING)

@@ -1,4 +1,4 @@
-"""The command line has OpenMP's threads wait briefly, unless the user has said how."""
+"""Settings before PyTorch is imported: memory is kept, and OpenMP's threads wait briefly."""
 
 import os
 import subprocess
@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from fewstep.runtime.waiting import wait_briefly
+from fewstep.runtime.startup import wait_briefly
 
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
-SCRIPT = """
+WAITING_SCRIPT = """
 import os, sys
 from fewstep import cli
 def command(name):
@@ -50,9 +50,37 @@ def test_what_the_user_has_set_stays(name, monkeypatch):
 
 
 def test_the_command_line_sets_it_before_pytorch():
-    assert python(SCRIPT) == "fewstep.cli.train False 1000\n"
+    assert python(WAITING_SCRIPT) == "fewstep.cli.train False 1000\n"
 
 
 def test_the_library_leaves_it_alone():
     script = "import os, fewstep; fewstep.InputError; print('GOMP_SPINCOUNT' in os.environ)"
     assert python(script) == "False\n"
+
+
+MEMORY_SCRIPT = """
+import resource, sys
+if sys.argv[1] == "kept":
+    from fewstep import keep_memory
+    keep_memory()
+import torch
+def faults():
+    torch.ones(12_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+start = faults()
+for _ in range(20):
+    end = faults()
+print(end - start)
+"""
+
+
+def page_faults(how):
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY_SCRIPT, how], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+def test_a_large_tensor_does_not_fault_its_pages_in_every_time():
+    assert page_faults("kept") < 0.1 * page_faults("not kept")
