@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fewstep.cli.judge import final_test
 from rich.console import Console
 
 from fewstep import InputError
+from fewstep.cli.results import final_test
 from fewstep.config import registry
 from fewstep.config.algorithms import with_algorithm
 from fewstep.config.recipes import RECIPES

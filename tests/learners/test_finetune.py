@@ -44,7 +44,7 @@ def test_the_gradient_is_that_of_ordinary_training():
 
 
 @pytest.mark.parametrize("new_head", ["random", "zeros"])
-def test_adaptation_starts_from_the_learned_body_under_a_new_last_layer(new_head):
+def test_adaptation_starts_from_the_body_under_a_new_head(new_head):
     learner = FineTune(model(), WIDE, inner_lr=0.5, new_head=new_head)
     with torch.no_grad():
         learner.wide[0].weight.fill_(0.25)
@@ -89,7 +89,7 @@ def test_head_only_adaptation_leaves_the_body_as_it_was_learned():
     assert learner.adapts == "whole"
 
 
-def test_what_is_frozen_stays_and_what_has_no_influence_has_no_gradient():
+def test_what_is_frozen_stays_and_the_unused_has_no_gradient():
     network = model()
     network[0].weight.requires_grad_(False)
     network.register_parameter("unused", nn.Parameter(torch.ones(2)))
