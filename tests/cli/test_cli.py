@@ -27,7 +27,7 @@ from fewstep.cli import main
         (["evaluate", ".", "--inner-steps", "9" * 20], "inner_steps is 99999999999999999999; exp"),
         (
             ["compare", ".", "--inner-steps", "10001"],
-            "inner_steps is 10001; expected at most 10000",
+            "is 10001; expected at most 10000",
         ),
         (["compare", ".", "--picture", "/"], "cannot write / (it is a folder); give the name of"),
         (["evaluate", "a\nb"], r"a\nb has no config.json"),

@@ -31,20 +31,14 @@ __all__ = [
     "load_glyphs",
     "load_omniglot",
 ]
-_HOMES = dict(
-    zip(
-        __all__,
-        ("episodes", "images", "sinusoid", "source", "source", "glyphs", "omniglot"),
-        strict=True,
-    )
-)
+_MODULES = ("episodes", "images", "sinusoid", "source", "source", "glyphs", "omniglot")
 
 
 def __getattr__(name: str) -> Any:
     # Loaded on first use: letters need Matplotlib, and Omniglot a downloader.
-    if name in _HOMES:
-        return getattr(import_module(f"fewstep.data.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'fewstep.data' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'fewstep.data' has no attribute {name!r}")
+    return getattr(import_module(f"fewstep.data.{_MODULES[__all__.index(name)]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -109,18 +109,23 @@ def _download() -> dict[str, Pictures]:
 
 
 def _read(parts: dict[str, Pictures]) -> ImageClasses:
-    drawings: dict[str, list[npt.NDArray[np.uint8]]] = {}
+    names: list[str] = []
+    drawings: list[npt.NDArray[np.uint8]] = []
     for part, expected in CHARACTERS.items():
-        drawings |= _read_part(parts[part], part, expected)
-    pictures = np.stack([picture for name in drawings for picture in drawings[name]])[:, None]
-    counts = np.full(len(drawings), DRAWINGS, dtype=np.int64)
-    return ImageClasses(pictures, tuple(drawings), counts)
+        pictures = parts[part]
+        files = _files(pictures, part, expected)
+        names += files
+        with warnings.catch_warnings():
+            # Pillow warns of a picture of very many pixels before it can be asked how many.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            for name, content in pictures.read([name for each in files.values() for name in each]):
+                drawings.append(_small(name, content, pictures.source))
+    counts = np.full(len(names), DRAWINGS, dtype=np.int64)
+    return ImageClasses(np.stack(drawings)[:, None], tuple(names), counts)
 
 
-def _read_part(
-    pictures: Pictures, part: str, expected: int
-) -> dict[str, list[npt.NDArray[np.uint8]]]:
-    """Drawings by ``alphabet/character``, after a check that all are there and nothing else."""
+def _files(pictures: Pictures, part: str, expected: int) -> dict[str, list[str]]:
+    """Names of files by ``alphabet/character``; all have to be there and nothing else."""
     of_character: dict[str, list[str]] = defaultdict(list)
     for name in sorted(pictures.names):
         folders = name.split("/")
@@ -141,14 +146,7 @@ def _read_part(
             f"{pictures.source} has {len(of_character)} characters, expected {expected}; get the "
             "archive again"
         )
-    ordered = [name for names in of_character.values() for name in names]
-    drawings: dict[str, list[npt.NDArray[np.uint8]]] = defaultdict(list)
-    with warnings.catch_warnings():
-        # Pillow warns of a picture of very many pixels before it can be asked how many.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for name, content in pictures.read(ordered):
-            drawings["/".join(name.split("/")[1:3])].append(_small(name, content, pictures.source))
-    return drawings
+    return of_character
 
 
 def _small(name: str, content: bytes, source: Path) -> npt.NDArray[np.uint8]:

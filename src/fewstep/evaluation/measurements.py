@@ -8,9 +8,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from torch import nn
-
 from fewstep.data.source import Sampler
+from fewstep.distributed.parallel import Parallel
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import interval, judge_each
 from fewstep.functional.call import Norm
@@ -73,11 +72,8 @@ def examine(run: Run, run_dir: RunDir, steps: int, norm: Norm, tasks: int) -> Fi
 
 def _pretrained_classes(learner: Learner) -> int | None:
     """How many classes ordinary training tells apart; None where tasks are what is trained on."""
-    if not isinstance(learner, FineTune):
-        return None
-    head = learner.wide.get_submodule(learner.head)
-    assert isinstance(head, nn.Linear)
-    return head.out_features
+    one = learner.learner if isinstance(learner, Parallel) else learner
+    return one.classes if isinstance(one, FineTune) else None
 
 
 @dataclass(frozen=True)

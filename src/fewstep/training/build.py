@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import partial
 from inspect import signature
 from pkgutil import resolve_name
 
@@ -49,23 +47,14 @@ def learner(config: Config, train: TaskSource) -> Learner:
         torch.manual_seed(config.seed)
         model = network(config, spec.example_shape, spec.outputs).to(device)
         given = (signature(make).parameters.keys() & settings.keys()) - {"model", "workers"}
-        build = partial(make, model, **{name: settings[name] for name in given})
-        if config.algorithm == "finetune":
-            return _sharing_evaluations(config, build, train)
-        one = build()
-    workers = config.workers or _workers(config, one, train.batch(range(config.meta_batch)))
+        one: FineTune | GradientBased = make(model, **{name: settings[name] for name in given})
+    if isinstance(one, FineTune):
+        # Only evaluations are shared out: all inner steps of some tasks at a time.
+        tasks, steps = train.batch(range(EVALUATED)), config.test_inner_steps
+        workers = _workers(config, one.few_shot(), tasks, steps)
+    else:
+        workers = config.workers or _workers(config, one, train.batch(range(config.meta_batch)))
     return Parallel(one, workers) if workers > 1 else one
-
-
-def _sharing_evaluations(
-    config: Config, build: Callable[..., FineTune], train: TaskSource
-) -> FineTune:
-    """Share out evaluations alone, all inner steps of some tasks, and not pre-training itself."""
-    # To see how large a task is; the other one has the same new layers.
-    with torch.random.fork_rng(devices=[]):
-        few_shot = build().few_shot()
-    tasks, steps = train.batch(range(EVALUATED)), config.test_inner_steps
-    return build(workers=_workers(config, few_shot, tasks, steps))
 
 
 def _workers(config: Config, learner: GradientBased, tasks: TaskBatch, steps: int = 1) -> int:

@@ -27,7 +27,7 @@ def provenance(config: Config, learner: Learner, tasks: dict[Split, TaskSource])
         tasks: Of each split.
     """
     threads = torch.get_num_threads()
-    shared = isinstance(learner, Parallel)
+    shared = isinstance(learner, Parallel) and learner.learner.tasks_are_independent
     told: Provenance = {
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,

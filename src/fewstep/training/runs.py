@@ -16,7 +16,6 @@ from fewstep.data.registry import task_sources
 from fewstep.data.source import Split, TaskSource
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
-from fewstep.learners.finetune import FineTune
 from fewstep.training import checkpoint
 from fewstep.training.build import learner
 from fewstep.training.checkpoint import Progress
@@ -115,11 +114,8 @@ def untrained(run: Run) -> Run:
 
 def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
     """The run, by its name; twice where it is pre-trained: the whole network and the head only."""
-    if isinstance(run.learner, FineTune):
-        yield f"{name}, whole", run
-        yield f"{name}, head", replace(run, learner=run.learner.head_only())
-    else:
-        yield name, run
+    for way, variant in run.learner.variants().items():
+        yield f"{name}, {way}" if way else name, replace(run, learner=variant)
 
 
 def check_comparable(runs: dict[str, Run]) -> None:
