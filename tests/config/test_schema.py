@@ -36,9 +36,7 @@ def test_batch_norm_settings_without_batch_norm():
 
 def test_each_field_has_a_line_of_help_below_it():
     text = "".join(map(getsource, Config.__bases__))
-    described = [
-        n for g in groups for n in re.findall(r"\n    (\w+): .*\n    \"\"\"", getsource(g))
-    ]
+    described = re.findall(r"\n    (\w+): .*\n    \"\"\"", text)
     assert sorted(described) == sorted(field.name for field in fields(Config))
 
 

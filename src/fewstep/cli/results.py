@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.progress import Progress
@@ -110,32 +110,31 @@ def write_report(run: Run, run_dir: Path, results: Results, console: Console) ->
 
 def show_saved(run: Run, run_dir: Path, console: Console) -> bool:
     """Show the final test that a run directory holds, if it is the one that would be done now."""
-    files, config = RunDir(run_dir), run.config
+    files = RunDir(run_dir)
     pictures = [path for path in (files.curve, files.task) if path.exists()]
     try:
         told = read_json_object(files.summary, "")
         results = results_of(told)
-        asked = {
-            "norm": config.norm,
-            "tasks": config.test_tasks,
-            "outer_step": run.progress.step,
-            "validation_score": rounded(run.progress.best_score),
-        }
-        steps = {len(result.loss.mean) - 1 for result in results.values()}
-        if (
-            not pictures
-            or steps != {config.test_inner_steps}
-            or asked != {n: told[n] for n in asked}
-        ):
+        if not (pictures and _is_final(told, run)):
             return False
-    # A file of an earlier version, a damaged one or none.
+    # None, a damaged one or that of another version: it is done again.
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        same = False
-    if not (same and pictures):
         return False
     console.print(_finished(run, files, results), soft_wrap=True)
-    _show(run, results, pictures, told.get("diagnosis", {}).get("findings", []), console)
+    _show(run, results, pictures, told["diagnosis"]["findings"], console)
     return True
+
+
+def _is_final(told: dict[str, Any], run: Run) -> bool:
+    """Whether a summary tells the final test of this initialisation."""
+    asked = {
+        "norm": run.config.norm,
+        "tasks": run.config.test_tasks,
+        "outer_step": run.progress.step,
+        "validation_score": rounded(run.progress.best_score),
+    }
+    steps = len(told["loss"]) - 1
+    return steps == run.config.test_inner_steps and asked == {name: told[name] for name in asked}
 
 
 def _finished(run: Run, files: RunDir, results: Results) -> str:

@@ -56,17 +56,17 @@ def main(arguments: list[str]) -> int:
     )
     check_is_text(run_dir)
     saved = run_dir / "config.json"
-    if saved.exists():
-        folder = remembered_folder(run_dir, folder, read_config(saved))
-    else:
+    if not saved.exists():
         # One that goes on may hold what an earlier version took.
         check_limits(config)
         check_effects(config, replace(defaults, data_dir=config.data_dir))
-    config = replace(config, data_dir=folder if config.data_set.has_folder else None)
     console = error_console()
     if not arguments or arguments[0].startswith("-"):
         console.print(f"no recipe given, so {DEFAULT} (fewstep recipes lists them)")
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
+    if saved.exists():
+        folder = remembered_folder(run_dir, folder, read_config(saved))
+    config = replace(config, data_dir=folder if config.data_set.has_folder else None)
     _train(config, run_dir, console)
     return 0
 
