@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import tyro
 from tyro.conf import arg
 
-from fewstep.config.limits import Count, Limit, OptionalCount, check_limits, check_ranges
+from fewstep.config.limits import Count, Limit, OptionalCount, check_numbers
 from fewstep.errors import InputError
 
 Options = TypeVar("Options")
@@ -48,8 +48,7 @@ def parse(
         if stop.code in (0, None):
             raise
         raise InputError(f"{_one_line(complaint.getvalue())} (fewstep {command} --help)") from stop
-    check_limits(options)
-    check_ranges(options)
+    check_numbers(options, least=0)
     return options
 
 

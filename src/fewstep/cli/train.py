@@ -15,7 +15,7 @@ from fewstep.cli.options import check_is_text, data_folder, parse
 from fewstep.config import schema
 from fewstep.config.algorithms import with_algorithm
 from fewstep.config.file import read_config, remembered_folder
-from fewstep.config.limits import check_effects, check_limits
+from fewstep.config.limits import check_effects, check_numbers
 from fewstep.config.recipes import DEFAULT, RECIPES, find_recipe
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
     saved = run_dir / "config.json"
     if not saved.exists():
         # One that goes on may hold what an earlier version took.
-        check_limits(config)
+        check_numbers(config, least=0)
         check_effects(config, replace(defaults, data_dir=config.data_dir))
     console = error_console()
     if not arguments or arguments[0].startswith("-"):

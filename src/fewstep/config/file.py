@@ -8,11 +8,13 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from fewstep.config.limits import FREE, LARGEST, check_limits, rules
+from fewstep.config.limits import FREE, check_numbers, rules
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 
+LARGEST = 2**20
+"""The least limit of a file: far larger sizes overflow, with errors of other libraries."""
 _RENAMED = {"ema_decay": "averaging", "first_order_share": "first_order"}
 """The names that settings had in earlier versions."""
 _FIRST = (
@@ -68,7 +70,7 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
         _check_type(path, name, values[name], expected)
     try:
         config = Config(**values)
-        check_limits(config, LARGEST)
+        check_numbers(config, least=LARGEST)
     except InputError as error:
         raise InputError(f"{path} holds a setting that cannot be: {error}") from error
     return config

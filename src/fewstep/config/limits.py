@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -18,11 +17,6 @@ from fewstep.errors import InputError
 if TYPE_CHECKING:
     from fewstep.config.schema import Config
 
-TOO_LARGE = 2**63
-"""No whole number of PyTorch or NumPy is as large."""
-LARGEST = 2**20
-"""The least limit of a file: far larger sizes overflow, with errors of other libraries."""
-
 
 @dataclass(frozen=True)
 class Range:
@@ -34,29 +28,27 @@ class Range:
 
 @dataclass(frozen=True)
 class Limit:
-    """The most that any machine has memory for, or anyone trains: for new runs."""
+    """The most that any machine has memory for, or that anyone trains."""
 
     most: int
 
 
+@dataclass(frozen=True)
 class Only:
     """The values of another setting beside which this one has an effect; the first is proposed."""
 
-    def __init__(self, other: str, *values: str, above: int | None = None) -> None:
-        self.other = other
-        self.values = values if above is None else range(above + 1, sys.maxsize)
+    other: str
+    values: Sequence[object]
 
 
 FREE = "does not decide the training: may differ when a run goes on"
 
 
 def _shown(expected: str, metavar: str | None = None) -> object:
-    """The help's hint of range and default; that there is no default is said by the text."""
-
-    def hint(default: str) -> str:
-        return f"({expected})" if default == "None" else f"({expected}; default: {default})"
-
-    return arg(metavar=metavar, help_behavior_hint=hint)
+    """The range and the default for the help, where a default of None is left to the text."""
+    both = f"({expected}; default: %s)"
+    hint = {"None": f"({expected})"}
+    return arg(metavar=metavar, help_behavior_hint=lambda given: hint.get(given, both % given))
 
 
 _ONE, _ZERO = Range("1 or more", lambda v: v >= 1), Range("0 or more", lambda v: v >= 0)
@@ -77,7 +69,7 @@ OptionalSeed = Annotated[int | None, _SEED, _shown(_ZERO.expected, "INT")]
 
 
 def _rules(kind: type) -> Mapping[str, tuple[Any, ...]]:
-    """What stands beside each setting of a dataclass, by its name."""
+    """The rules beside each setting of a dataclass, by its name."""
     hints = get_type_hints(kind, include_extras=True)
     return {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
 
@@ -85,40 +77,26 @@ def _rules(kind: type) -> Mapping[str, tuple[Any, ...]]:
 rules: Callable[[type], Mapping[str, tuple[Any, ...]]] = cache(_rules)
 
 
-def check_ranges(settings: object) -> None:
-    """See that each number is in its range.
+def check_numbers(settings: object, least: float = math.inf) -> None:
+    """See that each number is in its range and at most at its limit.
+
+    Args:
+        settings: A config, or the options of a command.
+        least: No limit is below it; so there are none by default, and all of them with 0.
 
     Raises:
         InputError: Names the setting and its range.
     """
     for name, of_setting in rules(type(settings)).items():
         value = getattr(settings, name)
-        if isinstance(value, int) and abs(value) > TOO_LARGE:
-            # Of all of its digits some are enough; Python writes no more than some thousands.
+        if isinstance(value, int) and abs(value) > 2**63:
             raise InputError(f"{name} has {len(str(abs(value)))} digits; expected at most 2**63")
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{name} is {value}; expected a finite number")
-        for rule in of_setting:
-            if isinstance(rule, Range) and value is not None and not rule.fits(value):
+        for rule in of_setting if value is not None else ():
+            if isinstance(rule, Range) and not rule.fits(value):
                 raise InputError(f"{name} is {value}; expected {rule.expected}")
-
-
-def check_limits(settings: object, least: int = 0) -> None:
-    """See that no more is asked for than any machine has memory for.
-
-    Far beyond it the system would refuse the memory, or worse, promise it and end the process.
-
-    Args:
-        settings: A config, or the options of a command.
-        least: No limit is below it.
-
-    Raises:
-        InputError: Names the setting and its limit.
-    """
-    for name, of_setting in rules(type(settings)).items():
-        value = getattr(settings, name)
-        for rule in of_setting:
-            if isinstance(rule, Limit) and value is not None and value > max(rule.most, least):
+            if isinstance(rule, Limit) and value > max(rule.most, least):
                 raise InputError(f"{name} is {value}; expected at most {max(rule.most, least)}")
 
 
@@ -158,4 +136,4 @@ def _of_registries(name: str) -> Iterator[Only]:
     for other, entries in registries.items():
         having = [key for key, entry in entries.items() if name in entry.settings]
         if having:
-            yield Only(other, *having)
+            yield Only(other, having)

@@ -13,20 +13,9 @@ from typing import Annotated, Any
 from tyro.conf import Suppress, arg
 
 from fewstep import choices
+from fewstep.config import limits
 from fewstep.config.algorithms import ALGORITHMS, AlgorithmName
-from fewstep.config.limits import (
-    FREE,
-    Count,
-    Decay,
-    Limit,
-    Number,
-    Only,
-    OptionalCount,
-    Rate,
-    Seed,
-    Share,
-    check_ranges,
-)
+from fewstep.config.limits import FREE, Limit, Only, check_numbers
 from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, DataSetName, NetworkName
 from fewstep.errors import InputError
 
@@ -39,11 +28,11 @@ class Task:
     """Name of the recipe that this started from."""
     data: DataSetName
     """Where tasks come from."""
-    n_way: Count = 5
+    n_way: limits.Count = 5
     """Classes of a task."""
-    k_shot: Annotated[Count, Limit(10_000)] = 1
+    k_shot: Annotated[limits.Count, Limit(10_000)] = 1
     """Support examples of each class (of the task, in a regression)."""
-    q_query: Annotated[Count, Limit(10_000)] = 5
+    q_query: Annotated[limits.Count, Limit(10_000)] = 5
     """Query examples of each class (of the task, in a regression)."""
     rotations: bool = False
     """Training classes turned by 90, 180 and 270 degrees count as classes of their own."""
@@ -55,13 +44,13 @@ class Network:
 
     model: NetworkName = "conv4"
     """conv4: four convolution blocks, for pictures; mlp: two hidden layers of 40."""
-    filters: Annotated[Count, Limit(4096)] = 64
+    filters: Annotated[limits.Count, Limit(4096)] = 64
     """Filters of each convolution of conv4."""
     model_norm: choices.ModelNorm = "batch"
     """Normalisation in each block of conv4."""
     downsample: choices.Downsample = "stride"
     """How each block of conv4 halves the picture."""
-    context: Annotated[Number, Limit(65_536)] = 0
+    context: Annotated[limits.Number, Limit(65_536)] = 0
     """Numbers of the context vector that modulates the network (cavia); 0: none."""
 
 
@@ -75,9 +64,9 @@ class Adaptation:
 
     algorithm: AlgorithmName = "maml"
     """How the initialisation is learned."""
-    inner_lr: Rate = 0.4
+    inner_lr: limits.Rate = 0.4
     """Step size of the inner loop."""
-    inner_steps: Annotated[Count, Limit(10_000)] = 1
+    inner_steps: Annotated[limits.Count, Limit(10_000)] = 1
     """Inner steps in training."""
     order: choices.Order = "exact"
     """Derivative of the inner loop: exact, or first-order in all outer steps, which drops it."""
@@ -85,7 +74,7 @@ class Adaptation:
     """Which parameters adapt; the head is the last linear layer, the body all before it."""
     step_sizes: choices.StepSizes = "fixed"
     """inner_lr for all, or learned from there: for each tensor and step, or each number."""
-    norm: Annotated[choices.Norm, Only("model_norm", "batch")] = "transductive"
+    norm: Annotated[choices.Norm, Only("model_norm", ["batch"])] = "transductive"
     """Batch norm on the query set: by its own statistics, or the support set's (inductive)."""
 
 
@@ -93,19 +82,19 @@ class Adaptation:
 class OuterLoop:
     """How the initialisation is trained, over many tasks."""
 
-    steps: Annotated[Count, Limit(10_000_000), FREE] = 60_000
+    steps: Annotated[limits.Count, Limit(10_000_000), FREE] = 60_000
     """Outer steps."""
-    meta_batch: Annotated[Count, Limit(10_000)] = 32
+    meta_batch: Annotated[limits.Count, Limit(10_000)] = 32
     """Tasks of an outer step."""
-    outer_lr: Rate = 1e-3
+    outer_lr: limits.Rate = 1e-3
     """Step size of the outer optimiser, Adam."""
     final_outer_lr: Annotated[float | None, arg(metavar="FLOAT")] = None
     """Where outer_lr falls to by the last outer step, along half a cosine; None: constant."""
-    ema_decay: Decay = 0.0
+    ema_decay: limits.Decay = 0.0
     """Decay of the moving average of the initialisation, which is kept; 0: none."""
-    patience: Annotated[Number, FREE] = 0
+    patience: Annotated[limits.Number, FREE] = 0
     """Stop after so many validations without improvement; 0: never."""
-    seed: Seed = 0
+    seed: limits.Seed = 0
     """Seed of the initial weights and of every task."""
 
 
@@ -113,17 +102,17 @@ class OuterLoop:
 class Evaluation:
     """Validation while training, and the final test."""
 
-    test_inner_steps: Annotated[Count, Limit(10_000)] = 5
+    test_inner_steps: Annotated[limits.Count, Limit(10_000)] = 5
     """Most inner steps in validation and test."""
-    test_tasks: Annotated[Count, FREE] = 600
+    test_tasks: Annotated[limits.Count, FREE] = 600
     """Tasks of the final test."""
-    val_every: Count = 200
+    val_every: limits.Count = 200
     """Outer steps between validations."""
-    val_tasks: Count = 200
+    val_tasks: limits.Count = 200
     """Tasks of a validation."""
-    test_k_shot: Annotated[OptionalCount, Limit(10_000)] = None
+    test_k_shot: Annotated[limits.OptionalCount, Limit(10_000)] = None
     """Support examples in validation and test; k_shot unless given."""
-    test_q_query: Annotated[OptionalCount, Limit(10_000)] = None
+    test_q_query: Annotated[limits.OptionalCount, Limit(10_000)] = None
     """Query examples in validation and test; q_query unless given."""
 
 
@@ -135,11 +124,11 @@ class Machine:
     """Where to compute: cpu, cuda, cuda:1, ..."""
     data_dir: Annotated[str | None, FREE, arg(metavar="PATH")] = None
     """The folder that holds omniglot/, or that of FEWSTEP_DATA. A run remembers it."""
-    workers: Annotated[Number, Limit(1024), FREE] = 0
+    workers: Annotated[limits.Number, Limit(1024), FREE] = 0
     """Processes that share an outer step's tasks on the CPU; 0: one a core, for large tasks."""
     precision: choices.Precision = "float32"
     """tf32 and bf16 are faster on some devices and less exact (docs/speed.md)."""
-    checkpoint_every: Annotated[Count, FREE] = 50
+    checkpoint_every: Annotated[limits.Count, FREE] = 50
     """Outer steps between checkpoints."""
 
 
@@ -147,9 +136,9 @@ class Machine:
 class Specialist:
     """Parts of single algorithms, and how tasks are computed."""
 
-    first_order_share: Annotated[Share, Only("order", "exact")] = 0.0
+    first_order_share: Annotated[limits.Share, Only("order", ["exact"])] = 0.0
     """Share of the outer steps, from the first, of first order before exact ones (maml++)."""
-    multi_step_loss: Annotated[Share, Only("inner_steps", above=1)] = 0.0
+    multi_step_loss: Annotated[limits.Share, Only("inner_steps", range(2, 10_001))] = 0.0
     """Share of the outer steps, from the first, in which earlier inner steps count (maml++)."""
     per_step_affine: bool = False
     """Learn a scale and a shift of batch norm for each inner step (maml++)."""
@@ -157,13 +146,13 @@ class Specialist:
     """Record batch norm's statistics after each inner step, for norm inductive (maml++)."""
     inner_optimizer: choices.InnerOptimizer = "sgd"
     """Makes an inner step of a gradient."""
-    proximal: float = 0.5
+    proximal: limits.Rate = 0.5
     """lambda of imaml: how strongly adapted parameters are held near the initialisation."""
-    cg_steps: int = 5
+    cg_steps: limits.Number = 5
     """Conjugate gradient steps of imaml for each meta-gradient."""
     new_head: choices.NewHead = "random"
     """The last layer that finetune starts each task with: as a new layer is made, or zeros."""
-    memory: Annotated[choices.Memory, Only("order", "exact"), FREE] = "fast"
+    memory: Annotated[choices.Memory, Only("order", ["exact"]), FREE] = "fast"
     """Keep the graph of every inner step, or of one at a time (flat)."""
     execution: Annotated[choices.Execution, FREE] = "auto"
     """Tasks of an outer step one by one, all at once, or as many as suit the memory."""
@@ -176,7 +165,7 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
     """All settings of a run; fields come in the order of the bases, from the last."""
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_numbers(self)
         self._check_data()
         self._check_inner_loop()
         if self.final_outer_lr is not None and not 0 <= self.final_outer_lr <= self.outer_lr:
