@@ -1,28 +1,20 @@
 """A user's own inner optimiser: what is accepted, and what is said of a wrong pair."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, InputError, TaskBatch
+from fewstep import MAML, InputError
+from tests.exactness.optimizers import CLIPPED, NESTEROV, RMSPROP
+from tests.factory import make_tasks, mlp
 
-from ..exactness.optimizers import CLIPPED, NESTEROV, RMSPROP
-
-
-def _tasks(number=9):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, number, 6, 4, generator=generator, dtype=torch.float64)
-    y = torch.arange(3).repeat(number, 2)
-    return TaskBatch(x[0], y, x[1], y)
-
-
-def _model():
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+_tasks = partial(make_tasks, 9)
 
 
 def _learner(optimizer, **settings):
-    return MAML(_model(), 0.1, 3, inner_optimizer=optimizer, **settings)
+    return MAML(mlp(), 0.1, 3, inner_optimizer=optimizer, **settings)
 
 
 @pytest.mark.parametrize("pair", [RMSPROP, NESTEROV, CLIPPED])
@@ -44,7 +36,7 @@ def test_a_pair_that_returns_the_gradients_is_sgd(order):
 
 
 def test_nesterov_is_that_of_torch():
-    tasks, model = _tasks(1), _model()
+    tasks, model = make_tasks(1), mlp()
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, nesterov=True)
     x, y, query_x, query_y = tasks.task(0)
     for _ in range(3):
@@ -101,11 +93,11 @@ def _zeros(params):
         ),
         (
             (_none, lambda g, s, _: ({n: v.sum() for n, v in g.items()}, s)),
-            r"returned \[\] of torch.float64 for '0.weight'; expected \[5, 4\] of torch.float64",
+            r"returned \[\] of torch.float64 for '0.weight'; expected \[6, 4\] of torch.float64",
         ),
         (
             (_none, lambda g, s, _: ({n: v.float() for n, v in g.items()}, s)),
-            r"returned \[5, 4\] of torch.float32 for '0.weight'; expected",
+            r"returned \[6, 4\] of torch.float32 for '0.weight'; expected",
         ),
         ((_none, lambda g, s, _: (dict.fromkeys(g, 0.1), s)), "returned a float for '0.weight'"),
         ((_zeros, lambda g, s, _: (g, ())), "returned other slots than it was given"),

@@ -20,8 +20,8 @@ from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import GradFn
 from fewstep.metagrad.objective import Objective, QueryOutput, Traceable
 from fewstep.runtime.compile_cache import CompiledFunctions, Function, signature
-from fewstep.runtime.precision import autocast
-from fewstep.runtime.rng import reseed, undisturbed
+from fewstep.runtime.modes import autocast
+from fewstep.runtime.rng import preserve_rng_state, reseed
 from fewstep.tasks import Inputs, map_tensors, tensors_of
 
 
@@ -166,7 +166,7 @@ def compiled(
 
 def _draws(function: Callable[[], object]) -> bool:
     """Whether a function draws random numbers."""
-    with undisturbed(torch.device("cpu")):
+    with preserve_rng_state(torch.device("cpu")):
         before = torch.get_rng_state()
         function()
         return not torch.equal(torch.get_rng_state(), before)

@@ -12,7 +12,7 @@ from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import GradFn
 from fewstep.metagrad.objective import EvaluateQuery, Objective, QueryResult
 from fewstep.metagrad.unroll import GradientRule
-from fewstep.ops.layout import channels_last, pays
+from fewstep.ops.layout import channels_last, use_fast_path
 from fewstep.tasks import TaskBatch
 
 Path = Callable[[GradFn, Params], Iterator[Params]]
@@ -95,7 +95,7 @@ class Executor(ABC):
     def _learned(self) -> Params:
         """All that is meta-learned, in the layout that is fastest, once for all tasks and steps."""
         return {
-            name: channels_last(value.detach()) if pays(value) else value
+            name: channels_last(value.detach()) if use_fast_path(value) else value
             for name, value in self.objective.meta_learned.items()
         }
 

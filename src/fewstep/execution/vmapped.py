@@ -12,11 +12,11 @@ from torch.func import vmap
 
 from fewstep.errors import InputError, UnsuitableError, first_line
 from fewstep.execution.executor import Executor, Piece
-from fewstep.functional.layers import layer_at_fault
+from fewstep.functional.guards import layer_at_fault
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import GradFn, as_leaf_tensors
 from fewstep.metagrad.objective import Objective, QueryResult
-from fewstep.runtime.rng import undisturbed
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch
 
 
@@ -74,7 +74,7 @@ def can_vectorise(objective: Objective, tasks: TaskBatch) -> bool:
     """Whether the model and the loss can be computed for several tasks at once, fast."""
     grad_fn, evaluate_query, start = stacked(objective, tasks[:2], objective.start)
     try:
-        with undisturbed(tasks.device), warnings.catch_warnings():
+        with preserve_rng_state(tasks.device), warnings.catch_warnings():
             # PyTorch warns where vmap falls back to a loop of its own.
             warnings.simplefilter("error")
             grad_fn(as_leaf_tensors(start), 0, False)

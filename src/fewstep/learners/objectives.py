@@ -12,7 +12,7 @@ from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, scalar
 from fewstep.metagrad.metrics import Metrics
 from fewstep.metagrad.objective import QueryOutput
-from fewstep.runtime.precision import Precision, autocast
+from fewstep.runtime.modes import Precision, autocast
 from fewstep.tasks import Inputs
 
 QueryFunction = Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,20 +12,21 @@ from torch import Tensor, nn
 
 from fewstep.errors import InputError
 from fewstep.execution.plan import Execution
-from fewstep.functional.call import Modes, Norm, PureModel
+from fewstep.functional.call import LayerModes, Norm, PureModel
 from fewstep.functional.swapped import Params
-from fewstep.learners.checks import check_choice, check_tasks
+from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.heads import check_plain, last_linear, with_new_linear
+from fewstep.learners.heads import check_plain, last_linear, new_linear, with_layer
 from fewstep.learners.objectives import query_function, support_loss_of
 from fewstep.learners.prototypes import check_classes, number_of_classes, prototypes
+from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, as_leaf_tensors
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import EvaluateQuery, Objective
 from fewstep.metagrad.unroll import Gradient, GradientRule, Memory, Order, through_inner_loop
-from fewstep.runtime.precision import Precision, autocast
-from fewstep.runtime.rng import undisturbed
+from fewstep.runtime.modes import Precision, autocast
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import Inputs, TaskBatch
 
 _COEFFICIENTS = "prototype coefficients"
@@ -43,18 +44,23 @@ class ProtoMAML(GradientBased):
 
     Args:
         model: A classifier whose last layer is an ``nn.Linear``. That layer is not learned.
-        inner_lr: As in `MAML`.
-        inner_steps: As in `MAML`.
+        inner_lr, inner_steps: As in `MAML`.
         order: As in `MAML`. The derivative through the prototypes is always taken.
-        memory: As in `MAML`.
-        metrics: As in `MAML`.
-        execution: As in `MAML`.
-        precision: As in `MAML`.
-        norm: As in `MAML`.
+        memory, metrics, execution, precision, norm: As in `MAML`.
 
     Raises:
         InputError: The model has no linear layer inside or nothing else to learn, or a setting is
             out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 5))
+    >>> learner = fewstep.ProtoMAML(model, inner_lr=0.1)
+    >>> list(learner.meta_gradient(tasks)[1])
+    ['0.weight', '0.bias']
+    >>> learner.adapt(x[0], y[0])(x[0]).shape
+    torch.Size([6, 3])
     """
 
     def __init__(
@@ -70,23 +76,11 @@ class ProtoMAML(GradientBased):
         precision: Precision = "float32",
         norm: Norm = "transductive",
     ) -> None:
-        super().__init__(
-            model,
-            inner_lr,
-            inner_steps,
-            loss=F.cross_entropy,
-            metrics=metrics,
-            execution=execution,
-            precision=precision,
-            norm=norm,
-        )
-        check_choice("order", order, get_args(Order))
-        check_choice("memory", memory, get_args(Memory))
-        self.order: Order = order
-        self.memory: Memory = memory
+        settings = Settings(F.cross_entropy, metrics, execution, precision, norm, order, memory)
+        super().__init__(model, inner_lr, inner_steps, settings)
         self.head = last_linear(model)
         check_plain(model, self.head)
-        if not dict(self.named_parameters()):
+        if not self.meta_parameters():
             raise InputError(
                 f"no parameter outside the last layer {self.head!r} requires a gradient; leave at "
                 "least one to be learned"
@@ -94,7 +88,7 @@ class ProtoMAML(GradientBased):
 
     def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         """With the prototypes as the gradient of the coefficients."""
-        modes: Modes = "own" if training else "evaluation"
+        modes: LayerModes = "own" if training else "evaluation"
         pure = self._pure(modes, traits)
         seen: list[Tensor] = []
         features = self._pure(modes, traits, replaced={self.head: self._noting(seen)})
@@ -119,23 +113,23 @@ class ProtoMAML(GradientBased):
         body = dict(self._plain())
         return Objective(
             support_loss,
-            query_function(pure, self.loss, self.metrics, norm, self.precision),
+            query_function(pure, self.loss, self._metrics, norm, self.precision),
             {**body, **self._new_head(ways)},
-            self.metrics,
+            self._metrics,
             learned={**body, _COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features)},
             needs_gradients=traits.needs_gradients,
             vectorisable=traits.vectorisable,
             modes=tuple(training for _, training in pure.modes),
         )
 
-    def _check(self, tasks: TaskBatch, modes: Modes) -> Traits:
+    def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         check_tasks(tasks)
         ways = number_of_classes(tasks.support_y)
         traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced)
         check_classes(tasks.support_y, ways)
         return traits
 
-    def _pure(self, modes: Modes, traits: Traits, **settings: Any) -> PureModel:
+    def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
         return super()._pure(modes, traits, **{"replaced": self._replaced, **settings})
 
     @property
@@ -153,8 +147,9 @@ class ProtoMAML(GradientBased):
         return dict(zip(_names(self.head), zeros, strict=True))
 
     def _with_room_for(self, params: Params) -> nn.Module:
-        with undisturbed(torch.device("cpu")):
-            return with_new_linear(self.model, self.head, len(params[_names(self.head)[0]]))
+        with preserve_rng_state(torch.device("cpu")):
+            layer = new_linear(self.model, self.head, len(params[_names(self.head)[0]]))
+        return with_layer(self.model, self.head, layer)
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """Without those of the last layer, which each task makes anew."""
@@ -169,7 +164,7 @@ class ProtoMAML(GradientBased):
 
     @property
     def _loop(self) -> InnerLoop:
-        body = [name for name, _ in self.named_parameters()]
+        body = self.meta_parameters()
         return replace(super()._loop, adapting=(*body, *_names(self.head)))
 
     def _path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:

@@ -10,17 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
-from fewstep.execution.executor import MetaGradient
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss
 from fewstep.learners.gradient_based import GradientBased
+from fewstep.learners.settings import Settings
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import EvaluateQuery
 from fewstep.metagrad.unroll import Gradient, GradientRule
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch, map_tensors
 
 
@@ -36,14 +36,18 @@ class Reptile(GradientBased):
         inner_lr: alpha, the step size of the inner loop; more than 0.
         inner_steps: How many inner steps lead from theta to phi; with a single one this is
             ordinary training on all tasks.
-        loss: As in `MAML`.
-        metrics: As in `MAML`.
-        execution: As in `MAML`.
-        precision: As in `MAML`.
-        norm: As in `MAML`.
+        loss, metrics, execution, precision, norm: As in `MAML`.
 
     Raises:
         InputError: A setting is out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> learner = fewstep.Reptile(torch.nn.Linear(4, 3), inner_lr=0.4, inner_steps=5)
+    >>> learner(tasks).backward()
+    >>> learner.model.weight.grad.shape
+    torch.Size([3, 4])
     """
 
     def __init__(
@@ -58,22 +62,14 @@ class Reptile(GradientBased):
         precision: Precision = "float32",
         norm: Norm = "transductive",
     ) -> None:
-        super().__init__(
-            model,
-            inner_lr,
-            inner_steps,
-            loss=loss,
-            metrics=metrics,
-            execution=execution,
-            precision=precision,
-            norm=norm,
-        )
+        settings = Settings(loss, metrics, execution, precision, norm)
+        super().__init__(model, inner_lr, inner_steps, settings)
         for name, value in (("inner_lr", inner_lr), ("inner_steps", inner_steps)):
             if not value > 0:
                 raise InputError(f"{name} is {value}; Reptile moves only where it is more than 0")
 
-    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """The outer step, with the query loss and score of each task after training on it."""
+    def _for_training(self, tasks: TaskBatch) -> TaskBatch:
+        """With all examples in the support set."""
         # Before they are joined, so that a mistake is told of the sets that were given.
         self._check(tasks, "own")
 
@@ -85,13 +81,12 @@ class Reptile(GradientBased):
                 )
             return torch.cat([support, query], 1)
 
-        joined = TaskBatch(
+        return TaskBatch(
             map_tensors(join, tasks.support_x, tasks.query_x),
             join(tasks.support_y, tasks.query_y),
             tasks.query_x,
             tasks.query_y,
         )
-        return super().differentiate(joined, outer_step)
 
     def _gradient(self, outer_step: int) -> GradientRule:
         return Displacement(self._loop)

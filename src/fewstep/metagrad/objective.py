@@ -14,7 +14,7 @@ from fewstep.functional.structure import settings
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.metrics import Metrics
 from fewstep.runtime.compile_cache import CompiledFunctions
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs
 
 QueryOutput = tuple[Tensor, list[Tensor], list[Tensor]]
