@@ -7,20 +7,14 @@ while the model is called, without a change to the user's module.
 
 from __future__ import annotations
 
-import sys
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
-from torch.nn.utils.parametrizations import _SpectralNorm
-from torch.nn.utils.spectral_norm import SpectralNorm
 
 from fewstep.errors import InputError
-from fewstep.functional import spectral_norm as spectral
 from fewstep.functional.batch_norm import (
     InTraining,
     Statistics,
@@ -29,17 +23,15 @@ from fewstep.functional.batch_norm import (
     replaying,
 )
 from fewstep.functional.guards import CheckpointingError, layer_at_fault
+from fewstep.functional.layer_modes import LayerModes, attributes_of
 from fewstep.functional.loss import loss_module, reached_by
-from fewstep.functional.overrides import EAGER, TRACEABLE, StandIns, TwiceDifferentiable
+from fewstep.functional.overrides import EAGER, TRACEABLE, Overrides, TwiceDifferentiable
 from fewstep.functional.swapped import Layout, Params, Swapped
-from fewstep.ops import traceable
 from fewstep.ops.fuse import fused_forward
-from fewstep.runtime.compile_cache import CompiledFunctions
+from fewstep.ops.traceable import elementary_batch_norm
 from fewstep.tasks import Inputs, fresh, map_tensors
 
 Norm = Literal["transductive", "inductive"]
-LayerModes = Literal["own", "evaluation", "running"]
-"""Whether layers are in the modes they are in; all but norms in eval mode; or batch norm too."""
 LOSS = "loss."
 """Begins the names of the parameters of a loss."""
 
@@ -67,7 +59,6 @@ class PureModel:
         loss: Where it is a module, its parameters are given too, under names that begin with
             ``loss.``.
         modes: Of the layers while they are called.
-        functions: To compile blocks of layers with, if any.
         copies_inputs: Whether it or the loss changes what it is called with, and so is given
             copies.
         replaced: Other ``forward`` functions for some of the model's parts, by their names.
@@ -79,7 +70,6 @@ class PureModel:
         loss: Callable[..., Any] | None = None,
         *,
         modes: LayerModes = "own",
-        functions: CompiledFunctions | None = None,
         copies_inputs: bool = False,
         replaced: dict[str, Callable[..., Any]] | None = None,
     ) -> None:
@@ -88,10 +78,9 @@ class PureModel:
         module = loss_module(loss, model)
         modules = {"": model} if module is None else {"": model, LOSS: module}
         self._layout = Layout(modules, reached_by(loss))
-        self._functions = functions
         self._copies_inputs = copies_inputs
         for slot in self._layout.slots:
-            slot.entries.update(_entries(slot.part, modes))
+            slot.entries.update(attributes_of(slot.part, modes))
         for name, forward in (replaced or {}).items():
             part = model.get_submodule(name)
             next(s for s in self._layout.slots if s.part is part).entries["forward"] = forward
@@ -120,7 +109,7 @@ class PureModel:
         *,
         fused: bool = False,
         inputs_repeat: bool = False,
-        stand_ins: StandIns = EAGER,
+        overrides: Overrides = EAGER,
     ) -> Iterator[None]:
         """Have these tensors inside, where `predict` and the loss are then called.
 
@@ -130,10 +119,10 @@ class PureModel:
             batch_norm: How batch norm in training mode normalises; by the batch alone unless given.
             fused: Whether to compute blocks of layers at once.
             inputs_repeat: Whether the same examples come again.
-            stand_ins: What stands in for functions of PyTorch.
+            overrides: What stands in for functions of PyTorch.
         """
         entries = self._fused_entries(inputs_repeat) if fused else {}
-        mode = TwiceDifferentiable(batch_norm or by_own_statistics, stand_ins)
+        mode = TwiceDifferentiable(batch_norm or by_own_statistics, overrides)
         with Swapped(self._layout, params, entries), mode:
             try:
                 yield
@@ -173,7 +162,7 @@ class PureModel:
     @contextmanager
     def traceable(self, tensors: Params) -> Iterator[None]:
         """As `having`, for a compiler: all tensors are given, and buffers may be written to."""
-        with self.having(tensors, traceable.elementary_batch_norm, stand_ins=TRACEABLE):
+        with self.having(tensors, elementary_batch_norm, overrides=TRACEABLE):
             yield
 
     def _fused_entries(self, inputs_repeat: bool) -> dict[int, dict[str, Any]]:
@@ -182,52 +171,6 @@ class PureModel:
                 number: {"forward": forward}
                 for number, slot in enumerate(self._layout.slots)
                 if "forward" not in slot.entries
-                and (forward := fused_forward(slot.part, self._functions, inputs_repeat))
+                and (forward := fused_forward(slot.part, inputs_repeat))
             }
         return self._fused[inputs_repeat]
-
-
-def in_training(layer: nn.Module) -> bool:
-    """Whether a learner takes a layer for one in training mode.
-
-    A batch norm that was given the statistics of a support set is, as it was before, and one
-    without running statistics uses those of each batch in any mode.
-    """
-    if isinstance(layer, _NormBase) and layer.running_mean is None:
-        return True
-    return layer.training or getattr(layer, OF_SUPPORT, False)
-
-
-OF_SUPPORT = "statistics_of_support"
-"""The attribute of a batch norm whose running statistics are those of a support set."""
-
-
-def _entries(part: nn.Module, modes: LayerModes) -> dict[str, Any]:
-    """The attributes that a part has while it is called."""
-    entries: dict[str, Any] = {}
-    training = in_training(part)
-    if modes != "own" and not isinstance(part, _NormBase):
-        training = False
-    if modes == "running" and isinstance(part, _BatchNorm):
-        training = False
-    if training != part.training:
-        entries["training"] = training
-    if isinstance(part, _SpectralNorm):
-        entries["forward"] = spectral.parametrization(part)
-    elif any(isinstance(hook, SpectralNorm) for hook in part._forward_pre_hooks.values()):
-        entries["_forward_pre_hooks"] = OrderedDict(
-            (number, spectral.pre_hook(hook) if isinstance(hook, SpectralNorm) else hook)
-            for number, hook in part._forward_pre_hooks.items()
-        )
-    # Compiled for one derivative: its second one would be wrong or refused.
-    if part._compiled_call_impl is not None:
-        entries["_compiled_call_impl"] = None
-    if is_compiled(part):
-        entries["forward"] = part._orig_mod
-    return entries
-
-
-def is_compiled(part: nn.Module) -> bool:
-    """Whether a module is what ``torch.compile`` made of another."""
-    module = sys.modules.get("torch._dynamo.eval_frame")
-    return module is not None and isinstance(part, module.OptimizedModule)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from fewstep.execution.looped import MetaGradient, evaluate_paths, mean_gradient
 from fewstep.execution.plan import Execution, Planner
 from fewstep.execution.vmapped import NotVectorisableError
-from fewstep.functional.call import LOSS, LayerModes, Norm, PureModel
+from fewstep.functional.call import LOSS, Norm, PureModel
+from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.loss import loss_module
 from fewstep.functional.swapped import Params
 from fewstep.learners.adapted import adapted_module, predict_seeded
@@ -37,7 +38,6 @@ from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapted_path, last, s
 from fewstep.metagrad.metrics import Metric, Metrics
 from fewstep.metagrad.objective import Objective
 from fewstep.metagrad.unroll import Gradient
-from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.runtime.modes import Precision, exclusive, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
@@ -233,7 +233,6 @@ class GradientBased(ABC):
             self.model,
             self.loss,
             modes=modes,
-            functions=self._functions,
             copies_inputs=traits.changes_inputs,
             **settings,
         )
@@ -264,11 +263,6 @@ class GradientBased(ABC):
     def _with_room_for(self, params: Params) -> nn.Module:
         """The model, or one like it, that adapted parameters fit into."""
         return self.model
-
-    @property
-    def _functions(self) -> CompiledFunctions | None:
-        """What parts of the model are compiled with, if they are."""
-        return None
 
     @abstractmethod
     def _gradient(self, outer_step: int) -> partial[Gradient]:

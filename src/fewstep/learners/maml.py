@@ -29,7 +29,6 @@ from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import Objective
 from fewstep.metagrad.unroll import Gradient, Memory, Order, through_inner_loop
 from fewstep.ops.fuse import has_blocks
-from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch
 
@@ -235,10 +234,6 @@ class MAML(GradientBased):
         """Whether the blocks of a network are compiled, and the rest is not worth it."""
         on_cpu = next(model.parameters()).device.type == "cpu"
         return on_cpu and self.precision != "bf16" and has_blocks(model)
-
-    @property
-    def _functions(self) -> CompiledFunctions | None:
-        return None if self._compiler is None else self._compiler.functions
 
     def _gradient(self, outer_step: int) -> partial[Gradient]:
         return partial(

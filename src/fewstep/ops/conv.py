@@ -41,8 +41,8 @@ def geometry_of(layer: nn.Conv2d) -> Geometry | None:
     return Geometry(pair(layer.stride), padding, pair(layer.dilation), layer.groups)
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """``F.conv2d``.
+def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """Compute ``F.conv2d``.
 
     Args:
         x: ``[examples, channels, height, width]``.

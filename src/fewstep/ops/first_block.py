@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewstep.ops.block import Block
-from fewstep.ops.conv import Geometry, conv2d
-from fewstep.ops.max_pool import max_pool2d
+from fewstep.ops.conv import Geometry, convolution
+from fewstep.ops.max_pool import max_pool
 from fewstep.ops.vmap import has_gradient
 
 MIN_FILTERS, MIN_FILTERS_IF_REPEATED = 3, 1
@@ -79,10 +79,12 @@ def first_block(
     rows = weight.flatten(1)
     variance = ((rows @ covariance) * rows).sum(1)
     factor = scale * (variance + block.eps).rsqrt()
-    y = conv2d(x, weight * factor[:, None, None, None], shift - factor * (rows @ mean), geometry)
+    y = convolution(
+        x, weight * factor[:, None, None, None], shift - factor * (rows @ mean), geometry
+    )
     if block.window is None:
         return F.relu(y) if block.relu else y
-    y = max_pool2d(y, block.window)
+    y = max_pool(y, block.window)
     # ReLU that keeps what it was given: a layer that comes after may change its result in place.
     return F.threshold(y, 0.0, 0.0) if block.relu else y
 

@@ -35,8 +35,8 @@ def window_of(
     return Window(size, pair(stride or size), pair(padding), pair(dilation), ceil_mode)
 
 
-def max_pool2d(x: Tensor, window: Window) -> Tensor:
-    """``F.max_pool2d`` of ``[examples, channels, height, width]``."""
+def max_pool(x: Tensor, window: Window) -> Tensor:
+    """Compute ``F.max_pool2d`` of ``[examples, channels, height, width]``."""
 
     def pool(x: Tensor) -> Tensor:
         return _MaxPool.apply(channels_last(x), window)
