@@ -110,14 +110,9 @@ class TaskBatch:
         names = ("support_x", "support_y", "query_x", "query_y")
         columns = []
         for name, column in zip(names, zip(*rows, strict=True), strict=True):
-            first = _named(name, column[0])
+            first = dict(_named(name, column[0]))
             for number, value in enumerate(column):
-                for (of, one), (_, other) in zip(first, _named(name, value), strict=False):
-                    if one.shape != other.shape:
-                        raise InputError(
-                            f"{of} of task {number} is {list(other.shape)} and of task 0 "
-                            f"{list(one.shape)}; expected the same shape in every task"
-                        )
+                _check_as_first(name, number, dict(_named(name, value)), first)
             columns.append(map_tensors(lambda *tensors: torch.stack(tensors), *column))
         return cls(*columns)
 
@@ -213,6 +208,27 @@ def _check_tensor(name: str, value: Any, *, nested: bool) -> None:
             f"{name} is {list(value.shape)}; expected [tasks, examples, ...] with at least one "
             "of each"
         )
+
+
+def _check_as_first(
+    name: str, number: int, parts: dict[str, Tensor], first: dict[str, Tensor]
+) -> None:
+    """See that a task has the parts of task 0, and that they are tensors of the same shapes."""
+    if parts.keys() != first.keys():
+        told, of_first = (", ".join(each) or f"no {name}" for each in (parts, first))
+        raise InputError(
+            f"task {number} has {told} and task 0 {of_first}; expected the same parts in every task"
+        )
+    for part, tensor in parts.items():
+        if not isinstance(tensor, Tensor):
+            raise InputError(
+                f"{part} of task {number} is a {type(tensor).__name__}; expected a torch.Tensor"
+            )
+        if tensor.shape != first[part].shape:
+            raise InputError(
+                f"{part} of task {number} is {list(tensor.shape)} and of task 0 "
+                f"{list(first[part].shape)}; expected the same shape in every task"
+            )
 
 
 def _check_alike(kind: str, support: Inputs, query: Inputs) -> None:

@@ -23,7 +23,7 @@ class Figures:
     """What a diagnosis rests on.
 
     Attributes:
-        score: What the next four are: ``"accuracy"`` or, in a regression, ``"mse"``.
+        score: Name of the metric that the next four are of.
         training: Mean accuracy (or error) after adaptation on tasks of training classes.
         training_ci95: Half its 95% interval over tasks.
         validation: The same on tasks of validation classes, of the same shots.
@@ -38,6 +38,7 @@ class Figures:
         pretraining: Median accuracy of ordinary training (finetune) over all of its classes in the
             last outer steps; None for other algorithms, or where the run tells of none.
         classes: How many classes those are.
+        larger_is_better: Whether more of the score is better.
     """
 
     score: str
@@ -53,6 +54,7 @@ class Figures:
     tasks: int
     pretraining: float | None = None
     classes: int | None = None
+    larger_is_better: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """The figures and the findings as JSON values; what is not finite becomes None."""
@@ -66,7 +68,8 @@ class Figures:
 def findings(figures: Figures) -> list[str]:
     """One sentence for each figure that is out of line, with what to do; none where all is well."""
     found = (
-        _gap_in_error(figures) if figures.score == "mse" else _gap(figures),
+        _gap(figures),
+        _gap_in_error(figures),
         _pretraining(figures),
         _gradient(figures),
         _inner_loss(figures),
@@ -77,7 +80,7 @@ def findings(figures: Figures) -> list[str]:
 
 def _gap(f: Figures) -> str | None:
     gap = f.training - f.validation
-    if not gap - f.training_ci95 - f.validation_ci95 > GAP:
+    if f.score != "accuracy" or not gap - f.training_ci95 - f.validation_ci95 > GAP:
         return None
     return (
         f"accuracy is {100 * f.training:.0f}% on training classes and {100 * f.validation:.0f}% on "
@@ -87,7 +90,9 @@ def _gap(f: Figures) -> str | None:
 
 def _gap_in_error(f: Figures) -> str | None:
     # The intervals count here too: heavy tails of an error make few tasks uncertain.
-    if not f.validation - f.validation_ci95 > GAP_IN_ERROR * (f.training + f.training_ci95):
+    if f.larger_is_better or not f.validation - f.validation_ci95 > GAP_IN_ERROR * (
+        f.training + f.training_ci95
+    ):
         return None
     return (
         f"the error is {f.training:.2g} on training tasks and {f.validation:.2g} on validation "

@@ -11,9 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fewstep.data.source import Sampler
 from fewstep.functional.call import Norm
 from fewstep.learners.base import Evaluation, Learner
-from fewstep.training.build import EVALUATED, Sampler
+
+EVALUATED = 20
+"""Tasks that are evaluated by one call."""
 
 
 class Means(NamedTuple):

@@ -8,18 +8,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from torch import nn
-
-from fewstep.config.schema import score_name
-from fewstep.data.episodes import EpisodeSampler
-from fewstep.data.sinusoid import SinusoidSampler
+from fewstep.data.source import Sampler
+from fewstep.distributed.parallel import Parallel
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import interval, judge_each
 from fewstep.functional.call import Norm
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.finetune import FineTune
 from fewstep.tasks import TaskBatch
-from fewstep.training.build import Sampler
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run
 
@@ -41,7 +37,8 @@ def examine(run: Run, run_dir: RunDir, steps: int, norm: Norm, tasks: int) -> Fi
     """
     tasks = min(tasks, TASKS)
     shots = run.config.shots("val")
-    training = _with_shots(run.tasks["train"], *shots)
+    # Of the size of validation tasks: only then do their scores compare.
+    training = run.tasks["train"].with_shots(*shots)
     validation = run.tasks["val"]
 
     def judged(sampler: Sampler) -> Evaluation:
@@ -55,7 +52,8 @@ def examine(run: Run, run_dir: RunDir, steps: int, norm: Norm, tasks: int) -> Fi
     named = _told_of(run_dir, "train/score", run.progress.step)
     classes = _pretrained_classes(run.learner)
     return Figures(
-        score=score_name(run.config),
+        score=validation.spec.score,
+        larger_is_better=validation.spec.larger_is_better,
         training=seen[:, -1].mean().item(),
         training_ci95=interval(seen[:, -1]).item(),
         validation=unseen[:, -1].mean().item(),
@@ -74,11 +72,8 @@ def examine(run: Run, run_dir: RunDir, steps: int, norm: Norm, tasks: int) -> Fi
 
 def _pretrained_classes(learner: Learner) -> int | None:
     """How many classes ordinary training tells apart; None where tasks are what is trained on."""
-    if not isinstance(learner, FineTune):
-        return None
-    head = learner.wide.get_submodule(learner.head)
-    assert isinstance(head, nn.Linear)
-    return head.out_features
+    one = learner.learner if isinstance(learner, Parallel) else learner
+    return one.classes if isinstance(one, FineTune) else None
 
 
 @dataclass(frozen=True)
@@ -90,12 +85,6 @@ class _SupportAgain:
     def batch(self, indices: Sequence[int]) -> TaskBatch:
         tasks = self.sampler.batch(indices)
         return replace(tasks, query_x=tasks.support_x, query_y=tasks.support_y)
-
-
-def _with_shots(sampler: Sampler, k_shot: int, q_query: int) -> Sampler:
-    """Training tasks of the size of validation tasks: only then do their scores compare."""
-    assert isinstance(sampler, EpisodeSampler | SinusoidSampler)
-    return replace(sampler, k_shot=k_shot, q_query=q_query)
 
 
 def _told_of(run_dir: RunDir, name: str, until: int) -> list[float]:

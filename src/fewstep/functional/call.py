@@ -41,7 +41,7 @@ def trainable(module: nn.Module) -> Params:
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
-def call(model: Callable[..., Any], x: Inputs) -> Any:
+def call_model(model: Callable[..., Any], x: Inputs) -> Any:
     """Call a model with a tensor, the tensors of a tuple, or those of a dict by name."""
     if isinstance(x, Tensor):
         return model(x)
@@ -136,7 +136,7 @@ class PureModel:
     def predict(self, x: Inputs) -> Any:
         """The model's prediction for ``x``, ``[examples, ...]``; inside `having` alone."""
         x = fresh(x)
-        return call(self.model, map_tensors(torch.clone, x) if self._copies_inputs else x)
+        return call_model(self.model, map_tensors(torch.clone, x) if self._copies_inputs else x)
 
     def target(self, y: Tensor) -> Tensor:
         """What a loss is given for the targets ``y``."""

@@ -1,11 +1,11 @@
-"""What all learners share that adapt by gradient steps from a meta-learned initialisation."""
+"""The learners that adapt by gradient steps from a meta-learned initialisation."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.loss import loss_module
 from fewstep.functional.swapped import Params
 from fewstep.learners.adapted import adapted_module, predict_seeded
-from fewstep.learners.base import Evaluation
+from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import (
     Loss,
     check_at_least_zero,
@@ -29,99 +29,71 @@ from fewstep.learners.checks import (
     check_module,
     check_names,
     check_twice_differentiable,
-    loss_of,
 )
 from fewstep.learners.divergence import check_adapted, check_finite
 from fewstep.learners.objectives import query_function, support_loss_of
+from fewstep.learners.settings import Settings
 from fewstep.learners.traits import FitCheck, Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapted_path, last, support_gradient
-from fewstep.metagrad.metrics import Metric, Metrics
+from fewstep.metagrad.metrics import Metrics
 from fewstep.metagrad.objective import Objective
-from fewstep.metagrad.unroll import Gradient
+from fewstep.metagrad.unroll import Gradient, Memory, Order, QueryResult, last_only
 from fewstep.runtime.modes import Precision, exclusive, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 Found = TypeVar("Found")
 
 
-class GradientBased(ABC):
+class GradientBased(Learner):
     """The parameters of ``model`` are the initialisation, and each task takes gradient steps.
 
     A subclass says which gradient an outer step takes, in `_gradient`, and explains the arguments.
     """
 
+    _PREFIXES: ClassVar[dict[str, str]] = {"model": "", "_loss_parameters": LOSS}
+    model: nn.Module
+    loss: Loss
+    execution: Execution
+    precision: Precision
+    norm: Norm
+    order: Order
+    memory: Memory
+
     def __init__(
-        self,
-        model: nn.Module,
-        inner_lr: float,
-        inner_steps: int,
-        *,
-        loss: Loss | str,
-        metrics: Mapping[str, Metric] | None,
-        execution: Execution,
-        precision: Precision,
-        norm: Norm,
+        self, model: nn.Module, inner_lr: float, inner_steps: int, settings: Settings
     ) -> None:
+        super().__init__()
         check_module(model)
-        check_choice("execution", execution, get_args(Execution))
-        check_choice("precision", precision, get_args(Precision))
-        check_choice("norm", norm, get_args(Norm))
         check_at_least_zero("inner_lr", inner_lr)
         check_at_least_zero("inner_steps", inner_steps, whole=True)
-        self.loss: Loss = loss_of(loss)
-        self._loss_module = loss_module(self.loss, model)
-        check_names(model, self._loss_module)
-        check_learns(model)
+        # Not by setattr, which would make another part of a loss that is a module.
+        vars(self).update(vars(settings))
         self.model = model
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
-        self.metrics = Metrics(self.loss, metrics)
-        self.execution: Execution = execution
-        self.precision: Precision = precision
-        self.norm: Norm = norm
-        self._planner = Planner(execution)
+        module = loss_module(self.loss, model)
+        check_names(model, module)
+        check_learns(model)
+        if module is not None:
+            self._loss_parameters = module
+        self._metrics = Metrics(self.loss, settings.metrics)
+        self._planner = Planner(self.execution)
         self._check_fit = FitCheck(self.loss)
         self._twice_differentiable = False
 
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """What the outer optimiser changes: the initialisation and what is learned beside it."""
-        return (parameter for _, parameter in self.named_parameters())
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The same, with the names that `meta_gradient` uses.
-
-        The model's own names; ``loss.NAME`` for the parameters of a loss that is a module.
-        """
-        yield from self._plain().items()
-        yield from self._of_loss().items()
-
-    def meta_gradient(self, tasks: TaskBatch, outer_step: int = 0) -> tuple[Tensor, Params]:
-        """The mean query loss after adaptation and its gradient (Algorithm 1, line 8).
-
-        Args:
-            tasks: The meta-batch.
-            outer_step: Outer steps done; matters for ``multi_step_loss`` and
-                ``first_order_steps`` of `MAML` alone.
-
-        Returns:
-            The loss, a scalar without a graph, and ``{parameter name: gradient}``, each of the
-            parameter's shape. With a multi-step loss it is the weighted one.
-
-        Raises:
-            InputError: The tasks do not fit the model or the loss, or the loss or the gradient is
-                not finite.
-        """
-        result = self.differentiate(tasks, outer_step)
-        return result.query.losses.mean(), result.gradient
+    def meta_parameters(self) -> dict[str, nn.Parameter]:
+        """All that the outer loop changes: the initialisation and what is learned beside it."""
+        return {**self._plain(), **self._of_loss()}
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """As `meta_gradient`, with the loss and the metrics of each task."""
+        """`meta_gradient`, with the loss and the metrics of each task."""
+        tasks = self._for_training(tasks)
         with exclusive():
             objective, traits = self.objective(tasks, self.norm, training=True)
             if self._needs_second_derivative(outer_step) and not self._twice_differentiable:
                 check_twice_differentiable(objective, tasks)
                 self._twice_differentiable = True
-            check_memory(getattr(self, "memory", "fast"), traits.repeats)
+            check_memory(self.memory, traits.repeats)
             gradient = self._gradient(outer_step)
             found = self._execute(
                 objective, traits, tasks, lambda n: mean_gradient(objective, tasks, n, gradient)
@@ -129,29 +101,36 @@ class GradientBased(ABC):
             check_finite(found, objective, tasks, partial(self._path, steps=self.inner_steps))
             return found
 
-    def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """Adapt to each task and evaluate it after every inner step. Nothing is learned.
+    def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
+        """``[tasks]``, the losses whose mean `meta_gradient` differentiates, without a graph."""
+        weights = self._importances(outer_step)
+
+        def counted(grad_fn: GradFn, learned: Params) -> Iterator[Params]:
+            path = self._path(grad_fn, learned, self.inner_steps)
+            return (params for params, weight in zip(path, weights, strict=True) if weight)
+
+        results = self._judge(self._for_training(tasks), self.norm, counted, training=True)
+        pairs = zip(results, filter(None, weights), strict=True)
+        return torch.stack([weight * query.losses for query, weight in pairs]).sum(0)
+
+    def evaluate(
+        self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
+    ) -> Evaluation:
+        """Losses and metrics of each task after every inner step. Nothing is learned.
 
         Dropout is off, and no graph outlives an inner step.
 
         Args:
             tasks: The tasks.
-            steps: How many inner steps; may be more than in training where nothing was learned
-                for each step.
+            steps: How many inner steps, the learner's own number unless given; may be more than in
+                training where nothing was learned for each step.
             norm: Overrides the learner's own.
 
         Raises:
             InputError: The tasks do not fit the model or the loss, or a setting is out of range.
         """
-        self._check_steps(steps)
-        if norm is not None:
-            check_choice("norm", norm, get_args(Norm))
-        path = partial(self._path, steps=steps)
-        with exclusive():
-            objective, traits = self.objective(tasks, norm or self.norm)
-            results = self._execute(
-                objective, traits, tasks, lambda n: evaluate_paths(objective, tasks, n, path)
-            )
+        path = partial(self._path, steps=self._checked(steps, norm))
+        results = self._judge(tasks, norm or self.norm, path)
         return Evaluation(
             torch.stack([query.losses for query in results], 1),
             {
@@ -180,10 +159,7 @@ class GradientBased(ABC):
         Raises:
             InputError: The examples do not fit the model or the loss.
         """
-        steps = self.inner_steps if steps is None else steps
-        self._check_steps(steps)
-        if norm is not None:
-            check_choice("norm", norm, get_args(Norm))
+        steps = self._checked(steps, norm)
         check_examples(x, y)
         with exclusive():
             batch = map_tensors(lambda tensor: tensor[None], x)
@@ -220,9 +196,9 @@ class GradientBased(ABC):
         learned: Params = {**self._plain(), **self._of_loss()}
         return Objective(
             support_loss_of(pure, self.loss, self.precision),
-            query_function(pure, self.loss, self.metrics, norm, self.precision),
+            query_function(pure, self.loss, self._metrics, norm, self.precision),
             learned,
-            self.metrics,
+            self._metrics,
             learned=learned,
             needs_gradients=traits.needs_gradients,
             modes=tuple(training for _, training in pure.modes),
@@ -236,6 +212,20 @@ class GradientBased(ABC):
             copies_inputs=traits.changes_inputs,
             **settings,
         )
+
+    def _judge(
+        self,
+        tasks: TaskBatch,
+        norm: Norm,
+        path: Callable[[GradFn, Params], Iterator[Params]],
+        training: bool = False,
+    ) -> list[QueryResult]:
+        """How the tasks are solved by each point on a path of parameters."""
+        with exclusive():
+            objective, traits = self.objective(tasks, norm, training=training)
+            return self._execute(
+                objective, traits, tasks, lambda n: evaluate_paths(objective, tasks, n, path)
+            )
 
     def _execute(
         self,
@@ -268,9 +258,17 @@ class GradientBased(ABC):
     def _gradient(self, outer_step: int) -> partial[Gradient]:
         """What `mean_gradient` takes: which gradient an outer step is made along."""
 
+    def _importances(self, outer_step: int) -> list[float]:
+        """How much the query loss after 0, 1, ... inner steps counts in an outer step."""
+        return last_only(self.inner_steps)
+
     def _needs_second_derivative(self, outer_step: int) -> bool:
         """Whether `_gradient` differentiates an inner gradient."""
         return True
+
+    def _for_training(self, tasks: TaskBatch) -> TaskBatch:
+        """The tasks as an outer step takes them."""
+        return tasks
 
     @property
     def _loop(self) -> InnerLoop:
@@ -282,15 +280,21 @@ class GradientBased(ABC):
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """The model's parameters that are learned."""
-        return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        return {name: p for name, p in self.named("model").items() if p.requires_grad}
 
     def _of_loss(self) -> dict[str, nn.Parameter]:
         """Those of the loss, which do not adapt."""
-        if self._loss_module is None:
-            return {}
         own = {id(parameter) for parameter in self.model.parameters()}
-        named = self._loss_module.named_parameters()
-        return {LOSS + n: p for n, p in named if p.requires_grad and id(p) not in own}
+        named = self.named("_loss_parameters")
+        return {name: p for name, p in named.items() if p.requires_grad and id(p) not in own}
+
+    def _checked(self, steps: int | None, norm: Norm | None) -> int:
+        """The number of inner steps, the learner's own unless it is given."""
+        steps = self.inner_steps if steps is None else steps
+        self._check_steps(steps)
+        if norm is not None:
+            check_choice("norm", norm, get_args(Norm))
+        return steps
 
     def _check_steps(self, steps: int) -> None:
         check_at_least_zero("steps", steps, whole=True)

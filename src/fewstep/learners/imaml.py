@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm
 from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, check_at_least_zero
 from fewstep.learners.gradient_based import GradientBased
+from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors, last
 from fewstep.metagrad.metrics import Metric
@@ -42,11 +42,8 @@ class ImplicitMAML(GradientBased):
         proximal: lambda, how strongly phi is held near theta; more than 0.
         cg_steps: Steps of the conjugate gradient method that solves for the meta-gradient. None
             takes the query gradient at phi as it is.
-        loss: As in `MAML`.
-        metrics: As in `MAML`.
-        execution: As in `MAML`.
-        precision: As in `MAML`.
-        norm: As in `MAML`; without batch norm both are the same.
+        loss, metrics, execution, precision, norm: As in `MAML`; without batch norm both norms are
+            the same.
 
     Raises:
         InputError: The model uses batch statistics, or a setting is out of range.
@@ -66,16 +63,8 @@ class ImplicitMAML(GradientBased):
         precision: Precision = "float32",
         norm: Norm = "transductive",
     ) -> None:
-        super().__init__(
-            model,
-            inner_lr,
-            inner_steps,
-            loss=loss,
-            metrics=metrics,
-            execution=execution,
-            precision=precision,
-            norm=norm,
-        )
+        settings = Settings(loss, metrics, execution, precision, norm)
+        super().__init__(model, inner_lr, inner_steps, settings)
         _refuse_batch_statistics(model)
         check_at_least_zero("cg_steps", cg_steps, whole=True)
         if not proximal > 0:
@@ -88,10 +77,9 @@ class ImplicitMAML(GradientBased):
         self.proximal = proximal
         self.cg_steps = cg_steps
 
-    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """As `MAML.differentiate`, by the implicit gradient (equation 6)."""
+    def _for_training(self, tasks: TaskBatch) -> TaskBatch:
         _refuse_batch_statistics(self.model)
-        return super().differentiate(tasks, outer_step)
+        return tasks
 
     def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         """With the proximal term in the support loss."""
@@ -105,6 +93,7 @@ class ImplicitMAML(GradientBased):
         return replace(plain, support_loss=support_loss)
 
     def _gradient(self, outer_step: int) -> partial[Gradient]:
+        """The implicit one (equation 6)."""
         return partial(implicit, self._loop, proximal=self.proximal, cg_steps=self.cg_steps)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +16,12 @@ from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm, PureModel
 from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.swapped import Params
-from fewstep.learners.checks import check_choice, check_tasks
+from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.heads import check_plain, last_linear, with_new_linear
+from fewstep.learners.heads import check_plain, last_linear, new_linear, with_layer
 from fewstep.learners.objectives import query_function, support_loss_of
 from fewstep.learners.prototypes import check_classes, number_of_classes, prototypes
+from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, as_leaf_tensors
 from fewstep.metagrad.metrics import Metric
@@ -45,14 +46,9 @@ class ProtoMAML(GradientBased):
 
     Args:
         model: A classifier whose last layer is an ``nn.Linear``. That layer is not learned.
-        inner_lr: As in `MAML`.
-        inner_steps: As in `MAML`.
+        inner_lr, inner_steps: As in `MAML`.
         order: As in `MAML`. The derivative through the prototypes is always taken.
-        memory: As in `MAML`.
-        metrics: As in `MAML`.
-        execution: As in `MAML`.
-        precision: As in `MAML`.
-        norm: As in `MAML`.
+        memory, metrics, execution, precision, norm: As in `MAML`.
 
     Raises:
         InputError: The model has no linear layer inside or nothing else to learn, or a setting is
@@ -72,23 +68,11 @@ class ProtoMAML(GradientBased):
         precision: Precision = "float32",
         norm: Norm = "transductive",
     ) -> None:
-        super().__init__(
-            model,
-            inner_lr,
-            inner_steps,
-            loss=F.cross_entropy,
-            metrics=metrics,
-            execution=execution,
-            precision=precision,
-            norm=norm,
-        )
-        check_choice("order", order, get_args(Order))
-        check_choice("memory", memory, get_args(Memory))
-        self.order: Order = order
-        self.memory: Memory = memory
+        settings = Settings(F.cross_entropy, metrics, execution, precision, norm, order, memory)
+        super().__init__(model, inner_lr, inner_steps, settings)
         self.head = last_linear(model)
         check_plain(model, self.head)
-        if not dict(self.named_parameters()):
+        if not self.meta_parameters():
             raise InputError(
                 f"no parameter outside the last layer {self.head!r} requires a gradient; leave at "
                 "least one to be learned"
@@ -121,9 +105,9 @@ class ProtoMAML(GradientBased):
         body = dict(self._plain())
         return Objective(
             support_loss,
-            query_function(pure, self.loss, self.metrics, norm, self.precision),
+            query_function(pure, self.loss, self._metrics, norm, self.precision),
             {**body, **self._new_head(ways)},
-            self.metrics,
+            self._metrics,
             learned={**body, _COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features)},
             needs_gradients=traits.needs_gradients,
             modes=tuple(training for _, training in pure.modes),
@@ -155,7 +139,8 @@ class ProtoMAML(GradientBased):
 
     def _with_room_for(self, params: Params) -> nn.Module:
         with preserve_rng_state(torch.device("cpu")):
-            return with_new_linear(self.model, self.head, len(params[_names(self.head)[0]]))
+            layer = new_linear(self.model, self.head, len(params[_names(self.head)[0]]))
+        return with_layer(self.model, self.head, layer)
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """Without those of the last layer, which each task makes anew."""
@@ -170,7 +155,7 @@ class ProtoMAML(GradientBased):
 
     @property
     def _loop(self) -> InnerLoop:
-        body = [name for name, _ in self.named_parameters()]
+        body = self.meta_parameters()
         return replace(super()._loop, adapting=(*body, *_names(self.head)))
 
     def _path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss
 from fewstep.learners.gradient_based import GradientBased
+from fewstep.learners.settings import Settings
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapted_path, last
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.unroll import EvaluateQuery, Gradient, detached
@@ -35,11 +35,7 @@ class Reptile(GradientBased):
         inner_lr: alpha, the step size of the inner loop; more than 0.
         inner_steps: How many inner steps lead from theta to phi; with a single one this is
             ordinary training on all tasks.
-        loss: As in `MAML`.
-        metrics: As in `MAML`.
-        execution: As in `MAML`.
-        precision: As in `MAML`.
-        norm: As in `MAML`.
+        loss, metrics, execution, precision, norm: As in `MAML`.
 
     Raises:
         InputError: A setting is out of range.
@@ -57,22 +53,14 @@ class Reptile(GradientBased):
         precision: Precision = "float32",
         norm: Norm = "transductive",
     ) -> None:
-        super().__init__(
-            model,
-            inner_lr,
-            inner_steps,
-            loss=loss,
-            metrics=metrics,
-            execution=execution,
-            precision=precision,
-            norm=norm,
-        )
+        settings = Settings(loss, metrics, execution, precision, norm)
+        super().__init__(model, inner_lr, inner_steps, settings)
         for name, value in (("inner_lr", inner_lr), ("inner_steps", inner_steps)):
             if not value > 0:
                 raise InputError(f"{name} is {value}; Reptile moves only where it is more than 0")
 
-    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """The outer step, with the query loss and score of each task after training on it."""
+    def _for_training(self, tasks: TaskBatch) -> TaskBatch:
+        """With all examples in the support set."""
         # Before they are joined, so that a mistake is told of the sets that were given.
         self._check(tasks, "own")
 
@@ -84,13 +72,12 @@ class Reptile(GradientBased):
                 )
             return torch.cat([support, query], 1)
 
-        joined = TaskBatch(
+        return TaskBatch(
             map_tensors(join, tasks.support_x, tasks.query_x),
             join(tasks.support_y, tasks.query_y),
             tasks.query_x,
             tasks.query_y,
         )
-        return super().differentiate(joined, outer_step)
 
     def _gradient(self, outer_step: int) -> partial[Gradient]:
         return partial(displacement, self._loop)

@@ -90,8 +90,10 @@ class FitCheck:
             )
         _refuse_inference_tensors(tasks.tensors)
         self._forget_another(model)
+        first = next(model.parameters())
         shape = (
             modes,
+            *(first.dtype, first.device),
             *((t.shape[1:], t.dtype) for t in tasks.tensors),
             *((name, value.shape) for name, value in (params or {}).items()),
             tasks.device,

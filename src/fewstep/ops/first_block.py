@@ -79,9 +79,8 @@ def first_block(
     rows = weight.flatten(1)
     variance = ((rows @ covariance) * rows).sum(1)
     factor = scale * (variance + block.eps).rsqrt()
-    y = convolution(
-        x, weight * factor[:, None, None, None], shift - factor * (rows @ mean), geometry
-    )
+    folded, bias = weight * factor[:, None, None, None], shift - factor * (rows @ mean)
+    y = convolution(x, folded, bias, geometry)
     if block.window is None:
         return F.relu(y) if block.relu else y
     y = max_pool(y, block.window)

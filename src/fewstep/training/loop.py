@@ -12,7 +12,7 @@ import torch
 from fewstep.cli.progress import ProgressBar
 from fewstep.config.file import training_digest
 from fewstep.config.schema import Config
-from fewstep.data.episodes import Split
+from fewstep.data.source import Split, TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import borrowed, judge_each, means
 from fewstep.execution.looped import MetaGradient
@@ -22,7 +22,6 @@ from fewstep.learners.meta_parameters import move_statistics
 from fewstep.learners.schedules import cosine
 from fewstep.tasks import TaskBatch
 from fewstep.training import checkpoint
-from fewstep.training.build import Sampler
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.metrics_log import Metrics
 from fewstep.training.prefetch import meta_batches
@@ -45,7 +44,7 @@ class OuterLoop:
 
     config: Config
     learner: Learner
-    tasks: dict[Split, Sampler]
+    tasks: dict[Split, TaskSource]
     run: RunDir
     bar: ProgressBar
 
@@ -159,7 +158,8 @@ class OuterLoop:
         figures = {"score": score, "ci95": result.score.ci95[-1], "loss": result.loss.mean[-1]}
         self.metrics.add(step, {f"val/{name}": value for name, value in figures.items()})
         self.bar.validated(step, result)
-        if best is None or (score < best if config.data == "sinusoid" else score > best):
+        larger = self.tasks["val"].spec.larger_is_better
+        if best is None or (score > best if larger else score < best):
             state.progress = replace(state.progress, best_step=step, best_score=score)
             self._keep_time()
             # First, because it notices where the run directory is gone.

@@ -8,8 +8,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from fewstep.config.schema import Config
+from fewstep.data.source import Sampler
 from fewstep.tasks import TaskBatch
-from fewstep.training.build import Sampler
 
 
 def meta_batches(

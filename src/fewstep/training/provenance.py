@@ -11,15 +11,14 @@ import numpy
 import torch
 
 from fewstep.config.schema import Config
-from fewstep.data.episodes import EpisodeSampler, Split
+from fewstep.data.source import Split, TaskSource
 from fewstep.distributed.parallel import Parallel
 from fewstep.learners.base import Learner
-from fewstep.training.build import Sampler
 
 Provenance = dict[str, str | int]
 
 
-def provenance(config: Config, learner: Learner, tasks: dict[Split, Sampler]) -> Provenance:
+def provenance(config: Config, learner: Learner, tasks: dict[Split, TaskSource]) -> Provenance:
     """What a run is computed with, by name.
 
     Args:
@@ -28,7 +27,7 @@ def provenance(config: Config, learner: Learner, tasks: dict[Split, Sampler]) ->
         tasks: Of each split.
     """
     threads = torch.get_num_threads()
-    shared = isinstance(learner, Parallel)
+    shared = isinstance(learner, Parallel) and learner.learner.tasks_are_independent
     told: Provenance = {
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
@@ -72,12 +71,10 @@ def _device(name: str) -> str:
     return torch.cuda.get_device_name(name) if kind == "cuda" else kind
 
 
-def _fingerprint(tasks: dict[Split, Sampler]) -> str:
-    """A digest of all pictures; sinusoids depend on the config alone."""
+def _fingerprint(tasks: dict[Split, TaskSource]) -> str:
+    """A digest of all data; tasks without any depend on the config alone."""
     digest = hashlib.sha256()
-    for split, sampler in sorted(tasks.items()):
-        if isinstance(sampler, EpisodeSampler):
-            images = sampler.images
-            digest.update(f"{split} {images.names} {images.counts.tolist()}".encode())
-            digest.update(images.pictures.ravel().data)
+    for _, source in sorted(tasks.items()):
+        for part in source.content():
+            digest.update(part)
     return digest.hexdigest()[:16]

@@ -12,12 +12,12 @@ from rich.console import Console
 from fewstep.cli.progress import ProgressBar
 from fewstep.config.file import read_config, training_digest
 from fewstep.config.schema import Config
-from fewstep.data.episodes import Split
+from fewstep.data.registry import task_sources
+from fewstep.data.source import Split, TaskSource
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
-from fewstep.learners.finetune import FineTune
 from fewstep.training import checkpoint
-from fewstep.training.build import Sampler, learner, samplers
+from fewstep.training.build import learner
 from fewstep.training.checkpoint import Progress
 from fewstep.training.lock import locked
 from fewstep.training.loop import OuterLoop
@@ -37,7 +37,7 @@ class Run:
 
     config: Config
     learner: Learner
-    tasks: dict[Split, Sampler]
+    tasks: dict[Split, TaskSource]
     progress: Progress
 
 
@@ -67,7 +67,7 @@ def trained(config: Config, path: Path, data_dir: Path | None, console: Console)
             there, or a loss is not finite.
         Interrupted: The user stopped it.
     """
-    tasks = samplers(config, data_dir)
+    tasks = task_sources(config, data_dir)
     new = learner(config, tasks["train"])
     run = RunDir(path)
     with locked(path):
@@ -96,7 +96,7 @@ def load_run(path: Path, data_dir: Path | None, device: str) -> Run:
             f"{path} has no validated checkpoint yet; train until the first validation (outer step "
             f"{min(config.val_every, config.steps)})"
         )
-    tasks = samplers(config, data_dir)
+    tasks = task_sources(config, data_dir)
     return load_best(config, learner(config, tasks["train"]), tasks, run)
 
 
@@ -108,11 +108,8 @@ def untrained(run: Run) -> Run:
 
 def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
     """The run, by its name; twice where it is pre-trained: the whole network and the head only."""
-    if isinstance(run.learner, FineTune):
-        yield f"{name}, whole", run
-        yield f"{name}, head", replace(run, learner=run.learner.head_only())
-    else:
-        yield name, run
+    for way, variant in run.learner.variants().items():
+        yield f"{name}, {way}" if way else name, replace(run, learner=variant)
 
 
 def check_comparable(runs: dict[str, Run]) -> None:
@@ -158,7 +155,7 @@ def _test_tasks(config: Config) -> dict[str, object]:
     }
 
 
-def load_best(config: Config, empty: Learner, tasks: dict[Split, Sampler], run: RunDir) -> Run:
+def load_best(config: Config, empty: Learner, tasks: dict[Split, TaskSource], run: RunDir) -> Run:
     """Put the best initialisation of a run into a learner.
 
     Raises:
