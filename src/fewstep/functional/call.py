@@ -1,4 +1,4 @@
-"""A model, and the loss that judges it, as pure functions of their tensors.
+"""A model, and its loss, as pure functions of their tensors.
 
 MAML differentiates through a gradient, so each operation of the model has to have a right second
 derivative. Where PyTorch's own has none, another stands in for it (`fewstep.functional.overrides`)
@@ -19,6 +19,7 @@ from fewstep.functional.batch_norm import (
     InTraining,
     Statistics,
     by_own_statistics,
+    in_elementary_operations,
     recording,
     replaying,
 )
@@ -28,7 +29,6 @@ from fewstep.functional.loss import loss_module, reached_by
 from fewstep.functional.overrides import EAGER, TRACEABLE, Overrides, TwiceDifferentiable
 from fewstep.functional.swapped import Layout, Params, Swapped
 from fewstep.ops.fuse import fused_forward
-from fewstep.ops.traceable import elementary_batch_norm
 from fewstep.tasks import Inputs, fresh, map_tensors
 
 Norm = Literal["transductive", "inductive"]
@@ -37,8 +37,41 @@ LOSS = "loss."
 
 
 def trainable(module: nn.Module) -> Params:
-    """The parameters that may change, by name; one that is tied appears once."""
+    """Return the parameters that require a gradient, by name; one that is tied appears once.
+
+    >>> list(trainable(nn.Linear(2, 1)))
+    ['weight', 'bias']
+    """
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def functional_call(model: nn.Module, params: Params, x: Inputs) -> Any:
+    """Call a model with other tensors; the result is exact when it is differentiated twice.
+
+    It is `torch.func.functional_call` for inner loops: operations without a right second
+    derivative are computed by others, batch norm in training mode uses the statistics of ``x``
+    alone, and the model stays as it is, buffers included. Differentiate by `torch.autograd.grad`;
+    `torch.func.vmap` over tasks is fine. For many calls make a `PureModel` once.
+
+    Args:
+        model: Any module.
+        params: Parameters and buffers by name; a name that is missing keeps the model's tensor.
+        x: ``[examples, ...]``; a tuple is given as ``model(*x)``, a dict as ``model(**x)``.
+
+    Raises:
+        InputError: The model uses activation checkpointing, or hides a parameter.
+
+    >>> model = nn.Sequential(nn.Linear(1, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 1))
+    >>> x = torch.linspace(-1, 1, 10)[:, None]
+    >>> start = trainable(model)
+    >>> loss = (functional_call(model, start, x) - x.sin()).square().mean()
+    >>> gradient = torch.autograd.grad(loss, list(start.values()), create_graph=True)
+    >>> adapted = {n: p - 0.1 * g for (n, p), g in zip(start.items(), gradient)}
+    >>> (functional_call(model, adapted, x) - x.sin()).square().mean().backward()
+    >>> model[0].weight.grad.shape
+    torch.Size([8, 1])
+    """
+    return PureModel(model)(params, x)
 
 
 def call_model(model: Callable[..., Any], x: Inputs) -> Any:
@@ -52,7 +85,8 @@ class PureModel:
     """A model, and perhaps the loss, with all their tensors given from outside.
 
     Whatever they write to buffers and attributes is dropped after each call, so nothing of one
-    reaches the next; and the user's modules are left as they are, bit for bit.
+    reaches the next; and the user's modules are left as they are, bit for bit. One thread at a
+    time may call a model.
 
     Args:
         model: Any module.
@@ -62,6 +96,10 @@ class PureModel:
         copies_inputs: Whether it or the loss changes what it is called with, and so is given
             copies.
         replaced: Other ``forward`` functions for some of the model's parts, by their names.
+
+    >>> pure = PureModel(nn.Linear(2, 1))
+    >>> pure({"weight": torch.ones(1, 2), "bias": torch.zeros(1)}, torch.tensor([[3.0, 4.0]]))
+    tensor([[7.]])
     """
 
     def __init__(
@@ -111,7 +149,7 @@ class PureModel:
         inputs_repeat: bool = False,
         overrides: Overrides = EAGER,
     ) -> Iterator[None]:
-        """Have these tensors inside, where `predict` and the loss are then called.
+        """Let the model have these tensors inside, where `predict` and the loss are then called.
 
         Args:
             params: Replacements by the name of a parameter or buffer. A name that is missing keeps
@@ -134,22 +172,22 @@ class PureModel:
                 ) from error
 
     def predict(self, x: Inputs) -> Any:
-        """The model's prediction for ``x``, ``[examples, ...]``; inside `having` alone."""
+        """Predict for ``x``, ``[examples, ...]``; to be called inside `having`."""
         x = fresh(x)
         return call_model(self.model, map_tensors(torch.clone, x) if self._copies_inputs else x)
 
     def target(self, y: Tensor) -> Tensor:
-        """What a loss is given for the targets ``y``."""
+        """Return the targets ``y`` to give to a loss: a copy where the loss may change them."""
         return y.clone() if self._copies_inputs else y
 
     def __call__(self, params: Params, x: Inputs) -> Any:
-        """The prediction for ``x`` with these tensors; batch norm sees ``x`` alone."""
+        """Predict for ``x`` with these tensors; batch norm in training mode sees ``x`` alone."""
         with self.having(params):
             return self.predict(x)
 
     @contextmanager
     def inductive(self, params: Params, support_x: Inputs) -> Iterator[None]:
-        """As `having`, and batch norm normalises by the statistics of ``support_x``.
+        """Let, like `having`, batch norm normalise by the statistics of ``support_x``.
 
         What is predicted inside for one example does not depend on the others.
         """
@@ -161,8 +199,8 @@ class PureModel:
 
     @contextmanager
     def traceable(self, tensors: Params) -> Iterator[None]:
-        """As `having`, for a compiler: all tensors are given, and buffers may be written to."""
-        with self.having(tensors, elementary_batch_norm, overrides=TRACEABLE):
+        """Enter `having` for a compiler: all tensors are given, and buffers may be written to."""
+        with self.having(tensors, in_elementary_operations, overrides=TRACEABLE):
             yield
 
     def _fused_entries(self, inputs_repeat: bool) -> dict[int, dict[str, Any]]:

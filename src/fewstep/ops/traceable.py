@@ -18,19 +18,6 @@ from fewstep.ops.layout import IntOrPair, channels_last
 from fewstep.ops.max_pool import window_of
 
 
-def elementary_batch_norm(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
-) -> Tensor:
-    """Compute batch norm by the statistics of ``x`` alone."""
-    other = [dim for dim in range(x.dim()) if dim != 1]
-    shape = [1, -1] + [1] * (x.dim() - 2)
-    centred = x - x.mean(other, keepdim=True)
-    result = centred * (centred.square().mean(other, keepdim=True) + eps).rsqrt()
-    if weight is not None:
-        result = result * weight.view(shape)
-    return result if bias is None else result + bias.view(shape)
-
-
 def conv2d(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Compute ``F.conv2d`` in channels-last layout."""
     return F.conv2d(channels_last(x) if x.dim() == 4 else x, *args, **kwargs)
