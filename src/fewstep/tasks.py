@@ -62,6 +62,11 @@ class TaskBatch:
 
     Raises:
         InputError: The shapes do not fit one another.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> fewstep.TaskBatch(x[:, :3], y[:, :3], x[:, 3:], y[:, 3:])
+    TaskBatch(8 tasks, support_x=[8, 3, 4], support_y=[8, 3], query_x=[8, 3, 4], query_y=[8, 3])
     """
 
     support_x: Inputs

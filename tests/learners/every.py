@@ -1,13 +1,14 @@
 """One learner of each kind, on one small model and its tasks."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, ImplicitMAML, Parallel, ProtoMAML, ProtoNet, Reptile
-from fewstep.learners.finetune import FineTune
-
-from .shared import WAYS, tasks_of
+from fewstep import MAML, FineTune, ImplicitMAML, Parallel, ProtoMAML, ProtoNet, Reptile
+from tests.factory import make_tasks
+from tests.learners.shared import WAYS
 
 WIDTH = 4
 
@@ -51,9 +52,9 @@ every_learner = pytest.mark.parametrize("make", LEARNERS.values(), ids=LEARNERS)
 
 
 def tasks(number=2):
-    batch = tasks_of(WIDTH, number=number)
+    batch = make_tasks(number, seed=1)
     classes = torch.stack([torch.arange(WAYS), torch.arange(WAYS) + 1]).repeat(number, 1)[:number]
-    return type(batch)(*batch.tensors, classes)
+    return dataclasses.replace(batch, classes=classes)
 
 
 def seeded(call, *arguments):

@@ -139,7 +139,7 @@ _BLOCKS = (
 @pytest.mark.parametrize("layers", [(), (nn.MaxPool2d(2),), *_BLOCKS], ids=str)
 @pytest.mark.parametrize("execution", ["loop", "vectorised"])
 def test_a_layer_may_change_a_result_in_place(layers, execution, filters):
-    """As it may that of PyTorch's layers."""
+    """Results of PyTorch's own layers may be changed so, too."""
     x, y = torch.randn(3, 2, 1, 8, 8, dtype=torch.float64), torch.arange(2).repeat(3, 1)
     gradients = []
     for in_place in (True, False):

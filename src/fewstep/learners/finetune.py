@@ -51,6 +51,15 @@ class FineTune(Learner):
 
     Raises:
         InputError: The model has no linear layer to replace, or a setting is out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y, classes=torch.randint(10, (8, 3)))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> learner = fewstep.FineTune(model, classes=10)
+    >>> learner(tasks).backward()
+    >>> learner.evaluate(tasks).scores.shape
+    torch.Size([8, 6])
     """
 
     _PREFIXES: ClassVar[dict[str, str]] = {"wide": "", "_new_layer": "new_head."}
@@ -109,7 +118,6 @@ class FineTune(Learner):
         return MetaGradient(query, dict(zip(names, gradients, strict=True)))
 
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
-        """``[tasks]``, the losses of ordinary training, without a graph."""
         with exclusive(), torch.no_grad():
             return self._ordinary_training(tasks)[0]
 
@@ -128,13 +136,11 @@ class FineTune(Learner):
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
-        """Fine-tune on each task, as `MAML.evaluate` does."""
         return self.few_shot().evaluate(tasks, steps, norm)
 
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
-        """The network fine-tuned on one task, as `MAML.adapt` returns it."""
         return self.few_shot().adapt(x, y, steps, norm)
 
     def head_only(self) -> FineTune:
@@ -144,7 +150,6 @@ class FineTune(Learner):
         return other
 
     def variants(self) -> dict[str, Learner]:
-        """Itself, and fine-tuning of the last layer alone."""
         return {"whole": self, "head": self.head_only()}
 
     def few_shot(self) -> MAML:

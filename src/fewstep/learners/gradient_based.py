@@ -82,11 +82,9 @@ class GradientBased(Learner):
         self._twice_differentiable = False
 
     def meta_parameters(self) -> dict[str, nn.Parameter]:
-        """All that the outer loop changes: the initialisation and what is learned beside it."""
         return {**self._plain(), **self._of_loss()}
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """`meta_gradient`, with the loss and the metrics of each task."""
         tasks = self._for_training(tasks)
         with exclusive():
             objective, traits = self.objective(tasks, self.norm, training=True)
@@ -102,7 +100,6 @@ class GradientBased(Learner):
             return found
 
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
-        """``[tasks]``, the losses whose mean `meta_gradient` differentiates, without a graph."""
         weights = self._importances(outer_step)
 
         def counted(grad_fn: GradFn, learned: Params) -> Iterator[Params]:
@@ -116,19 +113,6 @@ class GradientBased(Learner):
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
-        """Losses and metrics of each task after every inner step. Nothing is learned.
-
-        Dropout is off, and no graph outlives an inner step.
-
-        Args:
-            tasks: The tasks.
-            steps: How many inner steps, the learner's own number unless given; may be more than in
-                training where nothing was learned for each step.
-            norm: Overrides the learner's own.
-
-        Raises:
-            InputError: The tasks do not fit the model or the loss, or a setting is out of range.
-        """
         path = partial(self._path, steps=self._checked(steps, norm))
         results = self._judge(tasks, norm or self.norm, path)
         return Evaluation(
@@ -142,23 +126,6 @@ class GradientBased(Learner):
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
-        """The model adapted to one task.
-
-        Args:
-            x: ``[examples, ...]``, the support set.
-            y: ``[examples, ...]``, its targets.
-            steps: How many inner steps; the learner's own number unless given.
-            norm: What batch norm of the result uses: the statistics of ``x`` (``"inductive"``, the
-                default; those recorded for the step where the learner is inductive and records
-                them), or of each batch that it is called with (``"transductive"``).
-
-        Returns:
-            A copy of the model in eval mode, ready to call with one example or with many. Its
-            `state_dict` fits the model.
-
-        Raises:
-            InputError: The examples do not fit the model or the loss.
-        """
         steps = self._checked(steps, norm)
         check_examples(x, y)
         with exclusive():

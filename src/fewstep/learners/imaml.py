@@ -47,6 +47,14 @@ class ImplicitMAML(GradientBased):
 
     Raises:
         InputError: The model uses batch statistics, or a setting is out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> learner = fewstep.ImplicitMAML(torch.nn.Linear(4, 3), inner_steps=16, proximal=2.0)
+    >>> loss, gradient = learner.meta_gradient(tasks)
+    >>> list(gradient)
+    ['weight', 'bias']
     """
 
     def __init__(

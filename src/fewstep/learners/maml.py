@@ -89,6 +89,19 @@ class MAML(GradientBased):
 
     Raises:
         InputError: A setting is out of range, or the model has no such part.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> learner = fewstep.MAML(torch.nn.Linear(4, 3), inner_lr=0.4)
+    >>> optimizer = torch.optim.Adam(learner.parameters())
+    >>> loss = learner(tasks)
+    >>> loss.backward()
+    >>> optimizer.step()
+    >>> learner.evaluate(tasks, steps=5).scores.shape
+    torch.Size([8, 6])
+    >>> learner.adapt(x[0], y[0])(x[0]).shape
+    torch.Size([6, 3])
     """
 
     _PREFIXES: ClassVar[dict[str, str]] = {
@@ -149,12 +162,10 @@ class MAML(GradientBased):
             self._step_sizes = beside.learned_step_sizes(step_sizes, start, inner_lr, inner_steps)
 
     def meta_parameters(self) -> dict[str, nn.Parameter]:
-        """All that the outer loop changes, by name. Running statistics require no gradient."""
         more = map(self.named, ("_step_sizes", "_affine", "_statistics"))
         return reduce(or_, more, super().meta_parameters())
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """`meta_gradient`, with the loss and the metrics of each task."""
         found = super().differentiate(tasks, outer_step)
         rows = found.query.statistics
         if rows is None:
@@ -186,20 +197,14 @@ class MAML(GradientBased):
         }
         evaluate_query = plain.evaluate_query
         statistics = self.named("_statistics")
-        if statistics and training:
-            # By the query set's own statistics, which are returned.
-            recorded = beside.recorder(self.model, list(statistics))
-            pure = self._pure("own", traits)
+        if statistics and (training or norm == "inductive"):
+            # In training by the query set's own, which are returned; else by those of the step.
+            pure = self._pure("own" if training else "running", traits)
+            recorded = beside.recorder(self.model, list(statistics)) if training else None
             evaluate_query = query_function(
                 pure, self.loss, self._metrics, "transductive", self.precision, recorded
             )
-        elif statistics and norm == "inductive":
-            # By those that were recorded for the step.
-            pure = self._pure("running", traits)
-            evaluate_query = query_function(
-                pure, self.loss, self._metrics, "transductive", self.precision
-            )
-            learned |= statistics
+            learned |= {} if training else statistics
         with torch.no_grad():
             start = self._loop.model_params(learned, self._loop.init(learned), 0)
         return replace(
@@ -212,7 +217,11 @@ class MAML(GradientBased):
 
     def _compiled(self, traits: Traits, norm: Norm, training: bool) -> Compiled | None:
         compiler = self._compiler
-        if compiler is None or compiler.functions.given_up or self._by_block(self.model):
+        if compiler is None or compiler.functions.given_up:
+            return None
+        on_cpu = next(self.model.parameters()).device.type == "cpu"
+        if on_cpu and self.precision != "bf16" and has_blocks(self.model):
+            # Its blocks are computed faster by operations of their own.
             return None
         if traits.draws_outside or not traits.repeats:
             compiler.functions.give_up("random layers are not compiled: they would draw once")
@@ -220,11 +229,6 @@ class MAML(GradientBased):
         by_query = norm == "transductive" and not self.per_step_statistics
         pure = self._pure("own" if training else "evaluation", traits)
         return Compiled(compiler, self.loss, pure, self._metrics, by_query, self.precision)
-
-    def _by_block(self, model: nn.Module) -> bool:
-        """Whether a network has blocks whose own operations are faster than compiled ones."""
-        on_cpu = next(model.parameters()).device.type == "cpu"
-        return on_cpu and self.precision != "bf16" and has_blocks(model)
 
     def _gradient(self, outer_step: int) -> partial[Gradient]:
         return partial(
@@ -247,20 +251,7 @@ class MAML(GradientBased):
     def _loop(self) -> InnerLoop:
         names = tuple(self._adapting_parameters())
         sizes = self.named("_step_sizes")
-        if self.step_sizes != "fixed":
-            late = [name for name in names if INNER_LR + name not in sizes]
-            if late:
-                raise InputError(
-                    f"parameter {late[0]!r} requires a gradient only since the learner was made, "
-                    "and has no step sizes; make a new learner"
-                )
-        if self.step_sizes == "per-step":
-            learned = min(map(len, sizes.values()))
-            if self.inner_steps > learned:
-                raise InputError(
-                    f"inner_steps is {self.inner_steps}, and step sizes were made for {learned}; "
-                    "make a new learner"
-                )
+        beside.check_step_sizes(self.step_sizes, sizes, names, self.inner_steps)
         return InnerLoop(
             self.inner_steps, self.inner_lr, names, self.inner_optimizer, self.step_sizes
         )

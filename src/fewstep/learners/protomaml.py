@@ -53,6 +53,16 @@ class ProtoMAML(GradientBased):
     Raises:
         InputError: The model has no linear layer inside or nothing else to learn, or a setting is
             out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 5))
+    >>> learner = fewstep.ProtoMAML(model, inner_lr=0.1)
+    >>> list(learner.meta_gradient(tasks)[1])
+    ['0.weight', '0.bias']
+    >>> learner.adapt(x[0], y[0])(x[0]).shape
+    torch.Size([6, 3])
     """
 
     def __init__(

@@ -39,6 +39,14 @@ class Reptile(GradientBased):
 
     Raises:
         InputError: A setting is out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> learner = fewstep.Reptile(torch.nn.Linear(4, 3), inner_lr=0.4, inner_steps=5)
+    >>> learner(tasks).backward()
+    >>> learner.model.weight.grad.shape
+    torch.Size([3, 4])
     """
 
     def __init__(
