@@ -16,5 +16,5 @@ class InputError(ValueError):
 
 
 def first_line(error: BaseException) -> str:
-    """What another library says, without what it explains at length."""
+    """Return the first line of an exception's message."""
     return str(error).split("\n")[0]

@@ -156,7 +156,7 @@ class PureModel:
                 the module's tensor.
             batch_norm: How batch norm in training mode normalises; by the batch alone unless given.
             fused: Whether to compute blocks of layers at once.
-            inputs_repeat: Whether the same examples come again.
+            inputs_repeat: Whether it is called with the same examples more than once.
             overrides: What stands in for functions of PyTorch.
         """
         entries = self._fused_entries(inputs_repeat) if fused else {}

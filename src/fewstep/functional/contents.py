@@ -10,6 +10,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from operator import is_
 from types import MemberDescriptorType, SimpleNamespace
 from typing import Any
 
@@ -59,11 +60,7 @@ def _same(held: Any, content: Any) -> bool:
     if not isinstance(held, _PLAIN) and not _has_fields(held):
         return False
     now = _fields(held) if _has_fields(held) else held
-    return len(now) == len(content) and all(map(_is, _flat(now), _flat(content)))
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
+    return len(now) == len(content) and all(map(is_, _flat(now), _flat(content)))
 
 
 def _flat(values: Any) -> Iterable[Any]:
@@ -125,5 +122,5 @@ _WAYS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], object]]] = {
     numpy.random.Generator: (lambda held: held.bit_generator.state, _set_state),
     torch.Generator: (torch.Generator.get_state, torch.Generator.set_state),
 }
-"""How each kind is read and put back."""
+"""Functions that read each kind and put it back."""
 _PLAIN = (list, dict, set, deque)

@@ -1,4 +1,4 @@
-"""One table of what stands in for functions of PyTorch while a model is called."""
+"""Table of what stands in for functions of PyTorch while a model is called."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ _TABLE: dict[Function, tuple[Function | None, Function | None]] = {
     _IS_LEAF: _both(_not_under_vmap("is_leaf", _IS_LEAF)),
     Tensor.register_hook: _both(_not_under_vmap("the gradient (a hook)", Tensor.register_hook)),
 }
-"""What stands in where a model is computed operation by operation, and where a compiler follows it.
+"""Columns: operation by operation, and where a compiler follows.
 
 Each takes the arguments of what it replaces; None leaves that as it is. `F.batch_norm` is the one
 function that is not listed: what stands in for it depends on the call.

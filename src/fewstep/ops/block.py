@@ -151,7 +151,7 @@ def _select(x: Tensor, weight: Tensor, window: Window) -> tuple[Tensor, Tensor]:
 
 
 def _sums(u: Tensor, x: Tensor, mean: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
-    """Of u (x - mean) r and of u, for each channel."""
+    """Sums of u (x - mean) r and of u, for each channel."""
     if u.dim() == 5:
         return loop_over_tasks(_sums, u, x, mean, r)
     # PyTorch's kernel for batch norm's gradient has both sums, in one pass.
@@ -183,6 +183,6 @@ def _add_selected(
 
 
 def _count(x: Tensor) -> int:
-    """How many numbers a channel of one task has."""
+    """Count the numbers of a channel of one task."""
     examples, _, height, width = x.shape[-4:]
     return examples * height * width

@@ -1,4 +1,4 @@
-"""Finds, in ``nn.Sequential``, the layers that can be computed as one operation."""
+"""Blocks of layers in ``nn.Sequential`` that are computed as one operation."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class FusedForward:
     def _patches_of(
         self, x: Tensor, convolution: nn.Conv2d, geometry: Geometry, inputs_repeat: bool
     ) -> Patches:
-        """Those of ``x``, kept for the next inner step, which comes with the same examples."""
+        """Return patches, kept for the next inner step, which comes with the same examples."""
         size = (convolution.weight.shape[2], convolution.weight.shape[3])
         if not inputs_repeat:
             return patches_of(x, size, geometry)
@@ -105,7 +105,7 @@ def has_blocks(module: nn.Module) -> bool:
 
 
 class _Layers(NamedTuple):
-    """What can be computed at once."""
+    """Layers that can be computed at once."""
 
     convolution: nn.Conv2d | None
     norm: nn.BatchNorm2d
@@ -157,4 +157,4 @@ def _block(layers: _Layers) -> Block:
 _FORWARDS: dict[type[nn.Module], object] = {
     kind: kind.forward for kind in (nn.Sequential, nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d)
 }
-"""As PyTorch defines them; somebody may have put another in their place for all layers."""
+"""PyTorch's own; somebody may have put another in their place for all layers."""

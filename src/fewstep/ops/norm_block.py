@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from fewstep.ops.block import Block, BlockState, forward, gradient, second_gradient
 from fewstep.ops.layout import as_output, channels_last
-from fewstep.ops.vmap import under_vmap, with_task_dim
+from fewstep.ops.vmap import with_task_dim
 
 
 def norm_block(x: Tensor, weight: Tensor | None, bias: Tensor | None, block: Block) -> Tensor:
@@ -29,9 +29,7 @@ def norm_block(x: Tensor, weight: Tensor | None, bias: Tensor | None, block: Blo
     def apply(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return _NormBlock.apply(channels_last(x), weight, bias, block)
 
-    if under_vmap(x, weight, bias):
-        return with_task_dim(apply, x, weight, bias)
-    return apply(x, weight, bias)
+    return with_task_dim(apply, x, weight, bias)
 
 
 class _NormBlock(torch.autograd.Function):
