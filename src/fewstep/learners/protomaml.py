@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from fewstep.errors import InputError
 from fewstep.execution.plan import Execution
-from fewstep.functional.call import LayerModes, Norm, PureModel
+from fewstep.functional.call import Norm, PureModel
+from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased

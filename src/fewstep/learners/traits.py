@@ -12,8 +12,9 @@ from torch.nn.utils import parametrize
 from torch.utils import _pytree as pytree
 
 from fewstep.errors import InputError, first_line
-from fewstep.functional.call import LayerModes, PureModel
+from fewstep.functional.call import PureModel
 from fewstep.functional.guards import check_layers
+from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.loss import loss_module
 from fewstep.functional.structure import same, structure
 from fewstep.functional.swapped import Params
