@@ -106,7 +106,7 @@ class GradientBased(Learner):
             path = self._path(grad_fn, learned, self.inner_steps)
             return (params for params, weight in zip(path, weights, strict=True) if weight)
 
-        results = self._judge(self._for_training(tasks), self.norm, counted, training=True)
+        results = self._results(self._for_training(tasks), self.norm, counted, training=True)
         pairs = zip(results, filter(None, weights), strict=True)
         return torch.stack([weight * query.losses for query, weight in pairs]).sum(0)
 
@@ -114,7 +114,7 @@ class GradientBased(Learner):
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
         path = partial(self._path, steps=self._checked(steps, norm))
-        results = self._judge(tasks, norm or self.norm, path)
+        results = self._results(tasks, norm or self.norm, path)
         return Evaluation(
             torch.stack([query.losses for query in results], 1),
             {
@@ -145,7 +145,7 @@ class GradientBased(Learner):
     def objective(
         self, tasks: TaskBatch, norm: Norm, *, training: bool = False
     ) -> tuple[Objective, Traits]:
-        """What a task is for this learner, as pure functions, and what the model is like.
+        """Pure functions of a task for this learner, and properties of the model.
 
         Raises:
             InputError: The tasks do not fit the model or the loss.
@@ -181,7 +181,7 @@ class GradientBased(Learner):
             **settings,
         )
 
-    def _judge(
+    def _results(
         self,
         tasks: TaskBatch,
         norm: Norm,
@@ -224,12 +224,12 @@ class GradientBased(Learner):
 
     @property
     def _functions(self) -> CompiledFunctions | None:
-        """What parts of the model are compiled with, if they are."""
+        """The functions that parts of the model are compiled with, if they are."""
         return None
 
     @abstractmethod
     def _gradient(self, outer_step: int) -> partial[Gradient]:
-        """What `mean_gradient` takes: which gradient an outer step is made along."""
+        """The function of a task that gives the gradient for an outer step."""
 
     def _importances(self, outer_step: int) -> list[float]:
         """How much the query loss after 0, 1, ... inner steps counts in an outer step."""
@@ -248,7 +248,7 @@ class GradientBased(Learner):
         return InnerLoop(self.inner_steps, self.inner_lr, tuple(self._plain()))
 
     def _path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
-        """What the model consists of after 0, 1, ..., steps inner steps."""
+        """The model's parameters after 0, 1, ..., steps inner steps."""
         return adapted_path(self._loop, grad_fn, learned, steps)
 
     def _plain(self) -> dict[str, nn.Parameter]:

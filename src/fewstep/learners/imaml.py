@@ -114,14 +114,8 @@ def implicit(
 ) -> Gradient:
     """The meta-gradient from the last parameters of the inner loop alone.
 
-    Args:
-        loop: The inner loop.
-        grad_fn: The gradient of the support loss with the proximal term, whose derivative is
-            H + lambda I.
-        evaluate_query: The query losses and scores.
-        params: theta, and psi, what is learned beside it and does not adapt.
-        proximal: lambda.
-        cg_steps: Steps of the conjugate gradient method.
+    ``grad_fn`` is the gradient of the support loss with the proximal term, whose derivative is
+    H + lambda I; ``params`` are theta and psi, what is learned beside it and does not adapt.
     """
     end = as_leaf_tensors(last(adapt(loop, grad_fn, params, loop.steps)))
     beside = as_leaf_tensors({name: value for name, value in params.items() if name not in end})

@@ -1,4 +1,4 @@
-"""What one task is: its support loss and its query loss, as pure functions of the parameters."""
+"""Support loss and query loss of a task, as pure functions of the parameters."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def query_function(
             if recorded is None:
                 prediction = pure.predict(query_x)
             else:
-                with recorded() as seen:
+                with recorded() as rows:
                     prediction = pure.predict(query_x)
-                statistics = seen
+                statistics = rows
             # Before the loss, which may change what was predicted.
             needed = metrics.needed(prediction)
             value = scalar(loss(prediction, pure.target(query_y)))

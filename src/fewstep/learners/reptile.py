@@ -97,14 +97,7 @@ class Reptile(GradientBased):
 def displacement(
     loop: InnerLoop, grad_fn: GradFn, evaluate_query: EvaluateQuery, params: Params
 ) -> Gradient:
-    """The way from where the inner loop ends back to where it began, in units of its step size.
-
-    Args:
-        loop: The inner loop.
-        grad_fn: The gradient of the loss on all examples of the task.
-        evaluate_query: The query losses and scores.
-        params: theta.
-    """
+    """The way from where the inner loop ends back to theta, in units of its step size."""
     end = last(adapted_path(loop, grad_fn, params, loop.steps))
     with torch.no_grad():
         gradient = {name: (params[name] - end[name]) / loop.lr for name in end}
