@@ -42,7 +42,7 @@ def test_a_closed_output_is_told_in_one_line(command):
 
 
 def test_a_mistake_beside_closed_streams():
-    """What is told on standard error never comes out of standard output instead."""
+    """Messages for standard error never come out of standard output instead."""
     assert bash(f"{FEWSTEP} fly 2>&-") == (2, b"", "")
     assert bash(f"{FEWSTEP} fly <&- >&- 2>&-") == (2, b"", "")
 

@@ -18,7 +18,7 @@ from tests.plain import deviation
 
 
 class Kept(nn.Module):
-    """What a hook keeps of a part is what the rest computes with."""
+    """A hook keeps the result of a part, and the rest computes with it."""
 
     def __init__(self):
         super().__init__()

@@ -168,7 +168,7 @@ def test_without_a_compiler_it_warns_once_and_goes_on(caplog, blocks):
     assert told.endswith("); computed without")
 
 
-class _Judging(nn.Module):
+class _LookingAtANumber(nn.Module):
     """Looks at a number, which no compiled function can."""
 
     def forward(self, x):
@@ -177,7 +177,10 @@ class _Judging(nn.Module):
 
 @pytest.mark.parametrize(
     ("layer", "start"),
-    [(_Judging(), "cannot be compiled ("), (nn.Dropout(0.5), "random layers are not compiled")],
+    [
+        (_LookingAtANumber(), "cannot be compiled ("),
+        (nn.Dropout(0.5), "random layers are not compiled"),
+    ],
 )
 def test_what_does_not_compile_is_computed_without(caplog, layer, start):
     model = _model(layer)

@@ -8,8 +8,7 @@ from torch import nn
 
 from fewstep import MAML, FineTune, ImplicitMAML, Parallel, ProtoMAML, ProtoNet, Reptile
 from tests.factory import make_tasks
-
-from .shared import WAYS
+from tests.learners.shared import WAYS
 
 WIDTH = 4
 

@@ -10,8 +10,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fewstep import MAML, InputError, Parallel
-
-from .every import LEARNERS, every_learner, model, plus_plus, seeded, tasks
+from tests.learners.every import LEARNERS, every_learner, model, plus_plus, seeded, tasks
 
 
 @every_learner

@@ -46,7 +46,7 @@ def test_the_inner_optimiser_is_that_of_torch_for_each_task(name, optimizer):
 
 @pytest.mark.parametrize("inner_optimizer", ["sgd", "momentum", "adam"])
 def test_both_parts_of_complex_parameters_adapt(inner_optimizer):
-    """As they do as two real numbers each."""
+    """The result is that of two real numbers each."""
 
     class Complex(nn.Module):
         def __init__(self, of_real):

@@ -16,7 +16,7 @@ from tests.ops.derivatives import derivatives, random_tensor
 @pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("window", [None, PAIRS])
 def test_the_compiled_steps_of_a_block(window, relu, size):
-    """As they are written; what a compiler makes of them is in test_compiled.py."""
+    """Not compiled here: the code that a compiler makes of them is tested in test_compiled.py."""
     torch.manual_seed(0)
     steps, block = CompiledSteps(CompiledFunctions()), Block(1e-5, relu, window)
     steps.functions.given_up = True

@@ -145,7 +145,7 @@ _IN_PLACE = [
 @pytest.mark.parametrize("filters", [4, 27])
 @pytest.mark.parametrize(("layers", "way"), _IN_PLACE, ids=str)
 def test_a_layer_may_change_a_result_in_place(layers, way, filters):
-    """As it may that of PyTorch's layers."""
+    """Results of PyTorch's own layers may be changed so, too."""
     x, y = torch.randn(3, 2, 1, 8, 8, dtype=torch.float64), torch.arange(2).repeat(3, 1)
     gradients = []
     for in_place in (True, False):
