@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from fewstep.execution.executor import MetaGradient, Path
 from fewstep.execution.plan import Execution, Planner
-from fewstep.functional.call import LOSS, LayerModes, Norm, PureModel
+from fewstep.functional.call import LOSS, Norm, PureModel
+from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.loss import loss_module
 from fewstep.functional.swapped import Params
 from fewstep.learners.adapted import adapted_module, predict_seeded
@@ -36,7 +37,6 @@ from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
 from fewstep.metagrad.metrics import Metrics
 from fewstep.metagrad.objective import Objective, QueryResult
 from fewstep.metagrad.unroll import GradientRule, Memory, Order, last_only
-from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.runtime.modes import Precision, exclusive, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
@@ -142,7 +142,7 @@ class GradientBased(Learner):
     def objective(
         self, tasks: TaskBatch, norm: Norm, *, training: bool = False
     ) -> tuple[Objective, Traits]:
-        """What a task is for this learner, as pure functions, and what the model is like.
+        """Pure functions of a task for this learner, and properties of the model.
 
         Raises:
             InputError: The tasks do not fit the model or the loss.
@@ -174,7 +174,6 @@ class GradientBased(Learner):
             self.model,
             self.loss,
             modes=modes,
-            functions=self._functions,
             copies_inputs=traits.changes_inputs,
             **settings,
         )
@@ -193,11 +192,6 @@ class GradientBased(Learner):
     def _with_room_for(self, params: Params) -> nn.Module:
         """The model, or one like it, that adapted parameters fit into."""
         return self.model
-
-    @property
-    def _functions(self) -> CompiledFunctions | None:
-        """What parts of the model are compiled with, if they are."""
-        return None
 
     @abstractmethod
     def _gradient(self, outer_step: int) -> GradientRule:

@@ -12,7 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.errors import InputError
 from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm, in_training
+from fewstep.functional.call import Norm
+from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, check_at_least_zero
 from fewstep.learners.gradient_based import GradientBased

@@ -32,7 +32,6 @@ from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import Objective, Traceable
 from fewstep.metagrad.unroll import GradientRule, Memory, Order, through_inner_loop
 from fewstep.ops.fuse import has_blocks
-from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch
 
@@ -62,13 +61,14 @@ class MAML(GradientBased):
             ``"chunked"`` as many at once as suit the machine's memory; ``"auto"`` decides between
             the loop and chunks by the size of a task. All give the same gradient.
         compile: Compute by functions that `torch.compile` makes, once for each shape of tasks: the
-            whole meta-gradient of a meta-batch where it has few operations; on a CPU the blocks of
-            a convolutional network (batch norm and what follows it in ``nn.Sequential``); otherwise
-            the inner gradient and the query, one task after another. It needs a C++ compiler,
-            and what the model's code does in Python is fixed by the first call.
+            whole meta-gradient of a meta-batch where it has few operations; otherwise the inner
+            gradient and the query, one task after another; nothing of a network with blocks (batch
+            norm and what surrounds it in ``nn.Sequential``) on a CPU, which are faster without. It
+            needs a C++ compiler, and what the model's code does in Python is fixed by the first
+            call.
         precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
             ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
-        norm: What batch norm in training mode uses when the query set is judged: the query
+        norm: What batch norm in training mode uses on the query set: the query
             batch's own statistics (``"transductive"``, as in the paper) or the support set's
             (``"inductive"``).
         adapting: Which parameters adapt: ``"all"``, the ``"head"`` (ANIL), the ``"body"`` without
@@ -223,7 +223,7 @@ class MAML(GradientBased):
             return None
         on_cpu = next(self.model.parameters()).device.type == "cpu"
         if on_cpu and self.precision != "bf16" and has_blocks(self.model):
-            # They are compiled each, and the rest is not worth it.
+            # Its blocks are computed faster by operations of their own.
             return None
         if not traits.vectorisable:
             compiler.functions.give_up("random layers are not compiled: they would draw once")
@@ -231,10 +231,6 @@ class MAML(GradientBased):
         by_query = norm == "transductive" and not self.per_step_statistics
         pure = self._pure("own" if training else "evaluation", traits)
         return Traceable(compiler.functions, pure, self.loss, self.precision, by_query)
-
-    @property
-    def _functions(self) -> CompiledFunctions | None:
-        return None if self._compiler is None else self._compiler.functions
 
     def _gradient(self, outer_step: int) -> GradientRule:
         return through_inner_loop(
