@@ -1,4 +1,6 @@
-"""The one exception that means: the user can mend this."""
+"""What a user can mend, and what only another way of execution can."""
+
+from __future__ import annotations
 
 
 class InputError(ValueError):
@@ -15,6 +17,10 @@ class InputError(ValueError):
     """
 
 
+class UnsuitableError(InputError):
+    """A way of execution that the model, the loss or the inner optimiser does not allow."""
+
+
 def first_line(error: BaseException) -> str:
-    """What another library says, without what it explains at length."""
+    """First line of an exception's message; another library may explain itself at length."""
     return str(error).split("\n")[0]

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from fewstep.distributed.workers import Workers, check_number
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_tasks
-from fewstep.metagrad.unroll import QueryResult
+from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.modes import CallerModes, computing_in, current_modes, exclusive
 from fewstep.runtime.rng import numbered_from, seeded_calls
 from fewstep.tasks import Inputs, TaskBatch

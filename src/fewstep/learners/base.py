@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.known_gradient import with_gradient_of

@@ -15,15 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm, call
+from fewstep.functional.call import Norm, call_model
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_choice, check_labels
 from fewstep.learners.heads import last_linear, new_linear, with_layer
 from fewstep.learners.maml import MAML
 from fewstep.learners.traits import FitCheck
-from fewstep.metagrad.unroll import QueryResult
+from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.modes import exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
@@ -129,7 +129,7 @@ class FineTune(Learner):
         x = map_tensors(
             lambda *both: torch.cat(both, 1).flatten(0, 1), tasks.support_x, tasks.query_x
         )
-        prediction = call(self.wide, x).unflatten(0, y.shape)
+        prediction = call_model(self.wide, x).unflatten(0, y.shape)
         losses = F.cross_entropy(prediction.movedim(-1, 1), y, reduction="none").mean(1)
         return losses, (prediction.argmax(-1) == y).float().mean(1)
 

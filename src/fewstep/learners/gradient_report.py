@@ -78,9 +78,7 @@ class GradientReport:
             for name, check in self.parameters.items()
         )
         blunt = self.tolerance > TOLERANCE[torch.float64]
-        advice = (
-            "; float32 tells little, float64 much: model.double()" if blunt else ""
-        )
+        advice = "; float32 tells little, float64 much: model.double()" if blunt else ""
         return "\n".join((*rows, f"tolerance {self.tolerance:.0e}{advice}"))
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial, reduce
+from functools import reduce
 from operator import or_
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from fewstep.errors import InputError
-from fewstep.execution.compiled import Compiled, Compiler
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.compiled import Compiler
+from fewstep.execution.executor import MetaGradient
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
@@ -26,12 +26,12 @@ from fewstep.learners.schedules import importances
 from fewstep.learners.selection import adapting_names
 from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, InnerOptimizer, StepSizes
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, StepSizes
+from fewstep.metagrad.inner_optimizers import inner_optimizer as optimizer_of
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.objective import Objective
-from fewstep.metagrad.unroll import Gradient, Memory, Order, through_inner_loop
+from fewstep.metagrad.objective import Objective, Traceable
+from fewstep.metagrad.unroll import GradientRule, Memory, Order, through_inner_loop
 from fewstep.ops.fuse import has_blocks
-from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch
 
@@ -61,10 +61,11 @@ class MAML(GradientBased):
             ``"chunked"`` as many at once as suit the machine's memory; ``"auto"`` decides between
             the loop and chunks by the size of a task. All give the same gradient.
         compile: Compute by functions that `torch.compile` makes, once for each shape of tasks: the
-            whole meta-gradient of a meta-batch where it has few operations; on a CPU the blocks of
-            a convolutional network (batch norm and what follows it in ``nn.Sequential``); otherwise
-            the inner gradient and the query, one task after another. It needs a C++ compiler,
-            and what the model's code does in Python is fixed by the first call.
+            whole meta-gradient of a meta-batch where it has few operations; otherwise the inner
+            gradient and the query, one task after another; nothing of a network with blocks (batch
+            norm and what surrounds it in ``nn.Sequential``) on a CPU, which are faster without. It
+            needs a C++ compiler, and what the model's code does in Python is fixed by the first
+            call.
         precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
             ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
         norm: What batch norm in training mode uses on the query set: the query
@@ -73,8 +74,10 @@ class MAML(GradientBased):
         adapting: Which parameters adapt: ``"all"``, the ``"head"`` (ANIL), the ``"body"`` without
             the head (BOIL), or names of parameters or modules.
         head: Name of the head; the last ``nn.Linear`` unless given.
-        inner_optimizer: What makes a step of a gradient: ``"sgd"``, ``"momentum"`` (0.9) or
-            ``"adam"``. It starts every task without memory.
+        inner_optimizer: Makes a step of a gradient: ``"sgd"``, ``"momentum"`` (0.9), ``"adam"``, or
+            a pair of functions of your own, as in `fewstep.metagrad.inner_optimizers`:
+            ``init(params) -> slots``, ``update(gradients, slots, step) -> (updates, slots)``. It
+            starts every task anew.
         step_sizes: ``"fixed"``; ``"per-step"`` learns one for each parameter tensor and inner step
             (MAML++); ``"per-element"`` one for each number of each parameter (Meta-SGD).
         multi_step_loss: For so many outer steps the query losses after all inner steps count,
@@ -127,7 +130,7 @@ class MAML(GradientBased):
         norm: Norm = "transductive",
         adapting: str | Sequence[str] = "all",
         head: str | None = None,
-        inner_optimizer: InnerOptimizer = "sgd",
+        inner_optimizer: str | tuple[Callable[..., Any], Callable[..., Any]] = "sgd",
         step_sizes: StepSizes = "fixed",
         multi_step_loss: int = 0,
         first_order_steps: int = 0,
@@ -136,7 +139,6 @@ class MAML(GradientBased):
     ) -> None:
         settings = Settings(loss, metrics, execution, precision, norm, order, memory)
         super().__init__(model, inner_lr, inner_steps, settings)
-        check_choice("inner_optimizer", inner_optimizer, get_args(InnerOptimizer))
         check_choice("step_sizes", step_sizes, get_args(StepSizes))
         if compile and execution not in ("auto", "loop"):
             raise InputError(
@@ -147,7 +149,7 @@ class MAML(GradientBased):
         check_at_least_zero("first_order_steps", first_order_steps)
         self._compile = compile
         self.adapting, self.head = adapting, head
-        self.inner_optimizer: InnerOptimizer = inner_optimizer
+        self.inner_optimizer = inner_optimizer
         self.step_sizes: StepSizes = step_sizes
         self.multi_step_loss = multi_step_loss
         self.first_order_steps = first_order_steps
@@ -158,6 +160,7 @@ class MAML(GradientBased):
         if per_step_statistics:
             self._statistics = beside.per_step_statistics(model, inner_steps)
         start = self._adapting_parameters()
+        self._optimizer = optimizer_of(inner_optimizer, dict(start))
         if step_sizes != "fixed":
             self._step_sizes = beside.learned_step_sizes(step_sizes, start, inner_lr, inner_steps)
 
@@ -178,13 +181,12 @@ class MAML(GradientBased):
             return self._new_objective(tasks, traits, norm, training)
         # Making it takes a good part of the time of a small network's outer step.
         given_up = self._compiler.functions.given_up
-        objective: Objective = self._compiler.latest.of(
+        return self._compiler.latest.of(
             [norm, self.precision, given_up, self.loss, traits, *self._check_fit.made_of],
             lambda: self._new_objective(tasks, traits, norm, training),
             # What is not compiled may depend on other attributes of the model's parts.
-            lambda objective: objective.compiled is not None,
+            lambda objective: objective.traceable is not None,
         )
-        return objective
 
     def _new_objective(
         self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
@@ -206,43 +208,40 @@ class MAML(GradientBased):
             )
             learned |= {} if training else statistics
         with torch.no_grad():
-            start = self._loop.model_params(learned, self._loop.init(learned), 0)
+            start = self._loop.model_params(learned, learned, 0)
         return replace(
             plain,
             evaluate_query=evaluate_query,
             start=start,
-            compiled=self._compiled(traits, norm, training),
+            traceable=self._traceable(traits, norm, training),
             learned=learned,
         )
 
-    def _compiled(self, traits: Traits, norm: Norm, training: bool) -> Compiled | None:
+    def _traceable(self, traits: Traits, norm: Norm, training: bool) -> Traceable | None:
         compiler = self._compiler
         if compiler is None or compiler.functions.given_up:
             return None
         on_cpu = next(self.model.parameters()).device.type == "cpu"
         if on_cpu and self.precision != "bf16" and has_blocks(self.model):
-            # They are compiled each, and the rest is not worth it.
+            # Its blocks are computed faster by operations of their own.
             return None
-        if traits.draws_outside or not traits.repeats:
+        if not traits.vectorisable:
             compiler.functions.give_up("random layers are not compiled: they would draw once")
             return None
         by_query = norm == "transductive" and not self.per_step_statistics
         pure = self._pure("own" if training else "evaluation", traits)
-        return Compiled(compiler, self.loss, pure, self._metrics, by_query, self.precision)
+        return Traceable(compiler.functions, pure, self.loss, self.precision, by_query)
 
-    @property
-    def _functions(self) -> CompiledFunctions | None:
-        return None if self._compiler is None else self._compiler.functions
-
-    def _gradient(self, outer_step: int) -> partial[Gradient]:
-        return partial(
-            through_inner_loop(self._order(outer_step), self.memory),
+    def _gradient(self, outer_step: int) -> GradientRule:
+        return through_inner_loop(
             self._loop,
-            importances=self._importances(outer_step),
-            record=self.per_step_statistics,
+            self._order(outer_step),
+            self.memory,
+            self._importances(outer_step),
+            self.per_step_statistics,
         )
 
-    def _importances(self, outer_step: int) -> list[float]:
+    def _importances(self, outer_step: int) -> tuple[float, ...]:
         return importances(self.inner_steps, outer_step, self.multi_step_loss)
 
     def _needs_second_derivative(self, outer_step: int) -> bool:
@@ -256,9 +255,7 @@ class MAML(GradientBased):
         names = tuple(self._adapting_parameters())
         sizes = self.named("_step_sizes")
         beside.check_step_sizes(self.step_sizes, sizes, names, self.inner_steps)
-        return InnerLoop(
-            self.inner_steps, self.inner_lr, names, self.inner_optimizer, self.step_sizes
-        )
+        return InnerLoop(self.inner_steps, self.inner_lr, names, self._optimizer, self.step_sizes)
 
     def _adapting_parameters(self) -> dict[str, nn.Parameter]:
         """Those that adapt, of the model as it is now."""

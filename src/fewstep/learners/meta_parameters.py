@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.errors import InputError
-from fewstep.functional.call import in_training
+from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.names import ParameterTree
 from fewstep.learners.recording import recorded_statistics

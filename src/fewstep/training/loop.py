@@ -15,7 +15,7 @@ from fewstep.config.schema import Config
 from fewstep.data.source import Split, TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import borrowed, judge_each, means
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.learners.base import Learner
 from fewstep.learners.divergence import DivergedError
 from fewstep.learners.meta_parameters import move_statistics
