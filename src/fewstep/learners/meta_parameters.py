@@ -17,7 +17,7 @@ from fewstep.learners.recording import recorded_statistics
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, StepSizes
 
 STATISTICS = ("running_mean", "running_var")
-MOMENTUM = 0.1
+STATISTICS_MOMENTUM = 0.1
 """The share of each outer step in the running statistics, as in ``nn.BatchNorm2d``."""
 
 
@@ -25,7 +25,7 @@ def move_statistics(running: Mapping[str, Tensor], recorded: Params) -> None:
     """Move running statistics towards those of a meta-batch."""
     with torch.no_grad():
         for name, value in recorded.items():
-            running[name].lerp_(value, MOMENTUM)
+            running[name].lerp_(value, STATISTICS_MOMENTUM)
 
 
 def learned_step_sizes(
