@@ -26,9 +26,9 @@ COMMAND = [
 
 def slow_test(ready):
     """Let the final test take a minute, and tell when it begins."""
-    from fewstep.cli import judge
+    from fewstep.cli import results
 
-    judge_each = judge.judge_each
+    judge_each = results.judge_each
 
     def slowly(*arguments):
         ready.touch()
@@ -36,7 +36,7 @@ def slow_test(ready):
         return judge_each(*arguments)
 
     no_pictures()
-    judge.judge_each = slowly
+    results.judge_each = slowly
 
 
 def slow_flags(ready):

@@ -14,7 +14,8 @@ from torch.utils import _pytree as pytree
 
 from fewstep.errors import InputError, first_line
 from fewstep.functional import spectral_norm as spectral
-from fewstep.functional.call import OF_SUPPORT, Norm, PureModel, in_training
+from fewstep.functional.call import Norm, PureModel
+from fewstep.functional.layer_modes import OF_SUPPORT, in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.recording import CalledTwiceError, statistics_seen
 from fewstep.runtime.rng import preserve_rng_state, reseed

@@ -49,6 +49,12 @@ class GradientReport:
     Attributes:
         parameters: By name.
         tolerance: The deviation up to which a gradient counts as exact.
+
+    >>> import fewstep
+    >>> from fewstep.learners.gradient_report import ParameterCheck
+    >>> report = fewstep.GradientReport({"weight": ParameterCheck(2e-9, 1e-9, "exact")}, 1e-6)
+    >>> report.exact, report.deviation
+    (True, 2e-09)
     """
 
     parameters: dict[str, ParameterCheck]
@@ -95,6 +101,12 @@ def check_gradient(
 
     Raises:
         InputError: The tasks do not fit, or the learner's outer step follows no gradient.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(2, 6, 4).double(), torch.arange(3).repeat(2, 2)
+    >>> learner = fewstep.MAML(torch.nn.Linear(4, 3).double(), inner_lr=0.4)
+    >>> fewstep.check_gradient(learner, fewstep.TaskBatch(x, y, x, y)).exact
+    True
     """
     if not isinstance(learner, Learner):
         raise InputError(

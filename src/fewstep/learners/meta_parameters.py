@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.errors import InputError
-from fewstep.functional.call import in_training
+from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.names import ParameterTree
 from fewstep.learners.recording import statistics_seen
-from fewstep.metagrad.inner_loop import PER_STEP, StepSizes
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, StepSizes
 
 STATISTICS = ("running_mean", "running_var")
 MOMENTUM = 0.1
@@ -44,6 +44,27 @@ def learned_step_sizes(
     return ParameterTree(
         {name: nn.Parameter(adapting[name].new_full(shape, lr)) for name, shape in shapes.items()}
     )
+
+
+def check_step_sizes(
+    kind: StepSizes, sizes: Mapping[str, Tensor], adapting: Iterable[str], steps: int
+) -> None:
+    """See that each parameter that adapts has a step size for each inner step.
+
+    Raises:
+        InputError: The model or the number of steps has changed.
+    """
+    late = [name for name in adapting if kind != "fixed" and INNER_LR + name not in sizes]
+    if late:
+        raise InputError(
+            f"parameter {late[0]!r} requires a gradient only since the learner was made, and has "
+            "no step sizes; make a new learner"
+        )
+    learned = min(map(len, sizes.values())) if kind == "per-step" else steps
+    if steps > learned:
+        raise InputError(
+            f"inner_steps is {steps}, and step sizes were made for {learned}; make a new learner"
+        )
 
 
 def per_step_affine(model: nn.Module, steps: int) -> ParameterTree:

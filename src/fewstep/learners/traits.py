@@ -12,8 +12,9 @@ from torch.nn.utils import parametrize
 from torch.utils import _pytree as pytree
 
 from fewstep.errors import InputError, first_line
-from fewstep.functional.call import LayerModes, PureModel
+from fewstep.functional.call import PureModel
 from fewstep.functional.guards import check_layers
+from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.loss import loss_module
 from fewstep.functional.structure import same, structure
 from fewstep.functional.swapped import Params
@@ -42,6 +43,11 @@ class Traits(NamedTuple):
     draws_outside: bool
     repeats: bool
     changes_inputs: bool
+
+    @property
+    def vectorisable(self) -> bool:
+        """Whether several tasks at once would be what they are alone."""
+        return self.repeats and not self.draws_outside
 
 
 class FitCheck:

@@ -15,7 +15,7 @@ from fewstep.config.schema import Config
 from fewstep.data.source import Split, TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import borrowed, judge_each, means
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.learners.base import Learner
 from fewstep.learners.divergence import DivergedError
 from fewstep.learners.meta_parameters import move_statistics
@@ -61,7 +61,7 @@ class OuterLoop:
                 stays, if there is one.
             Interrupted: The user stopped it. It is saved.
         """
-        self.state = fresh_state(self.learner, self.config.outer_lr, self.config.averaging)
+        self.state = fresh_state(self.learner, self.config.outer_lr, self.config.ema_decay)
         if resume:
             self.state.load(self.run.last)
         self.state.progress = replace(self.state.progress, settings=training_digest(self.config))
@@ -129,7 +129,7 @@ class OuterLoop:
         lr = cosine(config.outer_lr, config.final_outer_lr, step, config.steps)
         state.descend(result.gradient, lr)
         move_statistics(state.parameters, result.statistics or {})
-        state.average_in(config.averaging)
+        state.average_in(config.ema_decay)
         state.progress = replace(state.progress, step=step + 1)
         loss, score = result.query.losses.mean().item(), result.query.scores.mean().item()
         figures = {"train/loss": loss, "train/score": score, "train/gradient_norm": norm}

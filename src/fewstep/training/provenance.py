@@ -38,7 +38,9 @@ def provenance(config: Config, learner: Learner, tasks: dict[Split, TaskSource])
         "workers": (config.workers or threads) if shared else 1,
         "data": _fingerprint(tasks),
     }
-    scheduled = config.final_outer_lr is not None or config.multi_step_loss or config.first_order
+    scheduled = (
+        config.final_outer_lr is not None or config.multi_step_loss or config.first_order_share
+    )
     return {**told, "steps of the schedule": config.steps} if scheduled else told
 
 

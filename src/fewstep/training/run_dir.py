@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewstep.config.file import config_json, read_config, training_digest
+from fewstep.config.file import config_json, decisive, read_config, training_digest
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.files import cannot_write, write_whole
@@ -15,9 +15,6 @@ from fewstep.training import checkpoint, lock
 from fewstep.training.checkpoint import Progress
 from fewstep.training.lock import no_run
 from fewstep.training.versions import versions
-
-MAY_CHANGE = ("steps", "patience", "device")
-"""Settings of a run that may differ when it goes on."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +107,12 @@ class RunDir:
 
     def _check_same_run(self, config: Config) -> None:
         self._check_same_version()
-        saved = read_config(self.config)
-        for field in fields(Config):
-            ours, theirs = getattr(config, field.name), getattr(saved, field.name)
-            if ours != theirs and field.name not in MAY_CHANGE:
+        saved = read_config(self.config, resume=True)
+        for name in decisive():
+            ours, theirs = getattr(config, name), getattr(saved, name)
+            if ours != theirs:
                 raise InputError(
-                    f"{self.path} holds a run with {field.name} = {theirs}, not {ours}; choose "
+                    f"{self.path} holds a run with {name} = {theirs}, not {ours}; choose "
                     "another --run-dir, or the same settings to go on with it"
                 )
         done = self._check_checkpoints(config)

@@ -1,8 +1,8 @@
-"""A run: trained in its directory, or read back from there, ready to be judged."""
+"""A run: trained in its directory, or read back from there, ready to be evaluated."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from fewstep.cli.progress import ProgressBar
-from fewstep.config.file import read_config, training_digest
-from fewstep.config.schema import Config
+from fewstep.config.file import read_config, remembered_folder, training_digest
+from fewstep.config.schema import Config, with_sizes
 from fewstep.data.registry import task_sources
 from fewstep.data.source import Split, TaskSource
 from fewstep.errors import InputError
@@ -77,17 +77,20 @@ def trained(config: Config, path: Path, data_dir: Path | None, console: Console)
         yield load_best(config, new, tasks, run)
 
 
-def load_run(path: Path, data_dir: Path | None, device: str) -> Run:
+def load_run(
+    path: Path, data_dir: str | None, device: str, sizes: Mapping[str, int | None] | None = None
+) -> Run:
     """Read the best checkpoint of a run; the run may be unfinished or going on.
 
     Args:
         path: The run directory.
-        data_dir: The folder of the data, where the recipe needs one.
+        data_dir: The folder of the data, where it is not that of the run.
         device: Where to put the learner.
+        sizes: Settings of the tasks by name, where they are not those of the run.
 
     Raises:
         InputError: It is no run directory, has no validated checkpoint yet, or is of another
-            version; or the data are missing.
+            version; or the data are missing, or its learner does not fit the sizes.
     """
     run = RunDir(path)
     config = replace(read_config(run.config), device=device)
@@ -96,8 +99,11 @@ def load_run(path: Path, data_dir: Path | None, device: str) -> Run:
             f"{path} has no validated checkpoint yet; train until the first validation (outer step "
             f"{min(config.val_every, config.steps)})"
         )
-    tasks = task_sources(config, data_dir)
-    return load_best(config, learner(config, tasks["train"]), tasks, run)
+    folder = remembered_folder(path, data_dir, config)
+    of_tasks = with_sizes(config, sizes or {})
+    tasks = task_sources(of_tasks, Path(folder) if folder else None)
+    empty = learner(replace(config, n_way=of_tasks.n_way), tasks["train"])
+    return replace(load_best(config, empty, tasks, run), config=of_tasks)
 
 
 def untrained(run: Run) -> Run:
@@ -113,7 +119,7 @@ def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
 
 
 def check_comparable(runs: dict[str, Run]) -> None:
-    """See that all runs are judged on the same tasks.
+    """See that all runs are evaluated on the same tasks.
 
     Raises:
         InputError: Names the first run and the setting that differ.
@@ -125,7 +131,7 @@ def check_comparable(runs: dict[str, Run]) -> None:
             if value != theirs[setting]:
                 raise InputError(
                     f"{name} has {setting} = {theirs[setting]} and {first_name} {value}; expected "
-                    "runs that are judged on the same tasks"
+                    "runs that are evaluated on the same tasks"
                 )
 
 
