@@ -48,12 +48,10 @@ def main(arguments: list[str]) -> int:
     data_dir = data_folder(options.data_dir)
 
     from fewstep.cli.judge import judge
-    from fewstep.evaluation.measurements import examine
     from fewstep.report.diagnosis import diagnosis_lines
     from fewstep.report.summary import summary
     from fewstep.report.table import ScoreTable, protocol
-    from fewstep.training.run_dir import RunDir
-    from fewstep.training.runs import check_inner_steps, load_run
+    from fewstep.training.runs import check_inner_steps, diagnose, load_run
 
     console = error_console()
     run = load_run(options.run_dir, data_dir, options.device)
@@ -61,7 +59,7 @@ def main(arguments: list[str]) -> int:
     steps = options.inner_steps or run.config.test_inner_steps
     check_inner_steps({str(options.run_dir): run}, steps)
     results = judge(run, options.tasks, steps, norm, options.split, console)
-    figures = examine(run, RunDir(options.run_dir), steps, norm, options.tasks)
+    figures = diagnose(run, options.run_dir, steps, norm, options.tasks)
     if options.json:
         print(json.dumps(summary(run.config, results, run.progress, options.split, figures)))
         return 0

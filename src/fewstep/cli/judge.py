@@ -12,8 +12,7 @@ from fewstep.cli.console import plain_console
 from fewstep.config.schema import batch_norm, has_batch_norm
 from fewstep.data.episodes import Split
 from fewstep.errors import InputError
-from fewstep.evaluation.evaluate import Result, Results, judge_each, means
-from fewstep.evaluation.measurements import examine
+from fewstep.evaluation.evaluate import Result, Results, evaluate_tasks, means
 from fewstep.functional.call import Norm
 from fewstep.report.curves import draw_curves
 from fewstep.report.diagnosis import diagnosis_lines
@@ -23,7 +22,7 @@ from fewstep.report.table import ScoreTable, protocol
 from fewstep.training import checkpoint
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import Run
+from fewstep.training.runs import Run, diagnose
 
 
 def judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console) -> Results:
@@ -41,13 +40,12 @@ def judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: C
 def _judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console) -> Result:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         shown = bar.add_task(f"{tasks} {split} tasks, {batch_norm(run.config, norm)}", total=tasks)
-        judged = judge_each(
+        judged = evaluate_tasks(
             run.learner,
             run.tasks[split],
             tasks,
             steps,
             norm,
-            run.config.device,
             lambda done: bar.advance(shown, done),
         )
     result = means(judged)
@@ -92,7 +90,7 @@ def write_report(run: Run, run_dir: Path, results: Results, console: Console) ->
     All files come first: what cannot be printed costs none of them.
     """
     files, config = RunDir(run_dir), run.config
-    figures = examine(run, files, config.test_inner_steps, config.norm, config.test_tasks)
+    figures = diagnose(run, run_dir, config.test_inner_steps, config.norm, config.test_tasks)
     files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
     draw_curves(files.curve, config, {config.algorithm: results})
     pictures = [files.curve]

@@ -51,9 +51,10 @@ def main(arguments: list[str]) -> int:
 
     # After the flags are read, so that a mistake in them is told at once.
     from fewstep.cli.judge import final_test
+    from fewstep.cli.progress import ProgressBar
     from fewstep.training.runs import trained
 
-    with trained(config, run_dir, data_dir, console) as run:
+    with trained(config, run_dir, data_dir, ProgressBar(console, config)) as run:
         final_test(run, run_dir, console)
     return 0
 

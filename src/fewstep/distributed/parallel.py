@@ -54,6 +54,11 @@ class Parallel:
         # A copy, of whatever kind, has processes of its own.
         return {**vars(self), "_workers": Workers(self._workers.number)}
 
+    @property
+    def workers(self) -> int:
+        """How many processes at most."""
+        return self._workers.number
+
     def parameters(self) -> Iterator[nn.Parameter]:
         """Those of the learner."""
         return self.learner.parameters()

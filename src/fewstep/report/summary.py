@@ -12,7 +12,7 @@ from fewstep.data.episodes import Split
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import Result, Results
 from fewstep.training.checkpoint import Progress
-from fewstep.training.versions import versions
+from fewstep.training.provenance import versions
 
 
 def summary(

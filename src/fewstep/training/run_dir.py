@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewstep.config.file import config_json, read_config, training_digest
-from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.files import cannot_write, write_whole
+from fewstep.learners.base import Learner
 from fewstep.training import checkpoint, lock
 from fewstep.training.checkpoint import Progress
 from fewstep.training.lock import no_run
-from fewstep.training.versions import versions
+from fewstep.training.provenance import versions
+from fewstep.training.settings import OuterSettings
 
-MAY_CHANGE = ("steps", "patience", "device")
-"""Settings of a run that may differ when it goes on."""
+BY_FIT = "fewstep.fit"
+"""Stands under "made_by" in the config of a run that the command line did not make."""
 
 
 @dataclass(frozen=True)
@@ -71,26 +71,22 @@ class RunDir:
         """Picture: one test task with its predictions."""
         return self.path / "task.png"
 
-    def open(self, config: Config) -> bool:
-        """Claim the directory for a run of ``config``.
-
-        Returns:
-            Whether there is a checkpoint to go on from.
+    def open(self, settings: OuterSettings) -> None:
+        """Claim the directory for a run of these settings, or go on with one.
 
         Raises:
             InputError: It holds another run, or something that is no run at all.
         """
         try:
             if self.config.exists():
-                self._check_same_run(config)
+                self._check_same_run(settings)
             elif self.path.exists():
                 self._check_empty()
         except OSError as error:
             raise cannot_write(self.path, error) from error
         # The config last: a directory that holds one is a run, with all that is known of it.
         self.write_json(self.versions, versions())
-        self.write(self.config, config_json(config))
-        return self.last.exists()
+        self.write_json(self.config, settings.recorded)
 
     def write(self, path: Path, text: str) -> None:
         """Write a text file whole."""
@@ -108,33 +104,33 @@ class RunDir:
         """Whether a kill before the config was written leaves such a file."""
         return path.name in (self.versions.name, lock.NAME) or path.suffix == ".part"
 
-    def _check_same_run(self, config: Config) -> None:
+    def _check_same_run(self, settings: OuterSettings) -> None:
         self._check_same_version()
-        saved = read_config(self.config)
-        for field in fields(Config):
-            ours, theirs = getattr(config, field.name), getattr(saved, field.name)
-            if ours != theirs and field.name not in MAY_CHANGE:
+        ours, theirs = settings.recorded, settings.read(self.config)
+        for name in {**ours, **theirs}:
+            here, there = ours.get(name), theirs.get(name)
+            if here != there and name not in settings.may_change:
                 raise InputError(
-                    f"{self.path} holds a run with {field.name} = {theirs}, not {ours}; choose "
-                    "another --run-dir, or the same settings to go on with it"
+                    f"{self.path} holds a run with {name} = {there}, not {here}; choose "
+                    "another run directory, or the same settings to go on with it"
                 )
-        done = self._check_checkpoints(config)
-        if done > config.steps:
+        done = self._check_checkpoints(settings)
+        if done > settings.steps:
             raise InputError(
                 f"{self.path} holds a run of {done} outer steps already, and steps is "
-                f"{config.steps}; choose another --run-dir, or steps of {done} or more"
+                f"{settings.steps}; choose another run directory, or steps of {done} or more"
             )
 
-    def _check_checkpoints(self, config: Config) -> int:
+    def _check_checkpoints(self, settings: OuterSettings) -> int:
         """See that both checkpoints are whole and none is missing; the outer steps done."""
         last = checkpoint.load(self.last)[1] if self.last.exists() else Progress()
         best = checkpoint.load(self.best)[1] if self.best.exists() else Progress()
         for path, progress in ((self.last, last), (self.best, best)):
-            checkpoint.check_settings(path, progress, training_digest(config))
+            checkpoint.check_settings(path, progress, settings.digest)
         # The best one may be newer: it is written before the last one.
         if last.best_score is not None and best.best_score is None:
             raise _missing(self.best, f"{self.last.name}, which tells of one")
-        if best.step > config.checkpoint_every and not last.step:
+        if best.step > settings.checkpoint_every and not last.step:
             raise _missing(self.last, f"{self.best.name} of outer step {best.step}")
         return last.step
 
@@ -151,6 +147,44 @@ class RunDir:
             return str(json.loads(self.versions.read_text(encoding="utf-8"))["fewstep"])
         except (OSError, ValueError, KeyError, TypeError):
             return "of unknown version"
+
+
+def check_made_by_command_line(config: Path) -> None:
+    """See that a run's config is not that of `fewstep.fit`, whose network is the user's.
+
+    Raises:
+        InputError: It is. The message says how such a run is used.
+    """
+    try:
+        by_fit = json.loads(config.read_text(encoding="utf-8"))["made_by"] == BY_FIT
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return
+    if by_fit:
+        raise InputError(
+            f"{config.parent} was made by fewstep.fit, with a network of your own: use it in "
+            f'Python, as in fewstep.evaluate(fewstep.load("{config.parent}", model).learner, tasks)'
+        )
+
+
+def put_best(learner: Learner, run: RunDir, digest: str = "") -> Progress:
+    """Put the best initialisation of a run into a learner.
+
+    Args:
+        learner: Of the run's network.
+        run: The run.
+        digest: Of its settings, if they are to be compared.
+
+    Returns:
+        The progress of the run when this initialisation was kept.
+
+    Raises:
+        InputError: The checkpoint is missing, damaged, or of another network or run.
+    """
+    values, progress = checkpoint.load(run.best)
+    if digest:
+        checkpoint.check_settings(run.best, progress, digest)
+    checkpoint.restore(dict(learner.named_parameters()), values, run.best)
+    return progress
 
 
 def _missing(path: Path, beside: str) -> InputError:

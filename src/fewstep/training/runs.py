@@ -1,27 +1,40 @@
-"""A run: trained in its directory, or read back from there, ready to be judged."""
+"""A run of the command line: trained in its directory, or read back from there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
+import torch
 
-from fewstep.cli.progress import ProgressBar
-from fewstep.config.file import read_config, training_digest
+from fewstep.config.file import NOT_OF_TRAINING, read_config, training_digest
 from fewstep.config.schema import Config
 from fewstep.data.episodes import Split
 from fewstep.errors import InputError
+from fewstep.evaluation.diagnosis import Figures
+from fewstep.evaluation.evaluate import device_of
+from fewstep.evaluation.measurements import measure
+from fewstep.functional.call import Norm
 from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
+from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
 from fewstep.training.build import Sampler, learner, samplers
 from fewstep.training.checkpoint import Progress
+from fewstep.training.keeping import OnDisk
 from fewstep.training.lock import locked
 from fewstep.training.loop import OuterLoop
-from fewstep.training.run_dir import RunDir
+from fewstep.training.metrics_log import read_metrics
+from fewstep.training.provenance import provenance
+from fewstep.training.reporter import Reporter
+from fewstep.training.run_dir import RunDir, check_made_by_command_line, put_best
+from fewstep.training.settings import OuterSettings
+from fewstep.training.streams import stream_of
+
+DECIDES_VALIDATION = ("test_k_shot", "test_q_query", "test_inner_steps")
+"""Settings that no outer step depends on, but which initialisation is kept."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +46,25 @@ class Run:
         learner: With the best initialisation.
         tasks: Of each split.
         progress: Of the run when this initialisation was kept.
+        trained: Of the run when it was last saved.
     """
 
     config: Config
     learner: Learner
     tasks: dict[Split, Sampler]
     progress: Progress
+    trained: Progress
 
-
-def train(config: Config, path: Path, data_dir: Path | None, console: Console) -> Run:
-    """Train, from the run's last checkpoint where there is one; see `trained`."""
-    with trained(config, path, data_dir, console) as run:
-        return run
+    @property
+    def finished(self) -> bool:
+        """Whether training the same run again would take no outer step."""
+        return self.trained.step >= self.config.steps or self.trained.is_spent(
+            self.config.patience, self.config.val_every
+        )
 
 
 @contextmanager
-def trained(config: Config, path: Path, data_dir: Path | None, console: Console) -> Iterator[Run]:
+def trained(config: Config, path: Path, data_dir: Path | None, reporter: Reporter) -> Iterator[Run]:
     """Train, from the run's last checkpoint where there is one.
 
     The run directory is locked until what is inside has ended.
@@ -57,7 +73,7 @@ def trained(config: Config, path: Path, data_dir: Path | None, console: Console)
         config: Of the run.
         path: The run directory; made where it is missing.
         data_dir: The folder of the data, where the recipe needs one.
-        console: Shows how far it is.
+        reporter: Told how far it is.
 
     Yields:
         The run with the initialisation that was best in validation.
@@ -69,12 +85,42 @@ def trained(config: Config, path: Path, data_dir: Path | None, console: Console)
     """
     tasks = samplers(config, data_dir)
     new = learner(config, tasks["train"])
-    run = RunDir(path)
+    run, settings = RunDir(path), settings_of(config)
     with locked(path):
-        resume = run.open(config)
-        with ProgressBar(console, config) as bar:
-            OuterLoop(config, new, tasks, run, bar).train(resume)
+        run.open(settings)
+        OuterLoop(
+            settings=settings,
+            learner=new,
+            optimizer=torch.optim.Adam((p for _, p in new.named_parameters()), config.outer_lr),
+            train=stream_of(tasks["train"], config.meta_batch, config.seed, device_of(new)),
+            validation=tasks["val"],
+            keeper=OnDisk(run),
+            reporters=[reporter],
+            conditions=provenance(new, tasks) | _of_rounding(config),
+        ).run()
         yield load_best(config, new, tasks, run)
+
+
+def settings_of(config: Config) -> OuterSettings:
+    """What a config tells the outer loop."""
+    return OuterSettings(
+        steps=config.steps,
+        val_every=config.val_every,
+        val_tasks=config.val_tasks,
+        val_steps=config.test_inner_steps,
+        norm=config.norm,
+        patience=config.patience,
+        checkpoint_every=config.checkpoint_every,
+        seed=config.seed,
+        ema_decay=config.averaging,
+        larger_is_better=config.data != "sinusoid",
+        lr=lambda step: cosine(config.outer_lr, config.final_outer_lr, step, config.steps),
+        remedy="try a smaller --inner-lr or --outer-lr in a new run directory",
+        digest=training_digest(config),
+        recorded=asdict(config),
+        may_change=tuple(name for name in NOT_OF_TRAINING if name not in DECIDES_VALIDATION),
+        read=lambda path: asdict(_read(path)),
+    )
 
 
 def load_run(path: Path, data_dir: Path | None, device: str) -> Run:
@@ -86,11 +132,11 @@ def load_run(path: Path, data_dir: Path | None, device: str) -> Run:
         device: Where to put the learner.
 
     Raises:
-        InputError: It is no run directory, has no validated checkpoint yet, or is of another
-            version; or the data are missing.
+        InputError: It is no run directory of the command line, has no validated checkpoint yet, or
+            is of another version; or the data are missing.
     """
     run = RunDir(path)
-    config = replace(read_config(run.config), device=device)
+    config = replace(_read(run.config), device=device)
     if not run.best.exists():
         raise InputError(
             f"{path} has no validated checkpoint yet; train until the first validation (outer step "
@@ -100,10 +146,52 @@ def load_run(path: Path, data_dir: Path | None, device: str) -> Run:
     return load_best(config, learner(config, tasks["train"]), tasks, run)
 
 
+def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figures:
+    """Measure what the diagnosis of a run rests on.
+
+    Args:
+        run: The learner, and tasks of training and validation classes.
+        path: The run directory, whose metrics tell how the training went.
+        steps: Inner steps.
+        norm: Which statistics batch norm uses on the query set.
+        tasks: How many tasks of each split at most.
+    """
+    shots = run.config.shots("val")
+    return measure(
+        run.learner,
+        # Of the size of validation tasks: only then do their scores compare.
+        replace(run.tasks["train"], k_shot=shots[0], q_query=shots[1]),  # type: ignore[type-var]
+        run.tasks["val"],
+        steps,
+        norm,
+        tasks,
+        larger_is_better=run.config.data != "sinusoid",
+        metrics=read_metrics(RunDir(path).metrics, run.trained.step),
+        kept_at=run.progress.step,
+        planned=None if run.finished else run.config.steps,
+    )
+
+
+def _read(path: Path) -> Config:
+    check_made_by_command_line(path)
+    return read_config(path)
+
+
+def _of_rounding(config: Config) -> dict[str, str | int]:
+    """Settings that change results by rounding alone, and what a schedule stretches over."""
+    scheduled = config.final_outer_lr is not None or config.multi_step_loss or config.first_order
+    execution = f"{config.execution}, {config.memory}{', compiled' if config.compile else ''}"
+    return {
+        "execution": execution,
+        **({"steps of the schedule": config.steps} if scheduled else {}),
+    }
+
+
 def untrained(run: Run) -> Run:
     """The same network and tasks, with the initial weights of the run's seed."""
     config = replace(run.config, algorithm="maml")
-    return Run(config, learner(config, run.tasks["train"]), run.tasks, Progress())
+    new = learner(config, run.tasks["train"])
+    return Run(config, new, run.tasks, Progress(), Progress())
 
 
 def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
@@ -164,7 +252,7 @@ def load_best(config: Config, empty: Learner, tasks: dict[Split, Sampler], run: 
     Raises:
         InputError: The checkpoint is damaged, or of another network or run.
     """
-    values, progress = checkpoint.load(run.best)
-    checkpoint.check_settings(run.best, progress, training_digest(config))
-    checkpoint.restore(dict(empty.named_parameters()), values, run.best)
-    return Run(config, empty, tasks, progress)
+    progress = put_best(empty, run, training_digest(config))
+    # An unfinished run may have none yet.
+    last = checkpoint.load(run.last)[1] if run.last.exists() else progress
+    return Run(config, empty, tasks, progress, last)

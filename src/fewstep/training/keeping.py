@@ -1,0 +1,85 @@
+"""Where a training is kept: nowhere but in memory, or in a run directory."""
+
+from __future__ import annotations
+
+import contextlib
+
+from torch import Tensor
+
+from fewstep.training import checkpoint
+from fewstep.training.checkpoint import Progress
+from fewstep.training.metrics_log import MetricsLog
+from fewstep.training.reporter import Figures
+from fewstep.training.run_dir import RunDir
+from fewstep.training.state import State
+
+
+class InMemory:
+    """Keeps the best initialisation, and writes nothing."""
+
+    def __init__(self) -> None:
+        self.best: dict[str, Tensor] = {}
+
+    def load_last(self, state: State) -> None:
+        """Go on from what was kept, if anything was."""
+
+    def open(self, step: int) -> contextlib.AbstractContextManager[object]:
+        """Begin to keep figures after so many outer steps."""
+        return contextlib.nullcontext()
+
+    def note(self, step: int) -> str:
+        """A line where the figures of so many steps done are not whole; else nothing."""
+        return ""
+
+    def add(self, step: int, figures: Figures) -> None:
+        """Keep the figures of an outer step or a validation."""
+
+    def keep_best(self, values: dict[str, Tensor], progress: Progress) -> None:
+        """Keep the best initialisation so far."""
+        self.best = {name: value.detach().clone() for name, value in values.items()}
+
+    def keep_last(self, state: State) -> bool:
+        """Keep everything that going on needs; whether there is a checkpoint of it."""
+        return False
+
+
+class OnDisk(InMemory):
+    """Keeps everything in a run directory."""
+
+    def __init__(self, run: RunDir) -> None:
+        self.run = run
+
+    def load_last(self, state: State) -> None:
+        """Go on from the last checkpoint, if there is one."""
+        if self.run.last.exists():
+            state.load(self.run.last)
+
+    def open(self, step: int) -> contextlib.AbstractContextManager[object]:
+        """Begin to write figures."""
+        self.log = MetricsLog(self.run, step)
+        return self.log
+
+    def note(self, step: int) -> str:
+        """A line where the file of figures lacks some."""
+        if not self.log.missing:
+            return ""
+        return (
+            f"{self.log.path} lacks {self.log.missing:,} of the {step:,} outer steps done; the "
+            "weights are whole, so training goes on"
+        )
+
+    def add(self, step: int, figures: Figures) -> None:
+        """Write figures."""
+        self.log.add(step, figures)
+
+    def keep_best(self, values: dict[str, Tensor], progress: Progress) -> None:
+        """Write the best checkpoint."""
+        # First, because it notices where the run directory is gone.
+        self.log.flush()
+        checkpoint.save(self.run.best, values, progress)
+
+    def keep_last(self, state: State) -> bool:
+        """Write the last checkpoint."""
+        self.log.flush()
+        state.save(self.run.last)
+        return True

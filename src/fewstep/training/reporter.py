@@ -1,0 +1,93 @@
+"""Reporters: who is told how far a training is."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable
+
+from fewstep.evaluation.evaluate import Result
+
+Figures = dict[str, float]
+"""Figures of one outer step (``train/...``) or of one validation (``val/...``), by name."""
+Callback = Callable[[int, Figures], object]
+"""Called with the outer steps done and figures: after each outer step and after each validation."""
+
+
+class Reporter:
+    """Is told what happens in the outer loop, as it happens; this one is silent."""
+
+    def start(self, step: int, steps: int) -> None:
+        """Outer steps done before, and in all."""
+
+    def say(self, line: str) -> None:
+        """A line for people."""
+
+    def step(self, step: int, figures: Figures) -> None:
+        """One more outer step is done."""
+
+    def validated(self, step: int, figures: Figures, result: Result) -> None:
+        """A validation is done."""
+
+    def stop(self) -> None:
+        """Nothing more comes."""
+
+
+class Call(Reporter):
+    """Hands the figures to a user's function."""
+
+    def __init__(self, callback: Callback) -> None:
+        self._callback = callback
+
+    def step(self, step: int, figures: Figures) -> None:
+        """Hand them on."""
+        self._callback(step, dict(figures))
+
+    def validated(self, step: int, figures: Figures, result: Result) -> None:  # noqa: ARG002
+        """Hand them on."""
+        self._callback(step, dict(figures))
+
+
+class ProgressLine(Reporter):
+    """One line on a terminal that is written over; elsewhere the logger ``fewstep`` is told."""
+
+    SECONDS = 0.2
+
+    def __init__(self) -> None:
+        self._shows = sys.stderr is not None and sys.stderr.isatty()
+        self._steps, self._shown, self._validation = 0, -math.inf, ""
+
+    def start(self, step: int, steps: int) -> None:  # noqa: ARG002
+        """Keep how many steps there are."""
+        self._steps = steps
+
+    def say(self, line: str) -> None:
+        """Write a line of its own."""
+        if self._shows:
+            self._write(f"{line}\n")
+        else:
+            logging.getLogger("fewstep").info("%s", line)
+
+    def step(self, step: int, figures: Figures) -> None:
+        """Write the line anew, a few times a second."""
+        if time.monotonic() - self._shown > self.SECONDS or step == self._steps:
+            self._shown = time.monotonic()
+            loss = figures["train/loss"]
+            self._write(f"step {step:,}/{self._steps:,}  loss {loss:.4g}{self._validation}")
+
+    def validated(self, step: int, figures: Figures, result: Result) -> None:
+        """Keep the score, for the line."""
+        name = next(iter(result.metrics))
+        self._validation = f"  validation {name} {figures['val/score']:.4g} at step {step:,}"
+
+    def stop(self) -> None:
+        """Clear the line."""
+        self._write("")
+
+    def _write(self, text: str) -> None:
+        if self._shows:
+            # Clears what the line held before.
+            sys.stderr.write(f"\r\033[K{text}")
+            sys.stderr.flush()
