@@ -40,14 +40,14 @@ def test_evaluate_names_task_and_inner_step(run_dir, capsys):
 def test_the_final_test_says_so_too(run_dir, tmp_path, capsys, monkeypatch):
     from fewstep.cli import judge
 
-    evaluated = judge.judge_each
+    evaluated = judge.evaluate_tasks
 
     def diverging(*arguments):
         result = evaluated(*arguments)
         result.losses[2, 1] = float("inf")
         return result
 
-    monkeypatch.setattr(judge, "judge_each", diverging)
+    monkeypatch.setattr(judge, "evaluate_tasks", diverging)
     folder = tmp_path / "run"
     assert main([*TRAIN, "--test-inner-steps", "1", "--run-dir", str(folder)]) == 0
     assert "the loss of test task 2 is not finite after 1 inner steps" in capsys.readouterr().err

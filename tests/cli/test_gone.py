@@ -13,17 +13,17 @@ SMALL = [*RUN, "--meta-batch", "2", "--test-inner-steps", "1"]
 
 @pytest.mark.parametrize("again", [False, True], ids=["removed", "begun again"])
 def test_a_directory_that_goes_during_the_final_test(again, tmp_path, capsys, monkeypatch):
-    run, judge_each = tmp_path / "run", judge.judge_each
+    run, evaluate_tasks = tmp_path / "run", judge.evaluate_tasks
 
     def removed(*given):
         shutil.rmtree(run)
         if again:
-            monkeypatch.setattr(judge, "judge_each", judge_each)
+            monkeypatch.setattr(judge, "evaluate_tasks", evaluate_tasks)
             assert main([*SMALL, "--seed", "1", "--run-dir", str(run)]) == 0
             (run / "summary.json").unlink()
-        return judge_each(*given)
+        return evaluate_tasks(*given)
 
-    monkeypatch.setattr(judge, "judge_each", removed)
+    monkeypatch.setattr(judge, "evaluate_tasks", removed)
     assert main([*SMALL, "--run-dir", str(run)]) == 2
     told = capsys.readouterr().err.splitlines()[-1]
     assert ("holds another run by now" if again else "best.safetensors does not exist") in told
@@ -160,7 +160,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_table(flag, run, tmp_path, caps
     ],
 )
 def test_a_place_that_is_none_for_a_picture(place, told, run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(judge, "judge_each", lambda *_: pytest.fail("judged first"))
+    monkeypatch.setattr(judge, "evaluate_tasks", lambda *_: pytest.fail("judged first"))
     before = (run / "best.safetensors").read_bytes()
     assert told in refused(["compare", str(run), "--picture", str(tmp_path / place)], capsys)
     assert (run / "best.safetensors").read_bytes() == before

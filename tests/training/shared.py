@@ -5,9 +5,15 @@ import json
 
 from rich.console import Console
 
+from fewstep.cli.progress import ProgressBar
 from fewstep.training import checkpoint
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import train
+from fewstep.training.runs import trained
+
+
+def train(config, path, data_dir, console):
+    with trained(config, path, data_dir, ProgressBar(console, config)) as run:
+        return run
 
 
 def run(config, path):

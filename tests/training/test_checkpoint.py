@@ -19,9 +19,9 @@ from fewstep.files import write_whole
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import load_run, train
+from fewstep.training.runs import load_run
 
-from .shared import run
+from .shared import run, train
 
 CONFIG = replace(
     find_recipe("sinusoid").config,

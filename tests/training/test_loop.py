@@ -13,8 +13,8 @@ from fewstep import InputError
 from fewstep.config.file import config_json
 from fewstep.config.recipes import find_recipe
 from fewstep.config.schema import Config
-from fewstep.evaluation.evaluate import judge_each
-from fewstep.files import write_whole
+from fewstep.evaluation.evaluate import evaluate_tasks
+from fewstep.files import rounded, write_whole
 from fewstep.training import checkpoint
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
@@ -39,8 +39,8 @@ def test_the_loss_falls_and_the_best_validation_is_kept(tmp_path):
     assert len(losses) == 200
     assert sum(losses[-50:]) < 0.9 * sum(losses[:50])
     scores = {line["step"]: line["val/score"] for line in told if "val/score" in line}
-    assert trained.progress.best_score == min(scores.values())
-    assert scores[trained.progress.best_step] == trained.progress.best_score
+    assert rounded(trained.progress.best_score) == min(scores.values())
+    assert scores[trained.progress.best_step] == min(scores.values())
     kept, _ = checkpoint.load(RunDir(tmp_path / "run").best)
     again = dict(load_run(tmp_path / "run", None, "cpu").learner.named_parameters())
     assert all(torch.equal(again[name], value) for name, value in kept.items())
@@ -69,9 +69,9 @@ def test_a_validation_that_is_not_finite_stops_too(tmp_path):
 def test_ctrl_c_during_a_validation_is_saved_before_it_stops(tmp_path, monkeypatch):
     def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
-        return judge_each(*arguments)
+        return evaluate_tasks(*arguments)
 
-    monkeypatch.setattr("fewstep.training.loop.judge_each", interrupted)
+    monkeypatch.setattr("fewstep.training.loop.evaluate_tasks", interrupted)
     with pytest.raises(Interrupted):
         run(replace(CONFIG, checkpoint_every=1000), tmp_path / "run")
     _, progress = last(tmp_path / "run")
@@ -115,9 +115,9 @@ def test_a_loss_that_is_not_finite_before_any_checkpoint(tmp_path):
 def test_a_signal_in_the_last_outer_step_is_heeded(tmp_path, monkeypatch):
     def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
-        return judge_each(*arguments)
+        return evaluate_tasks(*arguments)
 
-    monkeypatch.setattr("fewstep.training.loop.judge_each", interrupted)
+    monkeypatch.setattr("fewstep.training.loop.evaluate_tasks", interrupted)
     last_one = replace(CONFIG, steps=3)
     with pytest.raises(Interrupted, match="stopped after outer step 3"):
         run(last_one, tmp_path)

@@ -14,9 +14,8 @@ from fewstep.learners.base import Evaluation
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.loop import OuterLoop
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import train
 
-from .shared import last, lines, run
+from .shared import last, lines, run, train
 
 CONFIG = replace(
     find_recipe("sinusoid").config,
@@ -36,11 +35,11 @@ def _errors(monkeypatch):
     """Validation says what the table says."""
     validate = OuterLoop._validate
 
-    def validate_by_table(self):
+    def validate_by_table(self, tasks):
         error = ERRORS.get(self.state.progress.step, 9.0)
         judged = Evaluation(torch.tensor([[error]]), {"mse": torch.tensor([[error]])})
-        monkeypatch.setattr("fewstep.training.loop.judge_each", lambda *_: judged)
-        validate(self)
+        monkeypatch.setattr("fewstep.training.loop.evaluate_tasks", lambda *_: judged)
+        validate(self, tasks)
 
     monkeypatch.setattr(OuterLoop, "_validate", validate_by_table)
 

@@ -12,7 +12,8 @@ from fewstep.data.glyphs import load_glyphs
 from fewstep.data.images import ImageClasses
 from fewstep.training.build import learner, samplers
 from fewstep.training.provenance import provenance
-from fewstep.training.runs import train
+
+from .shared import train
 
 CONFIG = replace(
     RECIPES["sinusoid"].config, steps=2, val_every=2, val_tasks=2, meta_batch=2, averaging=0.9
@@ -94,4 +95,4 @@ def test_the_workers_that_are_used(workers, used, monkeypatch):
     monkeypatch.setattr("fewstep.training.build.worth_sharing", lambda *_: True)
     config = replace(GLYPHS, workers=workers)
     tasks = samplers(config, None)
-    assert provenance(config, learner(config, tasks["train"]), tasks)["workers"] == used
+    assert provenance(learner(config, tasks["train"]), tasks)["workers"] == used

@@ -29,15 +29,15 @@ def slow_test(ready):
     """Let the final test take a minute, and tell when it begins."""
     from fewstep.cli import judge
 
-    judge_each = judge.judge_each
+    evaluate_tasks = judge.evaluate_tasks
 
     def slowly(*arguments):
         ready.touch()
         time.sleep(60)
-        return judge_each(*arguments)
+        return evaluate_tasks(*arguments)
 
     no_pictures()
-    judge.judge_each = slowly
+    judge.evaluate_tasks = slowly
 
 
 def slow_flags(ready):

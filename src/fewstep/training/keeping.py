@@ -23,22 +23,22 @@ class InMemory:
     def load_last(self, state: State) -> None:
         """Go on from what was kept, if anything was."""
 
-    def open(self, step: int) -> contextlib.AbstractContextManager[object]:
+    def open(self, step: int) -> contextlib.AbstractContextManager[object]:  # noqa: ARG002
         """Begin to keep figures after so many outer steps."""
         return contextlib.nullcontext()
 
-    def note(self, step: int) -> str:
+    def note(self, step: int) -> str:  # noqa: ARG002
         """A line where the figures of so many steps done are not whole; else nothing."""
         return ""
 
     def add(self, step: int, figures: Figures) -> None:
         """Keep the figures of an outer step or a validation."""
 
-    def keep_best(self, values: dict[str, Tensor], progress: Progress) -> None:
+    def keep_best(self, values: dict[str, Tensor], progress: Progress) -> None:  # noqa: ARG002
         """Keep the best initialisation so far."""
         self.best = {name: value.detach().clone() for name, value in values.items()}
 
-    def keep_last(self, state: State) -> bool:
+    def keep_last(self, state: State) -> bool:  # noqa: ARG002
         """Keep everything that going on needs; whether there is a checkpoint of it."""
         return False
 
