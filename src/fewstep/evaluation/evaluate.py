@@ -96,7 +96,7 @@ def evaluate(
         InputError: The tasks do not fit the learner, or there is none.
 
     >>> import torch, fewstep
-    >>> learner = fewstep.MAML(torch.nn.Linear(3, 2), inner_lr=0.1)
+    >>> learner = fewstep.MAML(torch.nn.Linear(3, 2), inner_lr=10.0)
     >>> tasks = fewstep.TaskBatch(
     ...     torch.zeros(4, 5, 3), torch.zeros(4, 5).long(),
     ...     torch.zeros(4, 5, 3), torch.zeros(4, 5).long(),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
+import torch
 from torch import Tensor
 
+from fewstep.learners.base import Learner
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress
-from fewstep.training.metrics_log import MetricsLog
+from fewstep.training.metrics_log import MetricsLog, read_metrics
 from fewstep.training.reporter import Figures
-from fewstep.training.run_dir import RunDir
+from fewstep.training.run_dir import RunDir, put_best
 from fewstep.training.state import State
 
 
@@ -18,7 +21,8 @@ class InMemory:
     """Keeps the best initialisation, and writes nothing."""
 
     def __init__(self) -> None:
-        self.best: dict[str, Tensor] = {}
+        self._best: dict[str, Tensor] = {}
+        self._history: list[dict[str, Any]] = []
 
     def load_last(self, state: State) -> None:
         """Go on from what was kept, if anything was."""
@@ -33,10 +37,21 @@ class InMemory:
 
     def add(self, step: int, figures: Figures) -> None:
         """Keep the figures of an outer step or a validation."""
+        self._history.append({"step": step, **figures})
+
+    def history(self, step: int) -> list[dict[str, Any]]:  # noqa: ARG002
+        """All figures of so many outer steps."""
+        return self._history
 
     def keep_best(self, values: dict[str, Tensor], progress: Progress) -> None:  # noqa: ARG002
         """Keep the best initialisation so far."""
-        self.best = {name: value.detach().clone() for name, value in values.items()}
+        self._best = {name: value.detach().clone() for name, value in values.items()}
+
+    def restore_best(self, learner: Learner) -> None:
+        """Put the best initialisation into a learner, if one was kept."""
+        with torch.no_grad():
+            for name, parameter in learner.named_parameters() if self._best else ():
+                parameter.copy_(self._best[name])
 
     def keep_last(self, state: State) -> bool:  # noqa: ARG002
         """Keep everything that going on needs; whether there is a checkpoint of it."""
@@ -72,11 +87,20 @@ class OnDisk(InMemory):
         """Write figures."""
         self.log.add(step, figures)
 
+    def history(self, step: int) -> list[dict[str, Any]]:
+        """Those in the file."""
+        return read_metrics(self.run.metrics, step)
+
     def keep_best(self, values: dict[str, Tensor], progress: Progress) -> None:
         """Write the best checkpoint."""
         # First, because it notices where the run directory is gone.
         self.log.flush()
         checkpoint.save(self.run.best, values, progress)
+
+    def restore_best(self, learner: Learner) -> None:
+        """Read the best checkpoint, if there is one."""
+        if self.run.best.exists():
+            put_best(learner, self.run)
 
     def keep_last(self, state: State) -> bool:
         """Write the last checkpoint."""

@@ -6,8 +6,12 @@ import logging
 import math
 import sys
 import time
+import warnings
 from collections.abc import Callable
 
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import Result
 
 Figures = dict[str, float]
@@ -48,6 +52,45 @@ class Call(Reporter):
     def validated(self, step: int, figures: Figures, result: Result) -> None:  # noqa: ARG002
         """Hand them on."""
         self._callback(step, dict(figures))
+
+
+class Schedule(Reporter):
+    """Lets a scheduler take a step after each outer step."""
+
+    def __init__(self, scheduler: LRScheduler) -> None:
+        self._scheduler = scheduler
+
+    def start(self, step: int, steps: int) -> None:  # noqa: ARG002
+        """Bring it to where a resumed training is, whose optimiser is there already."""
+        groups = self._scheduler.optimizer.param_groups
+        now = [{k: v for k, v in group.items() if k != "params"} for group in groups]
+        with warnings.catch_warnings():
+            # The optimiser has not taken the steps of an earlier process.
+            warnings.simplefilter("ignore", UserWarning)
+            for _ in range(step):
+                self._scheduler.step()
+        for group, settings in zip(groups, now, strict=True):
+            group.update(settings)
+
+    def step(self, step: int, figures: Figures) -> None:  # noqa: ARG002
+        """Take a step."""
+        self._scheduler.step()
+
+
+def reporter_of(callback: object) -> Reporter:
+    """The reporter of a user's function or scheduler.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if isinstance(callback, LRScheduler) and not isinstance(callback, ReduceLROnPlateau):
+        return Schedule(callback)
+    if not callable(callback):
+        raise InputError(
+            f"callbacks has a {type(callback).__name__}; expected functions of (step, figures), or "
+            "schedulers of torch.optim that need no metric"
+        )
+    return Call(callback)
 
 
 class ProgressLine(Reporter):

@@ -12,12 +12,10 @@ from fewstep.files import cannot_write, write_whole
 from fewstep.learners.base import Learner
 from fewstep.training import checkpoint, lock
 from fewstep.training.checkpoint import Progress
+from fewstep.training.described import BY_FIT
 from fewstep.training.lock import no_run
 from fewstep.training.provenance import versions
 from fewstep.training.settings import OuterSettings
-
-BY_FIT = "fewstep.fit"
-"""Stands under "made_by" in the config of a run that the command line did not make."""
 
 
 @dataclass(frozen=True)
@@ -149,17 +147,21 @@ class RunDir:
             return "of unknown version"
 
 
+def is_made_by_fit(config: Path) -> bool:
+    """Whether a run's config is one of `fewstep.fit`, whose network is the user's."""
+    try:
+        return bool(json.loads(config.read_text(encoding="utf-8"))["made_by"] == BY_FIT)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
 def check_made_by_command_line(config: Path) -> None:
-    """See that a run's config is not that of `fewstep.fit`, whose network is the user's.
+    """See that the command line knows the network of a run.
 
     Raises:
-        InputError: It is. The message says how such a run is used.
+        InputError: It does not. The message says how such a run is used.
     """
-    try:
-        by_fit = json.loads(config.read_text(encoding="utf-8"))["made_by"] == BY_FIT
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return
-    if by_fit:
+    if is_made_by_fit(config):
         raise InputError(
             f"{config.parent} was made by fewstep.fit, with a network of your own: use it in "
             f'Python, as in fewstep.evaluate(fewstep.load("{config.parent}", model).learner, tasks)'
