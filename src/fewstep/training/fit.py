@@ -162,6 +162,8 @@ def fit(
         recorded |= {"val_steps": inner_steps, "ema_decay": ema_decay, "seed": seed}
         recorded["metric"] = metric
         settings = settings_of_fit(recorded, bool(larger_is_better))
+        stream = stream_of(train, meta_batch, seed, device_of(learner))
+        reporters = [ProgressLine(), *map(reporter_of, callbacks)]
         run = None if run_dir is None else RunDir(Path(run_dir))
         with contextlib.nullcontext() if run is None else locked(run.path):
             if run is not None:
@@ -170,10 +172,10 @@ def fit(
                 settings=settings,
                 learner=learner,
                 optimizer=made,
-                train=stream_of(train, meta_batch, seed, device_of(learner)),
+                train=stream,
                 validation=held_out,
                 keeper=InMemory() if run is None else OnDisk(run),
-                reporters=[ProgressLine(), *map(reporter_of, callbacks)],
+                reporters=reporters,
                 conditions=provenance(learner, {"train": train, "val": validation}),
             )
             _run(loop)
