@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fewstep.learners.protomaml import ProtoMAML
     from fewstep.learners.protonet import ProtoNet
     from fewstep.learners.reptile import Reptile
-    from fewstep.runtime.memory import keep_memory
+    from fewstep.runtime.startup import keep_memory
     from fewstep.tasks import TaskBatch
     from fewstep.training.fit import fit
     from fewstep.training.load import load
@@ -53,7 +53,7 @@ _HOMES = {
     "fit": "fewstep.training.fit",
     "load": "fewstep.training.load",
     "check_gradient": "fewstep.learners.gradient_report",
-    "keep_memory": "fewstep.runtime.memory",
+    "keep_memory": "fewstep.runtime.startup",
 }
 
 

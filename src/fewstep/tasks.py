@@ -110,14 +110,9 @@ class TaskBatch:
         names = ("support_x", "support_y", "query_x", "query_y")
         columns = []
         for name, column in zip(names, zip(*rows, strict=True), strict=True):
-            first = _named(name, column[0])
+            first = dict(_named(name, column[0]))
             for number, value in enumerate(column):
-                for (of, one), (_, other) in zip(first, _named(name, value), strict=False):
-                    if one.shape != other.shape:
-                        raise InputError(
-                            f"{of} of task {number} is {list(other.shape)} and of task 0 "
-                            f"{list(one.shape)}; expected the same shape in every task"
-                        )
+                _check_as_first(name, number, dict(_named(name, value)), first)
             columns.append(map_tensors(lambda *tensors: torch.stack(tensors), *column))
         return cls(*columns)
 
@@ -215,6 +210,27 @@ def _check_tensor(name: str, value: Any, *, nested: bool) -> None:
         )
 
 
+def _check_as_first(
+    name: str, number: int, parts: dict[str, Tensor], first: dict[str, Tensor]
+) -> None:
+    """See that a task has the parts of task 0, and that they are tensors of the same shapes."""
+    if parts.keys() != first.keys():
+        told, of_first = (", ".join(each) or f"no {name}" for each in (parts, first))
+        raise InputError(
+            f"task {number} has {told} and task 0 {of_first}; expected the same parts in every task"
+        )
+    for part, tensor in parts.items():
+        if not isinstance(tensor, Tensor):
+            raise InputError(
+                f"{part} of task {number} is a {type(tensor).__name__}; expected a torch.Tensor"
+            )
+        if tensor.shape != first[part].shape:
+            raise InputError(
+                f"{part} of task {number} is {list(tensor.shape)} and of task 0 "
+                f"{list(first[part].shape)}; expected the same shape in every task"
+            )
+
+
 def _check_alike(kind: str, support: Inputs, query: Inputs) -> None:
     """See that support and query consist of the same parts, of the same types and shapes."""
     ours, theirs = (sorted(_named("", x), key=itemgetter(0)) for x in (support, query))
@@ -227,8 +243,8 @@ def _check_alike(kind: str, support: Inputs, query: Inputs) -> None:
         )
     for (part, one), (_, other) in zip(ours, theirs, strict=True):
         # Beside others a tensor may have a column an example, as an adjacency matrix has.
-        alone = isinstance(support, Tensor)
-        if one.shape[2:] != other.shape[2:] if alone else one.dim() != other.dim():
+        single = isinstance(support, Tensor)
+        if one.shape[2:] != other.shape[2:] if single else one.dim() != other.dim():
             raise InputError(
                 f"one support {kind}{part} is {list(one.shape[2:])} and one query {kind}{part} "
                 f"{list(other.shape[2:])}; expected the same shape"

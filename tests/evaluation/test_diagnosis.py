@@ -25,17 +25,14 @@ ERROR = {"score": "mse", "larger_is_better": False}
 
 def test_nothing_is_said_where_all_is_well():
     assert findings(GOOD) == []
-    assert (
-        findings(replace(GOOD, score="mse", larger_is_better=False, training=0.30, validation=0.33))
-        == []
-    )
+    assert findings(replace(GOOD, **ERROR, training=0.30, validation=0.33)) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"validation": 0.70}, "97% on training classes and 70% on validation classes"),
-        (ERROR | {"training": 0.1, "validation": 0.5}, "error is 0.1 on training tasks"),
+        ({**ERROR, "training": 0.1, "validation": 0.5}, "error is 0.1 on training tasks"),
         ({"gradient_norm": 1e-9}, "the outer gradient has vanished"),
         ({"gradient_peak": 30.0}, "the outer gradient jumps (norm 0.3 at the median, 30"),
         ({"support_loss_after": 2.5}, "from 1.6 to 2.5: the inner loop diverges"),

@@ -7,18 +7,22 @@ from torch import nn
 
 from fewstep import MAML, Parallel
 from fewstep.models.context import WithContext
-
-from ..slopes import relative_error, slopes_of
-from .cases import CASES
-from .test_exactness import PATHS, TOLERANCE, deviation
+from tests.exactness.cases import CASES
+from tests.exactness.paths import PATHS, TOLERANCE
+from tests.plain import deviation
+from tests.slopes import relative_error, slopes_of
 
 CASE = next(case for case in CASES if case.name == "batch-norm-2d")
+
+
 PLUS = {
     "step_sizes": "per-step",
     "per_step_affine": True,
     "per_step_statistics": True,
     "multi_step_loss": 10,
 }
+
+
 FAMILY = {
     "anil": {"adapting": "head"},
     "boil": {"adapting": "body"},
@@ -35,6 +39,8 @@ FAMILY = {
     "all at once": {**PLUS, "adapting": "body", "inner_optimizer": "adam", "inner_lr": 0.02},
     "momentum per element": {"step_sizes": "per-element", "inner_optimizer": "momentum"},
 }
+
+
 STEPS, OUTER_STEP = 3, 2
 
 
@@ -134,7 +140,7 @@ def test_judging_is_the_same_on_every_path(name):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_adam_has_a_finite_second_derivative_where_the_gradient_is_zero(path):
+def test_adam_has_a_finite_second_derivative_at_zero(path):
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 3)).double()
     with torch.no_grad():
         model[0].bias[0] = -100.0

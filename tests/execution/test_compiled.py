@@ -1,32 +1,24 @@
 """When the inner gradient is compiled, how often, and what is told."""
 
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, InputError, Parallel, TaskBatch
+from fewstep import MAML, InputError, Parallel
 from fewstep.execution import compiled
-from fewstep.runtime.threads import one_thread
+from fewstep.runtime.modes import one_thread
+from tests.factory import make_tasks
 
-
-def _tasks(number, support=3):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(number, 6, 4, generator=generator)
-    y = torch.arange(3).repeat(number, 2)
-    return TaskBatch(x[:, :support], y[:, :support], x[:, 3:], y[:, 3:])
+_tasks = partial(make_tasks, shots=1, queries=1, dtype=torch.float32)
+_pictures = partial(make_tasks, shape=(1, 8, 8), dtype=torch.float32)
 
 
 def _model(*middle):
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), *middle, nn.Linear(5, 3))
-
-
-def _pictures(number, size=8):
-    x = torch.randn(2, number, 6, 1, size, size, generator=torch.Generator().manual_seed(0))
-    y = torch.arange(3).repeat(number, 2)
-    return TaskBatch(x[0], y, x[1], y)
 
 
 def _blocks(*middle):
@@ -66,7 +58,7 @@ def test_it_compiles_once_for_a_run(caplog):
     assert told[2] == "compiling for query sets of [3, 4]: once, up to a minute"
     assert all(text.startswith("compiled in ") for text in told[1::2])
     assert len(told) == 4
-    learner.meta_gradient(_tasks(2, support=2))
+    learner.meta_gradient(_tasks(2, ways=2))
     assert _told(caplog)[4].startswith("compiling for support sets of [2, 4]")
 
 
@@ -165,7 +157,7 @@ def no_compiler():
 def test_without_a_compiler_it_warns_once_and_goes_on(caplog, blocks):
     # Of a shape that no other test compiles.
     model = nn.Sequential(nn.Linear(4, 7), nn.Tanh(), nn.Linear(7, 3))
-    model, tasks = (_blocks(), _pictures(3, size=7)) if blocks else (model, _tasks(3))
+    model, tasks = (_blocks(), _pictures(3, shape=(1, 7, 7))) if blocks else (model, _tasks(3))
     learner = MAML(model, 0.1, 2, compile=True)
     for _ in range(2):
         _, found = learner.meta_gradient(tasks)

@@ -2,25 +2,9 @@
 
 import torch
 
-from fewstep import TaskBatch
-
-from ..slopes import relative_error, slopes_of
+from tests.slopes import relative_error, slopes_of
 
 WAYS = 3
-
-
-def tasks_of(*shape, number=2, shots=2, queries=2, seed=1):
-    """Tasks of WAYS classes with random examples of this shape, in float64."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def x(examples):
-        full = (number, examples * WAYS, *shape)
-        return torch.randn(full, generator=generator, dtype=torch.float64)
-
-    def y(examples):
-        return torch.arange(WAYS).repeat(number, examples)
-
-    return TaskBatch(x(shots), y(shots), x(queries), y(queries))
 
 
 def gradient_error(learner, tasks):

@@ -6,13 +6,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from fewstep import InputError, ProtoNet
-
-from .shared import (
+from tests.factory import make_tasks
+from tests.learners.shared import (
     WAYS,
     assert_adapted_as_evaluated,
     assert_unchanged_by_calls,
     gradient_error,
-    tasks_of,
 )
 
 
@@ -24,7 +23,7 @@ def model():
 
 def test_the_loss_is_that_of_the_paper():
     """Equations 1 and 2: softmax over negative squared distances to the means."""
-    tasks, network = tasks_of(4), model()
+    tasks, network = make_tasks(2), model()
     embed = network[:-1]
     judged = ProtoNet(network).evaluate(tasks, 0)
     for number in range(len(tasks)):
@@ -41,11 +40,11 @@ def test_the_loss_is_that_of_the_paper():
 @pytest.mark.parametrize("execution", ["loop", "vectorised"])
 def test_finite_differences(norm, execution):
     learner = ProtoNet(model(), norm=norm, execution=execution)
-    assert gradient_error(learner, tasks_of(4)) < 1e-6
+    assert gradient_error(learner, make_tasks(2)) < 1e-6
 
 
 def test_steps_change_nothing():
-    tasks, learner = tasks_of(4), ProtoNet(model())
+    tasks, learner = make_tasks(2), ProtoNet(model())
     judged = learner.evaluate(tasks, 3)
     assert judged.losses.shape == judged.scores.shape == (2, 4)
     assert (judged.losses == judged.losses[:, :1]).all()
@@ -55,11 +54,11 @@ def test_steps_change_nothing():
 
 @pytest.mark.parametrize("norm", ["transductive", "inductive"])
 def test_an_adapted_module_does_as_the_evaluation_says(norm):
-    assert_adapted_as_evaluated(ProtoNet(model(), norm=norm), tasks_of(4), 2)
+    assert_adapted_as_evaluated(ProtoNet(model(), norm=norm), make_tasks(2), 2)
 
 
 def test_no_call_changes_the_model():
-    assert_unchanged_by_calls(ProtoNet(model()), tasks_of(4))
+    assert_unchanged_by_calls(ProtoNet(model()), make_tasks(2))
 
 
 def test_the_last_layer_is_not_learned():

@@ -20,8 +20,7 @@ from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import load_run
-
-from .shared import run, train
+from tests.training.shared import run, train
 
 CONFIG = replace(
     find_recipe("sinusoid").config,
@@ -32,6 +31,8 @@ CONFIG = replace(
     meta_batch=2,
     averaging=0.9,
 )
+
+
 MORE = replace(CONFIG, steps=10)
 
 
@@ -221,3 +222,19 @@ def test_weights_that_overflow_are_not_saved(tmp_path, monkeypatch):
         run(replace(CONFIG, steps=5), tmp_path)
     assert "last.safetensors" not in written
     assert RunDir(tmp_path).last.read_bytes() == good
+
+
+def test_a_damaged_or_foreign_checkpoint(tmp_path):
+    run(replace(CONFIG, steps=10), tmp_path / "run")
+    files = RunDir(tmp_path / "run")
+    content = files.best.read_bytes()
+    files.best.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="is damaged"):
+        load_run(tmp_path / "run", None, "cpu")
+    values, progress = {"other.weight": torch.zeros(2)}, checkpoint.Progress()
+    checkpoint.save(files.best, values, progress)
+    with pytest.raises(InputError, match="of another network"):
+        load_run(tmp_path / "run", None, "cpu")
+    files.best.unlink()
+    with pytest.raises(InputError, match="has no validated checkpoint yet"):
+        load_run(tmp_path / "run", None, "cpu")

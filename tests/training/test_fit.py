@@ -17,18 +17,13 @@ from torch.utils.data import DataLoader, Dataset
 
 import fewstep
 from fewstep import InputError, TaskBatch
-from fewstep.data.sinusoid import SinusoidSampler
 from fewstep.training import checkpoint
 from fewstep.training.fit import FitResult
+from tests.training.shared import FIT, small_learner
 
-TRAIN, VAL = SinusoidSampler(5, 5), SinusoidSampler(5, 5, split="val")
-SHORT = {"steps": 6, "meta_batch": 3, "val_every": 2, "val_tasks": 4, "checkpoint_every": 4}
-
-
-def learner(**settings):
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(1, 8), nn.ReLU(), nn.Linear(8, 1))
-    return fewstep.MAML(model, inner_lr=0.01, loss="mse", **settings)
+TRAIN, VAL = FIT["train"], FIT["validation"]
+SHORT = {name: value for name, value in FIT.items() if name not in ("train", "validation")}
+learner = small_learner
 
 
 def weights(of):
@@ -233,18 +228,17 @@ def test_an_iterator_that_is_too_short_to_go_on(tmp_path):
 
 
 SCRIPT = """
-import sys, time
-from tests.training.test_fit import SHORT, TRAIN, VAL, learner
-import fewstep
+import sys, time, fewstep
+from tests.training.shared import FIT, small_learner
 def slowly(step, figures):
-    time.sleep(float(sys.argv[2]))
-fewstep.fit(learner(), TRAIN, VAL, run_dir=sys.argv[1], callbacks=[slowly], **SHORT | {"steps": 40})
+    time.sleep(0.05)
+fewstep.fit(small_learner(), run_dir=sys.argv[1], callbacks=[slowly], **FIT | {"steps": 40})
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_a_killed_training_goes_on_to_the_same_end(number, tmp_path):
-    command = [sys.executable, "-c", SCRIPT, tmp_path / "run", "0.05"]
+    command = [sys.executable, "-c", SCRIPT, tmp_path / "run"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2], text=True

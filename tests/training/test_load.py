@@ -12,8 +12,7 @@ from fewstep import InputError
 from fewstep.cli import main
 from fewstep.config.recipes import RECIPES
 from fewstep.data.sinusoid import SinusoidSampler
-
-from .shared import run
+from tests.training.shared import run
 
 TRAIN, VAL = SinusoidSampler(5, 5), SinusoidSampler(5, 5, split="val")
 SHORT = {"steps": 4, "meta_batch": 2, "val_every": 2, "val_tasks": 2}

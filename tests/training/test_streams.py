@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fewstep.config.recipes import RECIPES
-from fewstep.training.build import samplers
+from fewstep.data.registry import task_sources
 from fewstep.training.streams import meta_batches, prefetched
 
 CONFIG = replace(RECIPES["glyphs-5way-1shot"].config, steps=7, meta_batch=2)
@@ -14,11 +14,10 @@ CONFIG = replace(RECIPES["glyphs-5way-1shot"].config, steps=7, meta_batch=2)
 
 @pytest.mark.parametrize("first", [0, 3, 7])
 def test_each_step_gets_its_tasks(first):
-    sampler = samplers(CONFIG, None)["train"]
+    sampler = task_sources(CONFIG, None)["train"]
     steps = []
-    for step, (numbers, batch) in enumerate(
-        meta_batches(sampler, 2, first, 7, torch.device("cpu")), first
-    ):
+    made = meta_batches(sampler, 2, first, 7, torch.device("cpu"))
+    for step, (numbers, batch) in enumerate(made, first):
         assert numbers == range(2 * step, 2 * step + 2)
         assert torch.equal(batch.query_x, sampler.batch(numbers).query_x)
         steps.append(step)
@@ -26,7 +25,7 @@ def test_each_step_gets_its_tasks(first):
 
 
 def test_other_processes_make_the_same_tasks_in_the_same_order():
-    sampler = samplers(CONFIG, None)["train"]
+    sampler = task_sources(CONFIG, None)["train"]
     numbers = [range(2 * step, 2 * step + 2) for step in range(7)]
     made = list(prefetched(sampler, numbers, pin_memory=False))
     assert len(made) == 7

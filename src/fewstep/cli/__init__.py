@@ -10,8 +10,7 @@ from fewstep import __version__
 from fewstep.cli.failures import NOBODY_READS, OUTPUT_FAILED, status_and_line
 from fewstep.cli.streams import discard_output, guarded_streams
 from fewstep.errors import InputError
-from fewstep.runtime.memory import keep_memory
-from fewstep.runtime.waiting import wait_briefly
+from fewstep.runtime.startup import keep_memory, wait_briefly
 from fewstep.training.interrupt import quiet_end
 
 COMMANDS = {

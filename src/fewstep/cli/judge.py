@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from fewstep.cli.console import plain_console
 from fewstep.config.schema import batch_norm, has_batch_norm
-from fewstep.data.episodes import Split
+from fewstep.data.source import Split
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import Result, Results, evaluate_tasks, means
 from fewstep.functional.call import Norm
@@ -94,7 +94,7 @@ def write_report(run: Run, run_dir: Path, results: Results, console: Console) ->
     files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
     draw_curves(files.curve, config, {config.algorithm: results})
     pictures = [files.curve]
-    if config.data != "sinusoid":
+    if (config.data_set.kind, config.data_set.examples) == ("classification", "pictures"):
         task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
         draw_task(files.task, run.learner, task, config.test_inner_steps, config.norm, norm)
         pictures.append(files.task)

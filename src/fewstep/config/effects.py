@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
+from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, Network
 from fewstep.config.schema import OF_MAML, Config
 from fewstep.errors import InputError
 
@@ -35,7 +37,18 @@ def check_effects(config: Config, defaults: Config) -> None:
 
 _WITH_INNER_LOOP = (*OF_MAML, "reptile", "imaml", "protomaml", "finetune")
 _META_LEARNING = (*OF_MAML, "reptile", "imaml", "protomaml", "protonet")
-_PICTURES = ("glyphs", "omniglot")
+
+
+def _by_entry(
+    kind: str, entries: Mapping[str, DataSet | Network]
+) -> list[tuple[tuple[str], str, tuple[str, ...]]]:
+    """Each setting that some entries of a registry have, and the names of those."""
+    settings = dict.fromkeys(setting for entry in entries.values() for setting in entry.settings)
+    return [
+        ((setting,), kind, tuple(n for n, entry in entries.items() if setting in entry.settings))
+        for setting in settings
+    ]
+
 
 _EFFECTIVE: tuple[tuple[tuple[str, ...], str, tuple[str, ...] | range], ...] = (
     (
@@ -55,9 +68,9 @@ _EFFECTIVE: tuple[tuple[tuple[str, ...], str, tuple[str, ...] | range], ...] = (
     (("precision", "workers"), "algorithm", _META_LEARNING),
     (("proximal", "cg_steps"), "algorithm", ("imaml",)),
     (("new_head",), "algorithm", ("finetune",)),
-    (("filters", "downsample", "model_norm", "norm"), "model", ("conv4",)),
+    *_by_entry("model", NETWORKS),
     (("norm",), "model_norm", ("batch",)),
-    (("n_way", "rotations"), "data", _PICTURES),
+    *_by_entry("data", DATA_SETS),
 )
 """Settings, another setting, and its values beside which they have an effect; the first value is
 the one that is proposed."""

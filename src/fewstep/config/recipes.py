@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fewstep.config.registry import NETWORKS
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 
@@ -126,14 +127,15 @@ def find_recipe(name: str) -> Recipe:
 def with_algorithm(config: Config, algorithm: str) -> Config:
     """The configuration with the settings that another algorithm needs."""
     settings: dict[str, Any] = {"algorithm": algorithm, **_SETTINGS.get(algorithm, {})}
-    if config.model == "mlp":
+    if "norm" not in NETWORKS[config.model].settings:
         settings = {name: value for name, value in settings.items() if name not in _OF_BATCH_NORM}
-        settings |= _OF_MLP.get(algorithm, {})
+    if config.data_set.kind == "regression":
+        settings |= _OF_REGRESSION.get(algorithm, {})
     return replace(config, **settings)
 
 
 # A picture's loss hardly depends on the context at first, an error in a regression does.
-_OF_MLP: dict[str, dict[str, Any]] = {"cavia": {"inner_lr": 1.0}}
+_OF_REGRESSION: dict[str, dict[str, Any]] = {"cavia": {"inner_lr": 1.0}}
 _OF_BATCH_NORM = ("per_step_affine", "per_step_statistics")
 
 _SETTINGS: dict[str, dict[str, Any]] = {

@@ -8,6 +8,7 @@ from typing import Literal
 import tyro
 
 from fewstep.config.ranges import check_ranges
+from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, DataSetName, NetworkName
 from fewstep.errors import InputError
 
 
@@ -77,7 +78,7 @@ class Config:
     """
 
     recipe: tyro.conf.Suppress[str]
-    data: Literal["glyphs", "omniglot", "sinusoid"]
+    data: DataSetName
     algorithm: Literal[
         "maml",
         "fomaml",
@@ -92,7 +93,7 @@ class Config:
         "protonet",
         "finetune",
     ] = "maml"
-    model: Literal["conv4", "mlp"] = "conv4"
+    model: NetworkName = "conv4"
     context: int = 0
     filters: int = 64
     downsample: Literal["stride", "max-pool"] = "stride"
@@ -148,14 +149,19 @@ class Config:
 
     def _check_data(self) -> None:
         """See that model, algorithm and ways suit the data."""
-        if self.data == "sinusoid" and (self.model != "mlp" or self.algorithm in _OF_CLASSES):
+        examples = self.data_set.examples
+        if NETWORKS[self.model].examples != examples:
+            suited = [name for name, network in NETWORKS.items() if network.examples == examples]
             raise InputError(
-                f"data sinusoid with model {self.model} and algorithm {self.algorithm}; expected "
-                "model mlp and an algorithm other than protomaml, protonet and finetune"
+                f"data {self.data} with model {self.model}; {examples} need model "
+                f"{' or '.join(suited)}"
             )
-        if self.data != "sinusoid" and self.model == "mlp":
-            raise InputError(f"data {self.data} with model mlp; pictures need model conv4")
-        if self.data != "sinusoid" and self.n_way < 2:
+        if self.data_set.kind == "regression" and self.algorithm in _OF_CLASSES:
+            raise InputError(
+                f"data {self.data} with model {self.model} and algorithm {self.algorithm}; "
+                f"expected an algorithm other than {', '.join(_OF_CLASSES)}, which need classes"
+            )
+        if self.data_set.kind == "classification" and self.n_way < 2:
             raise InputError(f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5")
 
     def _check_inner_loop(self) -> None:
@@ -165,9 +171,10 @@ class Config:
                 "adapting is context and context is 0; give its size, as in --context 32"
             )
         per_step = self.per_step_affine or self.per_step_statistics
-        if per_step and self.model == "mlp":
+        if per_step and "norm" not in NETWORKS[self.model].settings:
             raise InputError(
-                "model mlp has no batch norm; leave per_step_affine and per_step_statistics out"
+                f"model {self.model} has no batch norm; leave per_step_affine and "
+                "per_step_statistics out"
             )
         of_maml = self.algorithm in OF_MAML
         if of_maml and self.learns_per_step and self.test_inner_steps > self.inner_steps:
@@ -176,6 +183,11 @@ class Config:
                 f"learned for each of {self.inner_steps} inner steps; choose --test-inner-steps "
                 f"{self.inner_steps}, --inner-steps {self.test_inner_steps}, or nothing per step"
             )
+
+    @property
+    def data_set(self) -> DataSet:
+        """The entry of the data set."""
+        return DATA_SETS[self.data]
 
     @property
     def learns_per_step(self) -> bool:
@@ -196,13 +208,13 @@ _OF_CLASSES = ("protomaml", "protonet", "finetune")
 
 
 def score_name(config: Config) -> str:
-    """``"accuracy"``, a fraction, or ``"mse"`` in a regression."""
-    return "mse" if config.data == "sinusoid" else "accuracy"
+    """Name of the metric that decides which initialisation is kept."""
+    return config.data_set.score
 
 
 def has_batch_norm(config: Config) -> bool:
     """Whether a prediction may depend on the batch that it is made in."""
-    return config.model != "mlp" and config.model_norm == "batch"
+    return "norm" in NETWORKS[config.model].settings and config.model_norm == "batch"
 
 
 def batch_norm(config: Config, *norms: str) -> str:

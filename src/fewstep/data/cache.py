@@ -34,7 +34,7 @@ def cache_dir() -> Path:
 def cached(
     name: str, side: int, classes: int | None, build: Callable[[], ImageClasses]
 ) -> ImageClasses:
-    """What ``build`` makes, from the cache where it was made before.
+    """The pictures that ``build`` makes, from the cache where they were made before.
 
     Args:
         name: The file's name without its ending; it has to change whenever the content would.

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from fewstep.config.schema import Config
 from fewstep.data.images import ImageClasses
+from fewstep.data.source import SPLITS, Split, TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
 Integers = npt.NDArray[np.int64]
 
 
@@ -34,7 +34,7 @@ class Choice(NamedTuple):
 
 
 @dataclass(frozen=True)
-class EpisodeSampler:
+class EpisodeSampler(TaskSource):
     """Draws tasks; task number i is always the same task.
 
     Attributes:
@@ -49,6 +49,11 @@ class EpisodeSampler:
 
     Raises:
         InputError: There are too few classes or pictures.
+
+    >>> pictures = np.zeros((12, 1, 28, 28), np.uint8)
+    >>> images = ImageClasses(pictures, ("a", "b", "c"), np.array([4, 4, 4]))
+    >>> EpisodeSampler(images, n_way=2, k_shot=1, q_query=3).batch(range(8)).query_x.shape
+    torch.Size([8, 6, 1, 28, 28])
     """
 
     images: ImageClasses
@@ -60,9 +65,7 @@ class EpisodeSampler:
     rotations: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("n_way", "k_shot", "q_query"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        super().__post_init__()
         if self.n_way > self.classes:
             raise InputError(
                 f"n_way is {self.n_way}, but the {self.split} split has {self.classes} classes; "
@@ -75,6 +78,11 @@ class EpisodeSampler:
                 f"pictures of each class, but {self.images.names[fewest]!r} has "
                 f"{self.images.counts[fewest]}; choose a smaller sum"
             )
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Pictures as ``[channels, height, width]``, and one output a way."""
+        return TaskSpec.classification(self.images.pictures.shape[1:], self.n_way, self.classes)
 
     @property
     def classes(self) -> int:
@@ -103,6 +111,11 @@ class EpisodeSampler:
             torch.from_numpy(np.stack([c.classes * self._turns + c.turns for c in choices])),
         )
 
+    def content(self) -> Iterator[bytes | memoryview]:
+        """The names of the classes, their counts and all pictures."""
+        yield f"{self.split} {self.images.names} {self.images.counts.tolist()}".encode()
+        yield self.images.pictures.ravel().data
+
     def _choose(self, index: int) -> Choice:
         random = generator(self.seed, self.split, index)
         classes, turns = np.divmod(
@@ -128,3 +141,18 @@ class EpisodeSampler:
         """``[tasks, n_way, examples, ...]`` bytes to ``[tasks, n_way * examples, ...]`` floats."""
         flat = pictures.reshape(len(pictures), -1, *pictures.shape[3:])
         return torch.from_numpy(np.ascontiguousarray(flat)).float() / 255
+
+
+def episodes(images: Mapping[str, ImageClasses], config: Config) -> dict[Split, TaskSource]:
+    """The tasks that a config asks for, of the classes of each split."""
+    return {
+        split: EpisodeSampler(
+            images[split],
+            config.n_way,
+            *config.shots(split),
+            config.seed,
+            split,
+            rotations=config.rotations and split == "train",
+        )
+        for split in SPLITS
+    }

@@ -20,7 +20,7 @@ import torch
 from fewstep.distributed.messages import Channel, Message, packed, packed_error, unpacked
 from fewstep.distributed.team import Team
 from fewstep.errors import InputError
-from fewstep.runtime.threads import one_thread
+from fewstep.runtime.modes import one_thread
 
 Job = tuple[Callable[..., Any], tuple[Any, ...]]
 """A function and its arguments."""

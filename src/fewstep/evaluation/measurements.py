@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeGuard
 
-from torch import nn
-
 from fewstep.evaluation.diagnosis import Figures, Trend
 from fewstep.evaluation.evaluate import evaluate_tasks, interval
 from fewstep.evaluation.task_sets import TaskSet, task_batches
@@ -87,11 +85,8 @@ def measure(
 
 def _pretrained_classes(learner: Learner) -> int | None:
     """How many classes ordinary training tells apart; None where tasks are what is trained on."""
-    if not isinstance(learner, FineTune):
-        return None
-    head = learner.wide.get_submodule(learner.head)
-    assert isinstance(head, nn.Linear)
-    return head.out_features
+    one = getattr(learner, "learner", learner)
+    return one.classes if isinstance(one, FineTune) else None
 
 
 def _on_support(tasks: TaskSet, n: int) -> Iterator[TaskBatch]:

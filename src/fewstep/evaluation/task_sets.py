@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor, nn
 
+from fewstep.data.source import Sampler
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 
@@ -18,14 +19,7 @@ OF_A_SOURCE = 600
 """Tasks of a source that `evaluate` takes unless told otherwise."""
 
 
-class Numbered(Protocol):
-    """A source of tasks: the same number is always the same task."""
-
-    def batch(self, indices: Sequence[int]) -> TaskBatch:
-        """The tasks of these numbers."""
-
-
-TaskSet = Numbered | TaskBatch | Iterable[Any]
+TaskSet = Sampler | TaskBatch | Iterable[Any]
 """Tasks to evaluate on: of a source, of one batch, or of an iterable of batches or tasks."""
 
 

@@ -1,4 +1,4 @@
-"""A learner's functions, compiled: the inner gradient, the judgement, or the whole meta-gradient.
+"""A learner's functions, compiled: the inner gradient, the query loss, or the whole meta-gradient.
 
 Every derivative of the mathematics is taken inside a compiled function, and a compiled function is
 itself differentiated once at most: a second derivative across its border would be wrong or refused.
@@ -20,8 +20,8 @@ from fewstep.functional.structure import Latest, settings
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.metrics import Metrics
 from fewstep.runtime.compile_cache import CompiledFunctions, Function, signature
-from fewstep.runtime.precision import Precision, autocast
-from fewstep.runtime.rng import undisturbed
+from fewstep.runtime.modes import Precision, autocast
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import Inputs, map_tensors, tensors_of
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -56,7 +56,7 @@ class Compiler:
 
     Attributes:
         functions: What was compiled.
-        latest: The latest problem that they were used for.
+        latest: The latest objective that they were used for.
     """
 
     def __init__(self, identity: str | None = None) -> None:
@@ -86,8 +86,8 @@ class Compiled:
         loss: Of (prediction, target).
         pure: The model, whose weights are taken where none are given.
         metrics: What is told of predictions.
-        by_query: Whether batch norm judges by the statistics of the query set; only such
-            judgements are compiled.
+        by_query: Whether batch norm uses the statistics of the query set; only then is the query
+            loss compiled.
         precision: Of the model's own computation.
     """
 
@@ -119,10 +119,10 @@ class Compiled:
         found = self._call(("gradient", *adapting), "support", compute, params, x, y)
         return None if found is None else dict(zip(adapting, found, strict=True))
 
-    def judge(
+    def evaluate_query(
         self, params: Params, x: Inputs, y: Tensor
     ) -> tuple[Tensor, list[Tensor], list[Tensor]] | None:
-        """The loss of one task's query set, which can be differentiated; as a `Problem` does.
+        """The loss of one task's query set, which can be differentiated; as an `Objective` does.
 
         Args:
             params: Adapted.
@@ -139,7 +139,7 @@ class Compiled:
                 loss = self.loss(prediction, self.pure.target(y))
             return loss, *needed
 
-        found = self._call("judge", "query", compute, params, x, y)
+        found = self._call("evaluate_query", "query", compute, params, x, y)
         return None if found is None else (found[0], list(found[1:]), [])
 
     def whole(
@@ -228,7 +228,7 @@ class Compiled:
 
 def _draws(function: Callable[[], object]) -> bool:
     """Whether a function draws random numbers."""
-    with undisturbed(torch.device("cpu")):
+    with preserve_rng_state(torch.device("cpu")):
         before = torch.get_rng_state()
         function()
         return not torch.equal(torch.get_rng_state(), before)

@@ -9,48 +9,50 @@ from torch import Tensor
 from torch.func import vmap
 
 from fewstep.errors import InputError, first_line
-from fewstep.functional.layers import layer_at_fault
+from fewstep.functional.guards import layer_at_fault
 from fewstep.functional.swapped import Params
-from fewstep.metagrad.inner_loop import Slope, leaves, slope
-from fewstep.metagrad.objective import Problem
-from fewstep.metagrad.unroll import Judge, Judgement
-from fewstep.runtime.rng import undisturbed
+from fewstep.metagrad.inner_loop import GradFn, as_leaf_tensors, support_gradient
+from fewstep.metagrad.objective import Objective
+from fewstep.metagrad.unroll import EvaluateQuery, QueryResult
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch
 
 
-def stacked(problem: Problem, tasks: TaskBatch, start: Params) -> tuple[Slope, Judge, Params]:
+def stacked(
+    objective: Objective, tasks: TaskBatch, start: Params
+) -> tuple[GradFn, EvaluateQuery, Params]:
     """All tasks, each with its own copy of ``start``: every tensor has the task in front.
 
     The tasks do not touch one another, so the gradient of the sum of their losses with respect to
     the stacked parameters holds the gradient of each.
     """
-    losses = vmap(problem.support_loss)
-    judgements = vmap(problem.judge)
+    losses = vmap(objective.support_loss)
+    query_outputs = vmap(objective.evaluate_query)
 
-    def objective(params: Params, _: int) -> Tensor:
+    def step_loss(params: Params, _: int) -> Tensor:
         with _told_what_to_do():
             return losses(params, tasks.support_x, tasks.support_y).sum()
 
-    def judge(params: Params) -> Judgement:
+    def evaluate_query(params: Params) -> QueryResult:
         with _told_what_to_do():
-            loss, needed, statistics = judgements(
+            loss, needed, statistics = query_outputs(
                 params, tasks.support_x, tasks.query_x, tasks.query_y
             )
-        metrics = problem.metrics.of(needed, tasks.query_y, loss)
-        return Judgement(loss, metrics, statistics[0] if statistics else None)
+        metrics = objective.metrics.of(needed, tasks.query_y, loss)
+        return QueryResult(loss, metrics, statistics[0] if statistics else None)
 
-    return slope(objective), judge, _for_each(tasks, start)
+    return support_gradient(step_loss), evaluate_query, _for_each(tasks, start)
 
 
-def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
+def can_vectorise(objective: Objective, tasks: TaskBatch) -> bool:
     """Whether the model and the loss can be computed for several tasks at once, fast."""
-    gradient, judge, start = stacked(problem, tasks[:2], problem.start)
+    gradient, evaluate_query, start = stacked(objective, tasks[:2], objective.start)
     try:
-        with undisturbed(tasks.device), warnings.catch_warnings():
+        with preserve_rng_state(tasks.device), warnings.catch_warnings():
             # PyTorch warns where vmap falls back to a loop of its own.
             warnings.simplefilter("error")
-            gradient(leaves(start), 0, False)
-            judge(start)
+            gradient(as_leaf_tensors(start), 0, False)
+            evaluate_query(start)
     except (InputError, Warning):
         return False
     return True

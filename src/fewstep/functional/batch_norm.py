@@ -13,9 +13,9 @@ from torch import Tensor
 
 from fewstep.errors import InputError
 from fewstep.ops.block import Block
-from fewstep.ops.layout import pays
+from fewstep.ops.layout import use_fast_path
 from fewstep.ops.norm_block import norm_block
-from fewstep.ops.vmap import under_vmap, with_all_tasks
+from fewstep.ops.vmap import under_vmap, with_task_dim
 
 Statistics = dict[object, list[tuple[Tensor, Tensor]]]
 """Mean and variance of each batch norm, in the order of its calls."""
@@ -25,7 +25,7 @@ InTraining = Callable[[Tensor, Tensor | None, Tensor | None, float], Tensor]
 """Batch norm in training mode, of (x, weight, bias, eps)."""
 
 
-def batch_norm(
+def stateless_batch_norm(
     in_training: InTraining,
     x: Tensor,
     running_mean: Tensor | None,
@@ -46,10 +46,10 @@ def batch_norm(
 
 def by_own_statistics(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
     """By the statistics of ``x`` alone."""
-    if pays(x):
+    if use_fast_path(x):
         return norm_block(x, weight, bias, Block(eps))
     if under_vmap(x):
-        return with_all_tasks(_side_by_side(eps), x, weight, bias)
+        return with_task_dim(_side_by_side(eps), x, weight, bias)
     return F.batch_norm(x, None, None, weight, bias, True, 0.0, eps)
 
 

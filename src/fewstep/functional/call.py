@@ -10,9 +10,7 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
-from types import FunctionType
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -30,17 +28,17 @@ from fewstep.functional.batch_norm import (
     recording,
     replaying,
 )
-from fewstep.functional.layers import CheckpointingError, layer_at_fault
+from fewstep.functional.guards import CheckpointingError, layer_at_fault
+from fewstep.functional.loss import loss_module, reached_by
 from fewstep.functional.overrides import EAGER, TRACEABLE, StandIns, TwiceDifferentiable
 from fewstep.functional.swapped import Layout, Params, Swapped
-from fewstep.metagrad.metrics import unwrapped
 from fewstep.ops import traceable
 from fewstep.ops.fuse import fused_forward
 from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.tasks import Inputs, fresh, map_tensors
 
 Norm = Literal["transductive", "inductive"]
-Modes = Literal["own", "evaluation", "running"]
+LayerModes = Literal["own", "evaluation", "running"]
 """Whether layers are in the modes they are in; all but norms in eval mode; or batch norm too."""
 LOSS = "loss."
 """Begins the names of the parameters of a loss."""
@@ -80,7 +78,7 @@ class PureModel:
         model: nn.Module,
         loss: Callable[..., Any] | None = None,
         *,
-        modes: Modes = "own",
+        modes: LayerModes = "own",
         functions: CompiledFunctions | None = None,
         copies_inputs: bool = False,
         replaced: dict[str, Callable[..., Any]] | None = None,
@@ -175,7 +173,7 @@ class PureModel:
     @contextmanager
     def traceable(self, tensors: Params) -> Iterator[None]:
         """As `having`, for a compiler: all tensors are given, and buffers may be written to."""
-        with self.having(tensors, traceable.batch_norm, stand_ins=TRACEABLE):
+        with self.having(tensors, traceable.elementary_batch_norm, stand_ins=TRACEABLE):
             yield
 
     def _fused_entries(self, inputs_repeat: bool) -> dict[int, dict[str, Any]]:
@@ -187,31 +185,6 @@ class PureModel:
                 and (forward := fused_forward(slot.part, self._functions, inputs_repeat))
             }
         return self._fused[inputs_repeat]
-
-
-def loss_module(loss: Callable[..., Any] | None, model: nn.Module) -> nn.Module | None:
-    """The module that a loss is, or is a method of, where it is no part of the model."""
-    function = unwrapped(loss)
-    owner = getattr(function, "__self__", function)
-    if not isinstance(owner, nn.Module) or any(part is owner for part in model.modules()):
-        return None
-    return owner
-
-
-def reached_by(loss: object) -> Iterator[Any]:
-    """What the code of a loss holds: its closure, defaults, arguments and global names."""
-    if isinstance(loss, partial):
-        yield from (*loss.args, *loss.keywords.values())
-        yield from reached_by(loss.func)
-    function = getattr(loss, "__func__", loss)
-    if isinstance(function, FunctionType):
-        for cell in function.__closure__ or ():
-            with suppress(ValueError):
-                yield cell.cell_contents
-        yield from function.__defaults__ or ()
-        yield from (function.__kwdefaults__ or {}).values()
-        for name in function.__code__.co_names:
-            yield function.__globals__.get(name)
 
 
 def in_training(layer: nn.Module) -> bool:
@@ -229,7 +202,7 @@ OF_SUPPORT = "statistics_of_support"
 """The attribute of a batch norm whose running statistics are those of a support set."""
 
 
-def _entries(part: nn.Module, modes: Modes) -> dict[str, Any]:
+def _entries(part: nn.Module, modes: LayerModes) -> dict[str, Any]:
     """The attributes that a part has while it is called."""
     entries: dict[str, Any] = {}
     training = in_training(part)

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from fewstep.functional.batch_norm import InTraining, batch_norm
-from fewstep.functional.layers import refuse_checkpointing
+from fewstep.functional.batch_norm import InTraining, stateless_batch_norm
+from fewstep.functional.guards import refuse_checkpointing
 from fewstep.ops import traceable
 from fewstep.ops.elementary import ELEMENTARY
 from fewstep.ops.replacements import REPLACEMENTS
@@ -46,7 +46,7 @@ class TwiceDifferentiable(TorchFunctionMode):
         refuse_checkpointing(self._with_gradients)
         kwargs = kwargs or {}
         if func is F.batch_norm:
-            return batch_norm(self._batch_norm_in_training, *args, **kwargs)
+            return stateless_batch_norm(self._batch_norm_in_training, *args, **kwargs)
         if func in _FUSED_ATTENTION:
             with sdpa_kernel(SDPBackend.MATH):
                 return func(*args, **kwargs)

@@ -17,7 +17,7 @@ from fewstep.functional import spectral_norm as spectral
 from fewstep.functional.call import OF_SUPPORT, Norm, PureModel, in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.recording import CalledTwiceError, statistics_seen
-from fewstep.runtime.rng import reseed, undisturbed
+from fewstep.runtime.rng import preserve_rng_state, reseed
 from fewstep.tasks import Inputs, tensors_of
 
 
@@ -125,7 +125,7 @@ def _remember_statistics(
 
 def predict_seeded(pure: PureModel, params: Params, x: Inputs) -> Any:
     """A prediction with gradients on, which some models take, and with the same draws each time."""
-    with undisturbed(tensors_of(x)[0].device), torch.enable_grad():
+    with preserve_rng_state(tensors_of(x)[0].device), torch.enable_grad():
         reseed(0)
         return pure(params, x)
 

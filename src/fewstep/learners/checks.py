@@ -13,10 +13,10 @@ from torch.nn.parameter import UninitializedParameter
 
 from fewstep.errors import InputError
 from fewstep.functional.call import LOSS
-from fewstep.functional.layers import check_second_derivative
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, leaves, with_gradient
-from fewstep.metagrad.objective import Problem
-from fewstep.runtime.rng import undisturbed
+from fewstep.functional.guards import check_second_derivative
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, as_leaf_tensors, with_gradient
+from fewstep.metagrad.objective import Objective
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -168,7 +168,7 @@ def loss_of(given: Any) -> Loss:
     return given  # type: ignore[no-any-return]
 
 
-def check_twice_differentiable(problem: Problem, tasks: TaskBatch) -> None:
+def check_twice_differentiable(objective: Objective, tasks: TaskBatch) -> None:
     """See that the support gradient can be differentiated, by the first task.
 
     Once for a learner is enough: it takes a gradient and a walk through its graph.
@@ -176,10 +176,10 @@ def check_twice_differentiable(problem: Problem, tasks: TaskBatch) -> None:
     Raises:
         InputError: It cannot.
     """
-    start = leaves(problem.start)
+    start = as_leaf_tensors(objective.start)
     x, y, *_ = tasks.task(0)
-    with undisturbed(tasks.device):
-        loss = problem.support_loss(start, x, y)
+    with preserve_rng_state(tasks.device):
+        loss = objective.support_loss(start, x, y)
     inputs = list(start.values())
     check_second_derivative(
         torch.autograd.grad(with_gradient(loss), inputs, create_graph=True, materialize_grads=True)

@@ -11,8 +11,8 @@ from torch import Tensor
 from fewstep.errors import InputError
 from fewstep.execution.looped import MetaGradient
 from fewstep.functional.swapped import Params
-from fewstep.metagrad.inner_loop import Slope, slope
-from fewstep.metagrad.objective import Problem
+from fewstep.metagrad.inner_loop import GradFn, support_gradient
+from fewstep.metagrad.objective import Objective
 from fewstep.runtime.rng import first_task
 from fewstep.tasks import TaskBatch, tensors_of
 
@@ -39,15 +39,15 @@ class DivergedError(InputError):
 
 def check_finite(
     found: MetaGradient,
-    problem: Problem,
+    objective: Objective,
     tasks: TaskBatch,
-    path: Callable[[Slope, Params], Iterator[Params]],
+    path: Callable[[GradFn, Params], Iterator[Params]],
 ) -> None:
     """See that losses and gradient are finite; a GPU is asked once.
 
     Args:
         found: The meta-gradient.
-        problem: What each task is.
+        objective: What each task is.
         tasks: The meta-batch.
         path: Takes the support gradient and all that is meta-learned; returns theta_0, theta_1, ...
 
@@ -55,13 +55,13 @@ def check_finite(
         DivergedError: They are not. Names the task, and the inner step where it can be found.
     """
     lengths = torch._foreach_norm(list(found.gradient.values()))
-    if math.isfinite(torch.stack([*lengths, found.judgement.losses.sum()]).sum().item()):
+    if math.isfinite(torch.stack([*lengths, found.query.losses.sum()]).sum().item()):
         return
-    tensors = {"the query loss": found.judgement.losses, **found.gradient}
+    tensors = {"the query loss": found.query.losses, **found.gradient}
     if all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         return
     for number in range(len(tasks)):
-        what = _first_not_finite(problem, tasks, number, path)
+        what = _first_not_finite(objective, tasks, number, path)
         if what:
             raise DivergedError(what, first_task() + number)
     name = next(name for name, tensor in tensors.items() if not bool(tensor.isfinite().all()))
@@ -71,15 +71,15 @@ def check_finite(
 
 
 def check_adapted(
-    problem: Problem,
+    objective: Objective,
     tasks: TaskBatch,
     params: Params,
-    path: Callable[[Slope, Params], Iterator[Params]],
+    path: Callable[[GradFn, Params], Iterator[Params]],
 ) -> None:
     """See that adapted parameters are finite.
 
     Args:
-        problem: What the task is.
+        objective: What the task is.
         tasks: It, alone.
         params: Adapted to it.
         path: As in `check_finite`.
@@ -88,14 +88,14 @@ def check_adapted(
         DivergedError: They are not. Names the inner step.
     """
     if not all(map(_finite, params.values())):
-        raise DivergedError(_first_not_finite(problem, tasks, 0, path) or "adapted weights", None)
+        raise DivergedError(_first_not_finite(objective, tasks, 0, path) or "adapted weights", None)
 
 
 def _first_not_finite(
-    problem: Problem,
+    objective: Objective,
     tasks: TaskBatch,
     number: int,
-    path: Callable[[Slope, Params], Iterator[Params]],
+    path: Callable[[GradFn, Params], Iterator[Params]],
 ) -> str | None:
     """What of a task is the first that is not finite, in words."""
     support_x, support_y, query_x, query_y = tasks.task(number)
@@ -104,15 +104,15 @@ def _first_not_finite(
             return f"{name} has a number that is not finite"
 
     def support_loss(params: Params, _: int) -> Tensor:
-        return problem.support_loss(params, support_x, support_y)
+        return objective.support_loss(params, support_x, support_y)
 
-    assert problem.learned is not None
-    for step, params in enumerate(path(slope(support_loss), problem.learned)):
+    assert objective.learned is not None
+    for step, params in enumerate(path(support_gradient(support_loss), objective.learned)):
         if not all(map(_finite, params.values())):
             return f"the parameters are not finite after {step} inner steps"
         if not _finite(support_loss(params, step)):
             return f"the support loss is not finite after {step} inner steps"
-    loss, *_ = problem.judge(params, support_x, query_x, query_y)
+    loss, *_ = objective.evaluate_query(params, support_x, query_x, query_y)
     return None if _finite(loss) else f"the query loss is not finite after {step} inner steps"
 
 

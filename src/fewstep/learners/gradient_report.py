@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
+from fewstep.learners.base import Learner
 from fewstep.learners.reptile import Reptile
-from fewstep.runtime.exclusive import exclusive
+from fewstep.runtime.modes import exclusive
 from fewstep.tasks import TaskBatch
 
 Verdict = Literal["exact", "kink", "wrong"]
@@ -75,14 +76,8 @@ class GradientReport:
         return "\n".join((*rows, f"tolerance {self.tolerance:.0e}{advice}"))
 
 
-class _Differentiable(Protocol):
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
-
-    def meta_gradient(self, tasks: TaskBatch, outer_step: int = 0) -> tuple[Tensor, Params]: ...
-
-
 def check_gradient(
-    learner: _Differentiable, tasks: TaskBatch, *, directions: int = 2, seed: int = 0
+    learner: Learner, tasks: TaskBatch, *, directions: int = 2, seed: int = 0
 ) -> GradientReport:
     """Compare a meta-gradient with central differences of its loss, parameter by parameter.
 
@@ -101,7 +96,7 @@ def check_gradient(
     Raises:
         InputError: The tasks do not fit, or the learner's outer step follows no gradient.
     """
-    if not hasattr(learner, "meta_gradient"):
+    if not isinstance(learner, Learner):
         raise InputError(
             f"learner is a {type(learner).__name__}; expected a learner, as in fewstep.MAML(model)"
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import get_args
+from functools import partial, reduce
+from operator import or_
+from typing import ClassVar, get_args
 
 import torch
 import torch.nn.functional as F
@@ -17,20 +18,21 @@ from fewstep.execution.looped import MetaGradient
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
-from fewstep.learners import meta_parameters as extras
+from fewstep.learners import meta_parameters as beside
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.objectives import judge_of
+from fewstep.learners.objectives import query_function
 from fewstep.learners.schedules import importances
 from fewstep.learners.selection import adapting_names
+from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, InnerOptimizer, StepSizes
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.objective import Problem
+from fewstep.metagrad.objective import Objective
 from fewstep.metagrad.unroll import Gradient, Memory, Order, through_inner_loop
 from fewstep.ops.fuse import has_blocks
 from fewstep.runtime.compile_cache import CompiledFunctions
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch
 
 
@@ -61,7 +63,7 @@ class MAML(GradientBased):
         compile: Compute by functions that `torch.compile` makes, once for each shape of tasks: the
             whole meta-gradient of a meta-batch where it has few operations; on a CPU the blocks of
             a convolutional network (batch norm and what follows it in ``nn.Sequential``); otherwise
-            the inner gradient and the judgement, one task after another. It needs a C++ compiler,
+            the inner gradient and the query, one task after another. It needs a C++ compiler,
             and what the model's code does in Python is fixed by the first call.
         precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
             ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
@@ -81,12 +83,20 @@ class MAML(GradientBased):
         per_step_affine: Batch norm in training mode has a scale and a shift for each inner step.
             They are learned by the outer loop and do not adapt (MAML++).
         per_step_statistics: Record what batch norm in training mode sees of the query sets after
-            each inner step (`update_statistics`). In training the query set is judged by its own
-            statistics; to judge inductively means by those recorded for the step, from then on.
+            each inner step (`update_statistics`). In training the query set is evaluated by its own
+            statistics; to evaluate inductively means by those recorded for the
+            step, from then on.
 
     Raises:
         InputError: A setting is out of range, or the model has no such part.
     """
+
+    _PREFIXES: ClassVar[dict[str, str]] = {
+        **GradientBased._PREFIXES,
+        "_step_sizes": INNER_LR,
+        "_affine": PER_STEP,
+        "_statistics": PER_STEP,
+    }
 
     def __init__(
         self,
@@ -111,18 +121,8 @@ class MAML(GradientBased):
         per_step_affine: bool = False,
         per_step_statistics: bool = False,
     ) -> None:
-        super().__init__(
-            model,
-            inner_lr,
-            inner_steps,
-            loss=loss,
-            metrics=metrics,
-            execution=execution,
-            precision=precision,
-            norm=norm,
-        )
-        check_choice("order", order, get_args(Order))
-        check_choice("memory", memory, get_args(Memory))
+        settings = Settings(loss, metrics, execution, precision, norm, order, memory)
+        super().__init__(model, inner_lr, inner_steps, settings)
         check_choice("inner_optimizer", inner_optimizer, get_args(InnerOptimizer))
         check_choice("step_sizes", step_sizes, get_args(StepSizes))
         if compile and execution not in ("auto", "loop"):
@@ -132,83 +132,79 @@ class MAML(GradientBased):
             )
         check_at_least_zero("multi_step_loss", multi_step_loss)
         check_at_least_zero("first_order_steps", first_order_steps)
-        self.order: Order = order
-        self.memory: Memory = memory
-        self.compile = compile
+        self._compile = compile
+        self.adapting, self.head = adapting, head
+        self.inner_optimizer: InnerOptimizer = inner_optimizer
+        self.step_sizes: StepSizes = step_sizes
         self.multi_step_loss = multi_step_loss
         self.first_order_steps = first_order_steps
+        self.per_step_affine, self.per_step_statistics = per_step_affine, per_step_statistics
         self._compiler = Compiler() if compile else None
-        self._affine = extras.per_step_affine(model, inner_steps) if per_step_affine else {}
-        self._statistics = (
-            extras.per_step_statistics(model, inner_steps) if per_step_statistics else {}
-        )
-        self._adapting = (adapting, head)
-        self._inner_optimizer: InnerOptimizer = inner_optimizer
-        self._kind_of_steps: StepSizes = step_sizes
+        if per_step_affine:
+            self._affine = beside.per_step_affine(model, inner_steps)
+        if per_step_statistics:
+            self._statistics = beside.per_step_statistics(model, inner_steps)
         start = self._adapting_parameters()
-        self._step_sizes = extras.step_sizes(step_sizes, start, inner_lr, inner_steps)
+        if step_sizes != "fixed":
+            self._step_sizes = beside.learned_step_sizes(step_sizes, start, inner_lr, inner_steps)
 
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The same, with the names that `meta_gradient` uses.
-
-        The model's own names; ``loss.NAME``, a parameter of the loss; ``inner_lr.NAME``, the step
-        sizes of a parameter; ``per_step.NAME``, a row for each number of inner steps. Running
-        statistics are among them and require no gradient.
-        """
-        yield from super().named_parameters()
-        yield from (self._step_sizes | self._affine | self._statistics).items()
+    def meta_parameters(self) -> dict[str, nn.Parameter]:
+        """All that the outer loop changes, by name. Running statistics require no gradient."""
+        more = map(self.named, ("_step_sizes", "_affine", "_statistics"))
+        return reduce(or_, more, super().meta_parameters())
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """As `meta_gradient`, with the loss and the score of each task."""
+        """`meta_gradient`, with the loss and the metrics of each task."""
         found = super().differentiate(tasks, outer_step)
-        seen = found.judgement.statistics
-        if seen is None:
+        rows = found.query.statistics
+        if rows is None:
             return found
-        statistics = extras.named_statistics(self._statistics, seen.mean(0))
-        return MetaGradient(found.judgement._replace(statistics=None), found.gradient, statistics)
+        statistics = beside.named_statistics(self.named("_statistics"), rows.mean(0))
+        return MetaGradient(found.query._replace(statistics=None), found.gradient, statistics)
 
-    def update_statistics(self, statistics: Params) -> None:
-        """Move the running statistics towards those of a meta-batch, once an outer step.
-
-        Args:
-            statistics: What `differentiate` found.
-        """
-        extras.move_statistics(self._statistics, statistics)
-
-    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+    def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         if self._compiler is None or not training:
-            return self._new_problem(tasks, traits, norm, training)
+            return self._new_objective(tasks, traits, norm, training)
         # Making it takes a good part of the time of a small network's outer step.
         given_up = self._compiler.functions.given_up
-        problem: Problem = self._compiler.latest.of(
+        objective: Objective = self._compiler.latest.of(
             [norm, self.precision, given_up, self.loss, traits, *self._check_fit.made_of],
-            lambda: self._new_problem(tasks, traits, norm, training),
+            lambda: self._new_objective(tasks, traits, norm, training),
             # What is not compiled may depend on other attributes of the model's parts.
-            lambda problem: problem.compiled is not None,
+            lambda objective: objective.compiled is not None,
         )
-        return problem
+        return objective
 
-    def _new_problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
-        plain = super()._problem(tasks, traits, norm, training)
-        learned: Params = {**plain.meta_learned, **self._step_sizes, **self._affine}
-        judge = plain.judge
-        if self._statistics and training:
+    def _new_objective(
+        self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
+    ) -> Objective:
+        plain = super()._objective(tasks, traits, norm, training)
+        learned: Params = {
+            **plain.meta_learned,
+            **self.named("_step_sizes"),
+            **self.named("_affine"),
+        }
+        evaluate_query = plain.evaluate_query
+        statistics = self.named("_statistics")
+        if statistics and training:
             # By the query set's own statistics, which are returned.
-            recorded = extras.recorder(self.model, list(self._statistics))
+            recorded = beside.recorder(self.model, list(statistics))
             pure = self._pure("own", traits)
-            judge = judge_of(
-                pure, self.loss, self.metrics, "transductive", self.precision, recorded
+            evaluate_query = query_function(
+                pure, self.loss, self._metrics, "transductive", self.precision, recorded
             )
-        elif self._statistics and norm == "inductive":
+        elif statistics and norm == "inductive":
             # By those that were recorded for the step.
             pure = self._pure("running", traits)
-            judge = judge_of(pure, self.loss, self.metrics, "transductive", self.precision)
-            learned |= self._statistics
+            evaluate_query = query_function(
+                pure, self.loss, self._metrics, "transductive", self.precision
+            )
+            learned |= statistics
         with torch.no_grad():
-            start = self._loop.seen(learned, self._loop.begin(learned), 0)
+            start = self._loop.model_params(learned, self._loop.init(learned), 0)
         return replace(
             plain,
-            judge=judge,
+            evaluate_query=evaluate_query,
             start=start,
             compiled=self._compiled(traits, norm, training),
             learned=learned,
@@ -221,9 +217,9 @@ class MAML(GradientBased):
         if traits.draws_outside or not traits.repeats:
             compiler.functions.give_up("random layers are not compiled: they would draw once")
             return None
-        by_query = norm == "transductive" and not self._statistics
+        by_query = norm == "transductive" and not self.per_step_statistics
         pure = self._pure("own" if training else "evaluation", traits)
-        return Compiled(compiler, self.loss, pure, self.metrics, by_query, self.precision)
+        return Compiled(compiler, self.loss, pure, self._metrics, by_query, self.precision)
 
     def _by_block(self, model: nn.Module) -> bool:
         """Whether the blocks of a network are compiled, and the rest is not worth it."""
@@ -238,9 +234,12 @@ class MAML(GradientBased):
         return partial(
             through_inner_loop(self._order(outer_step), self.memory),
             self._loop,
-            importances=importances(self.inner_steps, outer_step, self.multi_step_loss),
-            record=bool(self._statistics),
+            importances=self._importances(outer_step),
+            record=self.per_step_statistics,
         )
+
+    def _importances(self, outer_step: int) -> list[float]:
+        return importances(self.inner_steps, outer_step, self.multi_step_loss)
 
     def _needs_second_derivative(self, outer_step: int) -> bool:
         return self._order(outer_step) == "exact"
@@ -251,41 +250,40 @@ class MAML(GradientBased):
     @property
     def _loop(self) -> InnerLoop:
         names = tuple(self._adapting_parameters())
-        if self._kind_of_steps != "fixed":
-            late = [name for name in names if INNER_LR + name not in self._step_sizes]
+        sizes = self.named("_step_sizes")
+        if self.step_sizes != "fixed":
+            late = [name for name in names if INNER_LR + name not in sizes]
             if late:
                 raise InputError(
                     f"parameter {late[0]!r} requires a gradient only since the learner was made, "
                     "and has no step sizes; make a new learner"
                 )
-        if self._kind_of_steps == "per-step":
-            learned = min(map(len, self._step_sizes.values()))
+        if self.step_sizes == "per-step":
+            learned = min(map(len, sizes.values()))
             if self.inner_steps > learned:
                 raise InputError(
                     f"inner_steps is {self.inner_steps}, and step sizes were made for {learned}; "
                     "make a new learner"
                 )
         return InnerLoop(
-            self.inner_steps, self.inner_lr, names, self._inner_optimizer, self._kind_of_steps
+            self.inner_steps, self.inner_lr, names, self.inner_optimizer, self.step_sizes
         )
 
     def _adapting_parameters(self) -> dict[str, nn.Parameter]:
         """Those that adapt, of the model as it is now."""
-        if self._adapting[0] == "all":
+        if self.adapting == "all":
             return self._plain()
-        names = set(adapting_names(self.model, *self._adapting))
+        names = set(adapting_names(self.model, self.adapting, self.head))
         return {name: p for name, p in self._plain().items() if name in names}
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """Without those that have a value for each step."""
-        plain = super()._plain()
-        if not self._affine:
-            return plain
-        return {n: p for n, p in plain.items() if PER_STEP + n not in self._affine}
+        affine = self.named("_affine")
+        return {n: p for n, p in super()._plain().items() if PER_STEP + n not in affine}
 
     def _check_steps(self, steps: int) -> None:
         super()._check_steps(steps)
-        per_step = self._kind_of_steps == "per-step" or self._affine or self._statistics
+        per_step = self.step_sizes == "per-step" or self.per_step_affine or self.per_step_statistics
         if per_step and steps > self.inner_steps:
             raise InputError(
                 f"steps is {steps}, but step sizes or batch norm were learned for each of "

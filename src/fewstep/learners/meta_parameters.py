@@ -12,14 +12,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from fewstep.errors import InputError
 from fewstep.functional.call import in_training
 from fewstep.functional.swapped import Params
+from fewstep.learners.names import ParameterTree
 from fewstep.learners.recording import statistics_seen
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, StepSizes
+from fewstep.metagrad.inner_loop import PER_STEP, StepSizes
 
 STATISTICS = ("running_mean", "running_var")
 MOMENTUM = 0.1
 """The share of each outer step in the running statistics, as in ``nn.BatchNorm2d``."""
-
-Extras = dict[str, nn.Parameter]
 
 
 def move_statistics(running: Mapping[str, Tensor], seen: Params) -> None:
@@ -29,7 +28,9 @@ def move_statistics(running: Mapping[str, Tensor], seen: Params) -> None:
             running[name].lerp_(value, MOMENTUM)
 
 
-def step_sizes(kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps: int) -> Extras:
+def learned_step_sizes(
+    kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps: int
+) -> ParameterTree:
     """Learned step sizes, all of them ``lr`` at first.
 
     Args:
@@ -39,31 +40,29 @@ def step_sizes(kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps
         lr: alpha.
         steps: How many inner steps.
     """
-    if kind == "fixed":
-        return {}
-    return {
-        INNER_LR + name: nn.Parameter(
-            value.new_full((steps,) if kind == "per-step" else value.shape, lr)
-        )
-        for name, value in adapting.items()
-    }
+    shapes = {n: (steps,) if kind == "per-step" else v.shape for n, v in adapting.items()}
+    return ParameterTree(
+        {name: nn.Parameter(adapting[name].new_full(shape, lr)) for name, shape in shapes.items()}
+    )
 
 
-def per_step_affine(model: nn.Module, steps: int) -> Extras:
+def per_step_affine(model: nn.Module, steps: int) -> ParameterTree:
     """Scale and shift of each batch norm, for 0, 1, ..., steps inner steps (MAML++, section 4.4).
 
     Raises:
         InputError: The model has no batch norm that is scaled and shifted.
     """
-    return {
-        f"{PER_STEP}{layer}.{name}": nn.Parameter(value.detach().repeat(steps + 1, 1))
-        for layer, part in batch_norms(model).items()
-        for name, value in part.named_parameters(recurse=False)
-        if value.requires_grad
-    }
+    return ParameterTree(
+        {
+            f"{layer}.{name}": nn.Parameter(value.detach().repeat(steps + 1, 1))
+            for layer, part in batch_norms(model).items()
+            for name, value in part.named_parameters(recurse=False)
+            if value.requires_grad
+        }
+    )
 
 
-def per_step_statistics(model: nn.Module, steps: int) -> Extras:
+def per_step_statistics(model: nn.Module, steps: int) -> ParameterTree:
     """Running statistics of each batch norm, for 0, 1, ..., steps inner steps.
 
     They are recorded, not learned, and so require no gradient.
@@ -71,13 +70,14 @@ def per_step_statistics(model: nn.Module, steps: int) -> Extras:
     Raises:
         InputError: The model has no batch norm that keeps running statistics.
     """
-    return {
-        f"{PER_STEP}{layer}.{name}": nn.Parameter(
-            part.get_buffer(name).repeat(steps + 1, 1), requires_grad=False
-        )
+    rows = {
+        f"{layer}.{name}": part.get_buffer(name).repeat(steps + 1, 1)
         for layer, part in batch_norms(model).items()
         for name in STATISTICS
     }
+    return ParameterTree(
+        {name: nn.Parameter(row, requires_grad=False) for name, row in rows.items()}, learned=False
+    )
 
 
 def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
@@ -130,7 +130,7 @@ def recorder(
     return recorded
 
 
-def named_statistics(statistics: Extras, rows: Tensor) -> Params:
-    """``[steps + 1, ...]``, with columns as `call_and_record` orders them, by name."""
+def named_statistics(statistics: Mapping[str, Tensor], rows: Tensor) -> Params:
+    """``[steps + 1, ...]``, with columns as `recorder` orders them, by name."""
     sizes = [value.shape[-1] for value in statistics.values()]
     return dict(zip(statistics, torch.split(rows, sizes, 1), strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,20 +13,21 @@ from torch import Tensor, nn
 
 from fewstep.errors import InputError
 from fewstep.execution.plan import Execution
-from fewstep.functional.call import Modes, Norm, PureModel
+from fewstep.functional.call import LayerModes, Norm, PureModel
 from fewstep.functional.swapped import Params
-from fewstep.learners.checks import check_choice, check_tasks
+from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.heads import check_plain, last_linear, with_new_linear
-from fewstep.learners.objectives import judge_of, support_loss_of
+from fewstep.learners.heads import check_plain, last_linear, new_linear, with_layer
+from fewstep.learners.objectives import query_function, support_loss_of
 from fewstep.learners.prototypes import check_classes, number_of_classes, prototypes
+from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
-from fewstep.metagrad.inner_loop import InnerLoop, Slope, leaves
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, as_leaf_tensors
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.objective import Problem
-from fewstep.metagrad.unroll import Gradient, Judge, Memory, Order, through_inner_loop
-from fewstep.runtime.precision import Precision, autocast
-from fewstep.runtime.rng import undisturbed
+from fewstep.metagrad.objective import Objective
+from fewstep.metagrad.unroll import EvaluateQuery, Gradient, Memory, Order, through_inner_loop
+from fewstep.runtime.modes import Precision, autocast
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import Inputs, TaskBatch
 
 _COEFFICIENTS = "prototype coefficients"
@@ -44,14 +45,9 @@ class ProtoMAML(GradientBased):
 
     Args:
         model: A classifier whose last layer is an ``nn.Linear``. That layer is not learned.
-        inner_lr: As in `MAML`.
-        inner_steps: As in `MAML`.
+        inner_lr, inner_steps: As in `MAML`.
         order: As in `MAML`. The derivative through the prototypes is always taken.
-        memory: As in `MAML`.
-        metrics: As in `MAML`.
-        execution: As in `MAML`.
-        precision: As in `MAML`.
-        norm: As in `MAML`.
+        memory, metrics, execution, precision, norm: As in `MAML`.
 
     Raises:
         InputError: The model has no linear layer inside or nothing else to learn, or a setting is
@@ -71,31 +67,19 @@ class ProtoMAML(GradientBased):
         precision: Precision = "float32",
         norm: Norm = "transductive",
     ) -> None:
-        super().__init__(
-            model,
-            inner_lr,
-            inner_steps,
-            loss=F.cross_entropy,
-            metrics=metrics,
-            execution=execution,
-            precision=precision,
-            norm=norm,
-        )
-        check_choice("order", order, get_args(Order))
-        check_choice("memory", memory, get_args(Memory))
-        self.order: Order = order
-        self.memory: Memory = memory
+        settings = Settings(F.cross_entropy, metrics, execution, precision, norm, order, memory)
+        super().__init__(model, inner_lr, inner_steps, settings)
         self.head = last_linear(model)
         check_plain(model, self.head)
-        if not dict(self.named_parameters()):
+        if not self.meta_parameters():
             raise InputError(
                 f"no parameter outside the last layer {self.head!r} requires a gradient; leave at "
                 "least one to be learned"
             )
 
-    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+    def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         """With the prototypes as the gradient of the coefficients."""
-        modes: Modes = "own" if training else "evaluation"
+        modes: LayerModes = "own" if training else "evaluation"
         pure = self._pure(modes, traits)
         seen: list[Tensor] = []
         features = self._pure(modes, traits, replaced={self.head: self._noting(seen)})
@@ -118,24 +102,24 @@ class ProtoMAML(GradientBased):
             return (params[_COEFFICIENTS] * centres).sum()
 
         body = dict(self._plain())
-        return Problem(
+        return Objective(
             support_loss,
-            judge_of(pure, self.loss, self.metrics, norm, self.precision),
+            query_function(pure, self.loss, self._metrics, norm, self.precision),
             {**body, **self._new_head(ways)},
-            self.metrics,
+            self._metrics,
             learned={**body, _COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features)},
-            judges_with_gradients=traits.needs_gradients,
+            needs_gradients=traits.needs_gradients,
             modes=tuple(training for _, training in pure.modes),
         )
 
-    def _check(self, tasks: TaskBatch, modes: Modes) -> Traits:
+    def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         check_tasks(tasks)
         ways = number_of_classes(tasks.support_y)
         traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced)
         check_classes(tasks.support_y, ways)
         return traits
 
-    def _pure(self, modes: Modes, traits: Traits, **settings: Any) -> PureModel:
+    def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
         return super()._pure(modes, traits, **{"replaced": self._replaced, **settings})
 
     @property
@@ -153,8 +137,9 @@ class ProtoMAML(GradientBased):
         return dict(zip(_names(self.head), zeros, strict=True))
 
     def _with_room_for(self, params: Params) -> nn.Module:
-        with undisturbed(torch.device("cpu")):
-            return with_new_linear(self.model, self.head, len(params[_names(self.head)[0]]))
+        with preserve_rng_state(torch.device("cpu")):
+            layer = new_linear(self.model, self.head, len(params[_names(self.head)[0]]))
+        return with_layer(self.model, self.head, layer)
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """Without those of the last layer, which each task makes anew."""
@@ -169,11 +154,13 @@ class ProtoMAML(GradientBased):
 
     @property
     def _loop(self) -> InnerLoop:
-        body = [name for name, _ in self.named_parameters()]
+        body = self.meta_parameters()
         return replace(super()._loop, adapting=(*body, *_names(self.head)))
 
-    def _path(self, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
-        return super()._path(slope, _with_head(slope, leaves(learned), self.head), steps)
+    def _path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
+        return super()._path(
+            grad_fn, _with_head(grad_fn, as_leaf_tensors(learned), self.head), steps
+        )
 
     def _noting(self, seen: list[Tensor]) -> Callable[[Tensor], Tensor]:
         """The last layer, and what it is called with."""
@@ -201,8 +188,8 @@ class ProtoMAML(GradientBased):
 
 def through_prototypes(
     loop: InnerLoop,
-    slope: Slope,
-    judge: Judge,
+    grad_fn: GradFn,
+    evaluate_query: EvaluateQuery,
     learned: Params,
     inner: Callable[..., Gradient],
     head: str,
@@ -211,15 +198,15 @@ def through_prototypes(
 
     Args:
         loop: The inner loop.
-        slope: The gradient of the support loss, and the prototypes.
-        judge: The query losses and scores.
+        grad_fn: The gradient of the support loss, and the prototypes.
+        evaluate_query: The query losses and scores.
         learned: theta without the last layer, and the coefficients.
-        inner: The gradient through the inner loop, of (loop, slope, judge, theta).
+        inner: The gradient through the inner loop, of (loop, grad_fn, evaluate_query, theta).
         head: Name of the last layer.
     """
-    start = leaves(learned)
-    whole = _with_head(slope, start, head)
-    judgement, gradient = inner(loop, slope, judge, whole)
+    start = as_leaf_tensors(learned)
+    whole = _with_head(grad_fn, start, head)
+    query, gradient = inner(loop, grad_fn, evaluate_query, whole)
     body = {name: value for name, value in start.items() if name in whole}
     through = torch.autograd.grad(
         [whole[name] for name in _names(head)],
@@ -228,14 +215,14 @@ def through_prototypes(
         materialize_grads=True,
     )
     return Gradient(
-        judgement,
+        query,
         {name: gradient[name] + part for name, part in zip(body, through, strict=True)},
     )
 
 
-def _with_head(slope: Slope, start: Params, head: str) -> Params:
+def _with_head(grad_fn: GradFn, start: Params, head: str) -> Params:
     """All parameters at the start of the inner loop, the last layer's made of the others."""
-    centres = slope(start, 0, True, [_COEFFICIENTS])[_COEFFICIENTS]
+    centres = grad_fn(start, 0, True, [_COEFFICIENTS])[_COEFFICIENTS]
     body = {name: value for name, value in start.items() if name != _COEFFICIENTS}
     made = (2 * centres, -(centres**2).sum(-1))
     return {**body, **dict(zip(_names(head), made, strict=True))}

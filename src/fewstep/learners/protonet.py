@@ -12,7 +12,7 @@ from fewstep.learners.base import Evaluation
 from fewstep.learners.checks import check_at_least_zero
 from fewstep.learners.protomaml import ProtoMAML
 from fewstep.metagrad.metrics import Metric
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
 
@@ -25,10 +25,7 @@ class ProtoNet(ProtoMAML):
 
     Args:
         model: A classifier whose last layer is an ``nn.Linear``. That layer is not learned.
-        metrics: As in `MAML`.
-        execution: As in `MAML`.
-        precision: As in `MAML`.
-        norm: As in `MAML`.
+        metrics, execution, precision, norm: As in `MAML`.
 
     Raises:
         InputError: The model has no linear layer inside or nothing else to learn.
@@ -47,8 +44,11 @@ class ProtoNet(ProtoMAML):
             model, 0.0, 0, metrics=metrics, execution=execution, precision=precision, norm=norm
         )
 
-    def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """Judge each task; the same after every number of steps, since there are none."""
+    def evaluate(
+        self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
+    ) -> Evaluation:
+        """Losses and metrics, the same after every number of steps, since there are none."""
+        steps = steps or 0
         check_at_least_zero("steps", steps, whole=True)
         once = super().evaluate(tasks, 0, norm)
         return Evaluation(

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.errors import InputError
 from fewstep.functional.batch_norm import batch_statistics
-from fewstep.runtime.precision import at_least_float32
+from fewstep.runtime.modes import at_least_float32
 
 Seen = dict[str, tuple[Tensor, Tensor]]
 """Mean and variance of each batch norm, by its name."""

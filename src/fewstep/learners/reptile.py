@@ -10,16 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapted_path, last
+from fewstep.learners.settings import Settings
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapted_path, last
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.unroll import Gradient, Judge, detached
-from fewstep.runtime.precision import Precision
+from fewstep.metagrad.unroll import EvaluateQuery, Gradient, detached
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch, map_tensors
 
 
@@ -35,11 +35,7 @@ class Reptile(GradientBased):
         inner_lr: alpha, the step size of the inner loop; more than 0.
         inner_steps: How many inner steps lead from theta to phi; with a single one this is
             ordinary training on all tasks.
-        loss: As in `MAML`.
-        metrics: As in `MAML`.
-        execution: As in `MAML`.
-        precision: As in `MAML`.
-        norm: As in `MAML`.
+        loss, metrics, execution, precision, norm: As in `MAML`.
 
     Raises:
         InputError: A setting is out of range.
@@ -57,22 +53,14 @@ class Reptile(GradientBased):
         precision: Precision = "float32",
         norm: Norm = "transductive",
     ) -> None:
-        super().__init__(
-            model,
-            inner_lr,
-            inner_steps,
-            loss=loss,
-            metrics=metrics,
-            execution=execution,
-            precision=precision,
-            norm=norm,
-        )
+        settings = Settings(loss, metrics, execution, precision, norm)
+        super().__init__(model, inner_lr, inner_steps, settings)
         for name, value in (("inner_lr", inner_lr), ("inner_steps", inner_steps)):
             if not value > 0:
                 raise InputError(f"{name} is {value}; Reptile moves only where it is more than 0")
 
-    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """The outer step, with the query loss and score of each task after training on it."""
+    def _for_training(self, tasks: TaskBatch) -> TaskBatch:
+        """With all examples in the support set."""
         # Before they are joined, so that a mistake is told of the sets that were given.
         self._check(tasks, "own")
 
@@ -84,13 +72,12 @@ class Reptile(GradientBased):
                 )
             return torch.cat([support, query], 1)
 
-        joined = TaskBatch(
+        return TaskBatch(
             map_tensors(join, tasks.support_x, tasks.query_x),
             join(tasks.support_y, tasks.query_y),
             tasks.query_x,
             tasks.query_y,
         )
-        return super().differentiate(joined, outer_step)
 
     def _gradient(self, outer_step: int) -> partial[Gradient]:
         return partial(displacement, self._loop)
@@ -99,16 +86,18 @@ class Reptile(GradientBased):
         return False
 
 
-def displacement(loop: InnerLoop, slope: Slope, judge: Judge, params: Params) -> Gradient:
+def displacement(
+    loop: InnerLoop, grad_fn: GradFn, evaluate_query: EvaluateQuery, params: Params
+) -> Gradient:
     """The way from where the inner loop ends back to where it began, in units of its step size.
 
     Args:
         loop: The inner loop.
-        slope: The gradient of the loss on all examples of the task.
-        judge: The query losses and scores.
+        grad_fn: The gradient of the loss on all examples of the task.
+        evaluate_query: The query losses and scores.
         params: theta.
     """
-    end = last(adapted_path(loop, slope, params, loop.steps))
+    end = last(adapted_path(loop, grad_fn, params, loop.steps))
     with torch.no_grad():
         gradient = {name: (params[name] - end[name]) / loop.lr for name in end}
-    return Gradient(detached(judge(end)), gradient)
+    return Gradient(detached(evaluate_query(end)), gradient)

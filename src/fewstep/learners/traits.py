@@ -12,14 +12,15 @@ from torch.nn.utils import parametrize
 from torch.utils import _pytree as pytree
 
 from fewstep.errors import InputError, first_line
-from fewstep.functional.call import Modes, PureModel, loss_module
-from fewstep.functional.layers import check_layers
+from fewstep.functional.call import LayerModes, PureModel
+from fewstep.functional.guards import check_layers
+from fewstep.functional.loss import loss_module
 from fewstep.functional.structure import same, structure
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, check_labels, check_tasks, scalar, shape_of
 from fewstep.learners.explain import cure, is_of_the_model, told
 from fewstep.metagrad.metrics import ignored_label, is_of_classes
-from fewstep.runtime.rng import outside_generators, reseed, undisturbed
+from fewstep.runtime.rng import outside_generators, preserve_rng_state, reseed
 from fewstep.tasks import Inputs, TaskBatch, map_tensors, tensors_of
 
 _DOES_NOT_FIT = (RuntimeError, ValueError, IndexError, TypeError, AttributeError)
@@ -62,7 +63,7 @@ class FitCheck:
         self,
         model: nn.Module,
         tasks: TaskBatch,
-        modes: Modes = "own",
+        modes: LayerModes = "own",
         params: Params | None = None,
         replaced: dict[str, Callable[..., Any]] | None = None,
     ) -> Traits:
@@ -88,8 +89,10 @@ class FitCheck:
             )
         _refuse_inference_tensors(tasks.tensors)
         self._forget_another(model)
+        first = next(model.parameters())
         shape = (
             modes,
+            *(first.dtype, first.device),
             *((t.shape[1:], t.dtype) for t in tasks.tensors),
             *((name, value.shape) for name, value in (params or {}).items()),
             tasks.device,
@@ -135,7 +138,7 @@ class _Trial:
         """Call both for the first task, twice with the same seeds."""
         x, y, query_x, _ = tasks.task(0)
         tried, target = map_tensors(torch.clone, x), y.clone()
-        with undisturbed(tasks.device):
+        with preserve_rng_state(tasks.device):
             classes, first = self._call("support", tried, target, tasks)
             again = map_tensors(torch.clone, x), y.clone()
             _, second = self._call("support", *again, tasks)

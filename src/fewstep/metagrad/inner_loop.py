@@ -24,7 +24,7 @@ from torch import Tensor
 from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
 
-Objective = Callable[[Params, int], Tensor]
+StepLoss = Callable[[Params, int], Tensor]
 """The support loss, a scalar, as a function of the parameters and of the inner step's number."""
 InnerOptimizer = Literal["sgd", "momentum", "adam"]
 StepSizes = Literal["fixed", "per-step", "per-element"]
@@ -36,7 +36,7 @@ ADAM_EPSILON = 1e-5
 """Larger than usual: at a gradient that is only rounding, 1 / epsilon is the step's derivative."""
 
 
-class Slope(Protocol):
+class GradFn(Protocol):
     """The gradient of the support loss."""
 
     def __call__(
@@ -56,7 +56,7 @@ class Slope(Protocol):
         """
 
 
-def slope(objective: Objective) -> Slope:
+def support_gradient(step_loss: StepLoss) -> GradFn:
     """The gradient by autograd; zero for a parameter without influence."""
 
     def gradient(
@@ -64,7 +64,7 @@ def slope(objective: Objective) -> Slope:
     ) -> Params:
         names = list(params) if adapting is None else adapting
         gradients = torch.autograd.grad(
-            with_gradient(objective(params, step)),
+            with_gradient(step_loss(params, step)),
             [params[name] for name in names],
             create_graph=create_graph,
             materialize_grads=True,
@@ -107,14 +107,14 @@ class InnerLoop:
     optimizer: InnerOptimizer = "sgd"
     step_sizes: StepSizes = "fixed"
 
-    def begin(self, learned: Params) -> Params:
+    def init(self, learned: Params) -> Params:
         """The state before the first step: theta_0, and optimisers that remember nothing."""
         state = {name: learned[name] for name in self.adapting}
-        for memory in _MEMORIES[self.optimizer]:
-            state |= {memory + name: torch.zeros_like(learned[name]) for name in self.adapting}
+        for slot in _SLOTS[self.optimizer]:
+            state |= {slot + name: torch.zeros_like(learned[name]) for name in self.adapting}
         return state
 
-    def seen(self, learned: Params, state: Params, step: int) -> Params:
+    def model_params(self, learned: Params, state: Params, step: int) -> Params:
         """What the model consists of after ``step`` steps."""
         params = {n: v for n, v in learned.items() if not n.startswith((INNER_LR, PER_STEP))}
         params |= {name: state[name] for name in self.adapting}
@@ -124,12 +124,12 @@ class InnerLoop:
         return params
 
     def step(
-        self, slope: Slope, learned: Params, state: Params, step: int, *, create_graph: bool
+        self, grad_fn: GradFn, learned: Params, state: Params, step: int, *, create_graph: bool
     ) -> Params:
         """One step on the support set (MAML, Algorithm 1, line 6; Algorithm 2, line 7).
 
         Args:
-            slope: The gradient of the support loss.
+            grad_fn: The gradient of the support loss.
             learned: All that is meta-learned.
             state: theta_s and what the optimiser remembers; every tensor requires a gradient.
             step: s, counted from 0.
@@ -141,15 +141,17 @@ class InnerLoop:
             The state with theta_{s+1} = theta_s - alpha * gradient, or what the optimiser makes
             of the gradient.
         """
-        gradients = slope(self.seen(learned, state, step), step, create_graph, self.adapting)
+        gradients = grad_fn(
+            self.model_params(learned, state, step), step, create_graph, self.adapting
+        )
         updates: list[Tensor] = []
         after: Params = {}
         for name, gradient in gradients.items():
-            memories = [state[memory + name] for memory in _MEMORIES[self.optimizer]]
-            update, *memories = _UPDATES[self.optimizer](gradient, step, *memories)
+            slots = [state[slot + name] for slot in _SLOTS[self.optimizer]]
+            update, *slots = _UPDATES[self.optimizer](gradient, step, *slots)
             updates.append(update)
-            for memory, value in zip(_MEMORIES[self.optimizer], memories, strict=True):
-                after[memory + name] = value
+            for slot, value in zip(_SLOTS[self.optimizer], slots, strict=True):
+                after[slot + name] = value
         thetas = [state[name] for name in gradients]
         fixed = self.step_sizes == "fixed"
         rates = self.lr if fixed else [self._lr(learned, name, step) for name in gradients]
@@ -166,12 +168,12 @@ class InnerLoop:
         return lr.reshape(*lr.shape, *[1] * (learned[name].dim() - lr.dim()))
 
 
-def adapt(loop: InnerLoop, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
+def adapt(loop: InnerLoop, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
     """The states before and after each inner step, one after another, with no graph kept.
 
     Args:
         loop: How to adapt.
-        slope: The gradient of the support loss.
+        grad_fn: The gradient of the support loss.
         learned: All that is meta-learned.
         steps: How many inner steps.
 
@@ -179,18 +181,18 @@ def adapt(loop: InnerLoop, slope: Slope, learned: Params, steps: int) -> Iterato
         States 0, 1, ..., steps, each detached and requiring a gradient. Only the last is kept.
     """
     learned = {name: value.detach() for name, value in learned.items()}
-    state = leaves(loop.begin(learned))
+    state = as_leaf_tensors(loop.init(learned))
     yield state
     for step in range(steps):
         with torch.enable_grad():
-            state = leaves(loop.step(slope, learned, state, step, create_graph=False))
+            state = as_leaf_tensors(loop.step(grad_fn, learned, state, step, create_graph=False))
         yield state
 
 
-def adapted_path(loop: InnerLoop, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
+def adapted_path(loop: InnerLoop, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
     """As `adapt`, but what the model consists of after 0, 1, ..., steps steps."""
-    for step, state in enumerate(adapt(loop, slope, learned, steps)):
-        yield loop.seen(learned, state, step)
+    for step, state in enumerate(adapt(loop, grad_fn, learned, steps)):
+        yield loop.model_params(learned, state, step)
 
 
 def last(path: Iterator[Params]) -> Params:
@@ -198,7 +200,7 @@ def last(path: Iterator[Params]) -> Params:
     return deque(path, maxlen=1)[0]
 
 
-def leaves(params: Params) -> Params:
+def as_leaf_tensors(params: Params) -> Params:
     """The same values, cut off from every graph, each requiring a gradient."""
     return {name: value.detach().requires_grad_() for name, value in params.items()}
 
@@ -233,7 +235,7 @@ _UPDATES: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "momentum": _momentum,
     "adam": _adam,
 }
-_MEMORIES: dict[str, tuple[str, ...]] = {
+_SLOTS: dict[str, tuple[str, ...]] = {
     "sgd": (),
     "momentum": ("velocity/",),
     "adam": ("mean/", "square/"),

@@ -17,27 +17,27 @@ QueryOutput = tuple[Tensor, list[Tensor], list[Tensor]]
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Support loss and judgement of a task, as pure functions of the parameters.
+class Objective:
+    """Support loss and query loss of a task, as pure functions of the parameters.
 
     Attributes:
         support_loss: (parameters, support_x, support_y) to a scalar.
-        judge: (parameters, support_x, query_x, query_y) to how the query set is solved.
+        evaluate_query: (parameters, support_x, query_x, query_y) to how the query set is solved.
         start: The parameters before the first inner step, theta_0.
         metrics: What is told of predictions.
         compiled: Compiled functions to use where there are any, or None.
         learned: All that is meta-learned, where that is not ``start`` itself.
-        judges_with_gradients: Whether the model takes derivatives when it predicts.
+        needs_gradients: Whether the model takes derivatives when it predicts.
         modes: Of all parts of the model, while it is called.
     """
 
     support_loss: Callable[[Params, Inputs, Tensor], Tensor]
-    judge: Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
+    evaluate_query: Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
     start: Params
     metrics: Metrics
     compiled: Compiled | None = None
     learned: Params | None = None
-    judges_with_gradients: bool = False
+    needs_gradients: bool = False
     modes: tuple[bool, ...] = ()
 
     @property

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from fewstep.errors import InputError, first_line
 from fewstep.functional.swapped import Params
-from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapt, leaves
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors
 from fewstep.ops.vmap import sums_suffice
 
 Order = Literal["exact", "first"]
 Memory = Literal["fast", "flat"]
 
 
-class Judgement(NamedTuple):
+class QueryResult(NamedTuple):
     """How adapted parameters do on the query set.
 
     Attributes:
@@ -37,19 +37,19 @@ class Judgement(NamedTuple):
         return next(iter(self.metrics.values()))
 
 
-Judge = Callable[[Params], Judgement]
+EvaluateQuery = Callable[[Params], QueryResult]
 
 
 class Gradient(NamedTuple):
     """What tasks contribute to an outer step.
 
     Attributes:
-        judgement: The losses that were differentiated, and the metrics after the last step, without
+        query: The losses that were differentiated, and the metrics after the last step, without
             a graph. Its statistics are ``[tasks, steps + 1, ...]``.
         gradient: Derivative of the sum of the losses with respect to all that is meta-learned.
     """
 
-    judgement: Judgement
+    query: QueryResult
     gradient: Params
 
 
@@ -59,16 +59,16 @@ def last_only(steps: int) -> list[float]:
 
 
 def through_inner_loop(order: Order, memory: Memory) -> Callable[..., Gradient]:
-    """`unrolled` or `replayed`; dropping the derivative needs little memory anyway."""
+    """`unrolled` or `recomputed`; dropping the derivative needs little memory anyway."""
     if order == "exact" and memory == "flat":
-        return replayed
+        return recomputed
     return partial(unrolled, order=order)
 
 
 def unrolled(
     loop: InnerLoop,
-    slope: Slope,
-    judge: Judge,
+    grad_fn: GradFn,
+    evaluate_query: EvaluateQuery,
     learned: Params,
     *,
     order: Order = "exact",
@@ -81,30 +81,32 @@ def unrolled(
 
     Args:
         loop: The inner loop.
-        slope: The gradient of the support loss.
-        judge: The query losses and metrics.
+        grad_fn: The gradient of the support loss.
+        evaluate_query: The query losses and metrics.
         learned: All that is meta-learned.
         order: ``"exact"``, or ``"first"`` to drop the inner gradient's own derivative (FOMAML).
         importances: ``steps + 1`` weights of the query losses after 0, 1, ... steps; the loss is
             their weighted sum (MAML++, equation 2). Only the last counts unless given.
         record: Whether the statistics are wanted of every step, and not only where a loss counts.
     """
-    start = leaves(learned)
+    start = as_leaf_tensors(learned)
     weights = importances or last_only(loop.steps)
-    state = loop.begin(start)
-    judged = []
+    state = loop.init(start)
+    results = []
     for step in range(loop.steps):
-        judged.append(_judge(judge, loop.seen(start, state, step), weights[step], record))
-        state = loop.step(slope, start, state, step, create_graph=order == "exact")
-    judgement = judge(loop.seen(start, state, loop.steps))
-    total = _weighted([*judged, judgement], weights)
+        results.append(
+            _evaluate(evaluate_query, loop.model_params(start, state, step), weights[step], record)
+        )
+        state = loop.step(grad_fn, start, state, step, create_graph=order == "exact")
+    query = evaluate_query(loop.model_params(start, state, loop.steps))
+    total = _weighted([*results, query], weights)
     return Gradient(detached(total), _pull_back([total.losses.sum()], start))
 
 
-def replayed(
+def recomputed(
     loop: InnerLoop,
-    slope: Slope,
-    judge: Judge,
+    grad_fn: GradFn,
+    evaluate_query: EvaluateQuery,
     learned: Params,
     *,
     importances: Sequence[float] | None = None,
@@ -114,37 +116,41 @@ def replayed(
 
     Only the state of each step is kept. On the way back each step but the last is done once more
     and differentiated alone: with v_s the derivative of the loss with respect to state s,
-    v_s = (d state_{s+1} / d state_s)^T v_{s+1}, plus that of the query loss judged there. What is
+    v_s = (d state_{s+1} / d state_s)^T v_{s+1}, plus that of the query loss there. What is
     meta-learned collects a share of its gradient at each step (the idea of MixFlow-MG, Kemaev et
     al. 2025, arXiv 2505.00793).
 
     Args:
         loop: The inner loop.
-        slope: The gradient of the support loss. It has to give the same value again for the same
+        grad_fn: The gradient of the support loss. It has to give the same value again for the same
             arguments.
-        judge: The query losses and metrics.
+        evaluate_query: The query losses and metrics.
         learned: All that is meta-learned.
         importances: As in `unrolled`.
         record: As in `unrolled`.
     """
     if not loop.steps:
-        return unrolled(loop, slope, judge, learned, importances=importances, record=record)
-    start = leaves(learned)
+        return unrolled(
+            loop, grad_fn, evaluate_query, learned, importances=importances, record=record
+        )
+    start = as_leaf_tensors(learned)
     weights = importances or last_only(loop.steps)
-    path = list(adapt(loop, slope, learned, loop.steps - 1))
-    judged: list[Judgement | None] = []
+    path = list(adapt(loop, grad_fn, learned, loop.steps - 1))
+    results: list[QueryResult | None] = []
     gradient = {name: torch.zeros_like(value) for name, value in start.items()}
     cotangent: Params = {}
     for step in reversed(range(loop.steps)):
         before = path.pop()
-        after = loop.step(slope, start, before, step, create_graph=True)
+        after = loop.step(grad_fn, start, before, step, create_graph=True)
         outputs, cotangents = list(after.values()), list(cotangent.values())
         if not cotangent:
-            last = judge(loop.seen(start, after, loop.steps))
-            judged.append(detached(last))
+            last = evaluate_query(loop.model_params(start, after, loop.steps))
+            results.append(detached(last))
             outputs, cotangents = [last.losses.sum() * weights[-1]], [last.losses.new_ones(())]
-        here = _judge(judge, loop.seen(start, before, step), weights[step], record)
-        judged.append(here and detached(here))
+        here = _evaluate(
+            evaluate_query, loop.model_params(start, before, step), weights[step], record
+        )
+        results.append(here and detached(here))
         if here and weights[step]:
             outputs.append(here.losses.sum() * weights[step])
             cotangents.append(here.losses.new_ones(()))
@@ -154,30 +160,32 @@ def replayed(
         gradient = {name: value + pulled[name] for name, value in gradient.items()}
     for name in loop.adapting:
         gradient[name] = gradient[name] + cotangent[name]
-    return Gradient(detached(_weighted(judged[::-1], weights)), gradient)
+    return Gradient(detached(_weighted(results[::-1], weights)), gradient)
 
 
 _STATE = "state/"
 
 
-def _judge(judge: Judge, params: Params, weight: float, record: bool) -> Judgement | None:
-    """The judgement where it counts, without a graph where only its statistics are wanted."""
+def _evaluate(
+    evaluate_query: EvaluateQuery, params: Params, weight: float, record: bool
+) -> QueryResult | None:
+    """The query result where it counts, without a graph where only its statistics are wanted."""
     if weight:
-        return judge(params)
+        return evaluate_query(params)
     if record:
         with torch.no_grad():
-            return judge(params)
+            return evaluate_query(params)
     return None
 
 
-def _weighted(judged: Sequence[Judgement | None], weights: Sequence[float]) -> Judgement:
+def _weighted(results: Sequence[QueryResult | None], weights: Sequence[float]) -> QueryResult:
     """The weighted losses, the last metrics, and the statistics of all."""
-    last = judged[-1]
+    last = results[-1]
     assert last is not None
-    counted = [w * j.losses for w, j in zip(weights, judged, strict=True) if w and j]
+    counted = [w * j.losses for w, j in zip(weights, results, strict=True) if w and j]
     losses = torch.stack(counted).sum(0)
-    seen = [j.statistics for j in judged if j is not None and j.statistics is not None]
-    return Judgement(losses, last.metrics, torch.stack(seen, 1) if seen else None)
+    seen = [j.statistics for j in results if j is not None and j.statistics is not None]
+    return QueryResult(losses, last.metrics, torch.stack(seen, 1) if seen else None)
 
 
 def _pull_back(
@@ -211,7 +219,9 @@ _NO_SECOND_DERIVATIVE = (
 )
 
 
-def detached(judgement: Judgement) -> Judgement:
+def detached(query: QueryResult) -> QueryResult:
     """The same without a graph."""
-    losses, metrics, statistics = judgement
-    return Judgement(losses.detach(), metrics, None if statistics is None else statistics.detach())
+    losses, metrics, statistics = query
+    return QueryResult(
+        losses.detach(), metrics, None if statistics is None else statistics.detach()
+    )

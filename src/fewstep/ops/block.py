@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from fewstep.ops.layout import own
+from fewstep.ops.layout import as_output
 from fewstep.ops.max_pool import Window
 
 
@@ -37,7 +37,7 @@ class Block(NamedTuple):
     window: Window | None = None
 
 
-class State(NamedTuple):
+class BlockState(NamedTuple):
     """What the way forward leaves for the way back.
 
     Attributes:
@@ -65,10 +65,10 @@ class Steps(Protocol):
 
     def forward(
         self, x: Tensor, weight: Tensor, bias: Tensor, block: Block
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, BlockState]:
         """The result, and what is to be kept."""
 
-    def gradient(self, g: Tensor, state: State, block: Block) -> tuple[Tensor, ...]:
+    def gradient(self, g: Tensor, state: BlockState, block: Block) -> tuple[Tensor, ...]:
         """The gradients dx, dw and db of a cotangent of y, and gs."""
 
     def second(
@@ -76,7 +76,7 @@ class Steps(Protocol):
         cotangents: tuple[Tensor, Tensor, Tensor],
         gs: Tensor,
         sums: tuple[Tensor, Tensor],
-        state: State,
+        state: BlockState,
         block: Block,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The gradients for g, x and w of cotangents of dx, dw and db.
@@ -96,7 +96,7 @@ def result_of(y: Tensor, block: Block) -> Tensor:
     Where PyTorch keeps what ReLU made before the pooling, a layer that comes after may change the
     result in place.
     """
-    return y.clone() if block.relu and block.window is not None else own(y)
+    return y.clone() if block.relu and block.window is not None else as_output(y)
 
 
 class GradientTerms(NamedTuple):
@@ -107,7 +107,7 @@ class GradientTerms(NamedTuple):
     constant: Tensor
 
 
-def gradient_terms(state: State, sum_gh: Tensor, sum_g: Tensor, n: int) -> GradientTerms:
+def gradient_terms(state: BlockState, sum_gh: Tensor, sum_g: Tensor, n: int) -> GradientTerms:
     """For a channel of n numbers."""
     wr = state.weight * state.r
     of_x = -wr * state.r * sum_gh / n
@@ -131,7 +131,7 @@ class SecondTerms(NamedTuple):
 
 
 def second_terms(
-    state: State,
+    state: BlockState,
     cotangents: tuple[Tensor, Tensor],
     sums: tuple[Tensor, Tensor],
     sums_of_u: tuple[Tensor, Tensor, Tensor],

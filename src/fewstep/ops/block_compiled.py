@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fewstep.ops.block import Block, State, gradient_terms, second_terms
+from fewstep.ops.block import Block, BlockState, gradient_terms, second_terms
 from fewstep.ops.block_eager import statistics
 from fewstep.ops.max_pool import Window
 from fewstep.runtime.compile_cache import CompiledFunctions
@@ -39,14 +39,14 @@ class CompiledSteps:
 
     def forward(
         self, x: Tensor, weight: Tensor, bias: Tensor, block: Block
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, BlockState]:
         """As `Steps`."""
         mean, r = statistics(x, block.eps)
         y, *chosen = self._run(_forward, block, x, weight, bias, mean, r)
         selected, where = chosen or (x, x)
-        return y, State(x, weight, mean, r, selected, where, y if block.relu else selected)
+        return y, BlockState(x, weight, mean, r, selected, where, y if block.relu else selected)
 
-    def gradient(self, g: Tensor, state: State, block: Block) -> tuple[Tensor, ...]:
+    def gradient(self, g: Tensor, state: BlockState, block: Block) -> tuple[Tensor, ...]:
         """As `Steps`."""
         return self._run(_gradient, block, *state, g)
 
@@ -55,7 +55,7 @@ class CompiledSteps:
         cotangents: tuple[Tensor, Tensor, Tensor],
         gs: Tensor,
         sums: tuple[Tensor, Tensor],
-        state: State,
+        state: BlockState,
         block: Block,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Steps`."""
@@ -89,9 +89,9 @@ def _forward(block: Block, *tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def _gradient(block: Block, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """dx, dw, db and gs, of a `State` and g."""
+    """dx, dw, db and gs, of a `BlockState` and g."""
     *kept, g = map(_pixels, tensors)
-    x, _, mean, r, selected, where, y = state = State(*kept)
+    x, _, mean, r, selected, where, y = state = BlockState(*kept)
     gs = g * y.sign() if block.relu else g
     sum_gh, sum_g = (gs * (selected - mean)).sum(_PIXELS) * r, gs.sum(_PIXELS)
     terms = gradient_terms(state, sum_gh, sum_g, x[..., 0].numel())
@@ -100,9 +100,9 @@ def _gradient(block: Block, *tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def _second(block: Block, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """The gradients for g, x and w, of a `State`, u, uw, ub, gs, sum(g h) and sum(g)."""
+    """The gradients for g, x and w, of a `BlockState`, u, uw, ub, gs, sum(g h) and sum(g)."""
     *kept, u, uw, ub, gs, sum_gh, sum_g = map(_pixels, tensors)
-    x, _, mean, r, selected, where, y = state = State(*kept)
+    x, _, mean, r, selected, where, y = state = BlockState(*kept)
     us = u if block.window is None else _selected(u, where)
     sum_uh = (u * (x - mean)).sum(_PIXELS) * r
     sums_of_u = (sum_uh, u.sum(_PIXELS), (us * gs).sum(_PIXELS))

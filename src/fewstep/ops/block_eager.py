@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fewstep.ops.block import Block, State, Steps, gradient_terms, second_terms
+from fewstep.ops.block import Block, BlockState, Steps, gradient_terms, second_terms
 from fewstep.ops.layout import pictures, rows
 from fewstep.ops.max_pool import Window, gather, largest, scatter
-from fewstep.ops.vmap import each_task
+from fewstep.ops.vmap import loop_over_tasks
 
 _aten = torch.ops.aten
 
@@ -16,7 +16,7 @@ _aten = torch.ops.aten
 class _Eager:
     def forward(
         self, x: Tensor, weight: Tensor, bias: Tensor, block: Block
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, BlockState]:
         """As `Steps`."""
         mean, r = statistics(x, block.eps)
         selected, where = (x, x) if block.window is None else _select(x, weight, block.window)
@@ -24,9 +24,9 @@ class _Eager:
         y = _affine(selected, wr, bias - wr * mean)
         if block.relu:
             y.relu_()
-        return y, State(x, weight, mean, r, selected, where, y if block.relu else selected)
+        return y, BlockState(x, weight, mean, r, selected, where, y if block.relu else selected)
 
-    def gradient(self, g: Tensor, state: State, block: Block) -> tuple[Tensor, ...]:
+    def gradient(self, g: Tensor, state: BlockState, block: Block) -> tuple[Tensor, ...]:
         """As `Steps`."""
         x, _, mean, r, selected, where, y = state
         gs = _aten.threshold_backward(g, y, 0) if block.relu else g
@@ -41,7 +41,7 @@ class _Eager:
         cotangents: tuple[Tensor, Tensor, Tensor],
         gs: Tensor,
         sums: tuple[Tensor, Tensor],
-        state: State,
+        state: BlockState,
         block: Block,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Steps`."""
@@ -68,7 +68,7 @@ EAGER: Steps = _Eager()
 def statistics(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Mean and 1 / sqrt(variance + eps) of each channel."""
     if x.dim() == 5:
-        return each_task(statistics, x, eps=eps)
+        return loop_over_tasks(statistics, x, eps=eps)
     mean, variance = _aten.batch_norm_update_stats(x, None, None, 0.0)
     return mean, (variance + eps).rsqrt_()
 
@@ -85,7 +85,7 @@ def _select(x: Tensor, weight: Tensor, window: Window) -> tuple[Tensor, Tensor]:
 def _sums(u: Tensor, x: Tensor, mean: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
     """Of u (x - mean) r and of u, for each channel."""
     if u.dim() == 5:
-        return each_task(_sums, u, x, mean, r)
+        return loop_over_tasks(_sums, u, x, mean, r)
     # PyTorch's kernel for batch norm's gradient has both sums, in one pass.
     _, products, plain = _aten.native_batch_norm_backward(
         u, x, None, None, None, mean, r, True, 0.0, (False, True, True)

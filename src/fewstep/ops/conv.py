@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fewstep.ops.layout import channels_last, own, pair
+from fewstep.ops.layout import as_output, channels_last, pair
 from fewstep.ops.vmap import (
     can_be_summed,
-    each_task,
     is_shared,
+    loop_over_tasks,
     under_vmap,
-    with_all_tasks,
+    with_task_dim,
 )
 
 _aten = torch.ops.aten
@@ -55,7 +55,7 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -
         return _Convolution.apply(channels_last(x), weight, bias, geometry)
 
     if under_vmap(x, weight, bias):
-        return with_all_tasks(apply, x, weight, bias)
+        return with_task_dim(apply, x, weight, bias)
     return apply(x, weight, bias)
 
 
@@ -68,7 +68,7 @@ class _Convolution(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.geometry, ctx.bias = geometry, bias is not None
-        return own(convolve(x, weight, bias, geometry))
+        return as_output(convolve(x, weight, bias, geometry))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -133,7 +133,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry)
     if is_shared(weight) and (bias is None or is_shared(bias)):
         one = convolve(x.flatten(0, 1), weight[0], None if bias is None else bias[0], geometry)
         return one.view(*x.shape[:2], *one.shape[1:])
-    return each_task(convolve, x, weight, bias, geometry=geometry)
+    return loop_over_tasks(convolve, x, weight, bias, geometry=geometry)
 
 
 def input_gradient(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
@@ -143,7 +143,7 @@ def input_gradient(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> 
     if is_shared(weight):
         one = input_gradient(g.flatten(0, 1), x.flatten(0, 1), weight[0], geometry)
         return one.view(x.shape)
-    return each_task(input_gradient, g, x, weight, geometry=geometry)
+    return loop_over_tasks(input_gradient, g, x, weight, geometry=geometry)
 
 
 def weight_gradient(
@@ -157,7 +157,7 @@ def weight_gradient(
         total, _ = weight_gradient(g.flatten(0, 1), x.flatten(0, 1), weight[0], False, geometry)
         mean = (total / len(g)).expand(len(g), *total.shape)
         return mean, g.sum((1, 3, 4)) if bias else None
-    return each_task(weight_gradient, g, x, weight, bias=bias, geometry=geometry)
+    return loop_over_tasks(weight_gradient, g, x, weight, bias=bias, geometry=geometry)
 
 
 def _gradients(

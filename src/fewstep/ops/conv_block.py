@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fewstep.ops.block import Block, State, Steps, result_of
+from fewstep.ops.block import Block, BlockState, Steps, result_of
 from fewstep.ops.conv import Geometry, convolve, input_gradient, weight_gradient
 from fewstep.ops.layout import channels_last
 
@@ -72,7 +72,7 @@ class _Gradient(torch.autograd.Function):
         ctx: Any, g: Tensor, of_made: Tensor | None, x: Tensor, weight: Tensor, *others: Any
     ) -> tuple[Tensor | None, Tensor | None, Tensor, Tensor]:
         *tensors, how, wanted = others
-        state = State(*tensors)
+        state = BlockState(*tensors)
         dc, of_scale, of_shift, gs = how.steps.gradient(g, state, how.block)
         if of_made is not None:
             dc += of_made
@@ -89,7 +89,7 @@ class _Gradient(torch.autograd.Function):
         ctx: Any, ux: Tensor | None, uw: Tensor | None, us: Tensor | None, ub: Tensor | None
     ) -> Any:
         dc, gs, of_scale, of_shift, x, weight, *tensors = ctx.saved_tensors
-        how, state = ctx.how, State(*tensors)
+        how, state = ctx.how, BlockState(*tensors)
         u = torch.zeros_like(dc) if uw is None else convolve(x, uw, None, how.geometry)
         if ux is not None:
             u += convolve(ux, weight, None, how.geometry)

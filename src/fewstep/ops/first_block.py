@@ -22,7 +22,7 @@ from fewstep.ops.conv import Geometry, conv2d
 from fewstep.ops.max_pool import max_pool2d
 from fewstep.ops.vmap import has_gradient
 
-ONCE, AGAIN = 3, 1
+MIN_FILTERS, MIN_FILTERS_IF_REPEATED = 3, 1
 """How many filters a patch's numbers have to be worth.
 
 Measured: for patches that come once 64 filters of 9 numbers are, and 32 of 27 are not.
@@ -41,16 +41,16 @@ class Patches(NamedTuple):
     covariance: Tensor
 
 
-def pays_folded(x: Tensor, weight: Tensor, geometry: Geometry, again: bool) -> bool:
+def use_folding(x: Tensor, weight: Tensor, geometry: Geometry, inputs_repeat: bool) -> bool:
     """Whether a block on ``x`` is computed faster this way.
 
     Args:
         x: ``[examples, channels, height, width]``.
         weight: ``[filters, channels / groups, height, width]``.
         geometry: Of the convolution.
-        again: Whether ``x`` comes more than once, as the same tensor.
+        inputs_repeat: Whether ``x`` comes more than once, as the same tensor.
     """
-    worth = AGAIN if again else ONCE
+    worth = MIN_FILTERS_IF_REPEATED if inputs_repeat else MIN_FILTERS
     small = worth * weight.shape[1:].numel() <= len(weight)
     return small and geometry.groups == 1 and not has_gradient(x)
 

@@ -14,8 +14,8 @@ from fewstep.ops.block_compiled import CompiledSteps, can_be_compiled
 from fewstep.ops.block_eager import EAGER
 from fewstep.ops.conv import Geometry, geometry_of
 from fewstep.ops.conv_block import ConvBlock, conv_block
-from fewstep.ops.first_block import Patches, first_block, patches_of, pays_folded
-from fewstep.ops.layout import pays
+from fewstep.ops.first_block import Patches, first_block, patches_of, use_folding
+from fewstep.ops.layout import use_fast_path
 from fewstep.ops.max_pool import window_of
 from fewstep.ops.norm_block import norm_block
 from fewstep.ops.vmap import under_vmap
@@ -49,7 +49,7 @@ class FusedForward:
         for part in _parts(list(self._sequential)):
             if isinstance(part, nn.Module):
                 x = part(x)
-            elif part.norm.training and pays(x):
+            elif part.norm.training and use_fast_path(x):
                 x = self._at_once(part, x)
             else:
                 for layer in filter(None, part):
@@ -67,9 +67,9 @@ class FusedForward:
         tensors = (weight, norm.weight, norm.bias)
         if geometry is not None and norm.weight is not None and norm.bias is not None:
             # vmap makes another tensor of the same examples every time.
-            again = self._inputs_repeat and not under_vmap(x)
-            if pays_folded(x, weight, geometry, again):
-                patches = self._patches_of(x, convolution, geometry, again)
+            repeat = self._inputs_repeat and not under_vmap(x)
+            if use_folding(x, weight, geometry, repeat):
+                patches = self._patches_of(x, convolution, geometry, repeat)
                 return first_block(x, patches, *tensors, geometry, block)
             if not under_vmap(x, *tensors):
                 return conv_block(x, *tensors, ConvBlock(geometry, block, steps))
@@ -78,11 +78,11 @@ class FusedForward:
         return norm_block(x, norm.weight, norm.bias, block, steps)
 
     def _patches_of(
-        self, x: Tensor, convolution: nn.Conv2d, geometry: Geometry, again: bool
+        self, x: Tensor, convolution: nn.Conv2d, geometry: Geometry, inputs_repeat: bool
     ) -> Patches:
         """Those of ``x``, kept for the next inner step, which comes with the same examples."""
         size = (convolution.weight.shape[2], convolution.weight.shape[3])
-        if not again:
+        if not inputs_repeat:
             return patches_of(x, size, geometry)
         key = (x.data_ptr(), x.shape, x.stride(), x._version, convolution)
         if self._kept is None or self._kept[0] != key:

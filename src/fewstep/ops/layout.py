@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-Size = int | tuple[int, ...]
+IntOrPair = int | tuple[int, ...]
 """One number for height and width, or one each."""
 
 
-def pair(size: Size) -> tuple[int, int]:
+def pair(size: IntOrPair) -> tuple[int, int]:
     """Height and width."""
     if isinstance(size, int):
         return size, size
     return size[0], size[-1]
 
 
-def pays(x: Tensor) -> bool:
+def use_fast_path(x: Tensor) -> bool:
     """Whether pictures like ``x`` are computed faster here than by PyTorch's own derivatives."""
     return (
         x.device.type == "cpu"
@@ -36,7 +36,7 @@ def channels_last(x: Tensor) -> Tensor:
     return x.flatten(0, 1).to(memory_format=torch.channels_last).view(x.shape)
 
 
-def own(result: Tensor) -> Tensor:
+def as_output(result: Tensor) -> Tensor:
     """What an operation may return: no view, which a layer after it could not change in place."""
     return result.detach()
 

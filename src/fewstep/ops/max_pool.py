@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fewstep.ops.layout import Size, channels_last, own, pair, pictures, rows
-from fewstep.ops.vmap import tasks_as_examples, under_vmap, with_all_tasks
+from fewstep.ops.layout import IntOrPair, as_output, channels_last, pair, pictures, rows
+from fewstep.ops.vmap import fold_tasks_into_batch, under_vmap, with_task_dim
 
 _aten = torch.ops.aten
 
@@ -24,10 +24,10 @@ class Window(NamedTuple):
 
 
 def window_of(
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    dilation: Size = 1,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
     ceil_mode: bool = False,
 ) -> Window:
     """From the arguments of ``F.max_pool2d``."""
@@ -41,7 +41,7 @@ def max_pool2d(x: Tensor, window: Window) -> Tensor:
     def pool(x: Tensor) -> Tensor:
         return _MaxPool.apply(channels_last(x), window)
 
-    return with_all_tasks(pool, x) if under_vmap(x) else pool(x)
+    return with_task_dim(pool, x) if under_vmap(x) else pool(x)
 
 
 class _MaxPool(torch.autograd.Function):
@@ -50,7 +50,7 @@ class _MaxPool(torch.autograd.Function):
         result, where = largest(x, window)
         ctx.save_for_backward(x, where)
         ctx.window = window
-        return own(result)
+        return as_output(result)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -72,14 +72,14 @@ class _Scatter(torch.autograd.Function):
 def largest(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     """The largest number of each window, and its position among the pixels of its picture."""
     if x.dim() == 5:
-        return tasks_as_examples(largest, x, window=window)
+        return fold_tasks_into_batch(largest, x, window=window)
     return _aten.max_pool2d_with_indices(x, *window)
 
 
 def scatter(g: Tensor, x: Tensor, where: Tensor, window: Window) -> Tensor:
     """Each number put at its position in zeros of the shape of ``x``."""
     if x.dim() == 5:
-        return tasks_as_examples(scatter, g, x, where, window=window)
+        return fold_tasks_into_batch(scatter, g, x, where, window=window)
     return _aten.max_pool2d_with_indices_backward(g, x, *window, where)
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fewstep.ops.block import Block, State, Steps, result_of
+from fewstep.ops.block import Block, BlockState, Steps, result_of
 from fewstep.ops.block_eager import EAGER
 from fewstep.ops.layout import channels_last
-from fewstep.ops.vmap import under_vmap, with_all_tasks
+from fewstep.ops.vmap import under_vmap, with_task_dim
 
 
 def norm_block(
@@ -34,7 +34,7 @@ def norm_block(
         return _NormBlock.apply(channels_last(x), weight, bias, block, EAGER)
 
     if under_vmap(x, weight, bias):
-        return with_all_tasks(apply, x, weight, bias)
+        return with_task_dim(apply, x, weight, bias)
     return _NormBlock.apply(channels_last(x), weight, bias, block, steps)
 
 
@@ -57,7 +57,7 @@ class _Gradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, g: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
         *tensors, block, steps = others
-        state = State(*tensors)
+        state = BlockState(*tensors)
         dx, dw, db, gs = steps.gradient(g, state, block)
         ctx.save_for_backward(gs, dw, db, *state)
         ctx.how = block, steps
@@ -69,5 +69,5 @@ class _Gradient(torch.autograd.Function):
         gs, dw, db, *tensors = ctx.saved_tensors
         block, steps = ctx.how
         cotangents = (channels_last(u), uw, ub)
-        of_g, of_x, of_weight = steps.second(cotangents, gs, (dw, db), State(*tensors), block)
+        of_g, of_x, of_weight = steps.second(cotangents, gs, (dw, db), BlockState(*tensors), block)
         return of_g, of_x, of_weight, *(None,) * 7

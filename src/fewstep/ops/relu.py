@@ -1,4 +1,4 @@
-"""ReLU for a compiler, whose kernels read and write truth values one by one."""
+"""ReLU for a compiler, whose kernels read and write boolean masks one by one."""
 
 from __future__ import annotations
 

@@ -11,21 +11,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewstep.ops.conv import Geometry, conv2d
-from fewstep.ops.layout import Size, pair, pays
+from fewstep.ops.layout import IntOrPair, pair, use_fast_path
 from fewstep.ops.max_pool import max_pool2d, window_of
-from fewstep.ops.vmap import tasks_as_examples, under_vmap, with_all_tasks
+from fewstep.ops.vmap import fold_tasks_into_batch, under_vmap, with_task_dim
 
 
 def _conv2d(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: Size = 1,
-    padding: Size | str = 0,
-    dilation: Size = 1,
+    stride: IntOrPair = 1,
+    padding: IntOrPair | str = 0,
+    dilation: IntOrPair = 1,
     groups: int = 1,
 ) -> Tensor:
-    if isinstance(padding, str) or not pays(input):
+    if isinstance(padding, str) or not use_fast_path(input):
         return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
     geometry = Geometry(pair(stride), pair(padding), pair(dilation), groups)
     return conv2d(input, weight, bias, geometry)
@@ -33,15 +33,15 @@ def _conv2d(
 
 def _max_pool2d(
     input: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    dilation: Size = 1,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
     window = (kernel_size, stride, padding, dilation, ceil_mode)
-    if return_indices or not pays(input):
+    if return_indices or not use_fast_path(input):
         return F.max_pool2d(input, *window, return_indices)  # type: ignore[call-overload]
     return max_pool2d(input, window_of(*window))
 
@@ -60,7 +60,7 @@ def _group_norm(
     def normalise(x: Tensor) -> Tensor:
         return F.group_norm(x, num_groups, eps=eps)
 
-    result = with_all_tasks(partial(tasks_as_examples, normalise), input)
+    result = with_task_dim(partial(fold_tasks_into_batch, normalise), input)
     shape = [1, -1] + [1] * (input.dim() - 2)
     result = result if weight is None else result * weight.view(shape)
     return result if bias is None else result + bias.view(shape)

@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewstep.ops.layout import Size, channels_last
+from fewstep.ops.layout import IntOrPair, channels_last
 from fewstep.ops.max_pool import window_of
 from fewstep.ops.relu import RELU
 
 
-def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+def elementary_batch_norm(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
     """Batch norm by the statistics of ``x`` alone."""
     other = [dim for dim in range(x.dim()) if dim != 1]
     shape = [1, -1] + [1] * (x.dim() - 2)
@@ -32,10 +34,10 @@ def _conv2d(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 def _max_pool2d(
     x: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    dilation: Size = 1,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
@@ -65,7 +67,7 @@ def _first_largest(values: Sequence[Tensor]) -> list[Tensor]:
     left = torch.ones_like(largest)
     masks = []
     for value in values:
-        # Not by comparison: the compiler reads and writes truth values one by one.
+        # Not by comparison: the compiler reads and writes boolean masks one by one.
         masks.append(left * (1 - (largest - value).sign()))
         left = left - masks[-1]
     return masks

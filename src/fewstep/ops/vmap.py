@@ -51,7 +51,7 @@ def can_be_summed(value: Tensor) -> bool:
     return _sums_suffice.get() and is_shared(value)
 
 
-def with_all_tasks(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
+def with_task_dim(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
     """Call, under vmap, a function of tensors that have the tasks in front.
 
     What it does is recorded by the ordinary autograd beneath vmap, so it can be differentiated as
@@ -83,7 +83,7 @@ class _AllTasks(torch.autograd.Function):
         return function(*stacked), 0
 
 
-def each_task(function: Callable[..., Any], *tensors: Tensor | None, **settings: Any) -> Any:
+def loop_over_tasks(function: Callable[..., Any], *tensors: Tensor | None, **settings: Any) -> Any:
     """Call a function once a task, and stack each of its results."""
     tasks = next(len(tensor) for tensor in tensors if tensor is not None)
     columns = ([None] * tasks if tensor is None else tensor for tensor in tensors)
@@ -93,7 +93,7 @@ def each_task(function: Callable[..., Any], *tensors: Tensor | None, **settings:
     return tuple(map(_stack, zip(*results, strict=True)))
 
 
-def tasks_as_examples(function: Callable[..., Any], *tensors: Tensor, **settings: Any) -> Any:
+def fold_tasks_into_batch(function: Callable[..., Any], *tensors: Tensor, **settings: Any) -> Any:
     """Call a function that treats each example alone once, with the examples of all tasks."""
     tasks = len(tensors[0])
     results = function(*(tensor.flatten(0, 1) for tensor in tensors), **settings)

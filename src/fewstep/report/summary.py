@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from fewstep.config.schema import Config
-from fewstep.data.episodes import Split
+from fewstep.data.source import Split
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import Result, Results
 from fewstep.training.checkpoint import Progress

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fewstep.config.schema import Config, batch_norm
-from fewstep.data.episodes import Split
+from fewstep.data.source import Split
 from fewstep.evaluation.evaluate import Means, Results
 
 SHOWN_STEPS = (0, 1, 3, 5, 10)
@@ -116,7 +116,7 @@ def protocol(config: Config, results: Results, split: Split) -> str:
     """The line that belongs under every number."""
     result = next(iter(results.values()))
     k_shot, q_query = config.shots(split)
-    ways = "" if config.data == "sinusoid" else f"{config.n_way}-way "
+    ways = f"{config.n_way}-way " if config.data_set.kind == "classification" else ""
     return (
         f"{result.tasks} {split} tasks of {config.data}, {ways}{k_shot}-shot {q_query}-query; "
         f"mean ± 95% interval over tasks; {batch_norm(config, *results)}; one model, "

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fewstep.errors import first_line
-from fewstep.runtime.threads import one_thread
+from fewstep.runtime.modes import one_thread
 
 Function = Callable[..., tuple[Tensor, ...]]
 """Of tensors, given one by one."""
@@ -45,7 +45,7 @@ class CompiledFunctions:
         function: Function,
         arguments: tuple[Tensor, ...],
         about: str,
-        alone: bool = False,
+        single_thread: bool = False,
     ) -> Function | None:
         """The compiled function, or None where it cannot be compiled.
 
@@ -55,10 +55,10 @@ class CompiledFunctions:
             arguments: It is compiled for tensors like these. Its derivative with respect to those
                 that require a gradient is compiled as well.
             about: What it is for, in words.
-            alone: Whether one thread computes it.
+            single_thread: Whether one thread computes it.
         """
         if key not in self._functions and not self.given_up:
-            self._compile(key, function, arguments, about, alone)
+            self._compile(key, function, arguments, about, single_thread)
         return self._functions.get(key)
 
     def give_up(self, reason: str) -> None:
@@ -72,9 +72,9 @@ class CompiledFunctions:
         function: Function,
         arguments: tuple[Tensor, ...],
         about: str,
-        alone: bool,
+        single_thread: bool,
     ) -> None:
-        compiled = _in_one_thread(function) if alone else _compiled(function)
+        compiled = _in_one_thread(function) if single_thread else _compiled(function)
         new = about not in self._told
         self._told.add(about)
         if new:

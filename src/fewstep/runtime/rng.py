@@ -25,7 +25,7 @@ def seeded_calls(device: torch.device) -> Iterator[int]:
     """
     given = _given.get()
     seed = int(torch.randint(2**48, ())) if given is None else given
-    with undisturbed(device):
+    with preserve_rng_state(device):
         yield seed
 
 
@@ -46,7 +46,7 @@ def first_task() -> int:
 
 
 @contextmanager
-def undisturbed(device: torch.device) -> Iterator[None]:
+def preserve_rng_state(device: torch.device) -> Iterator[None]:
     """Give the generators of PyTorch, Python and NumPy back as they were."""
     before, numpy_before = random.getstate(), numpy.random.get_state()
     try:

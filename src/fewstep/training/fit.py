@@ -19,7 +19,7 @@ from fewstep.evaluation.measurements import measure
 from fewstep.evaluation.task_sets import TaskSet, drawn
 from fewstep.files import rounded
 from fewstep.learners.base import Learner
-from fewstep.runtime.rng import undisturbed
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.training.described import BY_FIT, described, settings_of_fit
 from fewstep.training.fit_arguments import (
     check_fit,
@@ -148,7 +148,7 @@ def fit(
     counts |= {"val_tasks": val_tasks, "checkpoint_every": checkpoint_every}
     check_fit(learner, counts, patience, ema_decay, validation)
     inner_steps = int(own(learner, "inner_steps")) if val_steps is None else val_steps
-    with undisturbed(device_of(learner)):
+    with preserve_rng_state(device_of(learner)):
         held_out = None if validation is None else drawn(validation, val_tasks)
         metric = None
         if held_out is not None:

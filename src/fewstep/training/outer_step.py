@@ -59,12 +59,12 @@ def outer_step(
     move_statistics(state.parameters, result.statistics or {})
     state.average_in(settings.ema_decay)
     state.progress = replace(state.progress, step=step + 1)
-    loss, score = result.judgement.losses.mean().item(), result.judgement.scores.mean().item()
+    loss, score = result.query.losses.mean().item(), result.query.scores.mean().item()
     return {"train/loss": loss, "train/score": score, "train/gradient_norm": norm}
 
 
 def _check_finite(result: MetaGradient, norm: float, numbers: Sequence[int]) -> None:
-    losses = result.judgement.losses
+    losses = result.query.losses
     bad = (~losses.isfinite()).nonzero()
     if len(bad):
         raise NotFiniteError(f"the loss is {losses[bad[0]].item()} in task {numbers[int(bad[0])]}")

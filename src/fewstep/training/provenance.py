@@ -32,6 +32,9 @@ def provenance(learner: Learner, tasks: Mapping[Any, Any]) -> Provenance:
         tasks: Of each split.
     """
     device = device_of(learner)
+    workers = 1
+    if isinstance(learner, Parallel) and learner.learner.tasks_are_independent:
+        workers = learner.workers
     return {
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
@@ -39,7 +42,7 @@ def provenance(learner: Learner, tasks: Mapping[Any, Any]) -> Provenance:
         "processor": _processor(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
-        "workers": learner.workers if isinstance(learner, Parallel) else 1,
+        "workers": workers,
         "data": _fingerprint(tasks),
     }
 
@@ -96,11 +99,9 @@ def _processor() -> str:
 
 
 def _fingerprint(tasks: Mapping[Any, Any]) -> str:
-    """A digest of all pictures; other tasks depend on the settings alone."""
+    """A digest of all data; tasks without any depend on the settings alone."""
     digest = hashlib.sha256()
-    for split, source in sorted(tasks.items()):
-        images = getattr(source, "images", None)
-        if images is not None:
-            digest.update(f"{split} {images.names} {images.counts.tolist()}".encode())
-            digest.update(images.pictures.ravel().data)
+    for _, source in sorted(tasks.items()):
+        for part in source.content() if hasattr(source, "content") else ():
+            digest.update(part)
     return digest.hexdigest()[:16]

@@ -11,17 +11,17 @@ import torch
 
 from fewstep.config.file import NOT_OF_TRAINING, read_config, training_digest
 from fewstep.config.schema import Config
-from fewstep.data.episodes import Split
+from fewstep.data.registry import task_sources
+from fewstep.data.source import Split, TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import device_of
 from fewstep.evaluation.measurements import measure
 from fewstep.functional.call import Norm
 from fewstep.learners.base import Learner
-from fewstep.learners.finetune import FineTune
 from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
-from fewstep.training.build import Sampler, learner, samplers
+from fewstep.training.build import learner
 from fewstep.training.checkpoint import Progress
 from fewstep.training.keeping import OnDisk
 from fewstep.training.lock import locked
@@ -51,7 +51,7 @@ class Run:
 
     config: Config
     learner: Learner
-    tasks: dict[Split, Sampler]
+    tasks: dict[Split, TaskSource]
     progress: Progress
     trained: Progress
 
@@ -83,9 +83,9 @@ def trained(config: Config, path: Path, data_dir: Path | None, reporter: Reporte
             there, or a loss is not finite.
         Interrupted: The user stopped it.
     """
-    tasks = samplers(config, data_dir)
+    tasks = task_sources(config, data_dir)
     new = learner(config, tasks["train"])
-    run, settings = RunDir(path), settings_of(config)
+    run, settings = RunDir(path), settings_of(config, tasks["val"])
     with locked(path):
         run.open(settings)
         OuterLoop(
@@ -101,7 +101,7 @@ def trained(config: Config, path: Path, data_dir: Path | None, reporter: Reporte
         yield load_best(config, new, tasks, run)
 
 
-def settings_of(config: Config) -> OuterSettings:
+def settings_of(config: Config, validation: TaskSource) -> OuterSettings:
     """What a config tells the outer loop."""
     return OuterSettings(
         steps=config.steps,
@@ -113,7 +113,7 @@ def settings_of(config: Config) -> OuterSettings:
         checkpoint_every=config.checkpoint_every,
         seed=config.seed,
         ema_decay=config.averaging,
-        larger_is_better=config.data != "sinusoid",
+        larger_is_better=validation.spec.larger_is_better,
         lr=lambda step: cosine(config.outer_lr, config.final_outer_lr, step, config.steps),
         remedy="try a smaller --inner-lr or --outer-lr in a new run directory",
         digest=training_digest(config),
@@ -142,7 +142,7 @@ def load_run(path: Path, data_dir: Path | None, device: str) -> Run:
             f"{path} has no validated checkpoint yet; train until the first validation (outer step "
             f"{min(config.val_every, config.steps)})"
         )
-    tasks = samplers(config, data_dir)
+    tasks = task_sources(config, data_dir)
     return load_best(config, learner(config, tasks["train"]), tasks, run)
 
 
@@ -160,12 +160,12 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
     return measure(
         run.learner,
         # Of the size of validation tasks: only then do their scores compare.
-        replace(run.tasks["train"], k_shot=shots[0], q_query=shots[1]),  # type: ignore[type-var]
+        run.tasks["train"].with_shots(*shots),
         run.tasks["val"],
         steps,
         norm,
         tasks,
-        larger_is_better=run.config.data != "sinusoid",
+        larger_is_better=run.tasks["val"].spec.larger_is_better,
         metrics=read_metrics(RunDir(path).metrics, run.trained.step),
         kept_at=run.progress.step,
         planned=None if run.finished else run.config.steps,
@@ -196,11 +196,8 @@ def untrained(run: Run) -> Run:
 
 def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
     """The run, by its name; twice where it is pre-trained: the whole network and the head only."""
-    if isinstance(run.learner, FineTune):
-        yield f"{name}, whole", run
-        yield f"{name}, head", replace(run, learner=run.learner.head_only())
-    else:
-        yield name, run
+    for way, variant in run.learner.variants().items():
+        yield f"{name}, {way}" if way else name, replace(run, learner=variant)
 
 
 def check_comparable(runs: dict[str, Run]) -> None:
@@ -246,7 +243,7 @@ def _test_tasks(config: Config) -> dict[str, object]:
     }
 
 
-def load_best(config: Config, empty: Learner, tasks: dict[Split, Sampler], run: RunDir) -> Run:
+def load_best(config: Config, empty: Learner, tasks: dict[Split, TaskSource], run: RunDir) -> Run:
     """Put the best initialisation of a run into a learner.
 
     Raises:

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from fewstep.data.source import Sampler
 from fewstep.errors import InputError
-from fewstep.evaluation.task_sets import Numbered, iterate
-from fewstep.runtime.rng import reseed, undisturbed
+from fewstep.evaluation.task_sets import iterate
+from fewstep.runtime.rng import preserve_rng_state, reseed
 from fewstep.tasks import TaskBatch
 
 Stream = Callable[[int, int], Iterator[tuple[Sequence[int], TaskBatch]]]
@@ -51,7 +52,7 @@ def stream_of(train: Any, meta_batch: int, seed: int, device: torch.device) -> S
 
 
 def meta_batches(
-    source: Numbered, meta_batch: int, first: int, steps: int, device: torch.device
+    source: Sampler, meta_batch: int, first: int, steps: int, device: torch.device
 ) -> Iterator[tuple[range, TaskBatch]]:
     """Meta-batches of a source, in which outer step s has the tasks from s * meta_batch on."""
     numbers = [range(s * meta_batch, (s + 1) * meta_batch) for s in range(first, steps)]
@@ -62,7 +63,7 @@ def meta_batches(
         yield of_step, batch.to(device)
 
 
-def prefetched(source: Numbered, numbers: list[range], pin_memory: bool) -> Iterator[TaskBatch]:
+def prefetched(source: Sampler, numbers: list[range], pin_memory: bool) -> Iterator[TaskBatch]:
     """The meta-batches of these numbers of tasks, made before they are needed by other processes.
 
     On the CPU they would take the cores that compute; making a meta-batch is a hundredth of an
@@ -73,7 +74,7 @@ def prefetched(source: Numbered, numbers: list[range], pin_memory: bool) -> Iter
 
 
 class _MetaBatches(Dataset[TaskBatch]):
-    def __init__(self, source: Numbered, numbers: list[range]) -> None:
+    def __init__(self, source: Sampler, numbers: list[range]) -> None:
         self._source = source
         self._numbers = numbers
 
@@ -145,6 +146,6 @@ def _stack(tasks: list[TaskBatch]) -> TaskBatch:
 @contextmanager
 def _seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
     """Random numbers of one outer step's tasks; the generators are given back as they were."""
-    with undisturbed(device):
+    with preserve_rng_state(device):
         reseed(zlib.crc32(f"{seed}/tasks/{step}".encode()))
         yield

@@ -1,0 +1,48 @@
+"""Settings that contradict each other are refused, and each is described."""
+
+from dataclasses import replace
+
+import pytest
+
+from fewstep import InputError
+from fewstep.config.recipes import RECIPES
+from fewstep.config.schema import Config
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"step_sizes": "per-step"}, r"test_inner_steps is 5, .* each of 1 inner steps; choose"),
+        ({"per_step_affine": True}, "test_inner_steps is 5"),
+        ({"per_step_statistics": True}, "test_inner_steps is 5"),
+        ({"adapting": "context"}, "adapting is context and context is 0; give its size"),
+        ({"multi_step_loss": 1.5}, "multi_step_loss is 1.5; expected a share of the outer steps"),
+        ({"first_order": -0.1}, "first_order is -0.1; expected a share of the outer steps"),
+        ({"final_outer_lr": 1.0}, "final_outer_lr is 1.0; expected at least 0 and at most"),
+        ({"context": -1}, "context is -1; expected 0 or more"),
+    ],
+)
+def test_settings_that_contradict_each_other(changes, told):
+    with pytest.raises(InputError, match=told):
+        replace(RECIPES["glyphs-5way-1shot"].config, **changes)
+
+
+def test_batch_norm_settings_without_batch_norm():
+    with pytest.raises(InputError, match="model mlp has no batch norm"):
+        replace(RECIPES["sinusoid"].config, per_step_affine=True, test_inner_steps=1)
+
+
+def test_config_has_one_line_of_help_for_each_field():
+    described = Config.__doc__.split("Attributes:")[1]
+    for field in Config.__dataclass_fields__:
+        assert f" {field}: " in described
+
+
+def test_patience_out_of_range():
+    with pytest.raises(InputError, match="patience is -1; expected 0 or more"):
+        replace(RECIPES["sinusoid"].config, patience=-1)
+
+
+def test_a_negative_number_of_workers():
+    with pytest.raises(InputError, match="workers is -1; expected 0 or more"):
+        replace(RECIPES["glyphs-5way-1shot"].config, workers=-1)
