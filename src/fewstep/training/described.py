@@ -22,6 +22,8 @@ from fewstep.training.settings import OuterSettings
 BY_FIT = "fewstep.fit"
 """Stands under "made_by" in the config of a run that the command line did not make."""
 MAY_CHANGE = ("steps", "patience", "checkpoint_every")
+_NOT_OF_TRAINING = ("model", "memory", "execution", "compile")
+"""Arguments of a learner that change results by rounding alone, and its model."""
 _OWN = "own: "
 """Before the name of what only the user's code can make again."""
 _NOT_FOUND = object()
@@ -32,9 +34,8 @@ def described(learner: Learner, optimizer: Optimizer) -> dict[str, Any]:
     one = getattr(learner, "learner", learner)
     told = {"learner": f"{type(one).__module__}:{type(one).__qualname__}"}
     for name in inspect.signature(type(one)).parameters:
-        value = getattr(one, name, _NOT_FOUND)
-        if name != "model":
-            told[f"learner.{name}"] = f"{_OWN}unknown" if value is _NOT_FOUND else _plain(value)
+        if name not in _NOT_OF_TRAINING:
+            told[f"learner.{name}"] = _plain(getattr(one, name, _NOT_FOUND))
     told["optimizer"] = type(optimizer).__name__
     return told | {f"optimizer.{n}": _plain(v) for n, v in optimizer.defaults.items()}
 
