@@ -303,13 +303,13 @@ def test_a_metric_of_ones_own():
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"train": 3}, "the tasks are a int; expected a TaskBatch, a source with"),
+        ({"train": 3}, "the tasks are of type int; expected a TaskBatch, a source with"),
         ({"train": []}, "train is empty; expected at least one task"),
         ({"train": lambda step: None}, r"train\(0\) returned a NoneType; expected a TaskBatch"),
         ({"train": [(1, 2)]}, "expected the four of"),
         ({"train": [TRAIN.batch([0]), TRAIN.batch([1, 2])]}, "gives single tasks and then 2 at"),
         ({"validation": []}, "tasks is empty; expected at least one task"),
-        ({"validation": nn.Linear(1, 1)}, "the tasks are a Linear; expected a TaskBatch"),
+        ({"validation": nn.Linear(1, 1)}, "the tasks are of type Linear; expected a TaskBatch"),
         ({"steps": 0}, "steps is 0; expected a whole number of 1 or more"),
         ({"val_every": 2.5}, "val_every is 2.5; expected a whole number"),
         ({"patience": 2}, "patience is 2 without validation"),

@@ -15,6 +15,7 @@ from fewstep.errors import InputError
 from fewstep.evaluation.task_sets import TaskSet, task_batches
 from fewstep.functional.call import Norm
 from fewstep.learners.base import Evaluation, Learner
+from fewstep.runtime.rng import preserve_rng_state
 
 
 class Means(NamedTuple):
@@ -105,7 +106,8 @@ def evaluate(
     1.0
     """
     steps = int(own(learner, "inner_steps")) if steps is None else steps
-    result = means(evaluate_tasks(learner, tasks, n, steps, norm))
+    with preserve_rng_state(device_of(learner)):
+        result = means(evaluate_tasks(learner, tasks, n, steps, norm))
     used: Norm | None = norm or own(learner, "norm")
     return Result(result.metrics, result.loss, result.tasks, result.diverged, used)
 

@@ -53,7 +53,7 @@ def iterate(tasks: Any) -> Iterator[TaskBatch]:
     """
     if not isinstance(tasks, Iterable) or isinstance(tasks, Tensor | nn.Module | str):
         raise InputError(
-            f"the tasks are a {type(tasks).__name__}; expected a TaskBatch, a source with "
+            f"the tasks are of type {type(tasks).__name__}; expected a TaskBatch, a source with "
             "batch(indices), or an iterable of batches or of (support_x, support_y, query_x, "
             "query_y)"
         )
