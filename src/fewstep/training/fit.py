@@ -28,7 +28,7 @@ from fewstep.training.fit_arguments import (
     optimizer_over,
 )
 from fewstep.training.interrupt import Interrupted
-from fewstep.training.keeping import InMemory, OnDisk
+from fewstep.training.keeping import Keeper
 from fewstep.training.lock import locked
 from fewstep.training.loop import OuterLoop
 from fewstep.training.provenance import provenance, versions
@@ -174,7 +174,7 @@ def fit(
                 optimizer=made,
                 train=stream,
                 validation=held_out,
-                keeper=InMemory() if run is None else OnDisk(run),
+                keeper=Keeper(run),
                 reporters=reporters,
                 conditions=provenance(learner, {"train": train, "val": validation}),
             )

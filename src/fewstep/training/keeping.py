@@ -1,8 +1,8 @@
-"""Where a training is kept: nowhere but in memory, or in a run directory."""
+"""Where a training is kept: in a run directory, or nowhere but in memory."""
 
 from __future__ import annotations
 
-import contextlib
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -17,93 +17,59 @@ from fewstep.training.run_dir import RunDir, put_best
 from fewstep.training.state import State
 
 
-class InMemory:
-    """Keeps the best initialisation, and writes nothing."""
+class Keeper:
+    """Keeps figures and checkpoints of a training; without a run directory nothing is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: RunDir | None) -> None:
+        self.run = run
+        self._log: MetricsLog | None = None
         self._best: dict[str, Tensor] = {}
         self._history: list[dict[str, Any]] = []
 
     def load_last(self, state: State) -> None:
-        """Go on from what was kept, if anything was."""
+        """Go on from the last checkpoint, if there is one."""
+        if self.run is not None and self.run.last.exists():
+            state.load(self.run.last)
 
-    def open(self, step: int) -> contextlib.AbstractContextManager[object]:  # noqa: ARG002
+    def open(self, step: int) -> AbstractContextManager[MetricsLog | None]:
         """Begin to keep figures after so many outer steps."""
-        return contextlib.nullcontext()
-
-    def note(self, step: int) -> str:  # noqa: ARG002
-        """A line where the figures of so many steps done are not whole; else nothing."""
-        return ""
+        if self.run is None:
+            return nullcontext()
+        self._log = MetricsLog(self.run, step)
+        return self._log
 
     def add(self, step: int, figures: Figures) -> None:
         """Keep the figures of an outer step or a validation."""
-        self._history.append({"step": step, **figures})
+        if self._log is None:
+            self._history.append({"step": step, **figures})
+        else:
+            self._log.add(step, figures)
 
-    def history(self, step: int) -> list[dict[str, Any]]:  # noqa: ARG002
+    def history(self, step: int) -> list[dict[str, Any]]:
         """All figures of so many outer steps."""
-        return self._history
+        return self._history if self.run is None else read_metrics(self.run.metrics, step)
 
-    def keep_best(self, values: dict[str, Tensor], progress: Progress) -> None:  # noqa: ARG002
+    def keep_best(self, values: dict[str, Tensor], progress: Progress) -> None:
         """Keep the best initialisation so far."""
-        self._best = {name: value.detach().clone() for name, value in values.items()}
+        if self.run is None or self._log is None:
+            self._best = {name: value.detach().clone() for name, value in values.items()}
+        else:
+            # First, because it notices where the run directory is gone.
+            self._log.flush()
+            checkpoint.save(self.run.best, values, progress)
 
     def restore_best(self, learner: Learner) -> None:
         """Put the best initialisation into a learner, if one was kept."""
+        if self.run is not None and self.run.best.exists():
+            put_best(learner, self.run)
         with torch.no_grad():
             for name, parameter in learner.named_parameters() if self._best else ():
                 parameter.copy_(self._best[name])
 
-    def keep_last(self, state: State) -> bool:  # noqa: ARG002
-        """Keep everything that going on needs; whether there is a checkpoint of it."""
-        return False
-
-
-class OnDisk(InMemory):
-    """Keeps everything in a run directory."""
-
-    def __init__(self, run: RunDir) -> None:
-        self.run = run
-
-    def load_last(self, state: State) -> None:
-        """Go on from the last checkpoint, if there is one."""
-        if self.run.last.exists():
-            state.load(self.run.last)
-
-    def open(self, step: int) -> contextlib.AbstractContextManager[object]:
-        """Begin to write figures."""
-        self.log = MetricsLog(self.run, step)
-        return self.log
-
-    def note(self, step: int) -> str:
-        """A line where the file of figures lacks some."""
-        if not self.log.missing:
-            return ""
-        return (
-            f"{self.log.path} lacks {self.log.missing:,} of the {step:,} outer steps done; the "
-            "weights are whole, so training goes on"
-        )
-
-    def add(self, step: int, figures: Figures) -> None:
-        """Write figures."""
-        self.log.add(step, figures)
-
-    def history(self, step: int) -> list[dict[str, Any]]:
-        """Those in the file."""
-        return read_metrics(self.run.metrics, step)
-
-    def keep_best(self, values: dict[str, Tensor], progress: Progress) -> None:
-        """Write the best checkpoint."""
-        # First, because it notices where the run directory is gone.
-        self.log.flush()
-        checkpoint.save(self.run.best, values, progress)
-
-    def restore_best(self, learner: Learner) -> None:
-        """Read the best checkpoint, if there is one."""
-        if self.run.best.exists():
-            put_best(learner, self.run)
-
     def keep_last(self, state: State) -> bool:
-        """Write the last checkpoint."""
-        self.log.flush()
+        """Keep all that going on needs; whether there is a checkpoint of it now."""
+        if self.run is None or self._log is None:
+            return False
+        self._log.flush()
         state.save(self.run.last)
         return True

@@ -13,7 +13,7 @@ from fewstep.evaluation.evaluate import borrowed, evaluate_tasks, means
 from fewstep.evaluation.task_sets import TaskSet
 from fewstep.learners.base import Learner
 from fewstep.training.interrupt import Interrupt, Interrupted
-from fewstep.training.keeping import InMemory
+from fewstep.training.keeping import Keeper
 from fewstep.training.outer_step import NotFiniteError, outer_step
 from fewstep.training.provenance import Provenance, differences
 from fewstep.training.reporter import Reporter
@@ -42,7 +42,7 @@ class OuterLoop:
     optimizer: torch.optim.Optimizer
     train: Stream
     validation: TaskSet | None
-    keeper: InMemory
+    keeper: Keeper
     reporters: Sequence[Reporter]
     conditions: Provenance
 
@@ -74,15 +74,18 @@ class OuterLoop:
             if first < steps and not self._is_stopped_early():
                 self._compare_conditions()
                 self.began = time.monotonic() - self.state.progress.seconds
-                with self.keeper.open(first), Interrupt() as interrupt:
+                with self.keeper.open(first) as log, Interrupt() as interrupt:
+                    if log is not None and log.missing:
+                        self._say(
+                            f"{log.path} lacks {log.missing:,} of the {first:,} outer steps done; "
+                            "the weights are whole, so training goes on"
+                        )
                     self._train_from(first, interrupt)
         finally:
             for reporter in self.reporters:
                 reporter.stop()
 
     def _train_from(self, first: int, interrupt: Interrupt) -> None:
-        if note := self.keeper.note(first):
-            self._say(note)
         step, steps = first, self.settings.steps
         for numbers, batch in self.train(first, steps):
             try:

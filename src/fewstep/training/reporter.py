@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import sys
 import time
 import warnings
@@ -96,11 +95,9 @@ def reporter_of(callback: object) -> Reporter:
 class ProgressLine(Reporter):
     """One line on a terminal that is written over; elsewhere the logger ``fewstep`` is told."""
 
-    SECONDS = 0.2
-
     def __init__(self) -> None:
         self._shows = sys.stderr is not None and sys.stderr.isatty()
-        self._steps, self._shown, self._validation = 0, -math.inf, ""
+        self._steps, self._next, self._validation = 0, 0.0, ""
 
     def start(self, step: int, steps: int) -> None:  # noqa: ARG002
         """Keep how many steps there are."""
@@ -108,22 +105,21 @@ class ProgressLine(Reporter):
 
     def say(self, line: str) -> None:
         """Write a line of its own."""
-        if self._shows:
-            self._write(f"{line}\n")
-        else:
+        self._write(f"{line}\n")
+        if not self._shows:
             logging.getLogger("fewstep").info("%s", line)
 
     def step(self, step: int, figures: Figures) -> None:
         """Write the line anew, a few times a second."""
-        if time.monotonic() - self._shown > self.SECONDS or step == self._steps:
-            self._shown = time.monotonic()
+        if time.monotonic() > self._next:
+            self._next = time.monotonic() + 0.2
             loss = figures["train/loss"]
             self._write(f"step {step:,}/{self._steps:,}  loss {loss:.4g}{self._validation}")
 
     def validated(self, step: int, figures: Figures, result: Result) -> None:
         """Keep the score, for the line."""
-        name = next(iter(result.metrics))
-        self._validation = f"  validation {name} {figures['val/score']:.4g} at step {step:,}"
+        score = f"{next(iter(result.metrics))} {figures['val/score']:.4g}"
+        self._validation = f"  validation {score} at step {step:,}"
 
     def stop(self) -> None:
         """Clear the line."""
@@ -132,5 +128,4 @@ class ProgressLine(Reporter):
     def _write(self, text: str) -> None:
         if self._shows:
             # Clears what the line held before.
-            sys.stderr.write(f"\r\033[K{text}")
-            sys.stderr.flush()
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)

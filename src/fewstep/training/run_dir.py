@@ -1,9 +1,8 @@
-"""What a run directory holds, and where."""
+"""A run directory: the files of one run, and whether another may go on with them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,56 +17,28 @@ from fewstep.training.provenance import versions
 from fewstep.training.settings import OuterSettings
 
 
-@dataclass(frozen=True)
 class RunDir:
-    """The files of one run."""
+    """The files of one run.
 
-    path: Path
+    Attributes:
+        config: Everything that decides the result.
+        versions: What the run was computed with, when it was last begun.
+        metrics: One JSON object a line: an outer step or a validation.
+        last: The checkpoint to go on from.
+        best: The initialisation that was best in validation.
+        summary: The test result with its protocol.
+        tensorboard: The same metrics as event files.
+        curve: Picture: accuracy or error by inner steps.
+        task: Picture: one test task with its predictions.
+    """
 
-    @property
-    def config(self) -> Path:
-        """Everything that decides the result."""
-        return self.path / "config.json"
-
-    @property
-    def versions(self) -> Path:
-        """What the run was computed with, when it was last begun."""
-        return self.path / "versions.json"
-
-    @property
-    def metrics(self) -> Path:
-        """One JSON object a line: an outer step or a validation."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def last(self) -> Path:
-        """The checkpoint to go on from."""
-        return self.path / "last.safetensors"
-
-    @property
-    def best(self) -> Path:
-        """The initialisation that was best in validation."""
-        return self.path / "best.safetensors"
-
-    @property
-    def summary(self) -> Path:
-        """The test result with its protocol."""
-        return self.path / "summary.json"
-
-    @property
-    def tensorboard(self) -> Path:
-        """The same metrics as event files."""
-        return self.path / "tensorboard"
-
-    @property
-    def curve(self) -> Path:
-        """Picture: accuracy or error by inner steps."""
-        return self.path / "adaptation.png"
-
-    @property
-    def task(self) -> Path:
-        """Picture: one test task with its predictions."""
-        return self.path / "task.png"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config, self.versions = path / "config.json", path / "versions.json"
+        self.metrics, self.summary = path / "metrics.jsonl", path / "summary.json"
+        self.last, self.best = path / "last.safetensors", path / "best.safetensors"
+        self.curve, self.task = path / "adaptation.png", path / "task.png"
+        self.tensorboard = path / "tensorboard"
 
     def open(self, settings: OuterSettings) -> None:
         """Claim the directory for a run of these settings, or go on with one.

@@ -23,7 +23,7 @@ from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
 from fewstep.training.build import learner
 from fewstep.training.checkpoint import Progress
-from fewstep.training.keeping import OnDisk
+from fewstep.training.keeping import Keeper
 from fewstep.training.lock import locked
 from fewstep.training.loop import OuterLoop
 from fewstep.training.metrics_log import read_metrics
@@ -94,7 +94,7 @@ def trained(config: Config, path: Path, data_dir: Path | None, reporter: Reporte
             optimizer=torch.optim.Adam((p for _, p in new.named_parameters()), config.outer_lr),
             train=stream_of(tasks["train"], config.meta_batch, config.seed, device_of(new)),
             validation=tasks["val"],
-            keeper=OnDisk(run),
+            keeper=Keeper(run),
             reporters=[reporter],
             conditions=provenance(new, tasks) | _of_rounding(config),
         ).run()

@@ -14,17 +14,10 @@ from fewstep.functional.call import Norm
 class OuterSettings:
     """Everything that the outer loop does by, but for the learner, its optimiser and the tasks.
 
+    Attributes named as arguments of `fewstep.fit` mean the same.
+
     Attributes:
-        steps: Outer steps.
-        val_every: Outer steps between validations.
-        val_tasks: Tasks of a validation.
-        val_steps: Inner steps in validation.
         norm: Which statistics batch norm uses in validation; the learner's own choice where None.
-        patience: So many validations without improvement end the training; 0 for never.
-        checkpoint_every: Outer steps between checkpoints.
-        seed: Of random layers.
-        ema_decay: Of the moving average that is validated and kept; 0 for none.
-        larger_is_better: Whether the first metric is better where it is larger.
         lr: The optimiser's step size by outer step; its own where None.
         remedy: For a loss that is not finite, in words.
         digest: Of all that decides what an outer step does.
