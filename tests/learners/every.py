@@ -6,8 +6,9 @@ from torch import nn
 
 from fewstep import MAML, ImplicitMAML, Parallel, ProtoMAML, ProtoNet, Reptile
 from fewstep.learners.finetune import FineTune
+from tests.factory import make_tasks
 
-from .shared import WAYS, tasks_of
+from .shared import WAYS
 
 WIDTH = 4
 
@@ -51,7 +52,7 @@ every_learner = pytest.mark.parametrize("make", LEARNERS.values(), ids=LEARNERS)
 
 
 def tasks(number=2):
-    batch = tasks_of(WIDTH, number=number)
+    batch = make_tasks(number, shape=(WIDTH,), seed=1)
     classes = torch.stack([torch.arange(WAYS), torch.arange(WAYS) + 1]).repeat(number, 1)[:number]
     return type(batch)(*batch.tensors, classes)
 
