@@ -11,7 +11,7 @@ SERVER = multiprocessing.get_context("forkserver")
 
 
 # Adam imports the compiler, which takes seconds.
-SERVER.set_forkserver_preload(["torch._dynamo", "fewstep.cli.judge", "fewstep.cli.train"])
+SERVER.set_forkserver_preload(["torch._dynamo", "fewstep.cli.results", "fewstep.cli.train"])
 
 
 def start(arguments, out, prepare=None):
@@ -70,10 +70,10 @@ def _command(arguments, out, prepare):
 
 def no_pictures():
     """Let the report draw nothing, which takes a second."""
-    from fewstep.cli import judge
+    from fewstep.cli import results
     from fewstep.files import write_whole
 
     def draw(path, *_):
         write_whole(path, lambda part: part.write_bytes(b"picture"))
 
-    judge.draw_curves = judge.draw_task = draw
+    results.draw_curves = results.draw_task = draw

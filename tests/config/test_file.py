@@ -16,7 +16,7 @@ def test_a_config_of_another_version(tmp_path):
     values = json.loads(config_json(RECIPES["sinusoid"].config))
     for changed, told in (
         ({**values, "momentum": 1}, "unknown key momentum"),
-        ({k: v for k, v in values.items() if k != "seed"}, "missing key seed"),
+        ({k: v for k, v in values.items() if k != "data"}, "missing key data"),
         ({**values, "algorithm": "mamba"}, "algorithm = 'mamba'; expected maml or"),
         ({**values, "steps": "many"}, "steps = 'many'; expected int"),
     ):

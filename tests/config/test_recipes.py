@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from fewstep.config.recipes import RECIPES, with_algorithm
+from fewstep.config.algorithms import with_algorithm
+from fewstep.config.recipes import RECIPES
 
 ALGORITHMS = ["maml", "fomaml", "anil", "boil", "meta-sgd", "maml++", "cavia"]
 

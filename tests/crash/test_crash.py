@@ -18,7 +18,7 @@ LEARNERS = ("maml", "maml++", "reptile", "protomaml", "finetune")
 
 
 COMMAND = [
-    *("train", "glyphs-5way-1shot", "--filters", "2", "--meta-batch", "2", "--averaging", "0.9"),
+    *("train", "glyphs-5way-1shot", "--filters", "2", "--meta-batch", "2", "--ema-decay", "0.9"),
     *("--steps", "5", "--checkpoint-every", "2", "--val-every", "3", "--val-tasks", "2"),
     *("--test-tasks", "2", "--test-inner-steps", "2"),
 ]

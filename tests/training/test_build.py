@@ -1,4 +1,4 @@
-"""What a run is made of depends on its config alone."""
+"""The parts of a run depend on its config alone."""
 
 import os
 from dataclasses import replace
@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from fewstep import Parallel
-from fewstep.config.recipes import RECIPES, with_algorithm
+from fewstep.config.algorithms import with_algorithm
+from fewstep.config.recipes import RECIPES
 from fewstep.data.registry import task_sources
 from fewstep.training.build import learner
 from tests.training.shared import GLYPHS, run
@@ -79,7 +80,7 @@ def test_more_threads_than_cores_make_no_more_processes(monkeypatch):
     ("setting", "value"),
     [
         ("multi_step_loss", 1.0),
-        ("first_order", 1.0),
+        ("first_order_share", 1.0),
         ("final_outer_lr", 1e-5),
         ("per_step_affine", True),
         ("step_sizes", "per-step"),

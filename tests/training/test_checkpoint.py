@@ -14,7 +14,8 @@ from rich.console import Console
 from safetensors import safe_open
 
 from fewstep import InputError
-from fewstep.config.recipes import RECIPES, find_recipe, with_algorithm
+from fewstep.config.algorithms import with_algorithm
+from fewstep.config.recipes import RECIPES, find_recipe
 from fewstep.files import write_whole
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress
@@ -29,7 +30,7 @@ CONFIG = replace(
     val_tasks=2,
     checkpoint_every=4,
     meta_batch=2,
-    averaging=0.9,
+    ema_decay=0.9,
 )
 
 

@@ -26,9 +26,9 @@ COMMAND = [
 
 def slow_test(ready):
     """Let the final test take a minute, and tell when it begins."""
-    from fewstep.cli import judge
+    from fewstep.cli import results
 
-    evaluate_tasks = judge.evaluate_tasks
+    evaluate_tasks = results.evaluate_tasks
 
     def slowly(*arguments):
         ready.touch()
@@ -36,7 +36,7 @@ def slow_test(ready):
         return evaluate_tasks(*arguments)
 
     no_pictures()
-    judge.evaluate_tasks = slowly
+    results.evaluate_tasks = slowly
 
 
 def slow_flags(ready):

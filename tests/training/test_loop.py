@@ -40,8 +40,8 @@ def test_the_loss_falls_and_the_best_validation_is_kept(tmp_path):
 
 
 def test_averaging_keeps_an_average_of_the_learned_weights(tmp_path):
-    run(replace(SINUSOID, averaging=0.5), tmp_path / "average")
-    run(replace(SINUSOID, averaging=0.0), tmp_path / "last")
+    run(replace(SINUSOID, ema_decay=0.5), tmp_path / "average")
+    run(replace(SINUSOID, ema_decay=0.0), tmp_path / "last")
     averaged, _ = last(tmp_path / "average")
     plain, _ = last(tmp_path / "last")
     for name, value in checkpoint.without_prefix("learned", plain).items():
@@ -124,7 +124,7 @@ PATIENT = replace(
     val_every=2,
     checkpoint_every=5,
     meta_batch=2,
-    averaging=0.5,
+    ema_decay=0.5,
     patience=2,
 )
 
@@ -148,7 +148,7 @@ def errors(monkeypatch):
 
 
 def told(config, path):
-    """What a run says."""
+    """The output of a run."""
     console = Console(file=io.StringIO(), width=200)
     train(config, path, None, console)
     return console.file.getvalue()

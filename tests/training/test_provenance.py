@@ -16,7 +16,7 @@ from fewstep.training.provenance import provenance
 from tests.training.shared import train
 
 CONFIG = replace(
-    RECIPES["sinusoid"].config, steps=2, val_every=2, val_tasks=2, meta_batch=2, averaging=0.9
+    RECIPES["sinusoid"].config, steps=2, val_every=2, val_tasks=2, meta_batch=2, ema_decay=0.9
 )
 GLYPHS = replace(
     RECIPES["glyphs-5way-1shot"].config,
@@ -25,7 +25,7 @@ GLYPHS = replace(
 
 
 def told(config, path):
-    """What a run says about its bits."""
+    """The lines of a run that tell of its bits."""
     console = Console(file=io.StringIO())
     train(config, path, None, console)
     return [line for line in console.file.getvalue().splitlines() if "bit for bit" in line]
@@ -57,7 +57,7 @@ def test_other_conditions_are_told_once(change, line, tmp_path, monkeypatch):
     [
         {"final_outer_lr": 1e-5},
         {"multi_step_loss": 0.5, "inner_steps": 2, "test_inner_steps": 2},
-        {"first_order": 0.5},
+        {"first_order_share": 0.5},
     ],
     ids=repr,
 )

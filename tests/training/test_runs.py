@@ -12,7 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fewstep.config.recipes import RECIPES, with_algorithm
+from fewstep.config.algorithms import with_algorithm
+from fewstep.config.recipes import RECIPES
 from fewstep.training.runs import load_run
 from tests.training.shared import GLYPHS, run
 
@@ -35,7 +36,7 @@ def test_every_algorithm_trains_and_is_loaded_again(algorithm, recipe, tmp_path)
 COMMAND = [
     *(sys.executable, "-m", "fewstep", "train", "sinusoid"),
     *("--steps", "60", "--checkpoint-every", "7", "--val-every", "20", "--val-tasks", "4"),
-    *("--test-tasks", "4", "--meta-batch", "3", "--averaging", "0.9"),
+    *("--test-tasks", "4", "--meta-batch", "3", "--ema-decay", "0.9"),
 ]
 
 

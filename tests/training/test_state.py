@@ -1,4 +1,4 @@
-"""What changes with the outer step survives an interruption."""
+"""Settings that change with the outer step survive an interruption."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fewstep import InputError
-from fewstep.config.recipes import with_algorithm
+from fewstep.config.algorithms import with_algorithm
 from tests.training.shared import GLYPHS, last, run
 
 
@@ -30,9 +30,9 @@ def _interrupted(config, path, monkeypatch):
 
 def test_maml_plus_plus_goes_on_to_the_same_end(tmp_path, monkeypatch):
     config = with_algorithm(
-        replace(GLYPHS, steps=10, val_every=10, checkpoint_every=4, averaging=0.9), "maml++"
+        replace(GLYPHS, steps=10, val_every=10, checkpoint_every=4, ema_decay=0.9), "maml++"
     )
-    config = replace(config, multi_step_loss=0.8, first_order=0.5)
+    config = replace(config, multi_step_loss=0.8, first_order_share=0.5)
     run(config, tmp_path / "whole")
     _interrupted(config, tmp_path / "interrupted", monkeypatch)
     (whole, _), (other, _) = last(tmp_path / "whole"), last(tmp_path / "interrupted")

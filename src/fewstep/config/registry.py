@@ -20,6 +20,7 @@ class DataSet:
         examples: ``"pictures"`` or ``"rows"`` of numbers, which decides what networks suit it.
         score: Name of the metric that decides which initialisation is kept.
         settings: Those of a config that have an effect with some data sets alone, this among them.
+        has_folder: Whether it is read from the folder of the data, which a run then remembers.
     """
 
     load: str
@@ -27,6 +28,7 @@ class DataSet:
     examples: Examples = "pictures"
     score: str = "accuracy"
     settings: tuple[str, ...] = ("n_way", "rotations")
+    has_folder: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Network:
 
 DATA_SETS = {
     "glyphs": DataSet("fewstep.data.glyphs:sources"),
-    "omniglot": DataSet("fewstep.data.omniglot:sources"),
+    "omniglot": DataSet("fewstep.data.omniglot:sources", has_folder=True),
     "sinusoid": DataSet("fewstep.data.sinusoid:sources", "regression", "rows", "mse", ()),
 }
 _CONV = ("filters", "downsample", "model_norm", "norm")

@@ -56,8 +56,8 @@ class ScoreTable:
 
     @property
     def _title(self) -> str:
-        units = {n: "accuracy in %" if n == "accuracy" else n for n in self._metrics}
-        return f"{', '.join(units.values())} after inner steps"
+        units = [f"{name} in {unit(name)}" if unit(name) else name for name in self._metrics]
+        return f"{', '.join(units)} after inner steps"
 
     @property
     def _metrics(self) -> list[str]:
@@ -106,10 +106,19 @@ class ScoreTable:
 
 def _cell(metric: str, means: Means, step: int) -> str:
     mean, ci95 = means.mean[step], means.ci95[step]
-    scale, digits = (100, 1) if metric == "accuracy" else (1, 2)
     # A single task has no interval.
-    half = f" ± {scale * ci95:.{digits}f}" if math.isfinite(ci95) else ""
-    return f"{scale * mean:.{digits}f}{half}"
+    half = f" ± {number(metric, ci95)}" if math.isfinite(ci95) else ""
+    return f"{number(metric, mean)}{half}"
+
+
+def number(metric: str, value: float) -> str:
+    """A metric as text; an accuracy in percent, whose sign the unit has."""
+    return f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.2f}"
+
+
+def unit(metric: str) -> str:
+    """The sign behind the number of a metric."""
+    return "%" if metric == "accuracy" else ""
 
 
 def protocol(config: Config, results: Results, split: Split) -> str:

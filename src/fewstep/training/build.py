@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+from inspect import signature
+from pkgutil import resolve_name
 
 import torch
 
-from fewstep.config.schema import OF_MAML, Config
+from fewstep.config.algorithms import ALGORITHMS
+from fewstep.config.schema import Config
 from fewstep.data.source import TaskSource
 from fewstep.distributed.parallel import Parallel
 from fewstep.errors import InputError, first_line
@@ -17,32 +18,8 @@ from fewstep.execution.plan import should_parallelise
 from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.imaml import ImplicitMAML
-from fewstep.learners.maml import MAML
-from fewstep.learners.protomaml import ProtoMAML
-from fewstep.learners.protonet import ProtoNet
-from fewstep.learners.reptile import Reptile
 from fewstep.models.build import network
 from fewstep.tasks import TaskBatch
-
-_EXECUTION = ("execution", "precision", "norm", "metrics")
-_LOOP = ("inner_lr", "inner_steps", *_EXECUTION)
-_MAML = (
-    *(*_LOOP, "loss", "order", "memory", "compile", "adapting", "inner_optimizer", "step_sizes"),
-    *("multi_step_loss", "first_order_steps", "per_step_affine", "per_step_statistics"),
-)
-_ALGORITHMS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
-    **dict.fromkeys(OF_MAML, (MAML, _MAML)),
-    "reptile": (Reptile, (*_LOOP, "loss")),
-    "imaml": (ImplicitMAML, (*_LOOP, "loss", "proximal", "cg_steps")),
-    "protomaml": (ProtoMAML, (*_LOOP, "memory")),
-    "protonet": (ProtoNet, _EXECUTION),
-    "finetune": (
-        FineTune,
-        ("classes", "inner_lr", "inner_steps", "new_head", "execution", "norm"),
-    ),
-}
-"""By the name of an algorithm: its learner, and the settings that are handed to it."""
 
 
 def learner(config: Config, train: TaskSource) -> Learner:
@@ -56,7 +33,7 @@ def learner(config: Config, train: TaskSource) -> Learner:
         InputError: The device cannot be used, or the network does not suit the tasks.
     """
     device, spec = _device(config.device), train.spec
-    make, names = _ALGORITHMS[config.algorithm]
+    make = resolve_name(ALGORITHMS[config.algorithm].learner)
     settings = {
         **vars(config),
         "loss": spec.loss,
@@ -64,12 +41,13 @@ def learner(config: Config, train: TaskSource) -> Learner:
         "classes": spec.classes,
         # Shares of a run become outer steps.
         "multi_step_loss": round(config.multi_step_loss * config.steps),
-        "first_order_steps": round(config.first_order * config.steps),
+        "first_order_steps": round(config.first_order_share * config.steps),
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = network(config, spec.example_shape, spec.outputs).to(device)
-        one: FineTune | GradientBased = make(model, **{name: settings[name] for name in names})
+        given = (signature(make).parameters.keys() & settings.keys()) - {"model", "workers"}
+        one: FineTune | GradientBased = make(model, **{name: settings[name] for name in given})
     if isinstance(one, FineTune):
         # Only evaluations are shared out: all inner steps of some tasks at a time.
         tasks, steps = train.batch(range(EVALUATED)), config.test_inner_steps

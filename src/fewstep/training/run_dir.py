@@ -76,9 +76,9 @@ class RunDir:
     def _check_same_run(self, settings: OuterSettings) -> None:
         self._check_same_version()
         ours, theirs = settings.recorded, settings.read(self.config)
-        for name in {**ours, **theirs}:
+        for name in settings.decisive:
             here, there = ours.get(name), theirs.get(name)
-            if here != there and name not in settings.may_change:
+            if here != there:
                 raise InputError(
                     f"{self.path} holds a run with {name} = {there}, not {here}; choose "
                     "another run directory, or the same settings to go on with it"
@@ -124,19 +124,6 @@ def is_made_by_fit(config: Path) -> bool:
         return bool(json.loads(config.read_text(encoding="utf-8"))["made_by"] == BY_FIT)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
-
-
-def check_made_by_command_line(config: Path) -> None:
-    """See that the command line knows the network of a run.
-
-    Raises:
-        InputError: It does not. The message says how such a run is used.
-    """
-    if is_made_by_fit(config):
-        raise InputError(
-            f"{config.parent} was made by fewstep.fit, with a network of your own: use it in "
-            f'Python, as in fewstep.evaluate(fewstep.load("{config.parent}", model).learner, tasks)'
-        )
 
 
 def put_best(learner: Learner, run: RunDir, digest: str = "") -> Progress:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
-from fewstep.config.file import NOT_OF_TRAINING, read_config, training_digest
-from fewstep.config.schema import Config
+from fewstep.config.file import decisive, read_config, remembered_folder, training_digest
+from fewstep.config.schema import Config, with_sizes
 from fewstep.data.registry import task_sources
 from fewstep.data.source import Split, TaskSource
 from fewstep.errors import InputError
@@ -29,12 +29,9 @@ from fewstep.training.loop import OuterLoop
 from fewstep.training.metrics_log import read_metrics
 from fewstep.training.provenance import provenance
 from fewstep.training.reporter import Reporter
-from fewstep.training.run_dir import RunDir, check_made_by_command_line, put_best
+from fewstep.training.run_dir import RunDir, put_best
 from fewstep.training.settings import OuterSettings
 from fewstep.training.streams import stream_of
-
-DECIDES_VALIDATION = ("test_k_shot", "test_q_query", "test_inner_steps")
-"""Settings that no outer step depends on, but which initialisation is kept."""
 
 
 @dataclass(frozen=True)
@@ -112,38 +109,44 @@ def settings_of(config: Config, validation: TaskSource) -> OuterSettings:
         patience=config.patience,
         checkpoint_every=config.checkpoint_every,
         seed=config.seed,
-        ema_decay=config.averaging,
+        ema_decay=config.ema_decay,
         larger_is_better=validation.spec.larger_is_better,
         lr=lambda step: cosine(config.outer_lr, config.final_outer_lr, step, config.steps),
         remedy="try a smaller --inner-lr or --outer-lr in a new run directory",
         digest=training_digest(config),
         recorded=asdict(config),
-        may_change=tuple(name for name in NOT_OF_TRAINING if name not in DECIDES_VALIDATION),
-        read=lambda path: asdict(_read(path)),
+        decisive=decisive(),
+        read=lambda path: asdict(read_config(path, resume=True)),
     )
 
 
-def load_run(path: Path, data_dir: Path | None, device: str) -> Run:
+def load_run(
+    path: Path, data_dir: str | None, device: str, sizes: Mapping[str, int | None] | None = None
+) -> Run:
     """Read the best checkpoint of a run; the run may be unfinished or going on.
 
     Args:
         path: The run directory.
-        data_dir: The folder of the data, where the recipe needs one.
+        data_dir: The folder of the data, where it is not that of the run.
         device: Where to put the learner.
+        sizes: Settings of the tasks by name, where they are not those of the run.
 
     Raises:
-        InputError: It is no run directory of the command line, has no validated checkpoint yet, or
-            is of another version; or the data are missing.
+        InputError: It is no run directory, has no validated checkpoint yet, or is of another
+            version; or the data are missing, or its learner does not fit the sizes.
     """
     run = RunDir(path)
-    config = replace(_read(run.config), device=device)
+    config = replace(read_config(run.config), device=device)
     if not run.best.exists():
         raise InputError(
             f"{path} has no validated checkpoint yet; train until the first validation (outer step "
             f"{min(config.val_every, config.steps)})"
         )
-    tasks = task_sources(config, data_dir)
-    return load_best(config, learner(config, tasks["train"]), tasks, run)
+    folder = remembered_folder(path, data_dir, config)
+    of_tasks = with_sizes(config, sizes or {})
+    tasks = task_sources(of_tasks, Path(folder) if folder else None)
+    empty = learner(replace(config, n_way=of_tasks.n_way), tasks["train"])
+    return replace(load_best(config, empty, tasks, run), config=of_tasks)
 
 
 def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figures:
@@ -172,14 +175,11 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
     )
 
 
-def _read(path: Path) -> Config:
-    check_made_by_command_line(path)
-    return read_config(path)
-
-
 def _of_rounding(config: Config) -> dict[str, str | int]:
     """Settings that change results by rounding alone, and what a schedule stretches over."""
-    scheduled = config.final_outer_lr is not None or config.multi_step_loss or config.first_order
+    scheduled = (
+        config.final_outer_lr is not None or config.multi_step_loss or config.first_order_share
+    )
     execution = f"{config.execution}, {config.memory}{', compiled' if config.compile else ''}"
     return {
         "execution": execution,
@@ -201,7 +201,7 @@ def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
 
 
 def check_comparable(runs: dict[str, Run]) -> None:
-    """See that all runs are judged on the same tasks.
+    """See that all runs are evaluated on the same tasks.
 
     Raises:
         InputError: Names the first run and the setting that differ.
@@ -213,7 +213,7 @@ def check_comparable(runs: dict[str, Run]) -> None:
             if value != theirs[setting]:
                 raise InputError(
                     f"{name} has {setting} = {theirs[setting]} and {first_name} {value}; expected "
-                    "runs that are judged on the same tasks"
+                    "runs that are evaluated on the same tasks"
                 )
 
 

@@ -1,6 +1,7 @@
-"""A setting without effect is refused; a default without effect, and an old run, are not."""
+"""Numbers have a range; a setting without effect is refused, a default or an old run is not."""
 
 import json
+import math
 from dataclasses import fields, replace
 from typing import get_args, get_type_hints
 
@@ -8,14 +9,16 @@ import pytest
 
 from fewstep import InputError
 from fewstep.cli import main
-from fewstep.config.effects import _EFFECTIVE, check_effects
+from fewstep.config.algorithms import ALGORITHMS, with_algorithm
 from fewstep.config.file import config_json, read_config
-from fewstep.config.recipes import RECIPES, with_algorithm
+from fewstep.config.limits import Only, check_effects, rules
+from fewstep.config.recipes import RECIPES
+from fewstep.config.registry import DATA_SETS, NETWORKS
 from fewstep.config.schema import Config
 from fewstep.training import checkpoint
 from fewstep.training.run_dir import RunDir
+from tests.training.shared import run
 
-ALGORITHMS = get_args(get_type_hints(Config)["algorithm"])
 GLYPHS, SINUSOID = RECIPES["glyphs-5way-1shot"].config, RECIPES["sinusoid"].config
 
 
@@ -32,7 +35,7 @@ GLYPHS, SINUSOID = RECIPES["glyphs-5way-1shot"].config, RECIPES["sinusoid"].conf
         ("--algorithm protonet --inner-lr 2", "inner_lr is 2.0 with algorithm protonet"),
         ("--new-head zeros", "new_head is zeros with algorithm maml"),
         ("--algorithm fomaml --memory flat", "memory is flat with order first"),
-        ("--order first --first-order 0.5", "first_order is 0.5 with order first"),
+        ("--order first --first-order-share 0.5", "first_order_share is 0.5 with order first"),
         ("--multi-step-loss 0.5", "multi_step_loss is 0.5 with inner_steps 1"),
         ("--model-norm none --norm inductive", "norm is inductive with model_norm none"),
         ("--algorithm imaml --norm inductive", "norm is inductive with model_norm group"),
@@ -84,7 +87,7 @@ def test_no_default_is_refused(algorithm):
         ("imaml", {"proximal": 2.0, "cg_steps": 2, "workers": 2}),
         ("finetune", {"new_head": "zeros", "inner_lr": 0.2, "norm": "inductive", "n_way": 3}),
         ("maml", {"precision": "tf32", "device": "cuda"}),
-        ("maml++", {"first_order": 0.1, "memory": "flat", "compile": True}),
+        ("maml++", {"first_order_share": 0.1, "memory": "flat", "compile": True}),
     ],
 )
 def test_settings_with_effect_are_taken(algorithm, changes):
@@ -92,12 +95,15 @@ def test_settings_with_effect_are_taken(algorithm, changes):
     check_effects(replace(defaults, **changes), defaults)
 
 
-def test_every_setting_of_the_table_is_a_field():
+def test_every_setting_of_a_rule_is_a_field():
     known = {field.name for field in fields(Config)}
-    for names, other, values in _EFFECTIVE:
-        assert {*names, other} <= known
-        choices = get_args(get_type_hints(Config)[other])
-        assert isinstance(values, range) or set(values) <= set(choices)
+    for registry in (ALGORITHMS, NETWORKS, DATA_SETS):
+        for entry in registry.values():
+            assert {*entry.settings, *getattr(entry, "defaults", ())} <= known
+    for of_setting in rules(Config).values():
+        for rule in (rule for rule in of_setting if isinstance(rule, Only)):
+            choices = get_args(get_type_hints(Config)[rule.other])
+            assert isinstance(rule.values, range) or set(rule.values) <= set(choices)
 
 
 def test_a_run_with_a_setting_that_was_ignored_goes_on(tmp_path, capsys):
@@ -142,4 +148,27 @@ def test_what_no_machine_has_memory_for(given, told, tmp_path, capsys):
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"n_way": 0}, "n_way is 0"),
+        ({"inner_lr": 0.0}, "inner_lr is 0.0; expected more than 0"),
+        ({"ema_decay": 1.0}, "ema_decay is 1.0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"inner_lr": math.inf}, "inner_lr is inf; expected a finite number"),
+        ({"inner_lr": math.nan}, "inner_lr is nan; expected a finite number"),
+        ({"proximal": math.inf}, "proximal is inf"),
+        ({"final_outer_lr": math.nan}, "final_outer_lr is nan"),
+        ({"seed": 2**63}, "expected at least 0 and less than"),
+        ({"algorithm": "finetune"}, "data sinusoid with model mlp and algorithm finetune"),
+        ({"data": "glyphs"}, "pictures need model conv4"),
+        ({"device": "abacus"}, "device 'abacus' cannot be used"),
+    ],
+)
+def test_settings_out_of_range(tmp_path, change, told):
+    with pytest.raises(InputError, match=told):
+        run(replace(RECIPES["sinusoid"].config, **change), tmp_path / "run")
     assert not (tmp_path / "run").exists()

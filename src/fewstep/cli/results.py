@@ -1,9 +1,9 @@
-"""Judging a run with a progress bar, and what is written down afterwards."""
+"""Results of a run: evaluated with a progress bar, written to its directory, shown again."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.progress import Progress
@@ -12,35 +12,40 @@ from fewstep.cli.console import plain_console
 from fewstep.config.schema import batch_norm, has_batch_norm
 from fewstep.data.source import Split
 from fewstep.errors import InputError
+from fewstep.evaluation.diagnosis import findings
 from fewstep.evaluation.evaluate import Result, Results, evaluate_tasks, means
+from fewstep.files import read_json_object, rounded
 from fewstep.functional.call import Norm
 from fewstep.report.curves import draw_curves
-from fewstep.report.diagnosis import diagnosis_lines
 from fewstep.report.episode import draw_task
-from fewstep.report.summary import summary
-from fewstep.report.table import ScoreTable, protocol
+from fewstep.report.summary import results_of, summary
+from fewstep.report.table import ScoreTable, number, protocol, unit
 from fewstep.training import checkpoint
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run, diagnose
 
 
-def judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console) -> Results:
-    """Judge on the first ``tasks`` tasks of a split, with a bar on a terminal.
+def evaluate(
+    run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console
+) -> Results:
+    """Evaluate on the first ``tasks`` tasks of a split, with a bar on a terminal.
 
     By this norm first, and by the other one where that makes a difference.
     """
     norms = sorted(get_args(Norm), key=lambda other: other != norm)
     return {
-        n: _judge(run, tasks, steps, n, split, console)
+        n: _evaluate(run, tasks, steps, n, split, console)
         for n in norms[: 2 if has_batch_norm(run.config) else 1]
     }
 
 
-def _judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console) -> Result:
+def _evaluate(
+    run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console
+) -> Result:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         shown = bar.add_task(f"{tasks} {split} tasks, {batch_norm(run.config, norm)}", total=tasks)
-        judged = evaluate_tasks(
+        evaluated = evaluate_tasks(
             run.learner,
             run.tasks[split],
             tasks,
@@ -48,7 +53,7 @@ def _judge(run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: 
             norm,
             lambda done: bar.advance(shown, done),
         )
-    result = means(judged)
+    result = means(evaluated)
     if result.diverged:
         task, inner = result.diverged
         console.print(
@@ -67,7 +72,7 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
     """
     config = run.config
     try:
-        results = judge(
+        results = evaluate(
             run, config.test_tasks, config.test_inner_steps, config.norm, "test", console
         )
         _check_is_there(run, run_dir)
@@ -98,8 +103,58 @@ def write_report(run: Run, run_dir: Path, results: Results, console: Console) ->
         task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
         draw_task(files.task, run.learner, task, config.test_inner_steps, config.norm, norm)
         pictures.append(files.task)
+    _show(run, results, pictures, findings(figures), console)
+
+
+def show_saved(run: Run, run_dir: Path, console: Console) -> bool:
+    """Show the final test that a run directory holds, if it is the one that would be done now."""
+    files = RunDir(run_dir)
+    pictures = [path for path in (files.curve, files.task) if path.exists()]
+    try:
+        told = read_json_object(files.summary, "")
+        results = results_of(told)
+        if not (pictures and _is_final(told, run)):
+            return False
+    # None, a damaged one or that of another version: it is done again.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    console.print(_finished(run, files, results), soft_wrap=True)
+    _show(run, results, pictures, told["diagnosis"]["findings"], console)
+    return True
+
+
+def _is_final(told: dict[str, Any], run: Run) -> bool:
+    """Whether a summary tells the final test of this initialisation."""
+    asked = {
+        "norm": run.config.norm,
+        "tasks": run.config.test_tasks,
+        "outer_step": run.progress.step,
+        "validation_score": rounded(run.progress.best_score),
+    }
+    steps = len(told["loss"]) - 1
+    return steps == run.config.test_inner_steps and asked == {name: told[name] for name in asked}
+
+
+def _finished(run: Run, files: RunDir, results: Results) -> str:
+    config, done = run.config, checkpoint.load(files.last)[1].step
+    (name, means), *_ = next(iter(results.values())).metrics.items()
+    more = f"--steps {2 * done}" if done >= config.steps else "--patience 0"
+    return (
+        f"finished after {done:,} outer steps; {name} {number(name, means.mean[-1])}{unit(name)} "
+        f"after {config.test_inner_steps} inner steps; more: {more}"
+    )
+
+
+def _show(
+    run: Run, results: Results, pictures: list[Path], findings: list[str], console: Console
+) -> None:
+    config = run.config
     plain_console().print(ScoreTable(config, {config.algorithm: results}), crop=False)
-    console.print(protocol(config, results, "test"), soft_wrap=True)
-    console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)
-    for line in diagnosis_lines(figures):
+    told = [protocol(config, results, "test"), f"pictures: {', '.join(map(str, pictures))}"]
+    for line in (*told, *diagnosis_lines(findings)):
         console.print(line, soft_wrap=True)
+
+
+def diagnosis_lines(findings: list[str]) -> list[str]:
+    """One line for each finding, and one where there is none."""
+    return [f"diagnosis: {sentence}" for sentence in findings or ["nothing is out of line"]]
