@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fewstep.distributed.parallel import Parallel
     from fewstep.errors import InputError
+    from fewstep.evaluation.evaluate import evaluate
     from fewstep.learners.gradient_report import GradientReport, check_gradient
     from fewstep.learners.imaml import ImplicitMAML
     from fewstep.learners.maml import MAML
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from fewstep.learners.reptile import Reptile
     from fewstep.runtime.startup import keep_memory
     from fewstep.tasks import TaskBatch
+    from fewstep.training.fit import fit
+    from fewstep.training.load import load
 
 __version__ = "0.1.0"
 __all__ = [
@@ -30,7 +33,10 @@ __all__ = [
     "TaskBatch",
     "__version__",
     "check_gradient",
+    "evaluate",
+    "fit",
     "keep_memory",
+    "load",
 ]
 
 _HOMES = {
@@ -43,6 +49,9 @@ _HOMES = {
     "Reptile": "fewstep.learners.reptile",
     "TaskBatch": "fewstep.tasks",
     "InputError": "fewstep.errors",
+    "evaluate": "fewstep.evaluation.evaluate",
+    "fit": "fewstep.training.fit",
+    "load": "fewstep.training.load",
     "check_gradient": "fewstep.learners.gradient_report",
     "keep_memory": "fewstep.runtime.startup",
 }

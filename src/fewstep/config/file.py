@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -26,11 +26,6 @@ _FIRST = (
 """The settings of the first version that decide what an outer step does."""
 _OF_VALIDATION = ("test_k_shot", "test_q_query", "test_inner_steps")
 """Settings that decide which initialisation is kept, and not what an outer step does."""
-
-
-def config_json(config: Config) -> str:
-    """One field a line."""
-    return json.dumps(asdict(config), indent=2) + "\n"
 
 
 def read_config(path: Path, *, resume: bool = False) -> Config:
