@@ -39,7 +39,7 @@ def blobs(tmp_path, monkeypatch):
 def test_a_new_data_set_is_trained_and_tested(algorithm, tmp_path):
     config = replace(CONFIG, data="blobs", n_way=3, k_shot=1, test_k_shot=1)
     config, console = with_algorithm(config, algorithm), Console(file=io.StringIO(), width=200)
-    run = train(config, tmp_path / "run", None, console)
+    run = train(config, tmp_path / "run", console)
     assert 0.6 < run.progress.best_score <= 1
     final_test(run, tmp_path / "run", console)
     told = console.file.getvalue()

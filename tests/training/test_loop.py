@@ -149,7 +149,7 @@ def errors(monkeypatch):
 def told(config, path):
     """What a run says."""
     console = Console(file=io.StringIO(), width=200)
-    train(config, path, None, console)
+    train(config, path, console)
     return console.file.getvalue()
 
 

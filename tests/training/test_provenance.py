@@ -27,7 +27,7 @@ GLYPHS = replace(
 def told(config, path):
     """What a run says about its bits."""
     console = Console(file=io.StringIO())
-    train(config, path, None, console)
+    train(config, path, console)
     return [line for line in console.file.getvalue().splitlines() if "bit for bit" in line]
 
 

@@ -64,9 +64,8 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0].startswith("-"):
         console.print(f"no recipe given, so {DEFAULT} (fewstep recipes lists them)")
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
-    if saved.exists():
-        folder = remembered_folder(run_dir, folder, read_config(saved))
-    config = replace(config, data_dir=folder if config.data_set.has_folder else None)
+    of_run = read_config(saved) if saved.exists() else config
+    config = replace(config, data_dir=remembered_folder(run_dir, folder, of_run))
     _train(config, run_dir, console)
     return 0
 

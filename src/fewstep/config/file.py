@@ -36,8 +36,8 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
         resume: Whether the run is to go on; then no setting that decides the training may lack.
 
     Raises:
-        InputError: The file is missing or damaged, or holds a key or a value that this version
-            does not know.
+        InputError: The file is missing or damaged, holds a key or a value that this version does
+            not know, or is of `fewstep.fit`.
     """
     try:
         values = read_json_object(path, "restore it or train in a new run directory")
@@ -49,6 +49,11 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
         raise InputError(
             f"cannot read {path} ({error.strerror or error}); see that it is a file and may be read"
         ) from error
+    if "made_by" in values:
+        raise InputError(
+            f"{path.parent} was made by {values['made_by']}, with a network of your own: use it in "
+            f'Python, as in fewstep.evaluate(fewstep.load("{path.parent}", model).learner, tasks)'
+        )
     for name, before in _RENAMED.items():
         if before in values:
             values.setdefault(name, values.pop(before))
@@ -72,11 +77,13 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
 
 
 def remembered_folder(run_dir: Path, given: str | None, config: Config) -> str | None:
-    """The folder of the data: the one that is given, or else that of the run.
+    """The folder of the data, if there is one: what is given, or else that of the run.
 
     Raises:
         InputError: The run's own has gone.
     """
+    if not config.data_set.has_folder:
+        return None
     if given or config.data_dir is None:
         return given
     if not Path(config.data_dir).is_dir():

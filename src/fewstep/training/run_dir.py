@@ -126,19 +126,6 @@ def is_made_by_fit(config: Path) -> bool:
         return False
 
 
-def check_made_by_command_line(config: Path) -> None:
-    """See that the command line knows the network of a run.
-
-    Raises:
-        InputError: It does not. The message says how such a run is used.
-    """
-    if is_made_by_fit(config):
-        raise InputError(
-            f"{config.parent} was made by fewstep.fit, with a network of your own: use it in "
-            f'Python, as in fewstep.evaluate(fewstep.load("{config.parent}", model).learner, tasks)'
-        )
-
-
 def put_best(learner: Learner, run: RunDir, digest: str = "") -> Progress:
     """Put the best initialisation of a run into a learner.
 

@@ -29,7 +29,7 @@ from fewstep.training.loop import OuterLoop
 from fewstep.training.metrics_log import read_metrics
 from fewstep.training.provenance import provenance
 from fewstep.training.reporter import Reporter
-from fewstep.training.run_dir import RunDir, check_made_by_command_line, put_best
+from fewstep.training.run_dir import RunDir, put_best
 from fewstep.training.settings import OuterSettings
 from fewstep.training.streams import stream_of
 
@@ -116,7 +116,7 @@ def settings_of(config: Config, validation: TaskSource) -> OuterSettings:
         digest=training_digest(config),
         recorded=recorded,
         may_change=tuple(recorded.keys() - decisive()),
-        read=lambda path: asdict(_read(path, resume=True)),
+        read=lambda path: asdict(read_config(path, resume=True)),
     )
 
 
@@ -135,8 +135,9 @@ def load_run(
         InputError: It is no run directory of the command line, has no validated checkpoint yet, or
             is of another version; or the data are missing, or the learner cannot do such tasks.
     """
-    run, saved = RunDir(path), _read(RunDir(path).config)
-    config = replace(saved, device=device, data_dir=remembered_folder(path, data_dir, saved))
+    run = RunDir(path)
+    config = read_config(run.config)
+    config = replace(config, device=device, data_dir=remembered_folder(path, data_dir, config))
     if not run.best.exists():
         raise InputError(
             f"{path} has no validated checkpoint yet; train until the first validation (outer step "
@@ -172,11 +173,6 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
         kept_at=run.progress.step,
         planned=None if run.finished else run.config.steps,
     )
-
-
-def _read(path: Path, *, resume: bool = False) -> Config:
-    check_made_by_command_line(path)
-    return read_config(path, resume=resume)
 
 
 def _of_rounding(config: Config) -> dict[str, str | int]:
