@@ -136,7 +136,8 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
     more = f"--steps {2 * last.step}" if last.step == config.steps else "--patience 0"
     console.print(
         f"finished after {last.step:,} outer steps; {name} {number(name, means.mean[-1])}"
-        f"{unit(name)} after {len(means.mean) - 1} inner steps; more: {more}",
+        f"{unit(name)} after {len(means.mean) - 1} inner steps, {batch_norm(config, config.norm)}; "
+        f"more: {more}",
         soft_wrap=True,
     )
     _show(config, results, pictures, told["diagnosis"]["findings"], console)
