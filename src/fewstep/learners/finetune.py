@@ -154,7 +154,9 @@ class FineTune(Learner):
 
     def few_shot(self) -> MAML:
         """The pre-trained body under the last layer that every task starts from."""
-        model = with_layer(self.wide, self.head, copy.deepcopy(self._new_layer))
+        # A copy that is made in inference mode has no gradients ever after.
+        with torch.inference_mode(False):
+            model = with_layer(self.wide, self.head, copy.deepcopy(self._new_layer))
         if self.adapts == "head":
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(self._of_head(name))

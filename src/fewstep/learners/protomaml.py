@@ -175,9 +175,9 @@ class ProtoMAML(GradientBased):
         return replace(super()._loop, adapting=(*body, *_names(self.head)))
 
     def _path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
-        return super()._path(
-            grad_fn, _with_head(grad_fn, as_leaf_tensors(learned), self.head), steps
-        )
+        with torch.enable_grad():
+            start = _with_head(grad_fn, as_leaf_tensors(learned), self.head)
+        return super()._path(grad_fn, start, steps)
 
     @staticmethod
     def _features(inputs: list[Tensor], examples: int, layer: nn.Linear) -> Tensor:
