@@ -13,6 +13,11 @@ Learners, modules for the ordinary loop of PyTorch:
     FineTune: Ordinary training on all classes, then gradient steps; what the others have to beat.
     Parallel: Any of them, with the tasks shared out among processes.
 
+Training and evaluation:
+    fit: Meta-trains a learner, with validation, checkpoints and an early stop.
+    evaluate: Mean and 95% interval of each metric after 0, 1, ... inner steps.
+    load: A run directory, read back.
+
 Checks and settings:
     check_gradient: Compares a meta-gradient with central differences.
     GradientReport: What it found, parameter by parameter.
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     from fewstep import data, functional, models
     from fewstep.distributed.parallel import Parallel
     from fewstep.errors import InputError
+    from fewstep.evaluation.evaluate import evaluate
     from fewstep.learners.finetune import FineTune
     from fewstep.learners.gradient_report import GradientReport, check_gradient
     from fewstep.learners.imaml import ImplicitMAML
@@ -52,6 +58,8 @@ if TYPE_CHECKING:
     from fewstep.learners.reptile import Reptile
     from fewstep.runtime.startup import keep_memory
     from fewstep.tasks import TaskBatch
+    from fewstep.training.fit import fit
+    from fewstep.training.load import load
 
 __version__ = "0.1.0"
 __all__ = [
@@ -68,8 +76,11 @@ __all__ = [
     "__version__",
     "check_gradient",
     "data",
+    "evaluate",
+    "fit",
     "functional",
     "keep_memory",
+    "load",
     "models",
 ]
 
@@ -82,6 +93,9 @@ _HOMES = {
     "ProtoNet": "fewstep.learners.protonet",
     "FineTune": "fewstep.learners.finetune",
     "Parallel": "fewstep.distributed.parallel",
+    "fit": "fewstep.training.fit",
+    "evaluate": "fewstep.evaluation.evaluate",
+    "load": "fewstep.training.load",
     "check_gradient": "fewstep.learners.gradient_report",
     "GradientReport": "fewstep.learners.gradient_report",
     "InputError": "fewstep.errors",

@@ -115,7 +115,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_table(flag, run, tmp_path, caps
     ],
 )
 def test_a_place_that_is_none_for_a_picture(place, told, run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(results, "judge_each", lambda *_: pytest.fail("judged first"))
+    monkeypatch.setattr(results, "evaluate_tasks", lambda *_: pytest.fail("judged first"))
     before = (run / "best.safetensors").read_bytes()
     assert told in refused(["compare", str(run), "--picture", str(tmp_path / place)], capsys)
     assert (run / "best.safetensors").read_bytes() == before

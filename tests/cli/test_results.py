@@ -17,17 +17,17 @@ TRAIN = [
 
 @pytest.mark.parametrize("again", [False, True], ids=["removed", "begun again"])
 def test_a_directory_that_goes_during_the_final_test(again, tmp_path, capsys, monkeypatch):
-    run, judge_each = tmp_path / "run", results.judge_each
+    run, evaluate_tasks = tmp_path / "run", results.evaluate_tasks
 
     def removed(*given):
         shutil.rmtree(run)
         if again:
-            monkeypatch.setattr(results, "judge_each", judge_each)
+            monkeypatch.setattr(results, "evaluate_tasks", evaluate_tasks)
             assert main([*SHORT, "--seed", "1", "--run-dir", str(run)]) == 0
             (run / "summary.json").unlink()
-        return judge_each(*given)
+        return evaluate_tasks(*given)
 
-    monkeypatch.setattr(results, "judge_each", removed)
+    monkeypatch.setattr(results, "evaluate_tasks", removed)
     assert main([*SHORT, "--run-dir", str(run)]) == 2
     told = capsys.readouterr().err.splitlines()[-1]
     assert ("holds another run by now" if again else "best.safetensors does not exist") in told
@@ -38,14 +38,14 @@ def test_a_directory_that_goes_during_the_final_test(again, tmp_path, capsys, mo
 def test_the_final_test_says_so_too(tmp_path, capsys, monkeypatch):
     from fewstep.cli import results
 
-    evaluated = results.judge_each
+    evaluated = results.evaluate_tasks
 
     def diverging(*arguments):
         result = evaluated(*arguments)
         result.losses[2, 1] = float("inf")
         return result
 
-    monkeypatch.setattr(results, "judge_each", diverging)
+    monkeypatch.setattr(results, "evaluate_tasks", diverging)
     folder = tmp_path / "run"
     assert main([*TRAIN, "--test-inner-steps", "1", "--run-dir", str(folder)]) == 0
     assert "the loss of test task 2 is not finite after 1 inner steps" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from fewstep.config import registry
 from fewstep.config.algorithms import with_algorithm
 from fewstep.config.recipes import RECIPES
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import train
+from tests.training.shared import train
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending-data.part.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)

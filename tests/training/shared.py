@@ -4,14 +4,19 @@ import io
 import json
 from dataclasses import replace
 
+import torch
 from rich.console import Console
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch import nn
 
+import fewstep
+from fewstep.cli.progress import ProgressBar
 from fewstep.config.recipes import RECIPES
+from fewstep.data.sinusoid import SinusoidSampler
 from fewstep.training import checkpoint
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import train
+from fewstep.training.runs import trained
 
 SINUSOID = replace(
     RECIPES["sinusoid"].config,
@@ -32,6 +37,25 @@ GLYPHS = replace(
     val_tasks=2,
     workers=1,
 )
+
+
+FIT = {
+    **{"train": SinusoidSampler(5, 5), "validation": SinusoidSampler(5, 5, split="val")},
+    **{"steps": 6, "meta_batch": 3, "val_every": 2, "val_tasks": 4, "checkpoint_every": 4},
+}
+"""What `fewstep.fit` is given for a short training."""
+
+
+def small_learner(**settings):
+    """The same in every process."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(1, 8), nn.ReLU(), nn.Linear(8, 1))
+    return fewstep.MAML(model, inner_lr=0.01, loss="mse", **settings)
+
+
+def train(config, path, data_dir, console):
+    with trained(config, path, data_dir, ProgressBar(console, config)) as run:
+        return run
 
 
 def run(config, path):

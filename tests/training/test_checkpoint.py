@@ -20,8 +20,8 @@ from fewstep.files import write_whole
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import load_run, train
-from tests.training.shared import run
+from fewstep.training.runs import load_run
+from tests.training.shared import run, train
 
 CONFIG = replace(
     find_recipe("sinusoid").config,

@@ -28,15 +28,15 @@ def slow_test(ready):
     """Let the final test take a minute, and tell when it begins."""
     from fewstep.cli import results
 
-    judge_each = results.judge_each
+    evaluate_tasks = results.evaluate_tasks
 
     def slowly(*arguments):
         ready.touch()
         time.sleep(60)
-        return judge_each(*arguments)
+        return evaluate_tasks(*arguments)
 
     no_pictures()
-    results.judge_each = slowly
+    results.evaluate_tasks = slowly
 
 
 def slow_flags(ready):

@@ -14,14 +14,15 @@ from fewstep import InputError
 from fewstep.cli.progress import ProgressBar
 from fewstep.config.file import config_json
 from fewstep.config.recipes import find_recipe
-from fewstep.evaluation.evaluate import judge_each
+from fewstep.evaluation.evaluate import evaluate_tasks
+from fewstep.files import rounded
 from fewstep.learners.base import Evaluation
 from fewstep.training import checkpoint
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.loop import OuterLoop
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import load_run, train
-from tests.training.shared import SINUSOID, last, lines, run
+from fewstep.training.runs import load_run
+from tests.training.shared import SINUSOID, last, lines, run, train
 
 
 def test_the_loss_falls_and_the_best_validation_is_kept(tmp_path):
@@ -31,8 +32,8 @@ def test_the_loss_falls_and_the_best_validation_is_kept(tmp_path):
     assert len(losses) == 200
     assert sum(losses[-50:]) < 0.9 * sum(losses[:50])
     scores = {line["step"]: line["val/score"] for line in told if "val/score" in line}
-    assert trained.progress.best_score == min(scores.values())
-    assert scores[trained.progress.best_step] == trained.progress.best_score
+    assert rounded(trained.progress.best_score) == min(scores.values())
+    assert scores[trained.progress.best_step] == min(scores.values())
     kept, _ = checkpoint.load(RunDir(tmp_path / "run").best)
     again = dict(load_run(tmp_path / "run", None, "cpu").learner.named_parameters())
     assert all(torch.equal(again[name], value) for name, value in kept.items())
@@ -61,9 +62,9 @@ def test_a_validation_that_is_not_finite_stops_too(tmp_path):
 def test_ctrl_c_during_a_validation_is_saved_before_it_stops(tmp_path, monkeypatch):
     def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
-        return judge_each(*arguments)
+        return evaluate_tasks(*arguments)
 
-    monkeypatch.setattr("fewstep.training.loop.judge_each", interrupted)
+    monkeypatch.setattr("fewstep.training.loop.evaluate_tasks", interrupted)
     with pytest.raises(Interrupted):
         run(replace(SINUSOID, checkpoint_every=1000), tmp_path / "run")
     _, progress = last(tmp_path / "run")
@@ -107,9 +108,9 @@ def test_a_loss_that_is_not_finite_before_any_checkpoint(tmp_path):
 def test_a_signal_in_the_last_outer_step_is_heeded(tmp_path, monkeypatch):
     def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
-        return judge_each(*arguments)
+        return evaluate_tasks(*arguments)
 
-    monkeypatch.setattr("fewstep.training.loop.judge_each", interrupted)
+    monkeypatch.setattr("fewstep.training.loop.evaluate_tasks", interrupted)
     last_one = replace(SINUSOID, steps=3)
     with pytest.raises(Interrupted, match="stopped after outer step 3"):
         run(last_one, tmp_path)
@@ -137,11 +138,11 @@ def errors(monkeypatch):
     """Validation says what the table says."""
     validate = OuterLoop._validate
 
-    def validate_by_table(self):
+    def validate_by_table(self, tasks):
         error = ERRORS.get(self.state.progress.step, 9.0)
         judged = Evaluation(torch.tensor([[error]]), {"mse": torch.tensor([[error]])})
-        monkeypatch.setattr("fewstep.training.loop.judge_each", lambda *_: judged)
-        validate(self)
+        monkeypatch.setattr("fewstep.training.loop.evaluate_tasks", lambda *_: judged)
+        validate(self, tasks)
 
     monkeypatch.setattr(OuterLoop, "_validate", validate_by_table)
 

@@ -17,10 +17,10 @@ from fewstep import InputError
 from fewstep.cli.progress import ProgressBar
 from fewstep.config.recipes import find_recipe
 from fewstep.training import checkpoint
+from fewstep.training.metrics_log import read_metrics
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import train
 from tests.processes import finish, no_pictures
-from tests.training.shared import lines, run, same
+from tests.training.shared import lines, run, same, train
 
 NO_FILE = os.strerror(errno.ENOENT)
 CONFIG = replace(
@@ -142,3 +142,11 @@ def test_metrics_that_are_no_text(tmp_path):
     RunDir(tmp_path).metrics.write_bytes(b"\xff\n")
     with pytest.raises(InputError, match="has a line that is no metrics"):
         run(replace(CONFIG, steps=9), tmp_path)
+
+
+@pytest.mark.parametrize("text", [None, "damaged\n", '["step"]\n', '{"step": 1}\n{"step": 2, "tra'])
+def test_what_is_read_of_metrics(tmp_path, text):
+    path = RunDir(tmp_path).metrics
+    if text:
+        path.write_text(text)
+    assert read_metrics(path, 2) == ([{"step": 1}] if "{" in (text or "") else [])

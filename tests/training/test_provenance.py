@@ -13,7 +13,7 @@ from fewstep.data.images import ImageClasses
 from fewstep.data.registry import task_sources
 from fewstep.training.build import learner
 from fewstep.training.provenance import provenance
-from fewstep.training.runs import train
+from tests.training.shared import train
 
 CONFIG = replace(
     RECIPES["sinusoid"].config, steps=2, val_every=2, val_tasks=2, meta_batch=2, ema_decay=0.9
@@ -95,4 +95,4 @@ def test_the_workers_that_are_used(workers, used, monkeypatch):
     monkeypatch.setattr("fewstep.training.build.should_parallelise", lambda *_: True)
     config = replace(GLYPHS, workers=workers)
     tasks = task_sources(config, None)
-    assert provenance(config, learner(config, tasks["train"]), tasks)["workers"] == used
+    assert provenance(learner(config, tasks["train"]), tasks)["workers"] == used

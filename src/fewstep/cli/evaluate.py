@@ -53,11 +53,9 @@ def main(arguments: list[str]) -> int:
 
     from fewstep.cli.results import diagnosis_lines, evaluate
     from fewstep.evaluation.diagnosis import findings
-    from fewstep.evaluation.measurements import examine
     from fewstep.report.summary import summary
     from fewstep.report.table import ScoreTable, protocol
-    from fewstep.training.run_dir import RunDir
-    from fewstep.training.runs import check_inner_steps, load_run
+    from fewstep.training.runs import check_inner_steps, diagnose, load_run
 
     console = error_console()
     sizes = {name: getattr(options, name) for name in ("n_way", "k_shot", "q_query", "seed")}
@@ -66,7 +64,7 @@ def main(arguments: list[str]) -> int:
     steps = options.inner_steps or run.config.test_inner_steps
     check_inner_steps({str(options.run_dir): run}, steps)
     results = evaluate(run, options.tasks, steps, norm, options.split, console)
-    figures = examine(run, RunDir(options.run_dir), steps, norm, options.tasks)
+    figures = diagnose(run, options.run_dir, steps, norm, options.tasks)
     if options.json:
         print(json.dumps(summary(run.config, results, run.progress, options.split, figures)))
         return 0

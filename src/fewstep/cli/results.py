@@ -13,8 +13,7 @@ from fewstep.config.schema import batch_norm, has_batch_norm
 from fewstep.data.source import Split
 from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import findings
-from fewstep.evaluation.evaluate import Result, Results, judge_each, means
-from fewstep.evaluation.measurements import examine
+from fewstep.evaluation.evaluate import Result, Results, evaluate_tasks, means
 from fewstep.files import read_json_object, rounded
 from fewstep.functional.call import Norm
 from fewstep.report.curves import draw_curves
@@ -24,7 +23,7 @@ from fewstep.report.table import ScoreTable, number, protocol, unit
 from fewstep.training import checkpoint
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import Run
+from fewstep.training.runs import Run, diagnose
 
 
 def evaluate(
@@ -46,13 +45,12 @@ def _evaluate(
 ) -> Result:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         shown = bar.add_task(f"{tasks} {split} tasks, {batch_norm(run.config, norm)}", total=tasks)
-        evaluated = judge_each(
+        evaluated = evaluate_tasks(
             run.learner,
             run.tasks[split],
             tasks,
             steps,
             norm,
-            run.config.device,
             lambda done: bar.advance(shown, done),
         )
     result = means(evaluated)
@@ -97,7 +95,7 @@ def write_report(run: Run, run_dir: Path, results: Results, console: Console) ->
     All files come first: what cannot be printed costs none of them.
     """
     files, config = RunDir(run_dir), run.config
-    figures = examine(run, files, config.test_inner_steps, config.norm, config.test_tasks)
+    figures = diagnose(run, run_dir, config.test_inner_steps, config.norm, config.test_tasks)
     files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
     draw_curves(files.curve, config, {config.algorithm: results})
     pictures = [files.curve]

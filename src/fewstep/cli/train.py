@@ -73,11 +73,13 @@ def main(arguments: list[str]) -> int:
 
 def _train(config: Config, run_dir: Path, console: Console) -> None:
     # After the flags are read, so that a mistake in them is told at once.
+    from fewstep.cli.progress import ProgressBar
     from fewstep.cli.results import final_test, show_saved
     from fewstep.training.runs import trained
 
     data_dir = config.data_dir and Path(config.data_dir)
-    with trained(config, run_dir, data_dir or None, console) as run:
+    reporter = ProgressBar(console, config)
+    with trained(config, run_dir, data_dir or None, reporter) as run:
         if not show_saved(run, run_dir, console):
             final_test(run, run_dir, console)
 

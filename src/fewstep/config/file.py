@@ -54,6 +54,11 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
         raise InputError(
             f"cannot read {path} ({error.strerror or error}); see that it is a file and may be read"
         ) from error
+    if "made_by" in values:
+        raise InputError(
+            f"{path.parent} was made by {values['made_by']}, with a network of your own: use it in "
+            f'Python, as in fewstep.evaluate(fewstep.load("{path.parent}", model).learner, tasks)'
+        )
     for name, before in _RENAMED.items():
         if before in values:
             values.setdefault(name, values.pop(before))

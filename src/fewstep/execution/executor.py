@@ -88,8 +88,11 @@ class Executor(ABC):
         """
         rows = []
         for grad_fn, evaluate_query, learned in self.pieces(tasks):
-            with torch.set_grad_enabled(self.objective.needs_gradients):
-                rows.append([evaluate_query(params).detach() for params in path(grad_fn, learned)])
+            row = []
+            for params in path(grad_fn, learned):
+                with torch.set_grad_enabled(self.objective.needs_gradients):
+                    row.append(evaluate_query(params).detach())
+            rows.append(row)
         return [_cat(list(column)) for column in zip(*rows, strict=True)]
 
     def _learned(self) -> Params:

@@ -75,13 +75,7 @@ def check_adapted(
     params: Params,
     path: Path,
 ) -> None:
-    """See that adapted parameters are finite.
-
-    Args:
-        objective: What the task is.
-        tasks: It, alone.
-        params: Adapted to it.
-        path: As in `check_finite`.
+    """See that parameters adapted to the only one of ``tasks`` are finite, as `check_finite` does.
 
     Raises:
         DivergedError: They are not. Names the inner step.
@@ -96,7 +90,7 @@ def _first_not_finite(
     number: int,
     path: Path,
 ) -> str | None:
-    """What of a task is the first that is not finite, in words."""
+    """First part of a task that is not finite, in words; None where all are."""
     support_x, support_y, query_x, query_y = tasks.task(number)
     for name, inputs in (("support_x", support_x), ("query_x", query_x)):
         if not all(map(_finite, tensors_of(inputs))):

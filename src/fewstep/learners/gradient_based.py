@@ -142,7 +142,7 @@ class GradientBased(Learner):
     def objective(
         self, tasks: TaskBatch, norm: Norm, *, training: bool = False
     ) -> tuple[Objective, Traits]:
-        """What a task is for this learner, as pure functions, and what the model is like.
+        """Pure functions of a task for this learner, and properties of the model.
 
         Raises:
             InputError: The tasks do not fit the model or the loss.

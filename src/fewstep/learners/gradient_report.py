@@ -78,7 +78,7 @@ class GradientReport:
             for name, check in self.parameters.items()
         )
         blunt = self.tolerance > TOLERANCE[torch.float64]
-        advice = "; float32 is a blunt judge, float64 a sharp one: model.double()" if blunt else ""
+        advice = "; float32 tells little, float64 much: model.double()" if blunt else ""
         return "\n".join((*rows, f"tolerance {self.tolerance:.0e}{advice}"))
 
 
@@ -140,7 +140,7 @@ def check_gradient(
     steepest = max(row.steepest for all_of in rows.values() for row in all_of)
     tolerance = TOLERANCE.get(real, TOLERANCE[torch.float32])
     floor = FLOOR * steepest or 1.0
-    return GradientReport({n: _judge(r, floor, tolerance) for n, r in rows.items()}, tolerance)
+    return GradientReport({n: _verdict(r, floor, tolerance) for n, r in rows.items()}, tolerance)
 
 
 class _Row(NamedTuple):
@@ -205,7 +205,7 @@ def _holding(parameter: nn.Parameter, value: Tensor) -> Iterator[None]:
             parameter.copy_(before)
 
 
-def _judge(rows: list[_Row], floor: float, tolerance: float) -> ParameterCheck:
+def _verdict(rows: list[_Row], floor: float, tolerance: float) -> ParameterCheck:
     scale = max(floor, *(row.steepest for row in rows))
     deviation = max(abs(row.own - row.narrow) for row in rows) / scale
     spread = max(row.spread for row in rows) / scale

@@ -68,7 +68,7 @@ class MAML(GradientBased):
             call.
         precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
             ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
-        norm: What batch norm in training mode uses when the query set is judged: the query
+        norm: What batch norm in training mode uses on the query set: the query
             batch's own statistics (``"transductive"``, as in the paper) or the support set's
             (``"inductive"``).
         adapting: Which parameters adapt: ``"all"``, the ``"head"`` (ANIL), the ``"body"`` without

@@ -1,4 +1,4 @@
-"""What is meta-learned beside the model: step sizes, and batch norm of each step."""
+"""Meta-parameters beside the model's: step sizes, and batch norm of each step."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from fewstep.errors import InputError
 from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.names import ParameterTree
-from fewstep.learners.recording import statistics_seen
+from fewstep.learners.recording import recorded_statistics
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, StepSizes
 
 STATISTICS = ("running_mean", "running_var")
-MOMENTUM = 0.1
+STATISTICS_MOMENTUM = 0.1
 """The share of each outer step in the running statistics, as in ``nn.BatchNorm2d``."""
 
 
-def move_statistics(running: Mapping[str, Tensor], seen: Params) -> None:
+def move_statistics(running: Mapping[str, Tensor], recorded: Params) -> None:
     """Move running statistics towards those of a meta-batch."""
     with torch.no_grad():
-        for name, value in seen.items():
-            running[name].lerp_(value, MOMENTUM)
+        for name, value in recorded.items():
+            running[name].lerp_(value, STATISTICS_MOMENTUM)
 
 
 def learned_step_sizes(
@@ -139,11 +139,11 @@ def recorder(
     @contextmanager
     def recorded() -> Iterator[list[Tensor]]:
         row: list[Tensor] = []
-        with statistics_seen(batch_norms(model)) as seen:
+        with recorded_statistics(batch_norms(model)) as found:
             yield row
         values = {
             f"{PER_STEP}{layer}.{name}": value
-            for layer, statistics in seen.items()
+            for layer, statistics in found.items()
             for name, value in zip(STATISTICS, statistics, strict=True)
         }
         row.append(torch.cat([values[name] for name in names]))

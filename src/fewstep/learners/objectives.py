@@ -1,4 +1,4 @@
-"""What one task is: its support loss and its query loss, as pure functions of the parameters."""
+"""Support loss and query loss of a task, as pure functions of the parameters."""
 
 from __future__ import annotations
 

@@ -91,8 +91,8 @@ class ProtoMAML(GradientBased):
         """With the prototypes as the gradient of the coefficients."""
         modes: LayerModes = "own" if training else "evaluation"
         pure = self._pure(modes, traits)
-        seen: list[Tensor] = []
-        features = self._pure(modes, traits, replaced={self.head: self._noting(seen)})
+        inputs: list[Tensor] = []
+        features = self._pure(modes, traits, replaced=self._replaced(inputs.append))
         whole_loss = support_loss_of(pure, self.loss, self.precision)
         ways = number_of_classes(tasks.support_y)
         layer = self.model.get_submodule(self.head)
@@ -102,13 +102,13 @@ class ProtoMAML(GradientBased):
             if _COEFFICIENTS not in params:
                 return whole_loss(params, x, y)
             body = {name: value for name, value in params.items() if name != _COEFFICIENTS}
-            seen.clear()
+            inputs.clear()
             with (
                 autocast(self.precision, y.device),
                 features.having(body, fused=True, inputs_repeat=True),
             ):
                 features.predict(x)
-            centres = prototypes(self._features(seen, len(y), layer), y, ways)
+            centres = prototypes(self._features(inputs, len(y), layer), y, ways)
             return (params[_COEFFICIENTS] * centres).sum()
 
         body = dict(self._plain())
@@ -126,18 +126,24 @@ class ProtoMAML(GradientBased):
     def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         check_tasks(tasks)
         ways = number_of_classes(tasks.support_y)
-        traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced)
+        traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced())
         check_classes(tasks.support_y, ways)
         return traits
 
     def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
-        return super()._pure(modes, traits, **{"replaced": self._replaced, **settings})
+        return super()._pure(modes, traits, **{"replaced": self._replaced(), **settings})
 
-    @property
-    def _replaced(self) -> dict[str, Callable[[Tensor], Tensor]]:
-        """The last layer takes any number of classes, and a bias where it has none itself."""
+    def _replaced(
+        self, note: Callable[[Tensor], None] = lambda _: None
+    ) -> dict[str, Callable[[Tensor], Tensor]]:
+        """A last layer of any number of classes, with a bias in any case; notes its inputs."""
         layer: Any = self.model.get_submodule(self.head)
-        return {self.head: lambda x: F.linear(x, layer.weight, layer.bias)}
+
+        def forward(x: Tensor) -> Tensor:
+            note(x)
+            return F.linear(x, layer.weight, layer.bias)
+
+        return {self.head: forward}
 
     def _new_head(self, ways: int) -> Params:
         """The last layer's parameters for a number of classes, zeros."""
@@ -173,25 +179,15 @@ class ProtoMAML(GradientBased):
             grad_fn, _with_head(grad_fn, as_leaf_tensors(learned), self.head), steps
         )
 
-    def _noting(self, seen: list[Tensor]) -> Callable[[Tensor], Tensor]:
-        """The last layer, and what it is called with."""
-        layer: Any = self.model.get_submodule(self.head)
-
-        def forward(x: Tensor) -> Tensor:
-            seen.append(x)
-            return F.linear(x, layer.weight, layer.bias)
-
-        return forward
-
     @staticmethod
-    def _features(seen: list[Tensor], examples: int, layer: nn.Linear) -> Tensor:
-        shapes = [list(features.shape) for features in seen]
+    def _features(inputs: list[Tensor], examples: int, layer: nn.Linear) -> Tensor:
+        shapes = [list(features.shape) for features in inputs]
         if shapes != [[examples, layer.in_features]]:
             raise InputError(
                 f"the last linear layer is called with {', '.join(map(str, shapes)) or 'nothing'}; "
                 f"prototypes need [examples, {layer.in_features}], once: flatten before that layer"
             )
-        return seen[0].to(layer.weight.dtype)
+        return inputs[0].to(layer.weight.dtype)
 
     def _of_head(self, name: str) -> bool:
         return name.startswith(f"{self.head}.")

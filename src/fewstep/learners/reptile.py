@@ -81,12 +81,11 @@ class Reptile(GradientBased):
                 )
             return torch.cat([support, query], 1)
 
-        return TaskBatch(
-            map_tensors(join, tasks.support_x, tasks.query_x),
-            join(tasks.support_y, tasks.query_y),
-            tasks.query_x,
-            tasks.query_y,
-        )
+        # Tensors that are made in inference mode have no gradients ever after.
+        with torch.inference_mode(False):
+            x = map_tensors(join, tasks.support_x, tasks.query_x)
+            y = join(tasks.support_y, tasks.query_y)
+        return TaskBatch(x, y, tasks.query_x, tasks.query_y)
 
     def _gradient(self, outer_step: int) -> GradientRule:
         return Displacement(self._loop)

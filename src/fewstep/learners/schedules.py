@@ -7,7 +7,7 @@ import math
 from fewstep.metagrad.unroll import last_only
 
 FLOOR = 0.03
-"""What is left, before the annealing ends, of a loss's first importance."""
+"""The share of a loss's first importance that is left until the annealing ends."""
 
 
 def importances(steps: int, outer_step: int, annealed_over: int) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ in front, the task.
 >>> import torch
 >>> loop = InnerLoop(steps=2, lr=0.1, adapting=("w",))
 >>> grad_fn = GradFn(lambda params, step: params["w"].square() / 2)
->>> [round(float(params["w"]), 3) for params in loop.path(grad_fn, {"w": torch.tensor(1.0)}, 2)]
+>>> [round(params["w"].item(), 2) for params in loop.path(grad_fn, {"w": torch.tensor(1.0)}, 2)]
 [1.0, 0.9, 0.81]
 """
 

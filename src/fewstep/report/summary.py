@@ -13,7 +13,7 @@ from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import Means, Result, Results
 from fewstep.files import rounded
 from fewstep.training.checkpoint import Progress
-from fewstep.training.versions import versions
+from fewstep.training.provenance import versions
 
 
 def summary(

@@ -13,7 +13,7 @@ from fewstep.config.schema import Config
 from fewstep.data.source import TaskSource
 from fewstep.distributed.parallel import Parallel
 from fewstep.errors import InputError, first_line
-from fewstep.evaluation.evaluate import EVALUATED
+from fewstep.evaluation.task_sets import EVALUATED
 from fewstep.execution.plan import should_parallelise
 from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune

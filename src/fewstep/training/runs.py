@@ -1,27 +1,37 @@
-"""A run: trained in its directory, or read back from there, ready to be evaluated."""
+"""A run of the command line: trained in its directory, or read back from there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
+import torch
 
-from fewstep.cli.progress import ProgressBar
-from fewstep.config.file import read_config, remembered_folder, training_digest
+from fewstep.config.file import decisive, read_config, remembered_folder, training_digest
 from fewstep.config.schema import Config, with_sizes
 from fewstep.data.registry import task_sources
 from fewstep.data.source import Split, TaskSource
 from fewstep.errors import InputError
+from fewstep.evaluation.diagnosis import Figures
+from fewstep.evaluation.evaluate import device_of
+from fewstep.evaluation.measurements import measure
+from fewstep.functional.call import Norm
 from fewstep.learners.base import Learner
+from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
 from fewstep.training.build import learner
 from fewstep.training.checkpoint import Progress
+from fewstep.training.keeping import Keeper
 from fewstep.training.lock import locked
 from fewstep.training.loop import OuterLoop
-from fewstep.training.run_dir import RunDir
+from fewstep.training.metrics_log import read_metrics
+from fewstep.training.provenance import provenance
+from fewstep.training.reporter import Reporter
+from fewstep.training.run_dir import RunDir, put_best
+from fewstep.training.settings import OuterSettings
+from fewstep.training.streams import stream_of
 
 
 @dataclass(frozen=True)
@@ -33,22 +43,25 @@ class Run:
         learner: With the best initialisation.
         tasks: Of each split.
         progress: Of the run when this initialisation was kept.
+        trained: Of the run when it was last saved.
     """
 
     config: Config
     learner: Learner
     tasks: dict[Split, TaskSource]
     progress: Progress
+    trained: Progress
 
-
-def train(config: Config, path: Path, data_dir: Path | None, console: Console) -> Run:
-    """Train, from the run's last checkpoint where there is one; see `trained`."""
-    with trained(config, path, data_dir, console) as run:
-        return run
+    @property
+    def finished(self) -> bool:
+        """Whether training the same run again would take no outer step."""
+        return self.trained.step >= self.config.steps or self.trained.is_spent(
+            self.config.patience, self.config.val_every
+        )
 
 
 @contextmanager
-def trained(config: Config, path: Path, data_dir: Path | None, console: Console) -> Iterator[Run]:
+def trained(config: Config, path: Path, data_dir: Path | None, reporter: Reporter) -> Iterator[Run]:
     """Train, from the run's last checkpoint where there is one.
 
     The run directory is locked until what is inside has ended.
@@ -57,7 +70,7 @@ def trained(config: Config, path: Path, data_dir: Path | None, console: Console)
         config: Of the run.
         path: The run directory; made where it is missing.
         data_dir: The folder of the data, where the recipe needs one.
-        console: Shows how far it is.
+        reporter: Told how far it is.
 
     Yields:
         The run with the initialisation that was best in validation.
@@ -69,12 +82,42 @@ def trained(config: Config, path: Path, data_dir: Path | None, console: Console)
     """
     tasks = task_sources(config, data_dir)
     new = learner(config, tasks["train"])
-    run = RunDir(path)
+    run, settings = RunDir(path), settings_of(config, tasks["val"])
     with locked(path):
-        resume = run.open(config)
-        with ProgressBar(console, config) as bar:
-            OuterLoop(config, new, tasks, run, bar).train(resume)
+        run.open(settings)
+        OuterLoop(
+            settings=settings,
+            learner=new,
+            optimizer=torch.optim.Adam((p for _, p in new.named_parameters()), config.outer_lr),
+            train=stream_of(tasks["train"], config.meta_batch, config.seed, device_of(new)),
+            validation=tasks["val"],
+            keeper=Keeper(run),
+            reporters=[reporter],
+            conditions=provenance(new, tasks) | _of_rounding(config),
+        ).run()
         yield load_best(config, new, tasks, run)
+
+
+def settings_of(config: Config, validation: TaskSource) -> OuterSettings:
+    """What a config tells the outer loop."""
+    return OuterSettings(
+        steps=config.steps,
+        val_every=config.val_every,
+        val_tasks=config.val_tasks,
+        val_steps=config.test_inner_steps,
+        norm=config.norm,
+        patience=config.patience,
+        checkpoint_every=config.checkpoint_every,
+        seed=config.seed,
+        ema_decay=config.ema_decay,
+        larger_is_better=validation.spec.larger_is_better,
+        lr=lambda step: cosine(config.outer_lr, config.final_outer_lr, step, config.steps),
+        remedy="try a smaller --inner-lr or --outer-lr in a new run directory",
+        digest=training_digest(config),
+        recorded=asdict(config),
+        decisive=decisive(),
+        read=lambda path: asdict(read_config(path, resume=True)),
+    )
 
 
 def load_run(
@@ -106,10 +149,49 @@ def load_run(
     return replace(load_best(config, empty, tasks, run), config=of_tasks)
 
 
+def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figures:
+    """Measure what the diagnosis of a run rests on.
+
+    Args:
+        run: The learner, and tasks of training and validation classes.
+        path: The run directory, whose metrics tell how the training went.
+        steps: Inner steps.
+        norm: Which statistics batch norm uses on the query set.
+        tasks: How many tasks of each split at most.
+    """
+    shots = run.config.shots("val")
+    return measure(
+        run.learner,
+        # Of the size of validation tasks: only then do their scores compare.
+        run.tasks["train"].with_shots(*shots),
+        run.tasks["val"],
+        steps,
+        norm,
+        tasks,
+        larger_is_better=run.tasks["val"].spec.larger_is_better,
+        metrics=read_metrics(RunDir(path).metrics, run.trained.step),
+        kept_at=run.progress.step,
+        planned=None if run.finished else run.config.steps,
+    )
+
+
+def _of_rounding(config: Config) -> dict[str, str | int]:
+    """Settings that change results by rounding alone, and what a schedule stretches over."""
+    scheduled = (
+        config.final_outer_lr is not None or config.multi_step_loss or config.first_order_share
+    )
+    execution = f"{config.execution}, {config.memory}{', compiled' if config.compile else ''}"
+    return {
+        "execution": execution,
+        **({"steps of the schedule": config.steps} if scheduled else {}),
+    }
+
+
 def untrained(run: Run) -> Run:
     """The same network and tasks, with the initial weights of the run's seed."""
     config = replace(run.config, algorithm="maml")
-    return Run(config, learner(config, run.tasks["train"]), run.tasks, Progress())
+    new = learner(config, run.tasks["train"])
+    return Run(config, new, run.tasks, Progress(), Progress())
 
 
 def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
@@ -167,7 +249,7 @@ def load_best(config: Config, empty: Learner, tasks: dict[Split, TaskSource], ru
     Raises:
         InputError: The checkpoint is damaged, or of another network or run.
     """
-    values, progress = checkpoint.load(run.best)
-    checkpoint.check_settings(run.best, progress, training_digest(config))
-    checkpoint.restore(dict(empty.named_parameters()), values, run.best)
-    return Run(config, empty, tasks, progress)
+    progress = put_best(empty, run, training_digest(config))
+    # An unfinished run may have none yet.
+    last = checkpoint.load(run.last)[1] if run.last.exists() else progress
+    return Run(config, empty, tasks, progress, last)

@@ -7,7 +7,7 @@ import torch
 
 from fewstep.config.recipes import RECIPES
 from fewstep.data.registry import task_sources
-from fewstep.training.prefetch import made_ahead, meta_batches
+from fewstep.training.streams import meta_batches, prefetched
 
 CONFIG = replace(RECIPES["glyphs-5way-1shot"].config, steps=7, meta_batch=2)
 
@@ -16,7 +16,8 @@ CONFIG = replace(RECIPES["glyphs-5way-1shot"].config, steps=7, meta_batch=2)
 def test_each_step_gets_its_tasks(first):
     sampler = task_sources(CONFIG, None)["train"]
     steps = []
-    for step, numbers, batch in meta_batches(sampler, CONFIG, first):
+    made = meta_batches(sampler, 2, first, 7, torch.device("cpu"))
+    for step, (numbers, batch) in enumerate(made, first):
         assert numbers == range(2 * step, 2 * step + 2)
         assert torch.equal(batch.query_x, sampler.batch(numbers).query_x)
         steps.append(step)
@@ -26,7 +27,7 @@ def test_each_step_gets_its_tasks(first):
 def test_other_processes_make_the_same_tasks_in_the_same_order():
     sampler = task_sources(CONFIG, None)["train"]
     numbers = [range(2 * step, 2 * step + 2) for step in range(7)]
-    made = list(made_ahead(sampler, numbers, pin_memory=False))
+    made = list(prefetched(sampler, numbers, pin_memory=False))
     assert len(made) == 7
     for of_step, batch in zip(numbers, made, strict=True):
         assert torch.equal(batch.query_x, sampler.batch(of_step).query_x)
