@@ -15,7 +15,10 @@ from fewstep.cli import main
         (["fly"], "unknown command 'fly'; expected one of recipes, train"),
         (["train", "omniglot-5way-1short"], "did you mean omniglot-5way-1shot?"),
         (["train", "chess"], "unknown recipe 'chess'; choose one of glyphs-5way-1shot"),
-        (["train", "sinusoid", "--stepps", "3"], "--stepps"),
+        (["trian"], "unknown command 'trian'; did you mean train?"),
+        (["help", "evaluat"], "unknown command 'evaluat'; did you mean evaluate?"),
+        (["train", "sinusoid", "--stepps", "3"], "--stepps, 3; did you mean --steps? (fewstep tr"),
+        (["train", "--stepps", "3", "--sed", "4"], "; for --stepps, did you mean --steps?"),
         (["train", "--seed", "3", "sinusoid"], "the recipe comes first: fewstep train sinusoid"),
         (["train", "sinusoid", "--steps", "few"], "--steps"),
         (["train", "sinusoid", "--algorithm", "mamla"], "'mamla'"),
@@ -71,3 +74,19 @@ def test_every_command_has_help(command, capsys):
         main([command, "--help"])
     assert stop.value.code == 0
     assert f"fewstep {command}" in capsys.readouterr().out
+
+
+def test_help_is_a_command(capsys):
+    assert main(["help"]) == 0
+    told = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out == told
+    with pytest.raises(SystemExit):
+        main(["help", "evaluate"])
+    assert "--k-shot INT" in capsys.readouterr().out
+
+
+def test_the_settings_need_no_pytorch():
+    modules = "fewstep.cli, fewstep.cli.train, fewstep.cli.evaluate, fewstep.config.file"
+    check = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)

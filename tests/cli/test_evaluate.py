@@ -127,3 +127,22 @@ def test_huge_numbers_in_the_config(name, value, told, run, capsys):
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(config | {name: value}))
     assert told in refused(["evaluate", str(run)], capsys)
+
+
+def test_tasks_of_another_size(glyph_runs, run_dir, capsys):
+    sizes = ["--k-shot", "2", "--q-query", "3", "--seed", "5", "--tasks", "2"]
+    assert main(["evaluate", str(glyph_runs / "maml"), *sizes]) == 0
+    assert "2 test tasks of glyphs, 5-way 2-shot 3-query" in capsys.readouterr().out
+    assert main(["evaluate", str(run_dir), *sizes, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["k_shot"], told["q_query"], told["seed"], told["tasks"]) == (2, 3, 5, 2)
+    assert main(["evaluate", str(run_dir), "--tasks", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mse"] != told["mse"]
+
+
+def test_tasks_of_other_numbers_of_classes(glyph_runs, capsys):
+    told = refused(["evaluate", str(glyph_runs / "maml"), "--n-way", "3"], capsys)
+    assert "n_way is 3 and the network of the run has 5 outputs; leave --n-way out" in told
+    given = ["evaluate", str(glyph_runs / "finetune"), "--n-way", "3", "--tasks", "2", "--json"]
+    assert main(given) == 0
+    assert json.loads(capsys.readouterr().out)["n_way"] == 3

@@ -1,11 +1,14 @@
 """`fewstep train`: every algorithm, what a run directory holds, and what is refused."""
 
 import json
+import re
 import shutil
+from dataclasses import fields
 
 import pytest
 
 from fewstep.cli import main
+from fewstep.config.schema import Config
 from tests.cli.shared import SHORT, SMALL, TINY, refused
 
 
@@ -158,9 +161,82 @@ def test_flags_that_are_not_finite(value, capsys):
 
 
 @pytest.mark.omniglot
-def test_omniglot(data_dir, tmp_path):
-    given = ["train", "omniglot-5way-1shot", *TINY, "--data-dir", str(data_dir)]
-    assert main([*given, "--run-dir", str(tmp_path / "run")]) == 0
+def test_omniglot(data_dir, tmp_path, monkeypatch, capsys):
+    run = str(tmp_path / "run")
+    monkeypatch.delenv("FEWSTEP_DATA", raising=False)
+    (tmp_path / "here").symlink_to(data_dir.resolve(), target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    given = ["train", "omniglot-5way-1shot", *TINY, "--data-dir", "here"]
+    assert main([*given, "--run-dir", run]) == 0
     told = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert told["recipe"] == "omniglot-5way-1shot"
     assert set(told["accuracy"]) == {"0", "1", "2", "3"}
+    # The run remembers where its data were, from wherever it is evaluated.
+    monkeypatch.chdir("/")
+    assert main(["evaluate", run, "--tasks", "2"]) == 0
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert "here, which is not there any more; give its" in refused(["evaluate", run], capsys)
+    assert main(["evaluate", run, "--tasks", "2", "--data-dir", str(tmp_path / "there")]) == 0
+
+
+GROUPS = ("task", "network", "adaptation", "outer-loop", "evaluation", "machine", "specialist")
+
+
+def test_help_comes_in_groups(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        main(["train", "sinusoid", "--help"])
+    told = capsys.readouterr().out
+    places = [told.index(f"─ {group} options ─") for group in GROUPS]
+    assert places == sorted(places)
+    assert "{None}" not in told
+    assert told.index("--run-dir PATH") < told.index("--data-dir PATH")
+    assert "(1 or more; default: 70000)" in told
+    for field in fields(Config):
+        assert field.name == "recipe" or f"--{field.name.replace('_', '-')}" in told
+
+
+def test_the_default_recipe_is_named(tmp_path, capsys):
+    taken = tmp_path / "run"
+    (taken / "config.json").mkdir(parents=True)
+    assert main(["train", "--steps", "1", "--run-dir", str(taken)]) == 2
+    assert "no recipe given, so glyphs-5way-1shot" in capsys.readouterr().err
+
+
+def test_a_finished_run_says_so(run, capsys, monkeypatch):
+    assert main([*SHORT, "--run-dir", str(run)]) == 0
+    monkeypatch.setattr("fewstep.data.registry.task_sources", lambda _: pytest.fail("trains"))
+    assert main([*SHORT, "--run-dir", str(run)]) == 0
+    out, err = capsys.readouterr()
+    line = r"^finished after 2 outer steps; mse [\d.]+ after 1 inner steps, no batch norm; more:"
+    assert re.search(line, err, re.MULTILINE)
+    assert "; more: --steps 4\n" in err
+    first, again = out.split("mse after inner steps")[1:]
+    assert first.strip() == again.strip()
+
+
+@pytest.mark.parametrize(
+    ("flags", "finished"),
+    [
+        ([], True),
+        (["--workers", "1", "--checkpoint-every", "7"], True),
+        (["--test-tasks", "4"], False),
+        (["--patience", "5", "--steps", "3"], False),
+    ],
+)
+def test_settings_that_decide_no_training_go_on(flags, finished, run, capsys):
+    assert main([*SHORT, *flags, "--run-dir", str(run)]) == 0
+    assert ("finished after 2 outer steps" in capsys.readouterr().err) == finished
+
+
+@pytest.mark.parametrize("flags", [["--inner-lr", "0.5"], ["--test-k-shot", "2"]])
+def test_settings_that_decide_the_training_do_not(flags, run, capsys):
+    told = refused([*SHORT, *flags, "--run-dir", str(run)], capsys)
+    assert f"holds a run with {flags[0][2:].replace('-', '_')} = " in told
+
+
+@pytest.mark.parametrize("name", ["summary.json", "adaptation.png"])
+def test_a_test_that_lacks_a_file_is_done_again(name, run):
+    (run / name).unlink()
+    assert main([*SHORT, "--run-dir", str(run)]) == 0
+    assert (run / name).exists()

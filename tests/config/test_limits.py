@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import get_args, get_type_hints
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from fewstep import InputError
 from fewstep.cli import main
 from fewstep.config.algorithms import ALGORITHMS, with_algorithm
-from fewstep.config.file import config_json, read_config
+from fewstep.config.file import read_config
 from fewstep.config.limits import Only, check_effects, rules
 from fewstep.config.recipes import RECIPES
 from fewstep.config.registry import DATA_SETS, NETWORKS
@@ -116,7 +116,7 @@ def test_a_run_with_a_setting_that_was_ignored_goes_on(tmp_path, capsys):
     ignored = replace(SINUSOID, **small, proximal=7.0, filters=5000)
     with pytest.raises(InputError):
         check_effects(ignored, SINUSOID)
-    (run / "config.json").write_text(config_json(ignored))
+    (run / "config.json").write_text(json.dumps(asdict(ignored)))
     for path in (RunDir(run).best, RunDir(run).last):
         # That version did not keep what a checkpoint was trained by.
         values, progress = checkpoint.load(path)

@@ -39,7 +39,7 @@ def blobs(tmp_path, monkeypatch):
 def test_a_new_data_set_is_trained_and_tested(algorithm, tmp_path):
     config = replace(CONFIG, data="blobs", n_way=3, k_shot=1, test_k_shot=1)
     config, console = with_algorithm(config, algorithm), Console(file=io.StringIO(), width=200)
-    run = train(config, tmp_path / "run", None, console)
+    run = train(config, tmp_path / "run", console)
     assert 0.6 < run.progress.best_score <= 1
     final_test(run, tmp_path / "run", console)
     told = console.file.getvalue()
@@ -59,7 +59,7 @@ def test_what_does_not_suit_a_new_data_set(tmp_path):
         replace(config, n_way=1)
     pretrained = replace(config, algorithm="finetune")
     with pytest.raises(InputError, match="the tasks have no classes; pre-training needs"):
-        train(pretrained, tmp_path / "run", None, Console(file=io.StringIO()))
+        train(pretrained, tmp_path / "run", Console(file=io.StringIO()))
 
 
 def test_a_new_network_is_trained(tmp_path, monkeypatch):
@@ -70,9 +70,7 @@ def test_a_new_network_is_trained(tmp_path, monkeypatch):
     monkeypatch.setitem(registry.NETWORKS, "linear", entry)
     short = {"steps": 2, "val_every": 2, "val_tasks": 2, "meta_batch": 2, "workers": 1}
     config = replace(RECIPES["glyphs-5way-1shot"].config, model="linear", **short)
-    run = train(
-        with_algorithm(config, "cavia"), tmp_path / "run", None, Console(file=io.StringIO())
-    )
+    run = train(with_algorithm(config, "cavia"), tmp_path / "run", Console(file=io.StringIO()))
     shapes = {name: list(p.shape) for name, p in run.learner.named_parameters()}
     assert shapes["model.1.weight"] == [5, 28 * 28]
     assert shapes["modulation.weight"] == [2 * 5, 32]

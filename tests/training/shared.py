@@ -53,13 +53,13 @@ def small_learner(**settings):
     return fewstep.MAML(model, inner_lr=0.01, loss="mse", **settings)
 
 
-def train(config, path, data_dir, console):
-    with trained(config, path, data_dir, ProgressBar(console, config)) as run:
+def train(config, path, console):
+    with trained(config, path, ProgressBar(console, config)) as run:
         return run
 
 
 def run(config, path):
-    return train(config, path, None, Console(file=io.StringIO()))
+    return train(config, path, Console(file=io.StringIO()))
 
 
 def lines(path):

@@ -17,7 +17,7 @@ from tests.training.shared import GLYPHS, run
 @pytest.mark.parametrize("algorithm", ["maml", "finetune"])
 def test_the_seed_fixes_every_initial_weight(algorithm):
     config = with_algorithm(RECIPES["glyphs-5way-1shot"].config, algorithm)
-    train = task_sources(config, None)["train"]
+    train = task_sources(config)["train"]
 
     def weights(seed):
         made = learner(replace(config, seed=seed), train)
@@ -43,7 +43,7 @@ def test_only_large_outer_steps_are_shared_among_processes(changes, shared, monk
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     config = replace(RECIPES["glyphs-5way-1shot"].config, **changes)
-    made = learner(config, task_sources(config, None)["train"])
+    made = learner(config, task_sources(config)["train"])
     assert isinstance(made, Parallel) == shared
 
 
@@ -60,7 +60,7 @@ def test_only_large_outer_steps_are_shared_among_processes(changes, shared, monk
 def test_each_setting_of_the_inner_loop_reaches_the_learner(algorithm, changes):
     config = with_algorithm(RECIPES["glyphs-5way-1shot"].config, algorithm)
     config = replace(config, filters=16, inner_steps=2, workers=1)
-    train = task_sources(config, None)["train"]
+    train = task_sources(config)["train"]
     plain, changed = (
         learner(each, train).meta_gradient(train.batch([0]))[1]
         for each in (config, replace(config, **changes))
@@ -73,7 +73,7 @@ def test_more_threads_than_cores_make_no_more_processes(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     large = {"downsample": "max-pool", "filters": 64, "meta_batch": 32}
     config = replace(RECIPES["glyphs-5way-1shot"].config, **large)
-    assert isinstance(learner(config, task_sources(config, None)["train"]), Parallel)
+    assert isinstance(learner(config, task_sources(config)["train"]), Parallel)
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_every_learner_goes_on_and_so_does_an_older_run(algorithm, recipe, tmp_p
     as_before_checksums(old.best)
     load_run(old.path, None, "cpu")
     console = Console(file=io.StringIO())
-    train(replace(config, steps=4), old.path, None, console)
+    train(replace(config, steps=4), old.path, console)
     # Nothing is known of what it was computed with, so nothing is said of it.
     assert "bit for bit" not in console.file.getvalue()
     run(replace(config, steps=4), new.path)

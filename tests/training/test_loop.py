@@ -4,7 +4,7 @@ import io
 import json
 import os
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -12,7 +12,6 @@ from rich.console import Console
 
 from fewstep import InputError
 from fewstep.cli.progress import ProgressBar
-from fewstep.config.file import config_json
 from fewstep.config.recipes import find_recipe
 from fewstep.evaluation.evaluate import evaluate_tasks
 from fewstep.files import rounded
@@ -94,7 +93,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path, setting):
         checkpoint.save(path, values, replace(progress, settings=""))
     good = files.last.read_bytes()
     wild = replace(SINUSOID, steps=100, **{setting: 1e30})
-    RunDir(tmp_path / "run").config.write_text(config_json(wild))
+    RunDir(tmp_path / "run").config.write_text(json.dumps(asdict(wild)))
     with pytest.raises(InputError, match="the checkpoint of outer step 10 is kept"):
         run(wild, tmp_path / "run")
     assert RunDir(tmp_path / "run").last.read_bytes() == good
@@ -150,7 +149,7 @@ def errors(monkeypatch):
 def told(config, path):
     """The output of a run."""
     console = Console(file=io.StringIO(), width=200)
-    train(config, path, None, console)
+    train(config, path, console)
     return console.file.getvalue()
 
 

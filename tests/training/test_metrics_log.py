@@ -125,7 +125,7 @@ def test_metrics_shorter_than_the_checkpoint(kept, tmp_path):
     if kept is not None:
         path.write_text("".join(whole[:kept]))
     console = Console(file=io.StringIO())
-    train(replace(CONFIG, steps=9), tmp_path, None, console)
+    train(replace(CONFIG, steps=9), tmp_path, console)
     expected = f"metrics.jsonl lacks {8 - told} of the 8 outer steps done; the weights are whole"
     assert expected in console.file.getvalue()
 
@@ -133,7 +133,7 @@ def test_metrics_shorter_than_the_checkpoint(kept, tmp_path):
 def test_nothing_is_said_of_metrics_that_are_whole(tmp_path):
     run(CONFIG, tmp_path)
     console = Console(file=io.StringIO())
-    train(replace(CONFIG, steps=9), tmp_path, None, console)
+    train(replace(CONFIG, steps=9), tmp_path, console)
     assert "lacks" not in console.file.getvalue()
 
 

@@ -27,7 +27,7 @@ GLYPHS = replace(
 def told(config, path):
     """The lines of a run that tell of its bits."""
     console = Console(file=io.StringIO())
-    train(config, path, None, console)
+    train(config, path, console)
     return [line for line in console.file.getvalue().splitlines() if "bit for bit" in line]
 
 
@@ -94,5 +94,5 @@ def test_the_workers_that_are_used(workers, used, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr("fewstep.training.build.should_parallelise", lambda *_: True)
     config = replace(GLYPHS, workers=workers)
-    tasks = task_sources(config, None)
+    tasks = task_sources(config)
     assert provenance(learner(config, tasks["train"]), tasks)["workers"] == used

@@ -103,5 +103,5 @@ def test_a_finished_run_is_only_judged_again(undisturbed):
         return {path.name: path.read_bytes() for path in [*kept, undisturbed / "metrics.jsonl"]}
 
     before = content()
-    assert "all 60 outer steps are done" in finish(undisturbed)
+    assert "finished after 60 outer steps; mse" in finish(undisturbed)
     assert content() == before

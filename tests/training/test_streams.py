@@ -14,7 +14,7 @@ CONFIG = replace(RECIPES["glyphs-5way-1shot"].config, steps=7, meta_batch=2)
 
 @pytest.mark.parametrize("first", [0, 3, 7])
 def test_each_step_gets_its_tasks(first):
-    sampler = task_sources(CONFIG, None)["train"]
+    sampler = task_sources(CONFIG)["train"]
     steps = []
     made = meta_batches(sampler, 2, first, 7, torch.device("cpu"))
     for step, (numbers, batch) in enumerate(made, first):
@@ -25,7 +25,7 @@ def test_each_step_gets_its_tasks(first):
 
 
 def test_other_processes_make_the_same_tasks_in_the_same_order():
-    sampler = task_sources(CONFIG, None)["train"]
+    sampler = task_sources(CONFIG)["train"]
     numbers = [range(2 * step, 2 * step + 2) for step in range(7)]
     made = list(prefetched(sampler, numbers, pin_memory=False))
     assert len(made) == 7

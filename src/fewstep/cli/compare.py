@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from fewstep.cli.console import error_console, plain_console
 from fewstep.cli.options import DataDir, Tasks, check_is_text, data_folder, parse
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fewstep.config.schema import Config
     from fewstep.evaluation.evaluate import Results
 
+_PATHS = arg(metavar="PATH ...", help_behavior_hint="")
+
 
 @dataclass(frozen=True)
 class CompareOptions:
@@ -29,7 +31,7 @@ class CompareOptions:
     alone.
     """
 
-    run_dirs: Positional[tuple[Path, ...]]
+    run_dirs: Annotated[Positional[tuple[Path, ...]], _PATHS]
     """Run directories of fewstep train whose tasks are of the same kind."""
     tasks: Tasks = 600
     """Tasks to evaluate on."""

@@ -14,6 +14,8 @@ from fewstep.cli.console import error_console, plain_console
 from fewstep.cli.options import DataDir, InnerSteps, Tasks, check_is_text, data_folder, parse
 from fewstep.config.limits import Limit, OptionalCount, OptionalSeed
 
+_NORM = arg(metavar="{transductive,inductive}", help_behavior_hint="")
+
 
 @dataclass(frozen=True)
 class EvaluateOptions:
@@ -29,7 +31,7 @@ class EvaluateOptions:
     """Print one JSON object and nothing else."""
     split: Split = "test"
     """The classes that the tasks are from."""
-    norm: Annotated[Norm | None, arg(metavar="{transductive,inductive}")] = None
+    norm: Annotated[Norm | None, _NORM] = None
     """Statistics of batch norm whose figures are the main ones; those of the run unless given."""
     n_way: OptionalCount = None
     """Classes of a task; those of the run unless given, and of most algorithms those alone."""

@@ -53,14 +53,16 @@ def parse(
 
 
 def _one_line(frame: str) -> str:
-    """The gist of tyro's framed message: what it says before it explains the option at length."""
+    """The gist of tyro's framed message, without the long explanation of the option."""
     rows = [row.strip("│╭╮╰╯|+ ") for row in frame.splitlines()[1:]]
     text = " ".join("|" if set(row) <= {"─", "-"} else row for row in rows if row)
     parts = [part.strip(" .") for part in text.split("|")]
     kept = [part for part in parts if part and not part.startswith(("For full", "Argument help"))]
     line = re.sub(r"\s+", " ", "; ".join(kept))
     # The flags that are meant, without their descriptions.
-    return re.sub(r"Perhaps you meant: (--[\w-]+).*", r"did you mean \1?", line)
+    line = re.sub(r"Perhaps you meant: (--[\w-]+).*", r"did you mean \1?", line)
+    similar = r"Arguments similar to (\S+): (--[\w-]+).*?(?=; Arguments similar|$)"
+    return re.sub(similar, r"for \1, did you mean \2?", line)
 
 
 def data_folder(option: str | None) -> str | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from rich.console import Console
 from rich.progress import Progress
 
 from fewstep.cli.console import plain_console
-from fewstep.config.schema import batch_norm, has_batch_norm
+from fewstep.config.file import decisive, read_config, training_digest
+from fewstep.config.schema import Config, batch_norm, has_batch_norm
 from fewstep.data.source import Split
 from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import findings
@@ -103,52 +104,49 @@ def write_report(run: Run, run_dir: Path, results: Results, console: Console) ->
         task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
         draw_task(files.task, run.learner, task, config.test_inner_steps, config.norm, norm)
         pictures.append(files.task)
-    _show(run, results, pictures, findings(figures), console)
+    _show(config, results, pictures, findings(figures), console)
 
 
-def show_saved(run: Run, run_dir: Path, console: Console) -> bool:
-    """Show the final test that a run directory holds, if it is the one that would be done now."""
+def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
+    """Show the final test of a run that is finished, if it is the one that would be done now."""
     files = RunDir(run_dir)
     pictures = [path for path in (files.curve, files.task) if path.exists()]
     try:
-        told = read_json_object(files.summary, "")
+        last, best = (checkpoint.load(path)[1] for path in (files.last, files.best))
+        told, saved = read_json_object(files.summary, ""), read_config(files.config)
         results = results_of(told)
-        if not (pictures and _is_final(told, run)):
+        asked = {
+            "norm": config.norm,
+            "tasks": config.test_tasks,
+            "outer_step": best.step,
+            "validation_score": rounded(best.best_score),
+        }
+        (name, means), *_ = next(iter(results.values())).metrics.items()
+        if (
+            any(getattr(saved, n) != getattr(config, n) for n in decisive())
+            or {last.settings, best.settings} != {training_digest(config)}
+            or not (last.step == config.steps or last.is_spent(config.patience, config.val_every))
+            or any(told[key] != value for key, value in asked.items())
+            or not pictures
+        ):
             return False
-    # None, a damaged one or that of another version: it is done again.
+    # Files that lack, are damaged or of another version: training tells of them, or tests again.
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    console.print(_finished(run, files, results), soft_wrap=True)
-    _show(run, results, pictures, told["diagnosis"]["findings"], console)
+    more = f"--steps {2 * last.step}" if last.step == config.steps else "--patience 0"
+    console.print(
+        f"finished after {last.step:,} outer steps; {name} {number(name, means.mean[-1])}"
+        f"{unit(name)} after {len(means.mean) - 1} inner steps, {batch_norm(config, config.norm)}; "
+        f"more: {more}",
+        soft_wrap=True,
+    )
+    _show(config, results, pictures, told["diagnosis"]["findings"], console)
     return True
 
 
-def _is_final(told: dict[str, Any], run: Run) -> bool:
-    """Whether a summary tells the final test of this initialisation."""
-    asked = {
-        "norm": run.config.norm,
-        "tasks": run.config.test_tasks,
-        "outer_step": run.progress.step,
-        "validation_score": rounded(run.progress.best_score),
-    }
-    steps = len(told["loss"]) - 1
-    return steps == run.config.test_inner_steps and asked == {name: told[name] for name in asked}
-
-
-def _finished(run: Run, files: RunDir, results: Results) -> str:
-    config, done = run.config, checkpoint.load(files.last)[1].step
-    (name, means), *_ = next(iter(results.values())).metrics.items()
-    more = f"--steps {2 * done}" if done >= config.steps else "--patience 0"
-    return (
-        f"finished after {done:,} outer steps; {name} {number(name, means.mean[-1])}{unit(name)} "
-        f"after {config.test_inner_steps} inner steps; more: {more}"
-    )
-
-
 def _show(
-    run: Run, results: Results, pictures: list[Path], findings: list[str], console: Console
+    config: Config, results: Results, pictures: list[Path], findings: list[str], console: Console
 ) -> None:
-    config = run.config
     plain_console().print(ScoreTable(config, {config.algorithm: results}), crop=False)
     told = [protocol(config, results, "test"), f"pictures: {', '.join(map(str, pictures))}"]
     for line in (*told, *diagnosis_lines(findings)):

@@ -64,9 +64,8 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0].startswith("-"):
         console.print(f"no recipe given, so {DEFAULT} (fewstep recipes lists them)")
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
-    if saved.exists():
-        folder = remembered_folder(run_dir, folder, read_config(saved))
-    config = replace(config, data_dir=folder if config.data_set.has_folder else None)
+    of_run = read_config(saved) if saved.exists() else config
+    config = replace(config, data_dir=remembered_folder(run_dir, folder, of_run))
     _train(config, run_dir, console)
     return 0
 
@@ -74,14 +73,13 @@ def main(arguments: list[str]) -> int:
 def _train(config: Config, run_dir: Path, console: Console) -> None:
     # After the flags are read, so that a mistake in them is told at once.
     from fewstep.cli.progress import ProgressBar
-    from fewstep.cli.results import final_test, show_saved
+    from fewstep.cli.results import final_test, show_finished
     from fewstep.training.runs import trained
 
-    data_dir = config.data_dir and Path(config.data_dir)
-    reporter = ProgressBar(console, config)
-    with trained(config, run_dir, data_dir or None, reporter) as run:
-        if not show_saved(run, run_dir, console):
-            final_test(run, run_dir, console)
+    if show_finished(config, run_dir, console):
+        return
+    with trained(config, run_dir, ProgressBar(console, config)) as run:
+        final_test(run, run_dir, console)
 
 
 def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:

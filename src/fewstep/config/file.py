@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -28,11 +28,6 @@ _OF_VALIDATION = ("test_k_shot", "test_q_query", "test_inner_steps")
 """Settings that decide which initialisation is kept, and not what an outer step does."""
 
 
-def config_json(config: Config) -> str:
-    """One field a line."""
-    return json.dumps(asdict(config), indent=2) + "\n"
-
-
 def read_config(path: Path, *, resume: bool = False) -> Config:
     """The config of a run; a setting that an earlier version did not have is at its default.
 
@@ -41,8 +36,8 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
         resume: Whether the run is to go on; then no setting that decides the training may lack.
 
     Raises:
-        InputError: The file is missing or damaged, or holds a key or a value that this version
-            does not know.
+        InputError: The file is missing or damaged, holds a key or a value that this version does
+            not know, or is of `fewstep.fit`.
     """
     try:
         values = read_json_object(path, "restore it or train in a new run directory")
@@ -82,11 +77,13 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
 
 
 def remembered_folder(run_dir: Path, given: str | None, config: Config) -> str | None:
-    """The folder of the data: the one that is given, or else that of the run.
+    """The folder of the data, if there is one: what is given, or else that of the run.
 
     Raises:
         InputError: The run's own has gone.
     """
+    if not config.data_set.has_folder:
+        return None
     if given or config.data_dir is None:
         return given
     if not Path(config.data_dir).is_dir():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -38,7 +38,7 @@ class Only:
     """The values of another setting beside which this one has an effect; the first is proposed."""
 
     other: str
-    values: Sequence[object]
+    values: tuple[str, ...] | range
 
 
 FREE = "does not decide the training: may differ when a run goes on"
@@ -136,4 +136,4 @@ def _of_registries(name: str) -> Iterator[Only]:
     for other, entries in registries.items():
         having = [key for key, entry in entries.items() if name in entry.settings]
         if having:
-            yield Only(other, having)
+            yield Only(other, tuple(having))

@@ -12,7 +12,7 @@ from fewstep.errors import InputError
 
 @dataclass(frozen=True)
 class Recipe:
-    """A configuration and what it is expected to show.
+    """A configuration and the result to expect of it.
 
     Attributes:
         config: Everything that decides the result.

@@ -74,7 +74,7 @@ class Adaptation:
     """Which parameters adapt; the head is the last linear layer, the body all before it."""
     step_sizes: choices.StepSizes = "fixed"
     """inner_lr for all, or learned from there: for each tensor and step, or each number."""
-    norm: Annotated[choices.Norm, Only("model_norm", ["batch"])] = "transductive"
+    norm: Annotated[choices.Norm, Only("model_norm", ("batch",))] = "transductive"
     """Batch norm on the query set: by its own statistics, or the support set's (inductive)."""
 
 
@@ -136,7 +136,7 @@ class Machine:
 class Specialist:
     """Parts of single algorithms, and how tasks are computed."""
 
-    first_order_share: Annotated[limits.Share, Only("order", ["exact"])] = 0.0
+    first_order_share: Annotated[limits.Share, Only("order", ("exact",))] = 0.0
     """Share of the outer steps, from the first, of first order before exact ones (maml++)."""
     multi_step_loss: Annotated[limits.Share, Only("inner_steps", range(2, 10_001))] = 0.0
     """Share of the outer steps, from the first, in which earlier inner steps count (maml++)."""
@@ -152,7 +152,7 @@ class Specialist:
     """Conjugate gradient steps of imaml for each meta-gradient."""
     new_head: choices.NewHead = "random"
     """The last layer that finetune starts each task with: as a new layer is made, or zeros."""
-    memory: Annotated[choices.Memory, Only("order", ["exact"]), FREE] = "fast"
+    memory: Annotated[choices.Memory, Only("order", ("exact",)), FREE] = "fast"
     """Keep the graph of every inner step, or of one at a time (flat)."""
     execution: Annotated[choices.Execution, FREE] = "auto"
     """Tasks of an outer step one by one, all at once, or as many as suit the memory."""

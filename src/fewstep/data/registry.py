@@ -8,11 +8,12 @@ from fewstep.config.schema import Config
 from fewstep.data.source import Split, TaskSource
 
 
-def task_sources(config: Config, data_dir: Path | None) -> dict[Split, TaskSource]:
+def task_sources(config: Config) -> dict[Split, TaskSource]:
     """The tasks of the three splits, which share no class.
 
     Raises:
         InputError: The data are missing or damaged, or too small for the config's tasks.
     """
-    sources: dict[Split, TaskSource] = resolve_name(DATA_SETS[config.data].load)(config, data_dir)
+    folder = Path(config.data_dir) if config.data_dir else None
+    sources: dict[Split, TaskSource] = resolve_name(DATA_SETS[config.data].load)(config, folder)
     return sources

@@ -40,10 +40,11 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
     for axes, metric in zip(panels, names, strict=True):
         for number, row in enumerate(rows):
             _draw(axes, f"start {number}", COLOURS[number % len(COLOURS)], row[metric])
-        axes.set_ylim(bottom=0)
-        of_classes = metric == "loss" and config.data_set.kind == "classification"
-        label = "cross-entropy, nats," if of_classes else LABELS.get(metric, metric)
-        axes.set_ylabel(f"{label} on the query set")
+        if not any(value < 0 for row in rows for value in row[metric].mean):
+            axes.set_ylim(bottom=0)
+        nats = metric == "loss" and config.data_set.kind == "classification"
+        label = "cross-entropy, nats," if nats else LABELS.get(metric, metric)
+        axes.set_ylabel(f"{label} on the query set", parse_math=False)
         if metric == "accuracy":
             axes.axhline(1 / config.n_way, color="grey", linestyle=":", label="chance")
             axes.set_ylim(0, 1.02)

@@ -61,7 +61,7 @@ class Run:
 
 
 @contextmanager
-def trained(config: Config, path: Path, data_dir: Path | None, reporter: Reporter) -> Iterator[Run]:
+def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
     """Train, from the run's last checkpoint where there is one.
 
     The run directory is locked until what is inside has ended.
@@ -69,7 +69,6 @@ def trained(config: Config, path: Path, data_dir: Path | None, reporter: Reporte
     Args:
         config: Of the run.
         path: The run directory; made where it is missing.
-        data_dir: The folder of the data, where the recipe needs one.
         reporter: Told how far it is.
 
     Yields:
@@ -80,7 +79,7 @@ def trained(config: Config, path: Path, data_dir: Path | None, reporter: Reporte
             there, or a loss is not finite.
         Interrupted: The user stopped it.
     """
-    tasks = task_sources(config, data_dir)
+    tasks = task_sources(config)
     new = learner(config, tasks["train"])
     run, settings = RunDir(path), settings_of(config, tasks["val"])
     with locked(path):
@@ -99,7 +98,7 @@ def trained(config: Config, path: Path, data_dir: Path | None, reporter: Reporte
 
 
 def settings_of(config: Config, validation: TaskSource) -> OuterSettings:
-    """What a config tells the outer loop."""
+    """The settings of the outer loop that a config tells."""
     return OuterSettings(
         steps=config.steps,
         val_every=config.val_every,
@@ -132,19 +131,19 @@ def load_run(
         sizes: Settings of the tasks by name, where they are not those of the run.
 
     Raises:
-        InputError: It is no run directory, has no validated checkpoint yet, or is of another
-            version; or the data are missing, or its learner does not fit the sizes.
+        InputError: It is no run directory of the command line, has no validated checkpoint yet, or
+            is of another version; or the data are missing, or the learner cannot do such tasks.
     """
     run = RunDir(path)
-    config = replace(read_config(run.config), device=device)
+    config = read_config(run.config)
+    config = replace(config, device=device, data_dir=remembered_folder(path, data_dir, config))
     if not run.best.exists():
         raise InputError(
             f"{path} has no validated checkpoint yet; train until the first validation (outer step "
             f"{min(config.val_every, config.steps)})"
         )
-    folder = remembered_folder(path, data_dir, config)
     of_tasks = with_sizes(config, sizes or {})
-    tasks = task_sources(of_tasks, Path(folder) if folder else None)
+    tasks = task_sources(of_tasks)
     empty = learner(replace(config, n_way=of_tasks.n_way), tasks["train"])
     return replace(load_best(config, empty, tasks, run), config=of_tasks)
 
@@ -177,9 +176,8 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
 
 def _of_rounding(config: Config) -> dict[str, str | int]:
     """Settings that change results by rounding alone, and what a schedule stretches over."""
-    scheduled = (
-        config.final_outer_lr is not None or config.multi_step_loss or config.first_order_share
-    )
+    shares = config.multi_step_loss or config.first_order_share
+    scheduled = config.final_outer_lr is not None or shares
     execution = f"{config.execution}, {config.memory}{', compiled' if config.compile else ''}"
     return {
         "execution": execution,
