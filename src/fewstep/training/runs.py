@@ -98,7 +98,7 @@ def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
 
 
 def settings_of(config: Config, validation: TaskSource) -> OuterSettings:
-    """What a config tells the outer loop."""
+    """The settings of the outer loop that a config tells."""
     return OuterSettings(
         steps=config.steps,
         val_every=config.val_every,
