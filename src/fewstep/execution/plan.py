@@ -88,7 +88,8 @@ class Planner:
             UnsuitableError: They are to be vectorised, and cannot be.
         """
         chunk = self._chunk(objective, tasks)
-        compiles = objective.traceable is not None and objective.traceable.usable
+        traceable = objective.traceable
+        compiles = traceable is not None and not traceable.functions.given_up
         if compiles and rule is not None and chunk >= len(tasks):
             single_thread = self._single_thread(objective, tasks, rule)
             if single_thread is not None:
