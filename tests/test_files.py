@@ -74,7 +74,7 @@ def test_parts_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
 
 
 def kinds(folder):
-    """What stands at a place and is no regular file, by kind."""
+    """Names of places where something other than a regular file stands."""
     os.mkfifo(folder / "pipe")
     with socket.socket(socket.AF_UNIX) as bound:
         # By its name alone, since the path of a socket may not be long.

@@ -97,7 +97,7 @@ def test_one_task_of_a_batch():
 
 
 class Data:
-    """As torch_geometric has it."""
+    """A class of inputs like that of torch_geometric."""
 
 
 def test_inputs_that_are_no_tensors():

@@ -47,23 +47,25 @@ def test_a_mistake_is_told_in_one_line(arguments, told, capsys):
     assert captured.out == ""
 
 
-def fastest(command):
-    """Seconds of the fastest of a few runs: what the machine can do when it is not busy."""
+def seconds(command, enough):
+    """Seconds of the fastest of at most three runs; a busy machine gets another chance."""
     best = float("inf")
     for _ in range(3):
         began = time.monotonic()
         subprocess.run(command, check=True, capture_output=True)
         best = min(best, time.monotonic() - began)
+        if best < enough:
+            break
     return best
 
 
 def test_help_comes_at_once_and_the_import_soon():
-    fewstep = [sys.executable, "-m", "fewstep"]
-    assert fastest([*fewstep, "--help"]) < 1
-    assert fastest([*fewstep, "train", "--help"]) < 2
+    fewstep, python = [sys.executable, "-m", "fewstep"], [sys.executable, "-c"]
+    assert seconds([*fewstep, "--help"], 1) < 1
+    assert seconds([*fewstep, "train", "--help"], 2) < 2
+    own = seconds([*python, "from fewstep import MAML"], 2.5)
     # Almost all of it is PyTorch's own, which a slow machine may need longer for than the bar.
-    pytorch = fastest([sys.executable, "-c", "import torch"])
-    assert fastest([sys.executable, "-c", "from fewstep import MAML"]) < max(2.5, 1.3 * pytorch)
+    assert own < 2.5 or own < 1.3 * seconds([*python, "import torch"], 0)
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "compare", "recipes"])

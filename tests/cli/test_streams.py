@@ -10,7 +10,6 @@ import sys
 import pytest
 
 from fewstep.cli import main
-from fewstep.cli.console import plain_console
 from tests.cli.shared import SHORT
 
 FEWSTEP = f"{sys.executable} -m fewstep"
@@ -42,7 +41,7 @@ def test_a_closed_output_is_told_in_one_line(command):
 
 
 def test_a_mistake_beside_closed_streams():
-    """What is told on standard error never comes out of standard output instead."""
+    """Messages for standard error never come out of standard output instead."""
     assert bash(f"{FEWSTEP} fly 2>&-") == (2, b"", "")
     assert bash(f"{FEWSTEP} fly <&- >&- 2>&-") == (2, b"", "")
 
@@ -108,11 +107,3 @@ def test_paths_that_are_no_utf8(tmp_path, capsys):
     assert main(["compare", run, "--tasks", "2", "--inner-steps", "1", "--picture", picture]) == 0
     assert r"p\udcff" in capsys.readouterr().out
     assert os.path.getsize(picture) > 1000
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_console_aligns_what_is_spelled_out(encoding, monkeypatch):
-    written = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
-    console = plain_console()
-    assert console.render_str("±…").cell_len == {"ascii": 5, "latin-1": 4, "utf-8": 2}[encoding]

@@ -188,7 +188,8 @@ def test_too_many_workers_on_the_command_line(tmp_path, capsys):
 
 
 _SCRIPT = """
-import gc, multiprocessing, os, sys, time, torch
+import gc, multiprocessing, os, signal, sys, time, torch
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs behind a shell ignores it
 torch.set_num_threads(1)  # a process that is forked cannot use those of OpenMP
 from fewstep import MAML, Parallel, TaskBatch
 class Mine(torch.nn.Linear):

@@ -8,6 +8,7 @@ from torch import nn
 from fewstep import MAML, Parallel
 from fewstep.models.context import WithContext
 from tests.exactness.cases import CASES
+from tests.exactness.optimizers import CLIPPED, FROM_START, NESTEROV, RMSPROP
 from tests.exactness.paths import PATHS, TOLERANCE
 from tests.plain import deviation
 from tests.slopes import relative_error, slopes_of
@@ -38,6 +39,10 @@ FAMILY = {
     "adam": {"inner_optimizer": "adam", "inner_lr": 0.02},
     "all at once": {**PLUS, "adapting": "body", "inner_optimizer": "adam", "inner_lr": 0.02},
     "momentum per element": {"step_sizes": "per-element", "inner_optimizer": "momentum"},
+    "rmsprop": {"inner_optimizer": RMSPROP, "inner_lr": 0.02},
+    "nesterov": {"inner_optimizer": NESTEROV},
+    "clipped": {**PLUS, "inner_optimizer": CLIPPED},
+    "from start": {"inner_optimizer": FROM_START},
 }
 
 
@@ -116,7 +121,7 @@ def test_a_dropped_second_derivative_is_noticed(name):
     assert _error(_gradient(_learner(name, order="first")), _slopes(name, "")) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["maml++", "maml++, inductive", "anil", "adam"])
+@pytest.mark.parametrize("name", ["maml++", "maml++, inductive", "anil", "adam", "clipped"])
 def test_processes_give_the_same(name):
     learner = _learner(name)
     parallel = Parallel(learner, workers=2)

@@ -18,7 +18,7 @@ from tests.plain import deviation
 
 
 class Kept(nn.Module):
-    """What a hook keeps of a part is what the rest computes with."""
+    """A hook keeps the result of a part, and the rest computes with it."""
 
     def __init__(self):
         super().__init__()
@@ -122,6 +122,17 @@ class Box:
     kept: list = dataclasses.field(default_factory=list)
 
 
+@dataclasses.dataclass(slots=True)
+class SlottedBox(Box):
+    last: int = 0
+
+
+@dataclasses.dataclass(slots=True)
+class SlotsAlone:
+    kept: list = dataclasses.field(default_factory=list)
+    last: int = 0
+
+
 class Stateful(nn.Module):
     """Keeps account in all kinds of things."""
 
@@ -129,12 +140,16 @@ class Stateful(nn.Module):
         super().__init__()
         self.net = mlp()
         self.box, self.name, self.counter = Box(), SimpleNamespace(n=0), Counter()
+        self.slotted, self.slots_alone = SlottedBox(), SlotsAlone()
         self.array, self.ema = numpy.zeros(2), {"m": torch.zeros(3, dtype=torch.float64)}
         self.norms = (nn.BatchNorm1d(3).double(),)
 
     def forward(self, x):
         self.box.count += 1
         self.box.kept.append(x)
+        for slotted in (self.slotted, self.slots_alone):
+            slotted.kept.append(x)
+            slotted.last += 1
         self.name.n += 1
         self.counter["calls"] += 1
         self.array += 1
@@ -151,6 +166,8 @@ def test_state_of_all_kinds_goes_back(path):
     found = MAML(model, 0.1, 2, **PATHS[path]).meta_gradient(tasks)[1]
     assert deviation(found, expected) < 1e-12
     assert model.box == Box()
+    assert model.slotted == SlottedBox()
+    assert model.slots_alone == SlotsAlone()
     assert model.name == SimpleNamespace(n=0)
     assert not model.counter
     assert not model.array.any()

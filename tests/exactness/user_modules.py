@@ -84,7 +84,7 @@ class FeaturesByHooks(nn.Module):
 
 
 class FeatureByHook(nn.Module):
-    """As `FeaturesByHooks`, with one feature, an attribute that stays."""
+    """Like `FeaturesByHooks`, with one feature, an attribute that stays."""
 
     def __init__(self, activation, pooling):
         super().__init__()

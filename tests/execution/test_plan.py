@@ -6,6 +6,7 @@ from torch import nn
 
 from fewstep import MAML, TaskBatch
 from fewstep.execution import plan as plans
+from fewstep.execution.vmapped import Vmapped
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
 from fewstep.runtime.modes import one_thread
@@ -43,7 +44,7 @@ def test_chunks_of_any_number_of_tasks_give_the_same(model, monkeypatch, number,
     objective, _ = learner.objective(tasks, "transductive", training=True)
     monkeypatch.setattr(plans, "CPU_BUDGET", 3 * plans.graph_bytes(objective, tasks))
     sizes = []
-    monkeypatch.setattr("fewstep.execution.looped.stacked", _noting(sizes))
+    monkeypatch.setattr("fewstep.execution.vmapped.stacked", _noting(sizes))
     found_loss, found = learner.meta_gradient(tasks)
     assert sizes == {1: [1], 2: [2], 4: [4], 5: [2, 3], 7: [3, 4]}[number]
     torch.testing.assert_close(found_loss, loss, rtol=1e-10, atol=0)
@@ -67,8 +68,9 @@ def _noting(sizes):
 
 def _at_once(model, tasks, **settings):
     learner = MAML(model, 0.1, 1, **settings)
-    objective, traits = learner.objective(tasks, "transductive", training=True)
-    return plans.Planner(learner.execution).at_once(objective, traits.repeats, tasks)
+    objective, _ = learner.objective(tasks, "transductive", training=True)
+    executor = plans.Planner(learner.execution).executor(objective, tasks)
+    return executor.chunk if isinstance(executor, Vmapped) else 0
 
 
 def _regression(number):

@@ -1,4 +1,4 @@
-"""What stands in for batch norm and instance norm."""
+"""Replacements of batch norm and instance norm."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What would be silently wrong is refused, by the name of the layer."""
+"""Layers that would be silently wrong are refused by name."""
 
 import pytest
 import torch

@@ -1,14 +1,14 @@
 """One learner of each kind, on one small model and its tasks."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, ImplicitMAML, Parallel, ProtoMAML, ProtoNet, Reptile
-from fewstep.learners.finetune import FineTune
+from fewstep import MAML, FineTune, ImplicitMAML, Parallel, ProtoMAML, ProtoNet, Reptile
 from tests.factory import make_tasks
-
-from .shared import WAYS
+from tests.learners.shared import WAYS
 
 WIDTH = 4
 
@@ -52,9 +52,9 @@ every_learner = pytest.mark.parametrize("make", LEARNERS.values(), ids=LEARNERS)
 
 
 def tasks(number=2):
-    batch = make_tasks(number, shape=(WIDTH,), seed=1)
+    batch = make_tasks(number, seed=1)
     classes = torch.stack([torch.arange(WAYS), torch.arange(WAYS) + 1]).repeat(number, 1)[:number]
-    return type(batch)(*batch.tensors, classes)
+    return dataclasses.replace(batch, classes=classes)
 
 
 def seeded(call, *arguments):

@@ -1,4 +1,4 @@
-"""What every learner is tested with: tasks in float64, and what has to hold of it."""
+"""Assertions that hold of every learner."""
 
 import torch
 
@@ -35,14 +35,14 @@ def assert_unchanged_by_calls(learner, tasks):
 
 def assert_adapted_as_evaluated(learner, tasks, steps):
     """The module that `adapt` returns has the query loss that `evaluate` tells."""
-    judged = learner.evaluate(tasks, steps)
+    evaluated = learner.evaluate(tasks, steps)
     for number in range(len(tasks)):
         support = tasks.support_x[number], tasks.support_y[number]
         adapted = learner.adapt(*support, steps, learner.norm)
         with torch.no_grad():
             prediction = adapted(tasks.query_x[number])
         loss = torch.nn.functional.cross_entropy(prediction, tasks.query_y[number])
-        torch.testing.assert_close(loss, judged.losses[number, -1])
+        torch.testing.assert_close(loss, evaluated.losses[number, -1])
 
 
 def assert_same_gradient(one, other, tasks):

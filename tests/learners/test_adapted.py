@@ -30,9 +30,9 @@ def test_one_example_at_a_time_unless_told_otherwise(norm, tracks):
     together = adapted(query_x)
     alone = torch.cat([adapted(one[None]) for one in query_x])
     torch.testing.assert_close(alone, together)
-    judged = learner.evaluate(tasks, 2, "inductive")
+    evaluated = learner.evaluate(tasks, 2, "inductive")
     loss = F.cross_entropy(together, tasks.query_y[0])
-    torch.testing.assert_close(loss, judged.losses[0, -1])
+    torch.testing.assert_close(loss, evaluated.losses[0, -1])
 
 
 @pytest.mark.parametrize("norm", NORMS)

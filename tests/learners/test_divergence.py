@@ -1,4 +1,4 @@
-"""What is not finite is named by its task."""
+"""Numbers that are not finite are named by their task."""
 
 import pytest
 import torch

@@ -121,7 +121,7 @@ def test_no_call_changes_the_model():
 
 
 def test_no_graph_of_the_inner_loop_is_kept():
-    """What autograd saves does not grow with the inner steps."""
+    """The tensors that autograd saves do not grow with the inner steps."""
 
     def saved(steps):
         total = 0

@@ -89,11 +89,11 @@ def test_shapes(number, shots, queries, steps, execution):
 def test_an_adapted_module_does_as_the_evaluation_says(norm):
     learner = MAML(network(), 0.4, 2, norm=norm)
     tasks = make_pictures(queries=5)
-    judged = learner.evaluate(tasks, 2)
+    evaluated = learner.evaluate(tasks, 2)
     for number in range(len(tasks)):
         adapted = learner.adapt(tasks.support_x[number], tasks.support_y[number], norm=norm)
         loss = F.cross_entropy(adapted(tasks.query_x[number]), tasks.query_y[number])
-        torch.testing.assert_close(loss, judged.losses[number, 2])
+        torch.testing.assert_close(loss, evaluated.losses[number, 2])
 
 
 def test_an_inductive_prediction_needs_no_other_queries():

@@ -25,15 +25,15 @@ def test_the_loss_is_that_of_the_paper():
     """Equations 1 and 2: softmax over negative squared distances to the means."""
     tasks, network = make_tasks(2), model()
     embed = network[:-1]
-    judged = ProtoNet(network).evaluate(tasks, 0)
+    evaluated = ProtoNet(network).evaluate(tasks, 0)
     for number in range(len(tasks)):
         support, y = embed(tasks.support_x[number]), tasks.support_y[number]
         means = torch.stack([support[y == k].mean(0) for k in range(WAYS)])
         distances = torch.cdist(embed(tasks.query_x[number]), means).square()
         loss = F.cross_entropy(-distances, tasks.query_y[number]).detach()
-        torch.testing.assert_close(judged.losses[number, 0], loss)
+        torch.testing.assert_close(evaluated.losses[number, 0], loss)
         right = (distances.argmin(1) == tasks.query_y[number]).float().mean()
-        assert judged.scores[number, 0] == right
+        assert evaluated.scores[number, 0] == right
 
 
 @pytest.mark.parametrize("norm", ["transductive", "inductive"])
@@ -45,9 +45,9 @@ def test_finite_differences(norm, execution):
 
 def test_steps_change_nothing():
     tasks, learner = make_tasks(2), ProtoNet(model())
-    judged = learner.evaluate(tasks, 3)
-    assert judged.losses.shape == judged.scores.shape == (2, 4)
-    assert (judged.losses == judged.losses[:, :1]).all()
+    evaluated = learner.evaluate(tasks, 3)
+    assert evaluated.losses.shape == evaluated.scores.shape == (2, 4)
+    assert (evaluated.losses == evaluated.losses[:, :1]).all()
     with pytest.raises(InputError, match="steps is -1; expected 0 or more"):
         learner.evaluate(tasks, -1)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils import _pytree as pytree
 
 from fewstep import (
     MAML,
@@ -46,7 +47,7 @@ def test_the_inner_optimiser_is_that_of_torch_for_each_task(name, optimizer):
 
 @pytest.mark.parametrize("inner_optimizer", ["sgd", "momentum", "adam"])
 def test_both_parts_of_complex_parameters_adapt(inner_optimizer):
-    """As they do as two real numbers each."""
+    """The result is that of two real numbers each."""
 
     class Complex(nn.Module):
         def __init__(self, of_real):
@@ -84,7 +85,7 @@ def test_two_copies_of_the_parameters_are_kept(way, monkeypatch):
     def counting(params):
         nonlocal most
         made = as_leaf_tensors(params)
-        for value in made.values():
+        for value in pytree.tree_leaves(made):
             if value.numel() > 1000:
                 alive.add(id(value))
                 weakref.finalize(value, alive.discard, id(value))

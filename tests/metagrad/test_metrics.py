@@ -138,8 +138,8 @@ def test_metrics_of_the_users_own(execution):
     assert list(found.metrics) == ["worst", "loss"]
     torch.testing.assert_close(found.scores, found.metrics["worst"])
     torch.testing.assert_close(found.metrics["loss"].double(), found.losses, rtol=1e-6, atol=1e-6)
-    judged = learner.differentiate(tasks).query
-    torch.testing.assert_close(judged.metrics["worst"], found.scores[:, -1])
+    evaluated = learner.differentiate(tasks).query
+    torch.testing.assert_close(evaluated.metrics["worst"], found.scores[:, -1])
     expected = MAML(mlp(), 0.4, 2).meta_gradient(tasks)[1]
     assert deviation(learner.meta_gradient(tasks)[1], expected) < 1e-12
     assert not any(seen)

@@ -7,7 +7,7 @@ from fewstep import MAML, TaskBatch
 
 
 def test_flat_memory_keeps_no_more_for_more_steps():
-    """What autograd saves at any one time, in bytes, with one inner step and with ten."""
+    """Bytes that autograd saves at any one time, with one inner step and with ten."""
 
     def peak(memory, steps):
         saved: dict[int, int] = {}

@@ -4,14 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fewstep.ops import traceable
+from fewstep.functional.overrides import TRACEABLE
 from tests.ops.derivatives import TASKS, assert_same_derivatives, random_tensor
 
 
 @pytest.mark.parametrize("relu", [F.relu, torch.relu, torch.Tensor.relu])
 def test_relu_for_a_compiler(relu):
     torch.manual_seed(0)
-    stand_in = traceable.REPLACEMENTS[relu]
+    stand_in = TRACEABLE[relu]
     assert_same_derivatives(
         lambda x: stand_in(x).tanh().square().sum(),
         lambda x: relu(x).tanh().square().sum(),
@@ -26,7 +26,7 @@ def test_relu_for_a_compiler(relu):
 
 def test_relu_in_place_stays_so_for_a_compiler():
     x = torch.tensor([-1.0, 2.0])
-    traceable.REPLACEMENTS[F.relu](x, inplace=True)
+    TRACEABLE[F.relu](x, inplace=True)
     assert x.tolist() == [0.0, 2.0]
 
 
@@ -34,7 +34,7 @@ def test_relu_in_place_stays_so_for_a_compiler():
 def test_max_pooling_for_a_compiler(size):
     """Where several are the largest, the first is selected."""
     torch.manual_seed(0)
-    pool = traceable.REPLACEMENTS[F.max_pool2d]
+    pool = TRACEABLE[F.max_pool2d]
     ties = torch.randint(2, (TASKS, 2, 3, *size)).double().requires_grad_()
     for x in (random_tensor(TASKS, 2, 3, *size), ties):
         assert_same_derivatives(

@@ -1,4 +1,4 @@
-"""What a run is made of depends on its config alone."""
+"""The parts of a run depend on its config alone."""
 
 import os
 from dataclasses import replace

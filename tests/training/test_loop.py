@@ -147,7 +147,7 @@ def errors(monkeypatch):
 
 
 def told(config, path):
-    """What a run says."""
+    """The output of a run."""
     console = Console(file=io.StringIO(), width=200)
     train(config, path, console)
     return console.file.getvalue()

@@ -25,7 +25,7 @@ GLYPHS = replace(
 
 
 def told(config, path):
-    """What a run says about its bits."""
+    """The lines of a run that tell of its bits."""
     console = Console(file=io.StringIO())
     train(config, path, console)
     return [line for line in console.file.getvalue().splitlines() if "bit for bit" in line]

@@ -1,4 +1,4 @@
-"""What changes with the outer step survives an interruption."""
+"""Settings that change with the outer step survive an interruption."""
 
 from dataclasses import replace
 

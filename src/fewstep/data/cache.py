@@ -40,7 +40,7 @@ def cached(
         name: The file's name without its ending; it has to change whenever the content would.
         side: Height and width of the pictures in pixels; there is one channel.
         classes: How many there are; None where only ``build`` knows.
-        build: Makes the pictures. Called once, or again where the cached file is damaged.
+        build: Called once, or again where the cached file is damaged.
     """
     path = cache_dir() / f"{name}.npz"
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +22,6 @@ Integers = npt.NDArray[np.int64]
 def generator(seed: int, split: str, index: int) -> np.random.Generator:
     """The random numbers of one task: a function of (seed, split, index) and of nothing else."""
     return np.random.default_rng([seed, zlib.crc32(split.encode()), index])
-
-
-class Choice(NamedTuple):
-    """The pictures of one task, each array ``int64 [n_way, ...]``."""
-
-    classes: Integers
-    turns: Integers
-    pictures: Integers
 
 
 @dataclass(frozen=True)
@@ -100,15 +91,14 @@ class EpisodeSampler(TaskSource):
             Pictures as ``float32 [tasks, n_way * examples, channels, height, width]`` from 0 to
             1, class by class; labels as ``int64 [tasks, n_way * examples]`` from 0 to n_way - 1.
         """
-        choices = [self._choose(index) for index in indices]
-        pictures = np.stack([self._gather(choice) for choice in choices])
+        classes, pictures = map(np.stack, zip(*map(self._draw, indices), strict=True))
         support, query = np.split(pictures, [self.k_shot], axis=2)
         return TaskBatch(
             self._tensor(support),
-            self._labels(len(choices), self.k_shot),
+            self._labels(len(indices), self.k_shot),
             self._tensor(query),
-            self._labels(len(choices), self.q_query),
-            torch.from_numpy(np.stack([c.classes * self._turns + c.turns for c in choices])),
+            self._labels(len(indices), self.q_query),
+            torch.from_numpy(classes),
         )
 
     def content(self) -> Iterator[bytes | memoryview]:
@@ -116,23 +106,19 @@ class EpisodeSampler(TaskSource):
         yield f"{self.split} {self.images.names} {self.images.counts.tolist()}".encode()
         yield self.images.pictures.ravel().data
 
-    def _choose(self, index: int) -> Choice:
+    def _draw(self, index: int) -> tuple[Integers, npt.NDArray[np.uint8]]:
+        """One task: its classes and ``uint8 [n_way, examples, channels, height, width]``."""
         random = generator(self.seed, self.split, index)
-        classes, turns = np.divmod(
-            random.choice(self.classes, self.n_way, replace=False), self._turns
-        )
+        numbers = random.choice(self.classes, self.n_way, replace=False)
+        classes, turns = np.divmod(numbers, self._turns)
         wanted = self.k_shot + self.q_query
         rows = [random.permutation(self.images.counts[c])[:wanted] for c in classes]
-        return Choice(classes, turns, np.stack(rows) + self.images.starts[classes][:, None])
-
-    def _gather(self, choice: Choice) -> npt.NDArray[np.uint8]:
-        """``uint8 [n_way, examples, channels, height, width]``."""
-        pictures = self.images.pictures[choice.pictures]
+        pictures = self.images.pictures[np.stack(rows) + self.images.starts[classes][:, None]]
         turned = [
             np.rot90(of_class, turn, axes=(-2, -1))
-            for of_class, turn in zip(pictures, choice.turns, strict=True)
+            for of_class, turn in zip(pictures, turns, strict=True)
         ]
-        return np.stack(turned)
+        return numbers, np.stack(turned)
 
     def _labels(self, tasks: int, examples: int) -> torch.Tensor:
         return torch.arange(self.n_way).repeat_interleave(examples).repeat(tasks, 1)

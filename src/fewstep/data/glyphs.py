@@ -32,12 +32,8 @@ SCRIPTS = {
 
 FACES = [
     f"DejaVu{family}{style}.ttf"
-    for family, styles in {
-        "Sans": ("", "-Bold", "-Oblique", "-BoldOblique"),
-        "SansMono": ("", "-Bold", "-Oblique", "-BoldOblique"),
-        "Serif": ("", "-Bold", "-Italic", "-BoldItalic"),
-    }.items()
-    for style in styles
+    for family, slant in (("Sans", "Oblique"), ("SansMono", "Oblique"), ("Serif", "Italic"))
+    for style in ("", "-Bold", f"-{slant}", f"-Bold{slant}")
 ]
 DRAWINGS = 20
 SIDE = 28

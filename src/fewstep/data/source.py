@@ -79,6 +79,19 @@ class TaskSource(ABC):
     """The tasks of one split. A data set is a frozen dataclass made from it.
 
     It has `spec`, `batch`, and the fields ``k_shot`` and ``q_query`` (or its own `with_shots`).
+
+    >>> import torch
+    >>> @dataclass(frozen=True)
+    ... class Lines(TaskSource):
+    ...     k_shot: int
+    ...     q_query: int
+    ...     spec = TaskSpec.regression((1,))
+    ...     def batch(self, indices):
+    ...         slopes = torch.tensor(indices).float()[:, None, None]
+    ...         x, query_x = (torch.rand(len(indices), n, 1) for n in (self.k_shot, self.q_query))
+    ...         return TaskBatch(x, slopes * x, query_x, slopes * query_x)
+    >>> len(Lines(k_shot=5, q_query=10).batch([0, 1, 2]))
+    3
     """
 
     def __post_init__(self) -> None:

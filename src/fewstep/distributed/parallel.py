@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from fewstep.distributed.workers import Workers, check_number
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_tasks
-from fewstep.metagrad.unroll import QueryResult
+from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.modes import CallerModes, computing_in, current_modes, exclusive
 from fewstep.runtime.rng import numbered_from, seeded_calls
 from fewstep.tasks import Inputs, TaskBatch
@@ -36,6 +36,11 @@ class Parallel(Learner):
 
     Raises:
         InputError: ``workers`` is not at least 1, or more than eight for each core.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> learner = fewstep.Parallel(fewstep.MAML(torch.nn.Linear(4, 3)), workers=2)
+    >>> learner(fewstep.TaskBatch(x, y, x, y)).backward()
     """
 
     _PREFIXES: ClassVar[dict[str, str]] = {"learner": ""}
@@ -56,7 +61,6 @@ class Parallel(Learner):
         return {**vars(self), "_processes": Workers(self.workers)}
 
     def meta_parameters(self) -> dict[str, nn.Parameter]:
-        """Those of the learner."""
         return self.learner.meta_parameters()
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
@@ -78,7 +82,6 @@ class Parallel(Learner):
         return MetaGradient(query, gradient, _mean(statistics, shares) if statistics else None)
 
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
-        """The learner's, computed by all processes where each task has a loss of its own."""
         if not self.learner.tasks_are_independent:
             return self.learner.query_losses(tasks, outer_step)
         return torch.cat(self._each("query_losses", tasks, outer_step))
@@ -86,7 +89,6 @@ class Parallel(Learner):
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
-        """The learner's, computed by all processes."""
         parts: list[Evaluation] = self._each("evaluate", tasks, steps, norm)
         return Evaluation(
             torch.cat([part.losses for part in parts]), _cat([part.metrics for part in parts])
@@ -95,11 +97,9 @@ class Parallel(Learner):
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
-        """The learner's, in this process."""
         return self.learner.adapt(x, y, steps, norm)
 
     def variants(self) -> dict[str, Learner]:
-        """Those of the learner, by the same processes."""
         found: dict[str, Learner] = {}
         for name, variant in self.learner.variants().items():
             found[name] = shared = Parallel(variant, self.workers)
@@ -108,7 +108,6 @@ class Parallel(Learner):
 
     @property
     def inner_steps(self) -> int:  # type: ignore[override]
-        """Those of the learner."""
         return self.learner.inner_steps
 
     def _each(self, method: str, tasks: TaskBatch, *arguments: Any) -> list[Any]:

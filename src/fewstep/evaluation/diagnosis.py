@@ -18,6 +18,8 @@ WORSE = 0.1
 """The largest share of tasks that adaptation may make worse."""
 UNTRAINED = 0.05
 """Ordinary training that came no further than this from chance to perfect has hardly begun."""
+GAIN, GAIN_IN_ERROR = 0.05, 0.1
+"""Where adaptation surely gains less accuracy, or less of the error, little is learned."""
 PLATEAU = 0.9
 """A shortfall that shrank below this share of itself in the last quarter was still shrinking."""
 
@@ -59,6 +61,8 @@ class Figures:
         pretraining: Median accuracy of ordinary training (finetune) over all of its classes in the
             last outer steps; None for other algorithms, or where the run tells of none.
         classes: How many classes those are.
+        before: The metric of the validation tasks before adaptation; None where it is not known.
+        gain_ci95: Half the 95% interval of its change by adaptation.
         larger_is_better: Whether more of the metric is better.
         trained: Outer steps done; None where the run tells of none.
         planned: Outer steps of a training that has not come to its end; None where it has.
@@ -78,6 +82,8 @@ class Figures:
     tasks: int
     pretraining: float | None = None
     classes: int | None = None
+    before: float | None = None
+    gain_ci95: float | None = None
     larger_is_better: bool = True
     trained: int | None = None
     planned: int | None = None
@@ -94,7 +100,7 @@ def findings(figures: Figures) -> list[str]:
     """One sentence for each figure that is out of line, with what to do; none where all is well."""
     found = (
         _unfinished(figures),
-        _far_from_a_plateau(figures),
+        _far_from_a_plateau(figures) or _hardly_learned(figures),
         _gap(figures),
         _gap_in_error(figures),
         _pretraining(figures),
@@ -129,6 +135,21 @@ def _far_from_a_plateau(f: Figures) -> str | None:
     return (
         f"{f.trend.split} {f.score} still improved in the last quarter of the training (from "
         f"{was} to {now}): it is far from a plateau, so take more --steps"
+    )
+
+
+def _hardly_learned(f: Figures) -> str | None:
+    if f.before is None or f.gain_ci95 is None or f.support_loss_before == f.support_loss_after:
+        return None
+    gain = f.validation - f.before if f.larger_is_better else f.before - f.validation
+    enough = GAIN if f.score == "accuracy" else GAIN_IN_ERROR * abs(f.before)
+    if not gain + f.gain_ci95 < enough:
+        return None
+    shown = "{:.1%}" if f.score == "accuracy" else "{:.3g}"
+    return (
+        f"adaptation takes the {f.score} of validation tasks from {shown.format(f.before)} to "
+        f"{shown.format(f.validation)} alone: little is learned yet, so take more --steps or "
+        "another --inner-lr"
     )
 
 

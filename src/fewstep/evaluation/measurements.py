@@ -68,6 +68,8 @@ def measure(
         training_ci95=interval(seen[:, -1]).item() if len(seen) else None,
         validation=scores[:, -1].mean().item(),
         validation_ci95=interval(scores[:, -1]).item(),
+        before=scores[:, 0].mean().item(),
+        gain_ci95=interval(scores[:, -1] - scores[:, 0]).item(),
         support_loss_before=again[:, 0].mean().item(),
         support_loss_after=again[:, -1].mean().item(),
         # A loss that is not a number is worse than any.

@@ -1,4 +1,4 @@
-"""Batch norm as meta-learning needs it: what stands in for ``F.batch_norm`` in a pure call.
+"""Batch norm in a pure call of a model: it stands in for ``F.batch_norm``.
 
 No running statistics are handed on: they would be written and then dropped.
 """
@@ -36,7 +36,7 @@ def stateless_batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """``F.batch_norm``, with ``in_training`` for its training mode."""
+    """Compute ``F.batch_norm``, with ``in_training`` for its training mode."""
     if training:
         return in_training(x, weight, bias, eps)
     # Where all that a task depends on requires a gradient, recorded statistics do too.
@@ -45,7 +45,7 @@ def stateless_batch_norm(
 
 
 def by_own_statistics(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-    """By the statistics of ``x`` alone."""
+    """Normalise by the statistics of ``x`` alone."""
     if use_fast_path(x):
         return norm_block(x, weight, bias, Block(eps))
     if under_vmap(x):
@@ -53,8 +53,17 @@ def by_own_statistics(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps
     return F.batch_norm(x, None, None, weight, bias, True, 0.0, eps)
 
 
+def in_elementary_operations(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    """Normalise by the statistics of ``x`` alone, in operations that a compiler can fuse."""
+    other = [dim for dim in range(x.dim()) if dim != 1]
+    mean = x.mean(other, keepdim=True)
+    return _normalised(x, mean, (x - mean).square().mean(other), weight, bias, eps)
+
+
 def recording(statistics: Statistics) -> InTraining:
-    """As `by_own_statistics`, and appends the statistics of ``x``."""
+    """Return `by_own_statistics` that appends the statistics of ``x``."""
 
     def in_training(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
         statistics.setdefault(_layer(weight, bias), []).append(batch_statistics(x))
@@ -64,7 +73,7 @@ def recording(statistics: Statistics) -> InTraining:
 
 
 def replaying(statistics: Statistics) -> InTraining:
-    """By the recorded statistics of the layer, one pair a call, and from the first again.
+    """Return batch norm by the recorded statistics of the layer, one pair a call, in a circle.
 
     A loss may call the model once more.
     """
@@ -89,7 +98,7 @@ def _layer(weight: Tensor | None, bias: Tensor | None) -> object:
 
 
 def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel of ``[examples, channels, ...]``."""
+    """Return mean and biased variance of each channel of ``[examples, channels, ...]``."""
     other = [dim for dim in range(x.dim()) if dim != 1]
     return x.mean(other), x.var(other, unbiased=False)
 
@@ -106,7 +115,7 @@ def _normalised(
 
 
 def _side_by_side(eps: float) -> Callable[..., Tensor]:
-    """Batch norm of many tasks in one call, with the channels of all side by side.
+    """Return batch norm of many tasks in one call, with the channels of all side by side.
 
     vmap's own rule copies ``x`` and scales it in passes of its own.
     """

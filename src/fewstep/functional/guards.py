@@ -1,4 +1,4 @@
-"""Layers that no path can make exact, and which layer an error comes from."""
+"""Checks that refuse what cannot be exact, and the layer that an error comes from."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from fewstep.errors import InputError
 
 
 def check_layers(model: nn.Module) -> None:
-    """Refuse what would be silently wrong.
+    """Refuse layers that would be silently wrong.
 
     Raises:
         InputError: Names the layer and says what to do.
+
+    >>> check_layers(nn.Sequential(nn.Embedding(9, 2, max_norm=1.0)))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    fewstep.errors.InputError: embedding '0' has max_norm, which rewrites its weight in place ...
     """
     for part in model.modules():
         for kind, refused, told in _REFUSED:
@@ -82,6 +86,9 @@ def check_second_derivative(gradients: Iterable[Tensor]) -> None:
 
     Raises:
         InputError: There is such an operation.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> check_second_derivative(torch.autograd.grad(x.exp().sum(), x, create_graph=True))
     """
     nodes = [gradient.grad_fn for gradient in gradients]
     seen: set[object] = set()
@@ -100,7 +107,7 @@ def check_second_derivative(gradients: Iterable[Tensor]) -> None:
 
 
 def layer_at_fault(error: BaseException) -> str:
-    """The innermost layer whose code an error came through, in words."""
+    """Name the innermost layer whose code an error came through, in words."""
     layers = [
         frame.f_locals["self"]
         for frame, _ in traceback.walk_tb(error.__traceback__)

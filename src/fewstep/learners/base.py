@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.known_gradient import with_gradient_of
@@ -54,10 +54,7 @@ class Learner(NamedModule, ABC):
 
     @abstractmethod
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """`meta_gradient`, with the loss and the metrics of each task; changes nothing.
-
-        What changes from outer step to outer step depends on ``outer_step``, those done, alone.
-        """
+        """The gradient of `meta_gradient`, with the loss and the metrics of each task."""
 
     @abstractmethod
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
@@ -67,13 +64,41 @@ class Learner(NamedModule, ABC):
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
-        """Losses and metrics of each task after every inner step; changes nothing."""
+        """Losses and metrics of each task after every inner step. Nothing is learned.
+
+        Dropout is off, and no graph outlives an inner step.
+
+        Args:
+            tasks: The tasks.
+            steps: How many inner steps, the learner's own number unless given; may be more than in
+                training where nothing was learned for each step.
+            norm: Overrides the learner's own.
+
+        Raises:
+            InputError: The tasks do not fit the model or the loss, or a setting is out of range.
+        """
 
     @abstractmethod
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
-        """A module that is adapted to one task, for one example at a time unless told otherwise."""
+        """The model adapted to one task.
+
+        Args:
+            x: ``[examples, ...]``, the support set.
+            y: ``[examples, ...]``, its targets.
+            steps: How many inner steps; the learner's own number unless given.
+            norm: Which statistics batch norm of the result uses: those of ``x`` (``"inductive"``,
+                the default; those recorded for the step where the learner is inductive and records
+                them), or of each batch that it is called with (``"transductive"``).
+
+        Returns:
+            A copy of the model in eval mode, ready to call with one example or with many. Its
+            `state_dict` fits the model.
+
+        Raises:
+            InputError: The examples do not fit the model or the loss.
+        """
 
     def forward(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
         """The loss of `meta_gradient`, whose ``backward`` hands its gradient to the parameters.

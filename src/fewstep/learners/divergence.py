@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient, Path
 from fewstep.functional.swapped import Params
-from fewstep.metagrad.inner_loop import GradFn, support_gradient
+from fewstep.metagrad.inner_loop import GradFn
 from fewstep.metagrad.objective import Objective
 from fewstep.runtime.rng import first_task
 from fewstep.tasks import TaskBatch, tensors_of
@@ -41,7 +40,7 @@ def check_finite(
     found: MetaGradient,
     objective: Objective,
     tasks: TaskBatch,
-    path: Callable[[GradFn, Params], Iterator[Params]],
+    path: Path,
 ) -> None:
     """See that losses and gradient are finite; a GPU is asked once.
 
@@ -49,7 +48,7 @@ def check_finite(
         found: The meta-gradient.
         objective: What each task is.
         tasks: The meta-batch.
-        path: Takes the support gradient and all that is meta-learned; returns theta_0, theta_1, ...
+        path: Of a task.
 
     Raises:
         DivergedError: They are not. Names the task, and the inner step where it can be found.
@@ -74,15 +73,9 @@ def check_adapted(
     objective: Objective,
     tasks: TaskBatch,
     params: Params,
-    path: Callable[[GradFn, Params], Iterator[Params]],
+    path: Path,
 ) -> None:
-    """See that adapted parameters are finite.
-
-    Args:
-        objective: What the task is.
-        tasks: It, alone.
-        params: Adapted to it.
-        path: As in `check_finite`.
+    """See that parameters adapted to the only one of ``tasks`` are finite, as `check_finite` does.
 
     Raises:
         DivergedError: They are not. Names the inner step.
@@ -95,9 +88,9 @@ def _first_not_finite(
     objective: Objective,
     tasks: TaskBatch,
     number: int,
-    path: Callable[[GradFn, Params], Iterator[Params]],
+    path: Path,
 ) -> str | None:
-    """What of a task is the first that is not finite, in words."""
+    """First part of a task that is not finite, in words; None where all are."""
     support_x, support_y, query_x, query_y = tasks.task(number)
     for name, inputs in (("support_x", support_x), ("query_x", query_x)):
         if not all(map(_finite, tensors_of(inputs))):
@@ -106,8 +99,7 @@ def _first_not_finite(
     def support_loss(params: Params, _: int) -> Tensor:
         return objective.support_loss(params, support_x, support_y)
 
-    assert objective.learned is not None
-    for step, params in enumerate(path(support_gradient(support_loss), objective.learned)):
+    for step, params in enumerate(path(GradFn(support_loss), objective.meta_learned)):
         if not all(map(_finite, params.values())):
             return f"the parameters are not finite after {step} inner steps"
         if not _finite(support_loss(params, step)):

@@ -15,15 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm, call
+from fewstep.functional.call import Norm, call_model
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_choice, check_labels
 from fewstep.learners.heads import last_linear, new_linear, with_layer
 from fewstep.learners.maml import MAML
 from fewstep.learners.traits import FitCheck
-from fewstep.metagrad.unroll import QueryResult
+from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.modes import exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
@@ -51,6 +51,15 @@ class FineTune(Learner):
 
     Raises:
         InputError: The model has no linear layer to replace, or a setting is out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y, classes=torch.randint(10, (8, 3)))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> learner = fewstep.FineTune(model, classes=10)
+    >>> learner(tasks).backward()
+    >>> learner.evaluate(tasks).scores.shape
+    torch.Size([8, 6])
     """
 
     _PREFIXES: ClassVar[dict[str, str]] = {"wide": "", "_new_layer": "new_head."}
@@ -109,7 +118,6 @@ class FineTune(Learner):
         return MetaGradient(query, dict(zip(names, gradients, strict=True)))
 
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
-        """``[tasks]``, the losses of ordinary training, without a graph."""
         with exclusive(), torch.no_grad():
             return self._ordinary_training(tasks)[0]
 
@@ -121,20 +129,18 @@ class FineTune(Learner):
         x = map_tensors(
             lambda *both: torch.cat(both, 1).flatten(0, 1), tasks.support_x, tasks.query_x
         )
-        prediction = call(self.wide, x).unflatten(0, y.shape)
+        prediction = call_model(self.wide, x).unflatten(0, y.shape)
         losses = F.cross_entropy(prediction.movedim(-1, 1), y, reduction="none").mean(1)
         return losses, (prediction.argmax(-1) == y).float().mean(1)
 
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
-        """Fine-tune on each task, as `MAML.evaluate` does."""
         return self.few_shot().evaluate(tasks, steps, norm)
 
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
-        """The network fine-tuned on one task, as `MAML.adapt` returns it."""
         return self.few_shot().adapt(x, y, steps, norm)
 
     def head_only(self) -> FineTune:
@@ -144,7 +150,6 @@ class FineTune(Learner):
         return other
 
     def variants(self) -> dict[str, Learner]:
-        """Itself, and fine-tuning of the last layer alone."""
         return {"whole": self, "head": self.head_only()}
 
     def few_shot(self) -> MAML:

@@ -49,6 +49,12 @@ class GradientReport:
     Attributes:
         parameters: By name.
         tolerance: The deviation up to which a gradient counts as exact.
+
+    >>> import fewstep
+    >>> from fewstep.learners.gradient_report import ParameterCheck
+    >>> report = fewstep.GradientReport({"weight": ParameterCheck(2e-9, 1e-9, "exact")}, 1e-6)
+    >>> report.exact, report.deviation
+    (True, 2e-09)
     """
 
     parameters: dict[str, ParameterCheck]
@@ -72,7 +78,7 @@ class GradientReport:
             for name, check in self.parameters.items()
         )
         blunt = self.tolerance > TOLERANCE[torch.float64]
-        advice = "; float32 is a blunt judge, float64 a sharp one: model.double()" if blunt else ""
+        advice = "; float32 tells little, float64 much: model.double()" if blunt else ""
         return "\n".join((*rows, f"tolerance {self.tolerance:.0e}{advice}"))
 
 
@@ -95,6 +101,12 @@ def check_gradient(
 
     Raises:
         InputError: The tasks do not fit, or the learner's outer step follows no gradient.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(2, 6, 4).double(), torch.arange(3).repeat(2, 2)
+    >>> learner = fewstep.MAML(torch.nn.Linear(4, 3).double(), inner_lr=0.4)
+    >>> fewstep.check_gradient(learner, fewstep.TaskBatch(x, y, x, y)).exact
+    True
     """
     if not isinstance(learner, Learner):
         raise InputError(
@@ -128,7 +140,7 @@ def check_gradient(
     steepest = max(row.steepest for all_of in rows.values() for row in all_of)
     tolerance = TOLERANCE.get(real, TOLERANCE[torch.float32])
     floor = FLOOR * steepest or 1.0
-    return GradientReport({n: _judge(r, floor, tolerance) for n, r in rows.items()}, tolerance)
+    return GradientReport({n: _verdict(r, floor, tolerance) for n, r in rows.items()}, tolerance)
 
 
 class _Row(NamedTuple):
@@ -193,7 +205,7 @@ def _holding(parameter: nn.Parameter, value: Tensor) -> Iterator[None]:
             parameter.copy_(before)
 
 
-def _judge(rows: list[_Row], floor: float, tolerance: float) -> ParameterCheck:
+def _verdict(rows: list[_Row], floor: float, tolerance: float) -> ParameterCheck:
     scale = max(floor, *(row.steepest for row in rows))
     deviation = max(abs(row.own - row.narrow) for row in rows) / scale
     spread = max(row.spread for row in rows) / scale

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial, reduce
+from functools import reduce
 from operator import or_
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from fewstep.errors import InputError
-from fewstep.execution.compiled import Compiled, Compiler
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.compiled import Compiler
+from fewstep.execution.executor import MetaGradient
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
@@ -26,12 +26,12 @@ from fewstep.learners.schedules import importances
 from fewstep.learners.selection import adapting_names
 from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, InnerOptimizer, StepSizes
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, StepSizes
+from fewstep.metagrad.inner_optimizers import inner_optimizer as optimizer_of
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.objective import Objective
-from fewstep.metagrad.unroll import Gradient, Memory, Order, through_inner_loop
+from fewstep.metagrad.objective import Objective, Traceable
+from fewstep.metagrad.unroll import GradientRule, Memory, Order, through_inner_loop
 from fewstep.ops.fuse import has_blocks
-from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch
 
@@ -61,20 +61,23 @@ class MAML(GradientBased):
             ``"chunked"`` as many at once as suit the machine's memory; ``"auto"`` decides between
             the loop and chunks by the size of a task. All give the same gradient.
         compile: Compute by functions that `torch.compile` makes, once for each shape of tasks: the
-            whole meta-gradient of a meta-batch where it has few operations; on a CPU the blocks of
-            a convolutional network (batch norm and what follows it in ``nn.Sequential``); otherwise
-            the inner gradient and the query, one task after another. It needs a C++ compiler,
-            and what the model's code does in Python is fixed by the first call.
+            whole meta-gradient of a meta-batch where it has few operations; otherwise the inner
+            gradient and the query, one task after another; nothing of a network with blocks (batch
+            norm and what surrounds it in ``nn.Sequential``) on a CPU, which are faster without. It
+            needs a C++ compiler, and what the model's code does in Python is fixed by the first
+            call.
         precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
             ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
-        norm: What batch norm in training mode uses when the query set is judged: the query
+        norm: What batch norm in training mode uses on the query set: the query
             batch's own statistics (``"transductive"``, as in the paper) or the support set's
             (``"inductive"``).
         adapting: Which parameters adapt: ``"all"``, the ``"head"`` (ANIL), the ``"body"`` without
             the head (BOIL), or names of parameters or modules.
         head: Name of the head; the last ``nn.Linear`` unless given.
-        inner_optimizer: What makes a step of a gradient: ``"sgd"``, ``"momentum"`` (0.9) or
-            ``"adam"``. It starts every task without memory.
+        inner_optimizer: Makes a step of a gradient: ``"sgd"``, ``"momentum"`` (0.9), ``"adam"``, or
+            a pair of functions of your own, as in `fewstep.metagrad.inner_optimizers`:
+            ``init(params) -> slots``, ``update(gradients, slots, step) -> (updates, slots)``. It
+            starts every task anew.
         step_sizes: ``"fixed"``; ``"per-step"`` learns one for each parameter tensor and inner step
             (MAML++); ``"per-element"`` one for each number of each parameter (Meta-SGD).
         multi_step_loss: For so many outer steps the query losses after all inner steps count,
@@ -89,6 +92,19 @@ class MAML(GradientBased):
 
     Raises:
         InputError: A setting is out of range, or the model has no such part.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> learner = fewstep.MAML(torch.nn.Linear(4, 3), inner_lr=0.4)
+    >>> optimizer = torch.optim.Adam(learner.parameters())
+    >>> loss = learner(tasks)
+    >>> loss.backward()
+    >>> optimizer.step()
+    >>> learner.evaluate(tasks, steps=5).scores.shape
+    torch.Size([8, 6])
+    >>> learner.adapt(x[0], y[0])(x[0]).shape
+    torch.Size([6, 3])
     """
 
     _PREFIXES: ClassVar[dict[str, str]] = {
@@ -114,7 +130,7 @@ class MAML(GradientBased):
         norm: Norm = "transductive",
         adapting: str | Sequence[str] = "all",
         head: str | None = None,
-        inner_optimizer: InnerOptimizer = "sgd",
+        inner_optimizer: str | tuple[Callable[..., Any], Callable[..., Any]] = "sgd",
         step_sizes: StepSizes = "fixed",
         multi_step_loss: int = 0,
         first_order_steps: int = 0,
@@ -123,7 +139,6 @@ class MAML(GradientBased):
     ) -> None:
         settings = Settings(loss, metrics, execution, precision, norm, order, memory)
         super().__init__(model, inner_lr, inner_steps, settings)
-        check_choice("inner_optimizer", inner_optimizer, get_args(InnerOptimizer))
         check_choice("step_sizes", step_sizes, get_args(StepSizes))
         if compile and execution not in ("auto", "loop"):
             raise InputError(
@@ -134,7 +149,7 @@ class MAML(GradientBased):
         check_at_least_zero("first_order_steps", first_order_steps)
         self._compile = compile
         self.adapting, self.head = adapting, head
-        self.inner_optimizer: InnerOptimizer = inner_optimizer
+        self.inner_optimizer = inner_optimizer
         self.step_sizes: StepSizes = step_sizes
         self.multi_step_loss = multi_step_loss
         self.first_order_steps = first_order_steps
@@ -145,16 +160,15 @@ class MAML(GradientBased):
         if per_step_statistics:
             self._statistics = beside.per_step_statistics(model, inner_steps)
         start = self._adapting_parameters()
+        self._optimizer = optimizer_of(inner_optimizer, dict(start))
         if step_sizes != "fixed":
             self._step_sizes = beside.learned_step_sizes(step_sizes, start, inner_lr, inner_steps)
 
     def meta_parameters(self) -> dict[str, nn.Parameter]:
-        """All that the outer loop changes, by name. Running statistics require no gradient."""
         more = map(self.named, ("_step_sizes", "_affine", "_statistics"))
         return reduce(or_, more, super().meta_parameters())
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """`meta_gradient`, with the loss and the metrics of each task."""
         found = super().differentiate(tasks, outer_step)
         rows = found.query.statistics
         if rows is None:
@@ -167,13 +181,12 @@ class MAML(GradientBased):
             return self._new_objective(tasks, traits, norm, training)
         # Making it takes a good part of the time of a small network's outer step.
         given_up = self._compiler.functions.given_up
-        objective: Objective = self._compiler.latest.of(
+        return self._compiler.latest.of(
             [norm, self.precision, given_up, self.loss, traits, *self._check_fit.made_of],
             lambda: self._new_objective(tasks, traits, norm, training),
             # What is not compiled may depend on other attributes of the model's parts.
-            lambda objective: objective.compiled is not None,
+            lambda objective: objective.traceable is not None,
         )
-        return objective
 
     def _new_objective(
         self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
@@ -186,59 +199,49 @@ class MAML(GradientBased):
         }
         evaluate_query = plain.evaluate_query
         statistics = self.named("_statistics")
-        if statistics and training:
-            # By the query set's own statistics, which are returned.
-            recorded = beside.recorder(self.model, list(statistics))
-            pure = self._pure("own", traits)
+        if statistics and (training or norm == "inductive"):
+            # In training by the query set's own, which are returned; else by those of the step.
+            pure = self._pure("own" if training else "running", traits)
+            recorded = beside.recorder(self.model, list(statistics)) if training else None
             evaluate_query = query_function(
                 pure, self.loss, self._metrics, "transductive", self.precision, recorded
             )
-        elif statistics and norm == "inductive":
-            # By those that were recorded for the step.
-            pure = self._pure("running", traits)
-            evaluate_query = query_function(
-                pure, self.loss, self._metrics, "transductive", self.precision
-            )
-            learned |= statistics
+            learned |= {} if training else statistics
         with torch.no_grad():
-            start = self._loop.model_params(learned, self._loop.init(learned), 0)
+            start = self._loop.model_params(learned, learned, 0)
         return replace(
             plain,
             evaluate_query=evaluate_query,
             start=start,
-            compiled=self._compiled(traits, norm, training),
+            traceable=self._traceable(traits, norm, training),
             learned=learned,
         )
 
-    def _compiled(self, traits: Traits, norm: Norm, training: bool) -> Compiled | None:
+    def _traceable(self, traits: Traits, norm: Norm, training: bool) -> Traceable | None:
         compiler = self._compiler
-        if compiler is None or compiler.functions.given_up or self._by_block(self.model):
+        if compiler is None or compiler.functions.given_up:
             return None
-        if traits.draws_outside or not traits.repeats:
+        on_cpu = next(self.model.parameters()).device.type == "cpu"
+        if on_cpu and self.precision != "bf16" and has_blocks(self.model):
+            # Its blocks are computed faster by operations of their own.
+            return None
+        if not traits.vectorisable:
             compiler.functions.give_up("random layers are not compiled: they would draw once")
             return None
         by_query = norm == "transductive" and not self.per_step_statistics
         pure = self._pure("own" if training else "evaluation", traits)
-        return Compiled(compiler, self.loss, pure, self._metrics, by_query, self.precision)
+        return Traceable(compiler.functions, pure, self.loss, self.precision, by_query)
 
-    def _by_block(self, model: nn.Module) -> bool:
-        """Whether the blocks of a network are compiled, and the rest is not worth it."""
-        on_cpu = next(model.parameters()).device.type == "cpu"
-        return on_cpu and self.precision != "bf16" and has_blocks(model)
-
-    @property
-    def _functions(self) -> CompiledFunctions | None:
-        return None if self._compiler is None else self._compiler.functions
-
-    def _gradient(self, outer_step: int) -> partial[Gradient]:
-        return partial(
-            through_inner_loop(self._order(outer_step), self.memory),
+    def _gradient(self, outer_step: int) -> GradientRule:
+        return through_inner_loop(
             self._loop,
-            importances=self._importances(outer_step),
-            record=self.per_step_statistics,
+            self._order(outer_step),
+            self.memory,
+            self._importances(outer_step),
+            self.per_step_statistics,
         )
 
-    def _importances(self, outer_step: int) -> list[float]:
+    def _importances(self, outer_step: int) -> tuple[float, ...]:
         return importances(self.inner_steps, outer_step, self.multi_step_loss)
 
     def _needs_second_derivative(self, outer_step: int) -> bool:
@@ -251,23 +254,8 @@ class MAML(GradientBased):
     def _loop(self) -> InnerLoop:
         names = tuple(self._adapting_parameters())
         sizes = self.named("_step_sizes")
-        if self.step_sizes != "fixed":
-            late = [name for name in names if INNER_LR + name not in sizes]
-            if late:
-                raise InputError(
-                    f"parameter {late[0]!r} requires a gradient only since the learner was made, "
-                    "and has no step sizes; make a new learner"
-                )
-        if self.step_sizes == "per-step":
-            learned = min(map(len, sizes.values()))
-            if self.inner_steps > learned:
-                raise InputError(
-                    f"inner_steps is {self.inner_steps}, and step sizes were made for {learned}; "
-                    "make a new learner"
-                )
-        return InnerLoop(
-            self.inner_steps, self.inner_lr, names, self.inner_optimizer, self.step_sizes
-        )
+        beside.check_step_sizes(self.step_sizes, sizes, names, self.inner_steps)
+        return InnerLoop(self.inner_steps, self.inner_lr, names, self._optimizer, self.step_sizes)
 
     def _adapting_parameters(self) -> dict[str, nn.Parameter]:
         """Those that adapt, of the model as it is now."""

@@ -1,8 +1,8 @@
-"""What is meta-learned beside the model: step sizes, and batch norm of each step."""
+"""Meta-parameters beside the model's: step sizes, and batch norm of each step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
@@ -10,22 +10,22 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.errors import InputError
-from fewstep.functional.call import in_training
+from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.names import ParameterTree
-from fewstep.learners.recording import statistics_seen
-from fewstep.metagrad.inner_loop import PER_STEP, StepSizes
+from fewstep.learners.recording import recorded_statistics
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, StepSizes
 
 STATISTICS = ("running_mean", "running_var")
-MOMENTUM = 0.1
+STATISTICS_MOMENTUM = 0.1
 """The share of each outer step in the running statistics, as in ``nn.BatchNorm2d``."""
 
 
-def move_statistics(running: Mapping[str, Tensor], seen: Params) -> None:
+def move_statistics(running: Mapping[str, Tensor], recorded: Params) -> None:
     """Move running statistics towards those of a meta-batch."""
     with torch.no_grad():
-        for name, value in seen.items():
-            running[name].lerp_(value, MOMENTUM)
+        for name, value in recorded.items():
+            running[name].lerp_(value, STATISTICS_MOMENTUM)
 
 
 def learned_step_sizes(
@@ -44,6 +44,27 @@ def learned_step_sizes(
     return ParameterTree(
         {name: nn.Parameter(adapting[name].new_full(shape, lr)) for name, shape in shapes.items()}
     )
+
+
+def check_step_sizes(
+    kind: StepSizes, sizes: Mapping[str, Tensor], adapting: Iterable[str], steps: int
+) -> None:
+    """See that each parameter that adapts has a step size for each inner step.
+
+    Raises:
+        InputError: The model or the number of steps has changed.
+    """
+    late = [name for name in adapting if kind != "fixed" and INNER_LR + name not in sizes]
+    if late:
+        raise InputError(
+            f"parameter {late[0]!r} requires a gradient only since the learner was made, and has "
+            "no step sizes; make a new learner"
+        )
+    learned = min(map(len, sizes.values())) if kind == "per-step" else steps
+    if steps > learned:
+        raise InputError(
+            f"inner_steps is {steps}, and step sizes were made for {learned}; make a new learner"
+        )
 
 
 def per_step_affine(model: nn.Module, steps: int) -> ParameterTree:
@@ -118,11 +139,11 @@ def recorder(
     @contextmanager
     def recorded() -> Iterator[list[Tensor]]:
         row: list[Tensor] = []
-        with statistics_seen(batch_norms(model)) as seen:
+        with recorded_statistics(batch_norms(model)) as found:
             yield row
         values = {
             f"{PER_STEP}{layer}.{name}": value
-            for layer, statistics in seen.items()
+            for layer, statistics in found.items()
             for name, value in zip(STATISTICS, statistics, strict=True)
         }
         row.append(torch.cat([values[name] for name in names]))

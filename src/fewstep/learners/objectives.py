@@ -1,4 +1,4 @@
-"""What one task is: its support loss and its query loss, as pure functions of the parameters."""
+"""Support loss and query loss of a task, as pure functions of the parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fewstep.runtime.modes import Precision, autocast
 from fewstep.tasks import Inputs
 
 QueryFunction = Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
-"""The ``evaluate_query`` of an `Objective`."""
+"""Computes the query loss of adapted parameters: the ``evaluate_query`` of an `Objective`."""
 
 
 def support_loss_of(
@@ -42,12 +42,12 @@ def query_function(
     precision: Precision,
     recorded: Callable[[], AbstractContextManager[list[Tensor]]] | None = None,
 ) -> QueryFunction:
-    """How a query set is solved by adapted parameters.
+    """The ``evaluate_query`` of an `Objective`.
 
     Args:
         pure: The model.
         loss: Of (prediction, target).
-        metrics: What is told of predictions.
+        metrics: Of predictions and targets.
         norm: Whose statistics batch norm uses.
         precision: Of the model's own computation.
         recorded: Within, a list is filled with the statistics of what batch norms see, if they
@@ -67,9 +67,8 @@ def query_function(
             if recorded is None:
                 prediction = pure.predict(query_x)
             else:
-                with recorded() as seen:
+                with recorded() as statistics:
                     prediction = pure.predict(query_x)
-                statistics = seen
             # Before the loss, which may change what was predicted.
             needed = metrics.needed(prediction)
             value = scalar(loss(prediction, pure.target(query_y)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +12,8 @@ from torch import Tensor, nn
 
 from fewstep.errors import InputError
 from fewstep.execution.plan import Execution
-from fewstep.functional.call import LayerModes, Norm, PureModel
+from fewstep.functional.call import Norm, PureModel
+from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased
@@ -24,8 +24,8 @@ from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, as_leaf_tensors
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.objective import Objective
-from fewstep.metagrad.unroll import EvaluateQuery, Gradient, Memory, Order, through_inner_loop
+from fewstep.metagrad.objective import EvaluateQuery, Objective
+from fewstep.metagrad.unroll import Gradient, GradientRule, Memory, Order, through_inner_loop
 from fewstep.runtime.modes import Precision, autocast
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import Inputs, TaskBatch
@@ -52,6 +52,16 @@ class ProtoMAML(GradientBased):
     Raises:
         InputError: The model has no linear layer inside or nothing else to learn, or a setting is
             out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 5))
+    >>> learner = fewstep.ProtoMAML(model, inner_lr=0.1)
+    >>> list(learner.meta_gradient(tasks)[1])
+    ['0.weight', '0.bias']
+    >>> learner.adapt(x[0], y[0])(x[0]).shape
+    torch.Size([6, 3])
     """
 
     def __init__(
@@ -81,8 +91,8 @@ class ProtoMAML(GradientBased):
         """With the prototypes as the gradient of the coefficients."""
         modes: LayerModes = "own" if training else "evaluation"
         pure = self._pure(modes, traits)
-        seen: list[Tensor] = []
-        features = self._pure(modes, traits, replaced={self.head: self._noting(seen)})
+        inputs: list[Tensor] = []
+        features = self._pure(modes, traits, replaced=self._replaced(inputs.append))
         whole_loss = support_loss_of(pure, self.loss, self.precision)
         ways = number_of_classes(tasks.support_y)
         layer = self.model.get_submodule(self.head)
@@ -92,13 +102,13 @@ class ProtoMAML(GradientBased):
             if _COEFFICIENTS not in params:
                 return whole_loss(params, x, y)
             body = {name: value for name, value in params.items() if name != _COEFFICIENTS}
-            seen.clear()
+            inputs.clear()
             with (
                 autocast(self.precision, y.device),
                 features.having(body, fused=True, inputs_repeat=True),
             ):
                 features.predict(x)
-            centres = prototypes(self._features(seen, len(y), layer), y, ways)
+            centres = prototypes(self._features(inputs, len(y), layer), y, ways)
             return (params[_COEFFICIENTS] * centres).sum()
 
         body = dict(self._plain())
@@ -109,24 +119,31 @@ class ProtoMAML(GradientBased):
             self._metrics,
             learned={**body, _COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features)},
             needs_gradients=traits.needs_gradients,
+            vectorisable=traits.vectorisable,
             modes=tuple(training for _, training in pure.modes),
         )
 
     def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         check_tasks(tasks)
         ways = number_of_classes(tasks.support_y)
-        traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced)
+        traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced())
         check_classes(tasks.support_y, ways)
         return traits
 
     def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
-        return super()._pure(modes, traits, **{"replaced": self._replaced, **settings})
+        return super()._pure(modes, traits, **{"replaced": self._replaced(), **settings})
 
-    @property
-    def _replaced(self) -> dict[str, Callable[[Tensor], Tensor]]:
-        """The last layer takes any number of classes, and a bias where it has none itself."""
+    def _replaced(
+        self, note: Callable[[Tensor], None] = lambda _: None
+    ) -> dict[str, Callable[[Tensor], Tensor]]:
+        """A last layer of any number of classes, with a bias in any case; notes its inputs."""
         layer: Any = self.model.get_submodule(self.head)
-        return {self.head: lambda x: F.linear(x, layer.weight, layer.bias)}
+
+        def forward(x: Tensor) -> Tensor:
+            note(x)
+            return F.linear(x, layer.weight, layer.bias)
+
+        return {self.head: forward}
 
     def _new_head(self, ways: int) -> Params:
         """The last layer's parameters for a number of classes, zeros."""
@@ -145,9 +162,9 @@ class ProtoMAML(GradientBased):
         """Without those of the last layer, which each task makes anew."""
         return {name: p for name, p in super()._plain().items() if not self._of_head(name)}
 
-    def _gradient(self, outer_step: int) -> partial[Gradient]:
-        inner = through_inner_loop(self.order, self.memory)
-        return partial(through_prototypes, self._loop, inner=inner, head=self.head)
+    def _gradient(self, outer_step: int) -> GradientRule:
+        inner = through_inner_loop(self._loop, self.order, self.memory)
+        return ThroughPrototypes(inner, self.head)
 
     def _needs_second_derivative(self, outer_step: int) -> bool:
         return self.order == "exact" and self.inner_steps > 0
@@ -162,62 +179,52 @@ class ProtoMAML(GradientBased):
             grad_fn, _with_head(grad_fn, as_leaf_tensors(learned), self.head), steps
         )
 
-    def _noting(self, seen: list[Tensor]) -> Callable[[Tensor], Tensor]:
-        """The last layer, and what it is called with."""
-        layer: Any = self.model.get_submodule(self.head)
-
-        def forward(x: Tensor) -> Tensor:
-            seen.append(x)
-            return F.linear(x, layer.weight, layer.bias)
-
-        return forward
-
     @staticmethod
-    def _features(seen: list[Tensor], examples: int, layer: nn.Linear) -> Tensor:
-        shapes = [list(features.shape) for features in seen]
+    def _features(inputs: list[Tensor], examples: int, layer: nn.Linear) -> Tensor:
+        shapes = [list(features.shape) for features in inputs]
         if shapes != [[examples, layer.in_features]]:
             raise InputError(
                 f"the last linear layer is called with {', '.join(map(str, shapes)) or 'nothing'}; "
                 f"prototypes need [examples, {layer.in_features}], once: flatten before that layer"
             )
-        return seen[0].to(layer.weight.dtype)
+        return inputs[0].to(layer.weight.dtype)
 
     def _of_head(self, name: str) -> bool:
         return name.startswith(f"{self.head}.")
 
 
-def through_prototypes(
-    loop: InnerLoop,
-    grad_fn: GradFn,
-    evaluate_query: EvaluateQuery,
-    learned: Params,
-    inner: Callable[..., Gradient],
-    head: str,
-) -> Gradient:
+@dataclass(frozen=True)
+class ThroughPrototypes(GradientRule):
     """The gradient through the inner loop, and through the last layer that it starts from.
 
-    Args:
-        loop: The inner loop.
-        grad_fn: The gradient of the support loss, and the prototypes.
-        evaluate_query: The query losses and scores.
-        learned: theta without the last layer, and the coefficients.
-        inner: The gradient through the inner loop, of (loop, grad_fn, evaluate_query, theta).
+    Attributes:
+        inner: The gradient through the inner loop.
         head: Name of the last layer.
     """
-    start = as_leaf_tensors(learned)
-    whole = _with_head(grad_fn, start, head)
-    query, gradient = inner(loop, grad_fn, evaluate_query, whole)
-    body = {name: value for name, value in start.items() if name in whole}
-    through = torch.autograd.grad(
-        [whole[name] for name in _names(head)],
-        list(body.values()),
-        [gradient[name] for name in _names(head)],
-        materialize_grads=True,
-    )
-    return Gradient(
-        query,
-        {name: gradient[name] + part for name, part in zip(body, through, strict=True)},
-    )
+
+    inner: GradientRule
+    head: str
+
+    def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
+        """The gradient.
+
+        Args:
+            grad_fn: The gradient of the support loss, and the prototypes.
+            evaluate_query: The query losses and metrics.
+            learned: theta without the last layer, and the coefficients.
+        """
+        start = as_leaf_tensors(learned)
+        whole = _with_head(grad_fn, start, self.head)
+        query, gradient = self.inner(grad_fn, evaluate_query, whole)
+        body = {name: value for name, value in start.items() if name in whole}
+        through = torch.autograd.grad(
+            [whole[name] for name in _names(self.head)],
+            list(body.values()),
+            [gradient[name] for name in _names(self.head)],
+            materialize_grads=True,
+        )
+        pairs = zip(body, through, strict=True)
+        return Gradient(query, {name: gradient[name] + part for name, part in pairs})
 
 
 def _with_head(grad_fn: GradFn, start: Params, head: str) -> Params:

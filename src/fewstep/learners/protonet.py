@@ -29,6 +29,13 @@ class ProtoNet(ProtoMAML):
 
     Raises:
         InputError: The model has no linear layer inside or nothing else to learn.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 5))
+    >>> fewstep.ProtoNet(model).evaluate(tasks).losses.shape
+    torch.Size([8, 1])
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,10 @@ from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.settings import Settings
-from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapted_path, last
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.unroll import EvaluateQuery, Gradient, detached
+from fewstep.metagrad.objective import EvaluateQuery
+from fewstep.metagrad.unroll import Gradient, GradientRule
 from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch, map_tensors
 
@@ -39,6 +40,14 @@ class Reptile(GradientBased):
 
     Raises:
         InputError: A setting is out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> learner = fewstep.Reptile(torch.nn.Linear(4, 3), inner_lr=0.4, inner_steps=5)
+    >>> learner(tasks).backward()
+    >>> learner.model.weight.grad.shape
+    torch.Size([3, 4])
     """
 
     def __init__(
@@ -72,32 +81,32 @@ class Reptile(GradientBased):
                 )
             return torch.cat([support, query], 1)
 
-        return TaskBatch(
-            map_tensors(join, tasks.support_x, tasks.query_x),
-            join(tasks.support_y, tasks.query_y),
-            tasks.query_x,
-            tasks.query_y,
-        )
+        # Tensors that are made in inference mode have no gradients ever after.
+        with torch.inference_mode(False):
+            x = map_tensors(join, tasks.support_x, tasks.query_x)
+            y = join(tasks.support_y, tasks.query_y)
+        return TaskBatch(x, y, tasks.query_x, tasks.query_y)
 
-    def _gradient(self, outer_step: int) -> partial[Gradient]:
-        return partial(displacement, self._loop)
+    def _gradient(self, outer_step: int) -> GradientRule:
+        return Displacement(self._loop)
 
     def _needs_second_derivative(self, outer_step: int) -> bool:
         return False
 
 
-def displacement(
-    loop: InnerLoop, grad_fn: GradFn, evaluate_query: EvaluateQuery, params: Params
-) -> Gradient:
+@dataclass(frozen=True)
+class Displacement(GradientRule):
     """The way from where the inner loop ends back to where it began, in units of its step size.
 
-    Args:
-        loop: The inner loop.
-        grad_fn: The gradient of the loss on all examples of the task.
-        evaluate_query: The query losses and scores.
-        params: theta.
+    Attributes:
+        loop: The inner loop, on all examples of the task.
     """
-    end = last(adapted_path(loop, grad_fn, params, loop.steps))
-    with torch.no_grad():
-        gradient = {name: (params[name] - end[name]) / loop.lr for name in end}
-    return Gradient(detached(evaluate_query(end)), gradient)
+
+    loop: InnerLoop
+
+    def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
+        """(theta - phi) / alpha."""
+        end = last(self.loop.path(grad_fn, learned, self.loop.steps))
+        with torch.no_grad():
+            gradient = {name: (learned[name] - end[name]) / self.loop.lr for name in end}
+        return Gradient(evaluate_query(end).detach(), gradient)

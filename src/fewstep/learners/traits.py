@@ -12,8 +12,9 @@ from torch.nn.utils import parametrize
 from torch.utils import _pytree as pytree
 
 from fewstep.errors import InputError, first_line
-from fewstep.functional.call import LayerModes, PureModel
+from fewstep.functional.call import PureModel
 from fewstep.functional.guards import check_layers
+from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.loss import loss_module
 from fewstep.functional.structure import same, structure
 from fewstep.functional.swapped import Params
@@ -27,7 +28,7 @@ _DOES_NOT_FIT = (RuntimeError, ValueError, IndexError, TypeError, AttributeError
 
 
 class Traits(NamedTuple):
-    """What was found out of a model with tasks of a shape.
+    """Properties of a model, found out with tasks of a shape.
 
     Attributes:
         classes: How many classes the labels choose from; None where targets are no labels.
@@ -42,6 +43,11 @@ class Traits(NamedTuple):
     draws_outside: bool
     repeats: bool
     changes_inputs: bool
+
+    @property
+    def vectorisable(self) -> bool:
+        """Whether several tasks at once would be what they are alone."""
+        return self.repeats and not self.draws_outside
 
 
 class FitCheck:
@@ -140,8 +146,8 @@ class _Trial:
         tried, target = map_tensors(torch.clone, x), y.clone()
         with preserve_rng_state(tasks.device):
             classes, first = self._call("support", tried, target, tasks)
-            again = map_tensors(torch.clone, x), y.clone()
-            _, second = self._call("support", *again, tasks)
+            copies = map_tensors(torch.clone, x), y.clone()
+            _, second = self._call("support", *copies, tasks)
             if len(tensors_of(query_x)[0]) == 1:
                 # Batch norm may refuse a single example.
                 self._call("query", map_tensors(torch.clone, query_x), None, tasks)
@@ -168,11 +174,11 @@ class _Trial:
                         return None, []
                     classes = _classes(prediction, self._loss)
                     _check_labels(tasks, classes, self._loss)
-                    seen = [t.detach().clone() for t in _tensors_in(prediction)]
-                    seen.append(_try_loss(self._loss, prediction, y).detach())
+                    results = [t.detach().clone() for t in _tensors_in(prediction)]
+                    results.append(_try_loss(self._loss, prediction, y).detach())
                 self._check_unchanged(copies)
                 self._draws_outside |= outside_generators() != before
-                return classes, seen
+                return classes, results
             except InputError:
                 raise
             except _DOES_NOT_FIT as error:
@@ -224,8 +230,8 @@ def _close(one: Tensor, other: Tensor) -> bool:
 
 
 def _tensors_in(prediction: Any) -> list[Tensor]:
-    leaves = pytree.tree_leaves(prediction)
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.layout is torch.strided]
+    tensors = (leaf for leaf in pytree.tree_leaves(prediction) if isinstance(leaf, Tensor))
+    return [tensor for tensor in tensors if tensor.layout is torch.strided]
 
 
 def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> Tensor:

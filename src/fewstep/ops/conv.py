@@ -17,7 +17,6 @@ from fewstep.ops.vmap import (
     can_be_summed,
     is_shared,
     loop_over_tasks,
-    under_vmap,
     with_task_dim,
 )
 
@@ -25,24 +24,29 @@ _aten = torch.ops.aten
 
 
 class Geometry(NamedTuple):
-    """Of a convolution, each for height and width."""
+    """Settings of a convolution, each for height and width."""
 
     stride: tuple[int, int]
     padding: tuple[int, int]
     dilation: tuple[int, int]
     groups: int
 
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of PyTorch's convolution, which may also be transposed."""
+        return self.stride, self.padding, self.dilation, False, (0, 0), self.groups
+
 
 def geometry_of(layer: nn.Conv2d) -> Geometry | None:
-    """That of a layer; None where it pads in a way of its own."""
+    """Return that of a layer; None where it pads in a way of its own."""
     if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
         return None
     padding = pair(layer.padding)
     return Geometry(pair(layer.stride), padding, pair(layer.dilation), layer.groups)
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """``F.conv2d``.
+def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """Compute ``F.conv2d``.
 
     Args:
         x: ``[examples, channels, height, width]``.
@@ -54,9 +58,7 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -
     def apply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return _Convolution.apply(channels_last(x), weight, bias, geometry)
 
-    if under_vmap(x, weight, bias):
-        return with_task_dim(apply, x, weight, bias)
-    return apply(x, weight, bias)
+    return with_task_dim(apply, x, weight, bias)
 
 
 class _Convolution(torch.autograd.Function):
@@ -127,9 +129,9 @@ class _WeightGradient(torch.autograd.Function):
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """C(x, w) + b, of one task or of many, without a graph."""
+    """Compute C(x, w) + b, of one task or of many, without a graph."""
     if x.dim() == 4:
-        return torch.convolution(channels_last(x), weight, bias, *_arguments(geometry))
+        return torch.convolution(channels_last(x), weight, bias, *geometry.arguments)
     if is_shared(weight) and (bias is None or is_shared(bias)):
         one = convolve(x.flatten(0, 1), weight[0], None if bias is None else bias[0], geometry)
         return one.view(*x.shape[:2], *one.shape[1:])
@@ -137,7 +139,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry)
 
 
 def input_gradient(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """I(g, w), likewise; of ``x`` only the shape matters."""
+    """Compute I(g, w), likewise; of ``x`` only the shape matters."""
     if g.dim() == 4:
         return _gradients(g, x, weight, (True, False, False), geometry)[0]
     if is_shared(weight):
@@ -149,7 +151,7 @@ def input_gradient(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> 
 def weight_gradient(
     g: Tensor, x: Tensor, weight: Tensor, bias: bool, geometry: Geometry
 ) -> tuple[Tensor, Tensor | None]:
-    """W(g, x), and the sum of g where there is a bias, likewise."""
+    """Compute W(g, x), and the sum of g where there is a bias, likewise."""
     if g.dim() == 4:
         _, of_weight, of_bias = _gradients(g, x, weight, (False, True, bias), geometry)
         return of_weight, of_bias if bias else None
@@ -163,11 +165,5 @@ def weight_gradient(
 def _gradients(
     g: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool], geometry: Geometry
 ) -> tuple[Tensor, Tensor, Tensor]:
-    arguments = (weight.shape[:1], *_arguments(geometry), wanted)
+    arguments = (weight.shape[:1], *geometry.arguments, wanted)
     return _aten.convolution_backward(channels_last(g), channels_last(x), weight, *arguments)
-
-
-def _arguments(geometry: Geometry) -> tuple[Any, ...]:
-    """As PyTorch's convolution takes them, which may also be transposed."""
-    stride, padding, dilation, groups = geometry
-    return stride, padding, dilation, False, (0, 0), groups

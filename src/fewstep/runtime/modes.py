@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 Precision = Literal["float32", "tf32", "bf16"]
-"""Of a model's computation. Parameters, gradients and losses stay float32."""
+"""Precision of a model's computation. Parameters, gradients and losses stay float32."""
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:

@@ -21,6 +21,9 @@ def keep_memory() -> None:
     it has ever needed at once until it ends, which is why only the command line does it by itself.
     Call it once, before PyTorch is imported; processes that are forked later do the same. Does
     nothing where there is no glibc.
+
+    >>> import fewstep
+    >>> fewstep.keep_memory()
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

@@ -52,7 +52,7 @@ def settings_of_fit(values: dict[str, Any], larger_is_better: bool) -> OuterSett
         remedy="try a smaller inner_lr, or a smaller step size of the optimizer, in a new run",
         digest=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16],
         recorded=values,
-        may_change=MAY_CHANGE,
+        decisive=decisive,
         read=read_fit_config,
     )
 

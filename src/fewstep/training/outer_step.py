@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import torch
 
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.learners.base import Learner
 from fewstep.learners.divergence import DivergedError
 from fewstep.learners.meta_parameters import move_statistics

@@ -76,9 +76,9 @@ class RunDir:
     def _check_same_run(self, settings: OuterSettings) -> None:
         self._check_same_version()
         ours, theirs = settings.recorded, settings.read(self.config)
-        for name in {**ours, **theirs}:
+        for name in settings.decisive:
             here, there = ours.get(name), theirs.get(name)
-            if here != there and name not in settings.may_change:
+            if here != there:
                 raise InputError(
                     f"{self.path} holds a run with {name} = {there}, not {here}; choose "
                     "another run directory, or the same settings to go on with it"

@@ -99,7 +99,6 @@ def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
 
 def settings_of(config: Config, validation: TaskSource) -> OuterSettings:
     """What a config tells the outer loop."""
-    recorded = asdict(config)
     return OuterSettings(
         steps=config.steps,
         val_every=config.val_every,
@@ -114,8 +113,8 @@ def settings_of(config: Config, validation: TaskSource) -> OuterSettings:
         lr=lambda step: cosine(config.outer_lr, config.final_outer_lr, step, config.steps),
         remedy="try a smaller --inner-lr or --outer-lr in a new run directory",
         digest=training_digest(config),
-        recorded=recorded,
-        may_change=tuple(recorded.keys() - decisive()),
+        recorded=asdict(config),
+        decisive=decisive(),
         read=lambda path: asdict(read_config(path, resume=True)),
     )
 
@@ -177,8 +176,9 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
 
 def _of_rounding(config: Config) -> dict[str, str | int]:
     """Settings that change results by rounding alone, and what a schedule stretches over."""
-    shares = config.multi_step_loss or config.first_order_share
-    scheduled = config.final_outer_lr is not None or shares
+    scheduled = (
+        config.final_outer_lr is not None or config.multi_step_loss or config.first_order_share
+    )
     execution = f"{config.execution}, {config.memory}{', compiled' if config.compile else ''}"
     return {
         "execution": execution,

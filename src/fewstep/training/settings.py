@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ class OuterSettings:
         remedy: For a loss that is not finite, in words.
         digest: Of all that decides what an outer step does.
         recorded: All settings as JSON values, for ``config.json``.
-        may_change: Those that may differ when a run goes on.
+        decisive: Those that may not differ when a run goes on.
         read: The settings that a ``config.json`` tells.
     """
 
@@ -40,5 +40,5 @@ class OuterSettings:
     remedy: str
     digest: str
     recorded: dict[str, Any]
-    may_change: tuple[str, ...]
+    decisive: Collection[str]
     read: Callable[[Path], dict[str, Any]]

@@ -10,8 +10,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fewstep import MAML, InputError, Parallel
-
-from .every import LEARNERS, every_learner, model, plus_plus, seeded, tasks
+from tests.learners.every import LEARNERS, every_learner, model, plus_plus, seeded, tasks
 
 
 @every_learner
@@ -29,11 +28,12 @@ def test_backward_hands_out_the_meta_gradient(make):
 
 
 @every_learner
-def test_without_gradients_only_the_loss_is_computed(make):
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_without_gradients_only_the_loss_is_computed(make, off):
     learner, batch = make(), tasks()
     expected, _ = seeded(learner.meta_gradient, batch, 1)
     before = copy.deepcopy(learner.state_dict())
-    with torch.no_grad():
+    with off():
         loss = seeded(learner, batch, 1)
     assert not loss.requires_grad
     torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-12)

@@ -1,22 +1,20 @@
-"""What stands in for functions of PyTorch, where it pays."""
+"""Functions of PyTorch whose derivatives are faster here, each with the same arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewstep.ops.conv import Geometry, conv2d
+from fewstep.ops.conv import Geometry, convolution
 from fewstep.ops.layout import IntOrPair, pair, use_fast_path
-from fewstep.ops.max_pool import max_pool2d, window_of
+from fewstep.ops.max_pool import max_pool, window_of
 from fewstep.ops.vmap import fold_tasks_into_batch, under_vmap, with_task_dim
 
 
-def _conv2d(
+def conv2d(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -25,13 +23,14 @@ def _conv2d(
     dilation: IntOrPair = 1,
     groups: int = 1,
 ) -> Tensor:
+    """Compute ``F.conv2d``."""
     if isinstance(padding, str) or not use_fast_path(input):
         return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
     geometry = Geometry(pair(stride), pair(padding), pair(dilation), groups)
-    return conv2d(input, weight, bias, geometry)
+    return convolution(input, weight, bias, geometry)
 
 
-def _max_pool2d(
+def max_pool2d(
     input: Tensor,
     kernel_size: IntOrPair,
     stride: IntOrPair | None = None,
@@ -40,23 +39,24 @@ def _max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
+    """Compute ``F.max_pool2d``."""
     window = (kernel_size, stride, padding, dilation, ceil_mode)
     if return_indices or not use_fast_path(input):
         return F.max_pool2d(input, *window, return_indices)  # type: ignore[call-overload]
-    return max_pool2d(input, window_of(*window))
+    return max_pool(input, window_of(*window))
 
 
-def _group_norm(
+def group_norm(
     input: Tensor,
     num_groups: int,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
+    """Compute ``F.group_norm``; vmap's own rule refuses channels-last pictures."""
     if not under_vmap(input):
         return F.group_norm(input, num_groups, weight, bias, eps)
 
-    # vmap's own rule refuses channels-last pictures.
     def normalise(x: Tensor) -> Tensor:
         return F.group_norm(x, num_groups, eps=eps)
 
@@ -66,18 +66,11 @@ def _group_norm(
     return result if bias is None else result + bias.view(shape)
 
 
-def _adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
-    # PyTorch's own puts a channels-last result into an odd layout, which vmap does slowly.
+def adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
+    """Compute ``F.adaptive_avg_pool2d``.
+
+    PyTorch's own puts a channels-last result into an odd layout, which vmap does slowly.
+    """
     if output_size in (1, (1, 1)) and x.dim() == 4:
         return x.mean((-2, -1), keepdim=True)
     return F.adaptive_avg_pool2d(x, output_size)
-
-
-REPLACEMENTS: dict[Callable[..., Any], Callable[..., Any]] = {
-    F.group_norm: _group_norm,
-    F.adaptive_avg_pool2d: _adaptive_avg_pool2d,
-    torch.conv2d: _conv2d,
-    torch.max_pool2d: _max_pool2d,
-    F.max_pool2d: _max_pool2d,
-}
-"""Each takes the arguments of what it replaces."""
