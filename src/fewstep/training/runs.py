@@ -176,9 +176,8 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
 
 def _of_rounding(config: Config) -> dict[str, str | int]:
     """Settings that change results by rounding alone, and what a schedule stretches over."""
-    scheduled = (
-        config.final_outer_lr is not None or config.multi_step_loss or config.first_order_share
-    )
+    shares = config.multi_step_loss or config.first_order_share
+    scheduled = config.final_outer_lr is not None or shares
     execution = f"{config.execution}, {config.memory}{', compiled' if config.compile else ''}"
     return {
         "execution": execution,
