@@ -70,24 +70,21 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
 
     Raises:
         Interrupted: The user stopped it.
+        InputError: The run directory holds another run by now.
     """
     config = run.config
     try:
         results = evaluate(
             run, config.test_tasks, config.test_inner_steps, config.norm, "test", console
         )
-        _check_is_there(run, run_dir)
+        if checkpoint.load(RunDir(run_dir).best)[1] != run.progress:
+            raise InputError(
+                f"{run_dir} holds another run by now; its files stay, and this test is written "
+                "nowhere"
+            )
         write_report(run, run_dir, results, console)
     except KeyboardInterrupt:
         raise Interrupted("stopped in the final test") from None
-
-
-def _check_is_there(run: Run, run_dir: Path) -> None:
-    """See that the run directory still holds the run that was tested, by its best checkpoint."""
-    if checkpoint.load(RunDir(run_dir).best)[1] != run.progress:
-        raise InputError(
-            f"{run_dir} holds another run by now; its files stay, and this test is written nowhere"
-        )
 
 
 def write_report(run: Run, run_dir: Path, results: Results, console: Console) -> None:

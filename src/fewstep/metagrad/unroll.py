@@ -5,20 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from fewstep.choices import Memory as Memory
+from fewstep.choices import Order as Order
 from fewstep.errors import InputError, first_line
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors
 from fewstep.metagrad.objective import EvaluateQuery, QueryResult
 from fewstep.ops.vmap import sums_suffice
-
-Order = Literal["exact", "first"]
-Memory = Literal["fast", "flat"]
 
 
 class Gradient(NamedTuple):
