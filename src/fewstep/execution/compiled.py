@@ -26,14 +26,9 @@ from fewstep.tasks import Inputs, map_tensors, tensors_of
 
 
 class Compiler:
-    """The compiled functions of one learner. Where it is sent to another process, it keeps those.
+    """The compiled functions of one learner, and the latest objective that they were used for.
 
-    Args:
-        identity: Of the learner, in all processes; a new one unless given.
-
-    Attributes:
-        functions: What was compiled.
-        latest: The latest objective that they were used for.
+    A copy in another process keeps its own, by the learner's identity.
     """
 
     def __init__(self, identity: str | None = None) -> None:
@@ -53,11 +48,7 @@ def _received(identity: str) -> Compiler:
 
 
 class Compiled(Looped):
-    """Computes a meta-batch task by task, with functions compiled once for each shape.
-
-    Args:
-        objective: Of each task; traceable.
-    """
+    """Computes a meta-batch task by task, with functions compiled once for each shape."""
 
     def _grad_fn(self, x: Inputs, y: Tensor, seed_at: SeedAt) -> GradFn:
         assert self.objective.traceable is not None
@@ -89,7 +80,6 @@ class _CompiledGradFn(GradFn):
     def __call__(
         self, params: Params, step: int, create_graph: bool, adapting: Sequence[str] | None = None
     ) -> Params:
-        """The gradient by name."""
         names = list(params) if adapting is None else adapting
         traceable = self._traceable
 
@@ -142,15 +132,7 @@ def compiled(
     about: str,
     single_thread: bool = False,
 ) -> Function:
-    """A compiled function, which draws no random numbers.
-
-    Args:
-        functions: Those that there are.
-        key: Everything that decides what is computed, shapes included.
-        function: Computes it.
-        arguments: It is compiled for tensors like these.
-        about: What it is for, in words.
-        single_thread: Whether one thread computes it.
+    """A compiled function, which draws no random numbers; see `CompiledFunctions.get`.
 
     Raises:
         UnsuitableError: It cannot be compiled, of which ``functions`` have warned.

@@ -43,11 +43,7 @@ class Piece(NamedTuple):
 
 
 class Executor(ABC):
-    """Computes meta-batches piece by piece.
-
-    Args:
-        objective: Of each task.
-    """
+    """Computes meta-batches piece by piece; ``objective`` is that of each task."""
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
@@ -58,10 +54,6 @@ class Executor(ABC):
 
     def meta_gradient(self, tasks: TaskBatch, rule: GradientRule) -> MetaGradient:
         """The gradient of the mean query loss of a meta-batch.
-
-        Args:
-            tasks: The meta-batch.
-            rule: Which gradient.
 
         Raises:
             UnsuitableError: The tasks cannot be computed in this way.
@@ -79,10 +71,6 @@ class Executor(ABC):
     def evaluate(self, tasks: TaskBatch, path: Path) -> list[QueryResult]:
         """The query results of every point on each task's path of parameters.
 
-        Args:
-            tasks: The tasks.
-            path: Of a task.
-
         Raises:
             UnsuitableError: The tasks cannot be computed in this way.
         """
@@ -99,7 +87,7 @@ class Executor(ABC):
         """All that is meta-learned, in the layout that is fastest, once for all tasks and steps."""
         return {
             name: channels_last(value.detach()) if use_fast_path(value) else value
-            for name, value in self.objective.meta_learned.items()
+            for name, value in self.objective.learned.items()
         }
 
 

@@ -59,7 +59,7 @@ class Planner:
         Args:
             objective: Of each task, with the model as it is now.
             tasks: The meta-batch.
-            compute: Computes it; called again where an executor turns out to be unsuitable.
+            compute: Called again where an executor turns out to be unsuitable.
             rule: Of the meta-gradient, if that is what is computed.
 
         Raises:
@@ -82,11 +82,7 @@ class Planner:
     def executor(
         self, objective: Objective, tasks: TaskBatch, rule: GradientRule | None = None
     ) -> Executor:
-        """The executor for such tasks; for the arguments see `run`.
-
-        Raises:
-            UnsuitableError: They are to be vectorised, and cannot be.
-        """
+        """The executor for such tasks; arguments and errors are those of `run`."""
         chunk = self._chunk(objective, tasks)
         compiles = objective.traceable is not None and objective.traceable.usable
         if compiles and rule is not None and chunk >= len(tasks):
@@ -117,7 +113,11 @@ class Planner:
         return number if self.execution == "chunked" or number >= _min_vmap_tasks() else 0
 
     def _fitting(self, objective: Objective, tasks: TaskBatch) -> int:
-        fitting = max(1, _budget(tasks.device) // max(graph_bytes(objective, tasks), 1))
+        budget = CPU_BUDGET
+        if tasks.device.type == "cuda":
+            memory = torch.cuda.get_device_properties(tasks.device).total_memory
+            budget = int(memory * GPU_SHARE)
+        fitting = max(1, budget // max(graph_bytes(objective, tasks), 1))
         if self.execution == "chunked" or fitting < _min_vmap_tasks():
             return fitting
         return fitting if can_vectorise(objective, tasks) else 0
@@ -183,9 +183,3 @@ def graph_bytes(objective: Objective, tasks: TaskBatch) -> int:
             raise
         return CPU_BUDGET
     return sum(kept.values())
-
-
-def _budget(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory * GPU_SHARE)
-    return CPU_BUDGET

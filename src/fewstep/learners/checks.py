@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
@@ -28,8 +28,9 @@ LOSSES: dict[str, Loss] = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss}
 """Those that may be given by name."""
 
 
-def check_choice(name: str, given: object, choices: tuple[str, ...]) -> None:
-    """See that a setting is one of its values."""
+def check_choice(name: str, given: object, literal: Any) -> None:
+    """See that a setting is one of the values of its type."""
+    choices = get_args(literal)
     if given not in choices:
         raise InputError(f"{name} is {given!r}; expected one of {', '.join(choices)}")
 
@@ -71,10 +72,7 @@ def check_learns(model: nn.Module) -> None:
 
 
 def check_memory(memory: str, repeats: bool) -> None:
-    """See that a model can be computed once more, as flat memory has to.
-
-    ``repeats`` says whether it predicts the same again with the same seeds.
-    """
+    """See that a model repeats its predictions with the same seeds where flat memory needs it."""
     if memory == "flat" and not repeats:
         raise InputError(
             "the model draws random numbers from a generator of its own, and flat memory needs the "
@@ -83,10 +81,7 @@ def check_memory(memory: str, repeats: bool) -> None:
 
 
 def check_names(model: nn.Module, loss: nn.Module | None) -> None:
-    """See that no name of a model is one that a learner uses itself.
-
-    ``loss`` is the loss where that is a module.
-    """
+    """See that no name of a model is one that a learner uses itself, or for a loss's parameters."""
     taken = (INNER_LR, PER_STEP, *((LOSS,) if loss is not None else ()))
     for name, _ in (*model.named_parameters(), *model.named_buffers()):
         if name.startswith(taken):

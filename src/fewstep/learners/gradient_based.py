@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -113,13 +113,9 @@ class GradientBased(Learner):
     ) -> Evaluation:
         path = partial(self._path, steps=self._checked(steps, norm))
         results = self._query_results(tasks, norm or self.norm, path)
-        return Evaluation(
-            torch.stack([query.losses for query in results], 1),
-            {
-                name: torch.stack([query.metrics[name] for query in results], 1)
-                for name in results[0].metrics
-            },
-        )
+        rows = {n: [query.metrics[n] for query in results] for n in results[0].metrics}
+        losses = torch.stack([query.losses for query in results], 1)
+        return Evaluation(losses, {name: torch.stack(row, 1) for name, row in rows.items()})
 
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
@@ -131,7 +127,7 @@ class GradientBased(Learner):
             tasks = TaskBatch(batch, y[None], batch, y[None])
             objective, traits = self.objective(tasks, norm or self.norm)
             grad_fn = GradFn(lambda params, _: objective.support_loss(params, x, y))
-            params = last(self._path(grad_fn, objective.meta_learned, steps))
+            params = last(self._path(grad_fn, objective.learned, steps))
             check_adapted(objective, tasks, params, partial(self._path, steps=steps))
             expected = None
             if traits.repeats and not any(name.endswith(".running_mean") for name in params):
@@ -142,11 +138,7 @@ class GradientBased(Learner):
     def objective(
         self, tasks: TaskBatch, norm: Norm, *, training: bool = False
     ) -> tuple[Objective, Traits]:
-        """Pure functions of a task for this learner, and properties of the model.
-
-        Raises:
-            InputError: The tasks do not fit the model or the loss.
-        """
+        """Pure functions of a task for this learner, and properties of the model."""
         traits = self._check(tasks, "own" if training else "evaluation")
         return self._objective(tasks, traits, norm, training), traits
 
@@ -161,8 +153,8 @@ class GradientBased(Learner):
         return Objective(
             support_loss_of(pure, self.loss, self.precision),
             query_function(pure, self.loss, self._metrics, norm, self.precision),
-            learned,
-            self._metrics,
+            start=learned,
+            metrics=self._metrics,
             learned=learned,
             needs_gradients=traits.needs_gradients,
             vectorisable=traits.vectorisable,
@@ -170,13 +162,8 @@ class GradientBased(Learner):
         )
 
     def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
-        return PureModel(
-            self.model,
-            self.loss,
-            modes=modes,
-            copies_inputs=traits.changes_inputs,
-            **settings,
-        )
+        copies = traits.changes_inputs
+        return PureModel(self.model, self.loss, modes=modes, copies_inputs=copies, **settings)
 
     def _query_results(
         self, tasks: TaskBatch, norm: Norm, path: Path, training: bool = False
@@ -230,10 +217,7 @@ class GradientBased(Learner):
     def _checked(self, steps: int | None, norm: Norm | None) -> int:
         """The number of inner steps, the learner's own unless it is given."""
         steps = self.inner_steps if steps is None else steps
-        self._check_steps(steps)
-        if norm is not None:
-            check_choice("norm", norm, get_args(Norm))
-        return steps
-
-    def _check_steps(self, steps: int) -> None:
         check_at_least_zero("steps", steps, whole=True)
+        if norm is not None:
+            check_choice("norm", norm, Norm)
+        return steps

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -137,7 +136,7 @@ def check_gradient(
             ]
             for name, parameter in named.items()
         }
-    steepest = max(row.steepest for all_of in rows.values() for row in all_of)
+    steepest = max(row.steepest for of_one in rows.values() for row in of_one)
     tolerance = TOLERANCE.get(real, TOLERANCE[torch.float32])
     floor = FLOOR * steepest or 1.0
     return GradientReport({n: _verdict(r, floor, tolerance) for n, r in rows.items()}, tolerance)
@@ -189,17 +188,12 @@ def _row(
 
 
 def _at(parameter: nn.Parameter, value: Tensor, loss: Callable[[], float]) -> float:
-    with _holding(parameter, value):
-        return loss()
-
-
-@contextmanager
-def _holding(parameter: nn.Parameter, value: Tensor) -> Iterator[None]:
+    """The loss where a parameter has this value."""
     before = parameter.detach().clone()
     try:
         with torch.no_grad():
             parameter.copy_(value)
-        yield
+        return loss()
     finally:
         with torch.no_grad():
             parameter.copy_(before)

@@ -22,7 +22,7 @@ from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors, last
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import EvaluateQuery, Objective
-from fewstep.metagrad.unroll import Gradient, GradientRule, Unrolled
+from fewstep.metagrad.unroll import Gradient, GradientRule, ThroughInnerLoop
 from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
@@ -105,35 +105,22 @@ class ImplicitMAML(GradientBased):
 
 
 @dataclass(frozen=True)
-class Implicit(GradientRule):
-    """The meta-gradient from the last parameters of the inner loop alone.
-
-    Attributes:
-        loop: The inner loop.
-        proximal: lambda.
-        cg_steps: Steps of the conjugate gradient method.
-    """
+class Implicit:
+    """The meta-gradient from the last parameters of the inner loop alone."""
 
     loop: InnerLoop
     proximal: float
     cg_steps: int
 
     def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
-        """The implicit gradient (equation 6).
+        """The implicit gradient (equation 6), where ``grad_fn`` has the derivative H + lambda I.
 
-        Args:
-            grad_fn: The gradient of the support loss with the proximal term, whose derivative is
-                H + lambda I.
-            evaluate_query: The query losses and metrics.
-            learned: theta, and psi, what is learned beside it and does not adapt.
+        Learned are theta and psi, what is learned beside it and does not adapt.
         """
         end = as_leaf_tensors(last(adapt(self.loop, grad_fn, learned, self.loop.steps)).params)
-        beside = as_leaf_tensors(
-            {name: value for name, value in learned.items() if name not in end}
-        )
-        query, at_end = Unrolled(replace(self.loop, steps=0))(
-            grad_fn, evaluate_query, {**end, **beside}
-        )
+        beside = as_leaf_tensors({n: value for n, value in learned.items() if n not in end})
+        at_once = ThroughInnerLoop(replace(self.loop, steps=0))
+        query, at_end = at_once(grad_fn, evaluate_query, {**end, **beside})
         inner = grad_fn({**end, **beside}, self.loop.steps, True, list(end))
 
         tasks = len(query.losses)
@@ -147,27 +134,27 @@ class Implicit(GradientRule):
             return {name: part.reshape(value.shape) for (name, value), part in pairs}
 
         def product(vector: Tensor) -> Tensor:
-            products = torch.autograd.grad(
-                list(inner.values()),
-                list(end.values()),
-                list(tree(vector).values()),
-                retain_graph=True,
-                materialize_grads=True,
-            )
-            return flat(dict(zip(end, products, strict=True))) / self.proximal
+            return flat(_pulled_back(inner, end, tree(vector))) / self.proximal
 
         solved = tree(conjugate_gradient(product, flat(at_end), self.cg_steps))
         if not beside:
             return Gradient(query, solved)
         # d phi / d psi = -(H + lambda I)^-1 times the derivative of the inner gradient by psi.
-        through = torch.autograd.grad(
-            list(inner.values()),
-            list(beside.values()),
-            [-value / self.proximal for value in solved.values()],
-            materialize_grads=True,
-        )
-        of_psi = {n: at_end[n] + part for n, part in zip(beside, through, strict=True)}
-        return Gradient(query, solved | of_psi)
+        towards = {name: -value / self.proximal for name, value in solved.items()}
+        through = _pulled_back(inner, beside, towards)
+        return Gradient(query, solved | {n: at_end[n] + part for n, part in through.items()})
+
+
+def _pulled_back(outputs: Params, inputs: Params, cotangents: Params) -> Params:
+    """The product of ``cotangents`` with the derivative of ``outputs``, by input."""
+    products = torch.autograd.grad(
+        list(outputs.values()),
+        list(inputs.values()),
+        list(cotangents.values()),
+        retain_graph=True,
+        materialize_grads=True,
+    )
+    return dict(zip(inputs, products, strict=True))
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, steps: int) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import or_
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,7 @@ from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, StepSizes
 from fewstep.metagrad.inner_optimizers import inner_optimizer as optimizer_of
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import Objective, Traceable
-from fewstep.metagrad.unroll import GradientRule, Memory, Order, through_inner_loop
+from fewstep.metagrad.unroll import GradientRule, Memory, Order, ThroughInnerLoop
 from fewstep.ops.fuse import has_blocks
 from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch
@@ -139,7 +139,7 @@ class MAML(GradientBased):
     ) -> None:
         settings = Settings(loss, metrics, execution, precision, norm, order, memory)
         super().__init__(model, inner_lr, inner_steps, settings)
-        check_choice("step_sizes", step_sizes, get_args(StepSizes))
+        check_choice("step_sizes", step_sizes, StepSizes)
         if compile and execution not in ("auto", "loop"):
             raise InputError(
                 f"execution is {execution!r} with compile=True, which computes one task after "
@@ -192,11 +192,7 @@ class MAML(GradientBased):
         self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
     ) -> Objective:
         plain = super()._objective(tasks, traits, norm, training)
-        learned: Params = {
-            **plain.meta_learned,
-            **self.named("_step_sizes"),
-            **self.named("_affine"),
-        }
+        learned: Params = plain.learned | self.named("_step_sizes") | self.named("_affine")
         evaluate_query = plain.evaluate_query
         statistics = self.named("_statistics")
         if statistics and (training or norm == "inductive"):
@@ -213,8 +209,8 @@ class MAML(GradientBased):
             plain,
             evaluate_query=evaluate_query,
             start=start,
-            traceable=self._traceable(traits, norm, training),
             learned=learned,
+            traceable=self._traceable(traits, norm, training),
         )
 
     def _traceable(self, traits: Traits, norm: Norm, training: bool) -> Traceable | None:
@@ -233,13 +229,8 @@ class MAML(GradientBased):
         return Traceable(compiler.functions, pure, self.loss, self.precision, by_query)
 
     def _gradient(self, outer_step: int) -> GradientRule:
-        return through_inner_loop(
-            self._loop,
-            self._order(outer_step),
-            self.memory,
-            self._importances(outer_step),
-            self.per_step_statistics,
-        )
+        counted, order = self._importances(outer_step), self._order(outer_step)
+        return ThroughInnerLoop(self._loop, counted, self.per_step_statistics, order, self.memory)
 
     def _importances(self, outer_step: int) -> tuple[float, ...]:
         return importances(self.inner_steps, outer_step, self.multi_step_loss)
@@ -269,8 +260,8 @@ class MAML(GradientBased):
         affine = self.named("_affine")
         return {n: p for n, p in super()._plain().items() if PER_STEP + n not in affine}
 
-    def _check_steps(self, steps: int) -> None:
-        super()._check_steps(steps)
+    def _checked(self, steps: int | None, norm: Norm | None) -> int:
+        steps = super()._checked(steps, norm)
         per_step = self.step_sizes == "per-step" or self.per_step_affine or self.per_step_statistics
         if per_step and steps > self.inner_steps:
             raise InputError(
@@ -278,3 +269,4 @@ class MAML(GradientBased):
                 f"{self.inner_steps} inner steps; use at most {self.inner_steps} steps, train with "
                 f"inner_steps={steps}, or learn nothing per step"
             )
+        return steps

@@ -95,12 +95,8 @@ class Reptile(GradientBased):
 
 
 @dataclass(frozen=True)
-class Displacement(GradientRule):
-    """The way from where the inner loop ends back to where it began, in units of its step size.
-
-    Attributes:
-        loop: The inner loop, on all examples of the task.
-    """
+class Displacement:
+    """The way from where the inner loop ends back to where it began, in units of its step size."""
 
     loop: InnerLoop
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
 
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm
@@ -31,15 +30,9 @@ class Settings:
     memory: Memory = "fast"
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            check_choice(name, getattr(self, name), get_args(choices))
+        check_choice("execution", self.execution, Execution)
+        check_choice("precision", self.precision, Precision)
+        check_choice("norm", self.norm, Norm)
+        check_choice("order", self.order, Order)
+        check_choice("memory", self.memory, Memory)
         object.__setattr__(self, "loss", loss_of(self.loss))
-
-
-_CHOICES = {
-    "execution": Execution,
-    "precision": Precision,
-    "norm": Norm,
-    "order": Order,
-    "memory": Memory,
-}

@@ -54,10 +54,6 @@ class Traceable:
     """The parts of a task's losses, for a compiler to follow.
 
     Attributes:
-        functions: Those that were compiled for the learner.
-        pure: The model.
-        loss: Of (prediction, target).
-        precision: Of the model's own computation.
         by_query: Whether batch norm uses the statistics of the query set; only then is the query
             loss compiled.
     """
@@ -97,8 +93,7 @@ class Objective:
         support_loss: (parameters, support_x, support_y) to a scalar.
         evaluate_query: (parameters, support_x, query_x, query_y) to how the query set is solved.
         start: The parameters before the first inner step, theta_0.
-        metrics: Of predictions and targets.
-        learned: All that is meta-learned, where that is not ``start`` itself.
+        learned: All that is meta-learned.
         needs_gradients: Whether the model takes derivatives when it predicts.
         vectorisable: Whether several tasks at once would be what they are alone. Where the model
             draws from generators that are not PyTorch's, those would be asked once for all.
@@ -110,16 +105,11 @@ class Objective:
     evaluate_query: Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
     start: Params
     metrics: Metrics
-    learned: Params | None = None
+    learned: Params
     needs_gradients: bool = False
     vectorisable: bool = True
     modes: tuple[bool, ...] = ()
     traceable: Traceable | None = None
-
-    @property
-    def meta_learned(self) -> Params:
-        """All that is meta-learned, in any case."""
-        return self.start if self.learned is None else self.learned
 
 
 _WITHOUT_MODES = (
