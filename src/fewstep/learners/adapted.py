@@ -17,7 +17,7 @@ from fewstep.functional import spectral_norm as spectral
 from fewstep.functional.call import Norm, PureModel
 from fewstep.functional.layer_modes import OF_SUPPORT, in_training
 from fewstep.functional.swapped import Params
-from fewstep.learners.recording import CalledTwiceError, recorded_statistics
+from fewstep.learners.meta_parameters import CalledTwiceError, recorded_statistics
 from fewstep.runtime.rng import preserve_rng_state, reseed
 from fewstep.tasks import Inputs, tensors_of
 

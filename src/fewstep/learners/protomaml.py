@@ -18,7 +18,6 @@ from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.heads import check_plain, last_linear, new_linear, with_layer
-from fewstep.learners.prototypes import check_classes, number_of_classes, prototypes
 from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, as_leaf_tensors
@@ -92,7 +91,7 @@ class ProtoMAML(GradientBased):
         inputs: list[Tensor] = []
         modes: LayerModes = "own" if training else "evaluation"
         features = self._pure(modes, traits, replaced=self._replaced(inputs.append))
-        ways = number_of_classes(tasks.support_y)
+        ways = _number_of_classes(tasks.support_y)
         layer = self._layer
 
         def support_loss(params: Params, x: Inputs, y: Tensor) -> Tensor:
@@ -105,7 +104,9 @@ class ProtoMAML(GradientBased):
                 features.having(body, fused=True, inputs_repeat=True),
             ):
                 features.predict(x)
-            return (params[_COEFFICIENTS] * prototypes(_only(inputs, len(y), layer), y, ways)).sum()
+            return (
+                params[_COEFFICIENTS] * _prototypes(_only(inputs, len(y), layer), y, ways)
+            ).sum()
 
         start = {**self._plain(), **self._new_head(ways)}
         learned = {
@@ -116,9 +117,9 @@ class ProtoMAML(GradientBased):
 
     def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         check_tasks(tasks)
-        ways = number_of_classes(tasks.support_y)
+        ways = _number_of_classes(tasks.support_y)
         traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced())
-        check_classes(tasks.support_y, ways)
+        _check_classes(tasks.support_y, ways)
         return traits
 
     def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
@@ -220,3 +221,34 @@ def _with_head(grad_fn: GradFn, start: Params, head: str) -> Params:
 
 def _names(head: str) -> tuple[str, str]:
     return f"{head}.weight", f"{head}.bias"
+
+
+def _prototypes(features: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """``[classes, width]``, the mean of the features ``[examples, width]`` of each class.
+
+    Snell, Swersky and Zemel 2017, equation 1.
+    """
+    belongs = (torch.arange(classes, device=labels.device)[:, None] == labels).to(features.dtype)
+    return belongs @ features / belongs.sum(1, keepdim=True)
+
+
+def _number_of_classes(labels: Tensor) -> int:
+    """One more than the largest label; `InputError` where targets are no labels."""
+    if labels.is_floating_point() or labels.dim() != 2:
+        raise InputError(
+            f"targets are {labels.dtype} of shape {list(labels.shape)}; prototypes need integer "
+            "labels, one an example"
+        )
+    return int(labels.max()) + 1
+
+
+def _check_classes(labels: Tensor, classes: int) -> None:
+    """See that the support labels ``[tasks, examples]`` of each task are of every class."""
+    there = (labels[:, None] == torch.arange(classes, device=labels.device)[:, None]).any(-1)
+    missing = (~there).nonzero().tolist()
+    if missing:
+        task, label = missing[0]
+        raise InputError(
+            f"task {task} has no support example of class {label}; prototypes need at least one of "
+            f"each class from 0 to {classes - 1}"
+        )

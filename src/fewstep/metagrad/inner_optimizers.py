@@ -79,6 +79,10 @@ def inner_optimizer(given: object, params: Params) -> InnerOptimizer:
     return optimizer
 
 
+def _sgd(gradients: Params, slots: Any, _: int) -> tuple[Params, Any]:
+    return gradients, slots
+
+
 def _momentum(gradients: Params, velocity: Params, _: int) -> tuple[Params, Params]:
     velocity = {name: VELOCITY_DECAY * velocity[name] + g for name, g in gradients.items()}
     return velocity, velocity
@@ -107,14 +111,23 @@ def _adam_of_one(gradient: Tensor, step: int, mean: Tensor, square: Tensor) -> t
     return mean / (1 - first ** (step + 1)) / root, mean, square
 
 
+def _nothing(_: Params) -> Any:
+    return ()
+
+
 def _zeros(params: Params) -> Params:
     return {name: torch.zeros_like(value) for name, value in params.items()}
 
 
+def _two_zeros(params: Params) -> tuple[Params, Params]:
+    return _zeros(params), _zeros(params)
+
+
+# Functions with names, which can be sent to other processes.
 INNER_OPTIMIZERS = {
-    "sgd": InnerOptimizer(lambda _: (), lambda gradients, slots, _: (gradients, slots)),
+    "sgd": InnerOptimizer(_nothing, _sgd),
     "momentum": InnerOptimizer(_zeros, _momentum),
-    "adam": InnerOptimizer(lambda params: (_zeros(params), _zeros(params)), _adam),
+    "adam": InnerOptimizer(_two_zeros, _adam),
 }
 
 
