@@ -132,7 +132,7 @@ def compiled(
     about: str,
     single_thread: bool = False,
 ) -> Function:
-    """A compiled function, which draws no random numbers; see `CompiledFunctions.get`.
+    """A compiled function, as of `CompiledFunctions.get`, which draws no random numbers.
 
     Raises:
         UnsuitableError: It cannot be compiled, of which ``functions`` have warned.

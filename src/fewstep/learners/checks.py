@@ -138,6 +138,13 @@ def check_twice_differentiable(objective: Objective, tasks: TaskBatch) -> None:
     )
 
 
+def same_but_for_rounding(one: Tensor, other: Tensor, least: float = 1e-5) -> bool:
+    """Whether two results agree to a thousandth, or to ``least`` where they are small."""
+    return one.shape == other.shape and torch.allclose(
+        one, other, rtol=1e-3, atol=least, equal_nan=True
+    )
+
+
 def scalar(value: Tensor) -> Tensor:
     """The value itself."""
     if not isinstance(value, Tensor) or value.dim() != 0:

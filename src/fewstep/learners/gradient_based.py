@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -28,17 +29,38 @@ from fewstep.learners.checks import (
     check_module,
     check_names,
     check_twice_differentiable,
+    loss_of,
 )
 from fewstep.learners.divergence import check_adapted, check_finite
 from fewstep.learners.objectives import query_function, support_loss_of
-from fewstep.learners.settings import Settings
 from fewstep.learners.traits import FitCheck, Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
-from fewstep.metagrad.metrics import Metrics
+from fewstep.metagrad.metrics import Metric, Metrics
 from fewstep.metagrad.objective import Objective, QueryResult
 from fewstep.metagrad.unroll import GradientRule, Memory, Order, last_only
 from fewstep.runtime.modes import Precision, exclusive, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked arguments that learners share, beside the inner loop's; `MAML` explains them."""
+
+    loss: Loss | str
+    metrics: Mapping[str, Metric] | None
+    execution: Execution
+    precision: Precision
+    norm: Norm
+    order: Order = "exact"
+    memory: Memory = "fast"
+
+    def __post_init__(self) -> None:
+        check_choice("execution", self.execution, Execution)
+        check_choice("precision", self.precision, Precision)
+        check_choice("norm", self.norm, Norm)
+        check_choice("order", self.order, Order)
+        check_choice("memory", self.memory, Memory)
+        object.__setattr__(self, "loss", loss_of(self.loss))
 
 
 class GradientBased(Learner):

@@ -12,11 +12,7 @@ from fewstep.learners.adapted import copy_of
 
 
 def last_linear(model: nn.Module) -> str:
-    """The name of the last ``nn.Linear`` of a model.
-
-    Raises:
-        InputError: There is none inside.
-    """
+    """The name of the last ``nn.Linear`` inside of a model; `InputError` where there is none."""
     names: list[str] = [n for n, part in model.named_modules() if isinstance(part, nn.Linear)]
     if not names or names[-1] == "":
         raise InputError(
@@ -29,8 +25,7 @@ def last_linear(model: nn.Module) -> str:
 def check_plain(model: nn.Module, name: str) -> None:
     """See that a layer is an ``nn.Linear`` in which another weight may stand.
 
-    Raises:
-        InputError: Its weight is computed, or is that of another layer too, or hooks change it.
+    Its weight is not computed, not that of another layer too, and no hook changes it.
     """
     layer = model.get_submodule(name)
     hooks = layer._forward_pre_hooks or layer._forward_hooks

@@ -16,8 +16,7 @@ from fewstep.functional.call import Norm
 from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, check_at_least_zero
-from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.settings import Settings
+from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors, last
 from fewstep.metagrad.metrics import Metric
@@ -158,20 +157,12 @@ def _pulled_back(outputs: Params, inputs: Params, cotangents: Params) -> Params:
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, steps: int) -> Tensor:
-    """Solve A x = b for a symmetric A = I + H / lambda, from x = 0 on.
+    """Solve A x = b for a symmetric A = I + H / lambda, from x = 0 on, each ``[..., size]`` alone.
 
     Where H has no negative eigenvalue, every step makes x longer, and never longer than b. It
     stops before a step that would make x longer still, or along which A is not positive: there
     the inner loop is not near a minimum, and the exact x would be of any length. Up to there x
-    points the way of b (Steihaug 1983).
-
-    Args:
-        product: A times a vector.
-        b: ``[..., size]``; each system in front is solved for itself.
-        steps: At most so many.
-
-    Returns:
-        x, or b where not a single step was made.
+    points the way of b (Steihaug 1983). Where not a single step was made, it is b.
     """
     x = torch.zeros_like(b)
     residual = direction = b

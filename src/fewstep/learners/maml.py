@@ -20,11 +20,10 @@ from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners import meta_parameters as beside
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
-from fewstep.learners.gradient_based import GradientBased
+from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.heads import adapting_names
 from fewstep.learners.objectives import query_function
 from fewstep.learners.schedules import importances
-from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, StepSizes
 from fewstep.metagrad.inner_optimizers import inner_optimizer as optimizer_of

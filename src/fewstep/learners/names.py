@@ -15,9 +15,7 @@ from fewstep.errors import InputError
 class ParameterTree(nn.Module):
     """Parameters whose names have dots: a module for each part of a name but the last.
 
-    Args:
-        values: By name.
-        learned: Whether `requires_grad_` reaches them.
+    `requires_grad_` reaches those that are ``learned``.
     """
 
     def __init__(self, values: Mapping[str, nn.Parameter], learned: bool = True) -> None:

@@ -15,9 +15,6 @@ from fewstep.metagrad.objective import QueryOutput
 from fewstep.runtime.modes import Precision, autocast
 from fewstep.tasks import Inputs
 
-QueryFunction = Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
-"""Computes the query loss of adapted parameters: the ``evaluate_query`` of an `Objective`."""
-
 
 def support_loss_of(
     pure: PureModel, loss: Loss, precision: Precision
@@ -25,10 +22,7 @@ def support_loss_of(
     """The ``support_loss`` of an `Objective`. Model and loss are one function of the parameters."""
 
     def support_loss(params: Params, x: Inputs, y: Tensor) -> Tensor:
-        with (
-            autocast(precision, y.device),
-            pure.having(params, fused=True, inputs_repeat=True),
-        ):
+        with autocast(precision, y.device), pure.having(params, fused=True, inputs_repeat=True):
             return scalar(loss(pure.predict(x), pure.target(y)))
 
     return support_loss
@@ -41,18 +35,8 @@ def query_function(
     norm: Norm,
     precision: Precision,
     recorded: Callable[[], AbstractContextManager[list[Tensor]]] | None = None,
-) -> QueryFunction:
-    """The ``evaluate_query`` of an `Objective`.
-
-    Args:
-        pure: The model.
-        loss: Of (prediction, target).
-        metrics: Of predictions and targets.
-        norm: Whose statistics batch norm uses.
-        precision: Of the model's own computation.
-        recorded: Within, a list is filled with the statistics of what batch norms see, if they
-            are wanted.
-    """
+) -> Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]:
+    """The ``evaluate_query`` of an `Objective`; ``recorded`` as `recorder` makes it, if wanted."""
 
     def having(params: Params, support_x: Inputs) -> AbstractContextManager[None]:
         if norm == "inductive":

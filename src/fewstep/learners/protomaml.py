@@ -16,9 +16,8 @@ from fewstep.functional.call import Norm, PureModel
 from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_tasks
-from fewstep.learners.gradient_based import GradientBased
+from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.heads import check_plain, last_linear, new_linear, with_layer
-from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, as_leaf_tensors
 from fewstep.metagrad.metrics import Metric
@@ -104,15 +103,11 @@ class ProtoMAML(GradientBased):
                 features.having(body, fused=True, inputs_repeat=True),
             ):
                 features.predict(x)
-            return (
-                params[_COEFFICIENTS] * _prototypes(_only(inputs, len(y), layer), y, ways)
-            ).sum()
+            centres = _prototypes(_only(inputs, len(y), layer), y, ways)
+            return (params[_COEFFICIENTS] * centres).sum()
 
-        start = {**self._plain(), **self._new_head(ways)}
-        learned = {
-            **self._plain(),
-            _COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features),
-        }
+        start = plain.learned | self._new_head(ways)
+        learned = plain.learned | {_COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features)}
         return replace(plain, support_loss=support_loss, start=start, learned=learned)
 
     def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
