@@ -66,7 +66,7 @@ class Compiled(Looped):
             needed = self.objective.metrics.needed(prediction)
             return traceable.loss(prediction, traceable.pure.target(y)), *needed
 
-        loss, *needed = _call(traceable, "query", ("query",), compute, params, x, y)
+        loss, *needed = _call(traceable, ("query",), compute, params, x, y)
         return loss, needed, []
 
 
@@ -89,14 +89,12 @@ class _CompiledGradFn(GradFn):
             return torch.autograd.grad(value, inputs, create_graph=True, materialize_grads=True)
 
         reseed(self._seed_at(step))
-        kind = ("gradient", *names)
-        found = _call(traceable, "support", kind, compute, params, self._x, self._y)
+        found = _call(traceable, ("support", *names), compute, params, self._x, self._y)
         return {n: g if create_graph else g.detach() for n, g in zip(names, found, strict=True)}
 
 
 def _call(
     traceable: Traceable,
-    examples: str,
     kind: tuple[str, ...],
     compute: Callable[[Params, Inputs, Tensor], tuple[Tensor, ...]],
     params: Params,
@@ -119,7 +117,7 @@ def _call(
 
     arguments = (y, *inputs, *params.values(), *fixed.values())
     key = (kind, tuple(params), signature(*arguments), traceable.kind)
-    about = f"{examples} sets of {list(inputs[0].shape)}"
+    about = f"{kind[0]} sets of {list(inputs[0].shape)}"
     with torch.enable_grad():
         return compiled(traceable.functions, key, function, arguments, about)(*arguments)
 

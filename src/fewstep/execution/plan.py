@@ -54,13 +54,7 @@ class Planner:
         compute: Callable[[Executor], Found],
         rule: GradientRule | None = None,
     ) -> Found:
-        """Compute by the best executor that is suitable.
-
-        Args:
-            objective: Of each task, with the model as it is now.
-            tasks: The meta-batch.
-            compute: Called again where an executor turns out to be unsuitable.
-            rule: Of the meta-gradient, if that is what is computed.
+        """Compute by the best executor that is suitable, a meta-gradient where a rule is given.
 
         Raises:
             UnsuitableError: It is to be vectorised, and cannot be.

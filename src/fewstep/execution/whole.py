@@ -38,11 +38,7 @@ class Whole(Vmapped):
         self.single_thread = single_thread
 
     def meta_gradient(self, tasks: TaskBatch, rule: GradientRule) -> MetaGradient:
-        """The gradient of the mean query loss of a meta-batch; metrics are not compiled.
-
-        Raises:
-            UnsuitableError: It cannot be compiled.
-        """
+        """The gradient of the mean query loss of a meta-batch; metrics are not compiled."""
         objective, traceable = self.objective, self.objective.traceable
         assert traceable is not None
         learned, given = objective.learned, tasks.tensors

@@ -17,6 +17,7 @@ from torch.nn.parameter import UninitializedParameter
 from fewstep.errors import InputError
 from fewstep.functional.call import LOSS
 from fewstep.functional.guards import check_second_derivative
+from fewstep.functional.loss import loss_module
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, as_leaf_tensors, with_gradient
 from fewstep.metagrad.objective import Objective
 from fewstep.runtime.rng import preserve_rng_state
@@ -45,8 +46,8 @@ def check_at_least_zero(name: str, given: object, *, whole: bool = False) -> Non
         raise InputError(f"{name} is {given}; expected 0 or more")
 
 
-def check_module(model: object) -> None:
-    """See that a model is a module that a learner can take."""
+def check_module(model: object, loss: Loss) -> None:
+    """See that a model is a module that a learner can take, beside what else it learns."""
     if isinstance(model, type):
         raise InputError(
             f"model is the class {model.__name__}; expected a module made of it, as in "
@@ -60,6 +61,13 @@ def check_module(model: object) -> None:
             raise InputError(
                 f"layer {layer!r} has parameters without a shape yet; call the model once with an "
                 "example first"
+            )
+    taken = (INNER_LR, PER_STEP, *((LOSS,) if loss_module(loss, model) is not None else ()))
+    for name, _ in (*model.named_parameters(), *model.named_buffers()):
+        if name.startswith(taken):
+            raise InputError(
+                f"the model has {name!r}, a name that the learner uses for what it learns beside "
+                "the model; rename that part of the model"
             )
 
 
@@ -78,17 +86,6 @@ def check_memory(memory: str, repeats: bool) -> None:
             "the model draws random numbers from a generator of its own, and flat memory needs the "
             'same ones again; let it use PyTorch\'s, or choose memory="fast"'
         )
-
-
-def check_names(model: nn.Module, loss: nn.Module | None) -> None:
-    """See that no name of a model is one that a learner uses itself, or for a loss's parameters."""
-    taken = (INNER_LR, PER_STEP, *((LOSS,) if loss is not None else ()))
-    for name, _ in (*model.named_parameters(), *model.named_buffers()):
-        if name.startswith(taken):
-            raise InputError(
-                f"the model has {name!r}, a name that the learner uses for what it learns beside "
-                "the model; rename that part of the model"
-            )
 
 
 def check_examples(x: object, y: object) -> None:

@@ -34,31 +34,25 @@ class DivergedError(InputError):
 def check_finite(found: MetaGradient, objective: Objective, tasks: TaskBatch, path: Path) -> None:
     """See that losses and gradient are finite; a GPU is asked once.
 
-    Raises:
-        DivergedError: They are not. Names the task, and the inner step where it can be found.
+    `DivergedError` names the task, and the inner step where it can be found.
     """
     lengths = torch._foreach_norm(list(found.gradient.values()))
     if math.isfinite(torch.stack([*lengths, found.query.losses.sum()]).sum().item()):
         return
     tensors = {"the query loss": found.query.losses, **found.gradient}
-    if all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+    bad = [name for name, tensor in tensors.items() if not _finite(tensor)]
+    if not bad:
         return
     for number in range(len(tasks)):
         what = _first_not_finite(objective, tasks, number, path)
         if what:
             raise DivergedError(what, first_task() + number)
-    name = next(name for name, tensor in tensors.items() if not bool(tensor.isfinite().all()))
-    raise DivergedError(
-        name if name == "the query loss" else f"the gradient of {name!r} is not finite", None
-    )
+    of_gradient = f"the gradient of {bad[0]!r} is not finite"
+    raise DivergedError(bad[0] if bad[0] == "the query loss" else of_gradient, None)
 
 
 def check_adapted(objective: Objective, tasks: TaskBatch, params: Params, path: Path) -> None:
-    """See that parameters adapted to the only one of ``tasks`` are finite, as `check_finite` does.
-
-    Raises:
-        DivergedError: They are not. Names the inner step.
-    """
+    """See that parameters adapted to the only one of ``tasks`` are finite."""
     if not all(map(_finite, params.values())):
         raise DivergedError(_first_not_finite(objective, tasks, 0, path) or "adapted weights", None)
 

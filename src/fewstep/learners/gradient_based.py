@@ -27,7 +27,6 @@ from fewstep.learners.checks import (
     check_learns,
     check_memory,
     check_module,
-    check_names,
     check_twice_differentiable,
     loss_of,
 )
@@ -82,17 +81,16 @@ class GradientBased(Learner):
         self, model: nn.Module, inner_lr: float, inner_steps: int, settings: Settings
     ) -> None:
         super().__init__()
-        check_module(model)
-        check_at_least_zero("inner_lr", inner_lr)
-        check_at_least_zero("inner_steps", inner_steps, whole=True)
         # Not by setattr, which would make another part of a loss that is a module.
         vars(self).update(vars(settings))
+        check_module(model, self.loss)
+        check_at_least_zero("inner_lr", inner_lr)
+        check_at_least_zero("inner_steps", inner_steps, whole=True)
         self.model = model
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
-        module = loss_module(self.loss, model)
-        check_names(model, module)
         check_learns(model)
+        module = loss_module(self.loss, model)
         if module is not None:
             self._loss_parameters = module
         self._metrics = Metrics(self.loss, settings.metrics)

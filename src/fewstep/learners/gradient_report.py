@@ -129,13 +129,12 @@ def check_gradient(
 
         here, gradient = compute()
         generator = torch.Generator().manual_seed(seed)
-        rows = {
-            name: [
-                _row(parameter, gradient[name], size, generator, here, lambda: compute()[0])
-                for _ in range(directions)
-            ]
-            for name, parameter in named.items()
-        }
+
+        def row(name: str) -> _Row:
+            own = (named[name], gradient[name])
+            return _row(*own, size, generator, here, lambda: compute()[0])
+
+        rows = {name: [row(name) for _ in range(directions)] for name in named}
     steepest = max(row.steepest for of_one in rows.values() for row in of_one)
     tolerance = TOLERANCE.get(real, TOLERANCE[torch.float32])
     floor = FLOOR * steepest or 1.0

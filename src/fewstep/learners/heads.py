@@ -23,10 +23,7 @@ def last_linear(model: nn.Module) -> str:
 
 
 def check_plain(model: nn.Module, name: str) -> None:
-    """See that a layer is an ``nn.Linear`` in which another weight may stand.
-
-    Its weight is not computed, not that of another layer too, and no hook changes it.
-    """
+    """See that a layer is an ``nn.Linear`` without hooks whose weight is its own, not computed."""
     layer = model.get_submodule(name)
     hooks = layer._forward_pre_hooks or layer._forward_hooks
     weights = (p for part in model.modules() for p in part._parameters.values())
@@ -54,11 +51,7 @@ def with_layer(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:
 
 
 def adapting_names(model: nn.Module, adapting: str | Sequence[str], head: str | None) -> list[str]:
-    """The names of the parameters that adapt, in the model's order; `MAML` explains the arguments.
-
-    Raises:
-        InputError: There is no such part, or nothing of it requires a gradient.
-    """
+    """The names of the parameters that adapt, in the model's order; see `MAML`."""
     names = list(trainable(model))
     if adapting == "all":
         chosen = names

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
-from operator import or_
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -67,9 +66,8 @@ class MAML(GradientBased):
             call.
         precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
             ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
-        norm: What batch norm in training mode uses on the query set: the query
-            batch's own statistics (``"transductive"``, as in the paper) or the support set's
-            (``"inductive"``).
+        norm: What batch norm in training mode uses on the query set: the query batch's own
+            statistics (``"transductive"``, as in the paper) or the support set's (``"inductive"``).
         adapting: Which parameters adapt: ``"all"``, the ``"head"`` (ANIL), the ``"body"`` without
             the head (BOIL), or names of parameters or modules.
         head: Name of the head; the last ``nn.Linear`` unless given.
@@ -86,8 +84,7 @@ class MAML(GradientBased):
             They are learned by the outer loop and do not adapt (MAML++).
         per_step_statistics: Record what batch norm in training mode sees of the query sets after
             each inner step (`update_statistics`). In training the query set is evaluated by its own
-            statistics; to evaluate inductively means by those recorded for the
-            step, from then on.
+            statistics; to evaluate inductively means by those recorded for the step, from then on.
 
     Raises:
         InputError: A setting is out of range, or the model has no such part.
@@ -164,8 +161,8 @@ class MAML(GradientBased):
             self._step_sizes = beside.learned_step_sizes(step_sizes, start, inner_lr, inner_steps)
 
     def meta_parameters(self) -> dict[str, nn.Parameter]:
-        more = map(self.named, ("_step_sizes", "_affine", "_statistics"))
-        return reduce(or_, more, super().meta_parameters())
+        more = self.named("_step_sizes") | self.named("_affine") | self.named("_statistics")
+        return super().meta_parameters() | more
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         found = super().differentiate(tasks, outer_step)
@@ -197,7 +194,7 @@ class MAML(GradientBased):
         if statistics and (training or norm == "inductive"):
             # In training by the query set's own, which are returned; else by those of the step.
             pure = self._pure("own" if training else "running", traits)
-            recorded = beside.recorder(self.model, list(statistics)) if training else None
+            recorded = partial(beside.recorded_row, self.model, [*statistics]) if training else None
             evaluate_query = query_function(
                 pure, self.loss, self._metrics, "transductive", self.precision, recorded
             )

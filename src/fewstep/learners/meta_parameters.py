@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -101,27 +101,21 @@ def _batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
     return found
 
 
-def recorder(
-    model: nn.Module, names: list[str]
-) -> Callable[[], AbstractContextManager[list[Tensor]]]:
-    """A context that makes one row of the statistics of all batch norms of a model called inside.
+@contextmanager
+def recorded_row(model: nn.Module, names: list[str]) -> Iterator[list[Tensor]]:
+    """Make one row of the statistics of all batch norms of a model that is called inside.
 
     The running statistics have ``names``, two a batch norm.
     """
-
-    @contextmanager
-    def recorded() -> Iterator[list[Tensor]]:
-        row: list[Tensor] = []
-        with recorded_statistics(_batch_norms(model)) as found:
-            yield row
-        values = {
-            f"{PER_STEP}{layer}.{name}": value
-            for layer, statistics in found.items()
-            for name, value in zip(STATISTICS, statistics, strict=True)
-        }
-        row.append(torch.cat([values[name] for name in names]))
-
-    return recorded
+    row: list[Tensor] = []
+    with recorded_statistics(_batch_norms(model)) as found:
+        yield row
+    values = {
+        f"{PER_STEP}{layer}.{name}": value
+        for layer, statistics in found.items()
+        for name, value in zip(STATISTICS, statistics, strict=True)
+    }
+    row.append(torch.cat([values[name] for name in names]))
 
 
 ByLayer = dict[str, tuple[Tensor, Tensor]]
@@ -158,6 +152,6 @@ def _record(found: ByLayer, name: str, _: nn.Module, inputs: tuple[Tensor, ...])
 
 
 def named_statistics(statistics: Mapping[str, Tensor], rows: Tensor) -> Params:
-    """``[steps + 1, ...]``, with columns as `recorder` orders them, by name."""
+    """``[steps + 1, ...]``, with columns as `recorded_row` orders them, by name."""
     sizes = [value.shape[-1] for value in statistics.values()]
     return dict(zip(statistics, torch.split(rows, sizes, 1), strict=True))

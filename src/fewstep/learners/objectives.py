@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 from torch import Tensor
 
@@ -36,7 +36,7 @@ def query_function(
     precision: Precision,
     recorded: Callable[[], AbstractContextManager[list[Tensor]]] | None = None,
 ) -> Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]:
-    """The ``evaluate_query`` of an `Objective`; ``recorded`` as `recorder` makes it, if wanted."""
+    """The ``evaluate_query`` of an `Objective`; ``recorded`` makes statistics, where wanted."""
 
     def having(params: Params, support_x: Inputs) -> AbstractContextManager[None]:
         if norm == "inductive":
@@ -46,13 +46,9 @@ def query_function(
     def evaluate_query(
         params: Params, support_x: Inputs, query_x: Inputs, query_y: Tensor
     ) -> QueryOutput:
-        statistics: list[Tensor] = []
         with autocast(precision, query_y.device), having(params, support_x):
-            if recorded is None:
+            with nullcontext([]) if recorded is None else recorded() as statistics:
                 prediction = pure.predict(query_x)
-            else:
-                with recorded() as statistics:
-                    prediction = pure.predict(query_x)
             # Before the loss, which may change what was predicted.
             needed = metrics.needed(prediction)
             value = scalar(loss(prediction, pure.target(query_y)))

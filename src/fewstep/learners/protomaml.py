@@ -103,7 +103,7 @@ class ProtoMAML(GradientBased):
                 features.having(body, fused=True, inputs_repeat=True),
             ):
                 features.predict(x)
-            centres = _prototypes(_only(inputs, len(y), layer), y, ways)
+            centres = prototypes(_only(inputs, len(y), layer), y, ways)
             return (params[_COEFFICIENTS] * centres).sum()
 
         start = plain.learned | self._new_head(ways)
@@ -218,7 +218,7 @@ def _names(head: str) -> tuple[str, str]:
     return f"{head}.weight", f"{head}.bias"
 
 
-def _prototypes(features: Tensor, labels: Tensor, classes: int) -> Tensor:
+def prototypes(features: Tensor, labels: Tensor, classes: int) -> Tensor:
     """``[classes, width]``, the mean of the features ``[examples, width]`` of each class.
 
     Snell, Swersky and Zemel 2017, equation 1.

@@ -35,20 +35,17 @@ _DOES_NOT_FIT = (RuntimeError, ValueError, IndexError, TypeError, AttributeError
 
 
 class Traits(NamedTuple):
-    """Properties of a model, found out with tasks of a shape.
+    """Properties of a model, found out with tasks of a shape."""
 
-    Attributes:
-        classes: How many classes the labels choose from; None where targets are no labels.
-        needs_gradients: It takes derivatives when it predicts, so gradients have to be on.
-        draws_outside: It draws from generators that are not PyTorch's.
-        repeats: With the same seeds it predicts the same again.
-        changes_inputs: It or the loss changes what it is called with.
-    """
-
+    # How many classes the labels choose from; None where targets are no labels.
     classes: int | None
+    # It takes derivatives when it predicts, so gradients have to be on.
     needs_gradients: bool
+    # It draws from generators that are not PyTorch's.
     draws_outside: bool
+    # With the same seeds it predicts the same again.
     repeats: bool
+    # It or the loss changes what it is called with.
     changes_inputs: bool
 
     @property
@@ -95,11 +92,9 @@ class FitCheck:
             self.made_of = made_of
         first = next(model.parameters())
         shape = (
-            modes,
-            *(first.dtype, first.device),
+            *(modes, first.dtype, first.device, tasks.device),
             *((t.shape[1:], t.dtype) for t in tasks.tensors),
             *((name, value.shape) for name, value in (params or {}).items()),
-            tasks.device,
         )
         if shape not in self._traits:
             check_layers(model)

@@ -37,9 +37,7 @@ INNER_LR, PER_STEP = "inner_lr.", "per_step."
 class GradFn:
     """The gradient of the support loss, by autograd; zero for a parameter without influence.
 
-    Args:
-        step_loss: The support loss, or the sum of those of all tasks.
-        batched: Whether all tensors have the task in front.
+    Where it is ``batched``, all tensors have the task in front, and the loss is that of all tasks.
     """
 
     def __init__(self, step_loss: StepLoss, *, batched: bool = False) -> None:
@@ -114,18 +112,10 @@ class InnerLoop:
     ) -> InnerState:
         """One step on the support set (MAML, Algorithm 1, line 6; Algorithm 2, line 7).
 
-        Args:
-            grad_fn: The gradient of the support loss.
-            learned: All that is meta-learned.
-            state: theta_s and the optimiser's slots; every tensor requires a gradient.
-            step: s, counted from 0.
-            create_graph: Keep the derivative of the gradient itself. Without it the result still
-                depends on ``state`` and ``learned``, but as if the gradient were a constant (first
-                order).
-
-        Returns:
-            The state with theta_{s+1} = theta_s - alpha * gradient, or what the optimiser makes
-            of the gradient.
+        theta_{s+1} = theta_s - alpha * gradient, or what the optimiser makes of the gradient. Every
+        tensor of ``state`` requires a gradient. ``create_graph`` keeps the derivative of the
+        gradient itself; without it the result still depends on ``state`` and ``learned``, but as
+        if the gradient were a constant (first order).
         """
         params = self.model_params(learned, state.params, step)
         gradients = grad_fn(params, step, create_graph, self.adapting)

@@ -26,13 +26,6 @@ class Metrics:
     Without any given it is the accuracy, where the shapes say what is predicted: integer targets
     ``[examples, ...]`` and a number for each of two classes or more; else the loss, under its name
     ``"mse"`` where it is that, or ``"loss"``.
-
-    Args:
-        loss: Of (prediction, target).
-        given: The user's, by name; None for the default.
-
-    Raises:
-        InputError: They are no functions by name.
     """
 
     def __init__(self, loss: object, given: Mapping[str, Metric] | None = None) -> None:
@@ -63,12 +56,7 @@ class Metrics:
         return [leaf.detach().clone() for leaf in leaves if isinstance(leaf, Tensor)]
 
     def of(self, needed: list[Tensor], target: Tensor, losses: Tensor) -> dict[str, Tensor]:
-        """Each metric for each task, ``{name: [tasks]}``.
-
-        Args:
-            needed: Those that `needed` returned, with the tasks in front.
-            target: ``[tasks, examples, ...]``.
-            losses: ``[tasks]``, what the metric is where there is no other.
+        """Each metric for each task, ``{name: [tasks]}``, of tensors with the tasks in front.
 
         Raises:
             InputError: A metric does not take them, or does not return a number.
@@ -128,14 +116,10 @@ def _value(name: str, metric: Metric, prediction: Any, target: Tensor) -> Any:
 
 
 def accuracy(prediction: Tensor, target: Tensor, dim: int, loss: object = None) -> Tensor:
-    """The share of right labels in each task, ``[tasks]``.
+    """The share of right labels in each task, ``[tasks]``; ``dim`` is that of the classes.
 
-    Args:
-        prediction: ``[tasks, examples, ...]`` with the classes along ``dim``.
-        target: ``[tasks, examples, ...]``, integers.
-        dim: Of the classes.
-        loss: Its ``ignore_index`` does not count; where there is no other label, the accuracy is
-            NaN, as the loss is.
+    The ``ignore_index`` of the loss does not count; where there is no other label, the accuracy
+    is NaN, as the loss is.
     """
     counted = (target != ignored_label(loss)).flatten(1)
     right = (prediction.argmax(dim) == target).flatten(1) & counted

@@ -179,7 +179,7 @@ def _pull_back(
         with sums_suffice():
             return list(torch.autograd.grad(outputs, inputs, cotangents, materialize_grads=True))
     except RuntimeError as error:
-        if not any(words in str(error) for words in _NO_SECOND_DERIVATIVE):
+        if not any(words in str(error) for words in _UNDERIVABLE):
             raise
         raise InputError(
             "an operation of the model or of the loss has no second derivative "
@@ -188,9 +188,4 @@ def _pull_back(
         ) from error
 
 
-_NO_SECOND_DERIVATIVE = (
-    "derivative for",
-    "once_differentiable",
-    "differentiable twice",
-    "double backward",
-)
+_UNDERIVABLE = ("derivative for", "once_differentiable", "differentiable twice", "double backward")
