@@ -135,18 +135,14 @@ def compiled(
     Raises:
         UnsuitableError: It cannot be compiled, of which ``functions`` have warned.
     """
-    new = key not in functions and not functions.given_up
-    if new and _draws(lambda: function(*arguments)):
-        functions.give_up("random layers are not compiled: they would draw other numbers")
+    if key not in functions and not functions.given_up:
+        with preserve_rng_state(torch.device("cpu")):
+            before = torch.get_rng_state()
+            function(*arguments)
+            draws = not torch.equal(torch.get_rng_state(), before)
+        if draws:
+            functions.give_up("random layers are not compiled: they would draw other numbers")
     found = functions.get(key, function, arguments, about, single_thread)
     if found is None:
         raise UnsuitableError(f"{about} cannot be computed by compiled functions")
     return found
-
-
-def _draws(function: Callable[[], object]) -> bool:
-    """Whether a function draws random numbers."""
-    with preserve_rng_state(torch.device("cpu")):
-        before = torch.get_rng_state()
-        function()
-        return not torch.equal(torch.get_rng_state(), before)

@@ -54,10 +54,9 @@ class Planner:
         compute: Callable[[Executor], Found],
         rule: GradientRule | None = None,
     ) -> Found:
-        """Compute by the best executor that is suitable, a meta-gradient where a rule is given.
+        """Compute by the best suitable executor, a meta-gradient where a rule is given.
 
-        Raises:
-            UnsuitableError: It is to be vectorised, and cannot be.
+        `UnsuitableError` where it is to be vectorised, and cannot be.
         """
         state = torch.get_rng_state()
         while True:

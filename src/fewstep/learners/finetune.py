@@ -90,8 +90,7 @@ class FineTune(Learner):
         self.classes = classes
         self.new_head: Head = new_head
         self.adapts: Adapts = adapts
-        self.inner_lr = inner_lr
-        self.inner_steps = inner_steps
+        self.inner_lr, self.inner_steps = inner_lr, inner_steps
         self.execution: Execution = execution
         self.norm: Norm = norm
         self._check_fit = FitCheck(F.cross_entropy)

@@ -87,8 +87,7 @@ class GradientBased(Learner):
         check_at_least_zero("inner_lr", inner_lr)
         check_at_least_zero("inner_steps", inner_steps, whole=True)
         self.model = model
-        self.inner_lr = inner_lr
-        self.inner_steps = inner_steps
+        self.inner_lr, self.inner_steps = inner_lr, inner_steps
         check_learns(model)
         module = loss_module(self.loss, model)
         if module is not None:

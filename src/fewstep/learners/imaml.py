@@ -80,8 +80,7 @@ class ImplicitMAML(GradientBased):
                 f"inner_lr is {inner_lr} and proximal {proximal}; the inner loop would move away "
                 "from its minimum: choose them so that their product is less than 2"
             )
-        self.proximal = proximal
-        self.cg_steps = cg_steps
+        self.proximal, self.cg_steps = proximal, cg_steps
 
     def _for_training(self, tasks: TaskBatch) -> TaskBatch:
         _refuse_batch_statistics(self.model)

@@ -147,8 +147,7 @@ class MAML(GradientBased):
         self.adapting, self.head = adapting, head
         self.inner_optimizer = inner_optimizer
         self.step_sizes: StepSizes = step_sizes
-        self.multi_step_loss = multi_step_loss
-        self.first_order_steps = first_order_steps
+        self.multi_step_loss, self.first_order_steps = multi_step_loss, first_order_steps
         self.per_step_affine, self.per_step_statistics = per_step_affine, per_step_statistics
         self._compiler = Compiler() if compile else None
         if per_step_affine:

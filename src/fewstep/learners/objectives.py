@@ -38,15 +38,12 @@ def query_function(
 ) -> Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]:
     """The ``evaluate_query`` of an `Objective`; ``recorded`` makes statistics, where wanted."""
 
-    def having(params: Params, support_x: Inputs) -> AbstractContextManager[None]:
-        if norm == "inductive":
-            return pure.inductive(params, support_x)
-        return pure.having(params, fused=recorded is None)
-
     def evaluate_query(
         params: Params, support_x: Inputs, query_x: Inputs, query_y: Tensor
     ) -> QueryOutput:
-        with autocast(precision, query_y.device), having(params, support_x):
+        by_batch = pure.having(params, fused=recorded is None)
+        having = pure.inductive(params, support_x) if norm == "inductive" else by_batch
+        with autocast(precision, query_y.device), having:
             with nullcontext([]) if recorded is None else recorded() as statistics:
                 prediction = pure.predict(query_x)
             # Before the loss, which may change what was predicted.

@@ -134,9 +134,9 @@ class ProtoMAML(GradientBased):
 
     def _new_head(self, ways: int) -> Params:
         """The last layer's parameters for a number of classes, zeros."""
-        weight = self._layer.weight.detach()
-        zeros = (weight.new_zeros(ways, weight.shape[1]), weight.new_zeros(ways))
-        return dict(zip(_names(self.head), zeros, strict=True))
+        weight, bias = _names(self.head)
+        old = self._layer.weight.detach()
+        return {weight: old.new_zeros(ways, old.shape[1]), bias: old.new_zeros(ways)}
 
     @property
     def _layer(self) -> nn.Linear:
@@ -210,8 +210,8 @@ def _with_head(grad_fn: GradFn, start: Params, head: str) -> Params:
     """All parameters at the start of the inner loop, the last layer's made of the others."""
     centres = grad_fn(start, 0, True, [_COEFFICIENTS])[_COEFFICIENTS]
     body = {name: value for name, value in start.items() if name != _COEFFICIENTS}
-    made = (2 * centres, -(centres**2).sum(-1))
-    return {**body, **dict(zip(_names(head), made, strict=True))}
+    weight, bias = _names(head)
+    return {**body, weight: 2 * centres, bias: -(centres**2).sum(-1)}
 
 
 def _names(head: str) -> tuple[str, str]:

@@ -74,9 +74,6 @@ class FitCheck:
         """Try the model and the loss once for tasks of a shape, and look at all labels.
 
         Once more where the model has changed. ``params`` stand in the place of its own tensors.
-
-        Raises:
-            InputError: The model does not take the examples, or the loss not the targets.
         """
         check_tasks(tasks)
         if parametrize._cache_enabled:

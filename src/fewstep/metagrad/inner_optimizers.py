@@ -62,11 +62,7 @@ class InnerOptimizer(NamedTuple):
 
 
 def inner_optimizer(given: object, params: Params) -> InnerOptimizer:
-    """The optimiser of a name, or a user's own pair, tried once on the parameters that adapt.
-
-    Raises:
-        InputError: There is none of this name, or the pair does not work as `InnerOptimizer` says.
-    """
+    """The optimiser of a name, or a user's own pair, tried once on the parameters that adapt."""
     if isinstance(given, str) and given in INNER_OPTIMIZERS:
         return INNER_OPTIMIZERS[given]
     if not (isinstance(given, tuple) and len(given) == 2 and all(map(callable, given))):

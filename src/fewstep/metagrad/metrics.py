@@ -56,11 +56,7 @@ class Metrics:
         return [leaf.detach().clone() for leaf in leaves if isinstance(leaf, Tensor)]
 
     def of(self, needed: list[Tensor], target: Tensor, losses: Tensor) -> dict[str, Tensor]:
-        """Each metric for each task, ``{name: [tasks]}``, of tensors with the tasks in front.
-
-        Raises:
-            InputError: A metric does not take them, or does not return a number.
-        """
+        """Each metric for each task, ``{name: [tasks]}``, of tensors with the tasks in front."""
         with torch.no_grad():
             if self._given:
                 return self._by_task(needed, target)

@@ -45,7 +45,6 @@ class ThroughInnerLoop:
     """The derivative of the weighted query losses through the inner loop.
 
     Attributes:
-        loop: The inner loop.
         importances: ``steps + 1`` weights of the query losses after 0, 1, ... steps; the loss is
             their weighted sum (MAML++, equation 2). Only the last counts unless given.
         record: Whether the statistics are wanted of every step, and not only where a loss counts.
