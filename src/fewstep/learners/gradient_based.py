@@ -172,9 +172,9 @@ class GradientBased(Learner):
         return Objective(
             support_loss_of(pure, self.loss, self.precision),
             query_function(pure, self.loss, self._metrics, norm, self.precision),
-            start=learned,
-            metrics=self._metrics,
-            learned=learned,
+            learned,
+            learned,
+            self._metrics,
             needs_gradients=traits.needs_gradients,
             vectorisable=traits.vectorisable,
             modes=tuple(training for _, training in pure.modes),

@@ -21,7 +21,7 @@ from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors, last
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import EvaluateQuery, Objective
-from fewstep.metagrad.unroll import Gradient, GradientRule, ThroughInnerLoop
+from fewstep.metagrad.unroll import Gradient, GradientRule, ThroughInnerLoop, last_only
 from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
@@ -117,7 +117,7 @@ class Implicit:
         """
         end = as_leaf_tensors(last(adapt(self.loop, grad_fn, learned, self.loop.steps)).params)
         beside = as_leaf_tensors({n: value for n, value in learned.items() if n not in end})
-        at_once = ThroughInnerLoop(replace(self.loop, steps=0))
+        at_once = ThroughInnerLoop(replace(self.loop, steps=0), last_only(0))
         query, at_end = at_once(grad_fn, evaluate_query, {**end, **beside})
         inner = grad_fn({**end, **beside}, self.loop.steps, True, list(end))
 

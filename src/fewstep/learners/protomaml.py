@@ -155,7 +155,8 @@ class ProtoMAML(GradientBased):
         return {name: p for name, p in super()._plain().items() if not name.startswith(head)}
 
     def _gradient(self, outer_step: int) -> GradientRule:
-        inner = ThroughInnerLoop(self._loop, order=self.order, memory=self.memory)
+        counted = self._importances(outer_step)
+        inner = ThroughInnerLoop(self._loop, counted, order=self.order, memory=self.memory)
         return ThroughPrototypes(inner, self.head)
 
     def _needs_second_derivative(self, outer_step: int) -> bool:

@@ -65,11 +65,6 @@ class Traceable:
     by_query: bool
 
     @property
-    def usable(self) -> bool:
-        """Whether nothing has failed to compile."""
-        return not self.functions.given_up
-
-    @property
     def learned_alone(self) -> bool:
         """Whether the model has no buffers, and no weights that stay fixed."""
         learned = all(tensor.requires_grad for tensor in self.pure.tensors.values())
@@ -104,8 +99,8 @@ class Objective:
     support_loss: Callable[[Params, Inputs, Tensor], Tensor]
     evaluate_query: Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
     start: Params
-    metrics: Metrics
     learned: Params
+    metrics: Metrics
     needs_gradients: bool = False
     vectorisable: bool = True
     modes: tuple[bool, ...] = ()

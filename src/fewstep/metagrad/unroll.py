@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from fewstep.choices import Memory as Memory
+from fewstep.choices import Order as Order
 from fewstep.errors import InputError, first_line
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors
 from fewstep.metagrad.objective import EvaluateQuery, QueryResult
 from fewstep.ops.vmap import sums_suffice
-
-Order = Literal["exact", "first"]
-Memory = Literal["fast", "flat"]
 
 
 class Gradient(NamedTuple):
@@ -46,27 +45,22 @@ class ThroughInnerLoop:
 
     Attributes:
         importances: ``steps + 1`` weights of the query losses after 0, 1, ... steps; the loss is
-            their weighted sum (MAML++, equation 2). Only the last counts unless given.
+            their weighted sum (MAML++, equation 2).
         record: Whether the statistics are wanted of every step, and not only where a loss counts.
         order: ``"exact"``, or ``"first"`` to drop the inner gradient's own derivative (FOMAML).
         memory: ``"flat"`` takes the same exact gradient in the memory of one inner step.
     """
 
     loop: InnerLoop
-    importances: tuple[float, ...] | None = None
+    importances: tuple[float, ...]
     record: bool = False
     order: Order = "exact"
     memory: Memory = "fast"
 
     @property
-    def weights(self) -> tuple[float, ...]:
-        """The importances, in any case."""
-        return self.importances or last_only(self.loop.steps)
-
-    @property
     def of_last_loss(self) -> bool:
         """Whether nothing but the query loss after the last step is wanted."""
-        return not any(self.weights[:-1]) and not self.record
+        return not any(self.importances[:-1]) and not self.record
 
     def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
         """The gradient; of first order it needs little memory anyway."""
@@ -89,7 +83,7 @@ class ThroughInnerLoop:
             results.append(self._evaluate(evaluate_query, start, state.params, step))
             state = loop.step(grad_fn, start, state, step, create_graph=exact)
         query = evaluate_query(loop.model_params(start, state.params, loop.steps))
-        total = _weighted([*results, query], self.weights)
+        total = _weighted([*results, query], self.importances)
         gradients = _pull_back([total.losses.sum()], list(start.values()))
         return Gradient(total.detach(), dict(zip(start, gradients, strict=True)))
 
@@ -105,7 +99,7 @@ class ThroughInnerLoop:
         et al. 2025, arXiv 2505.00793). The gradient of the support loss has to be the same again
         for the same arguments.
         """
-        loop, weights = self.loop, self.weights
+        loop, weights = self.loop, self.importances
         start = as_leaf_tensors(learned)
         inputs = list(start.values())
         path = list(adapt(loop, grad_fn, learned, loop.steps - 1))
@@ -139,9 +133,9 @@ class ThroughInnerLoop:
         self, evaluate_query: EvaluateQuery, learned: Params, adapted: Params, step: int
     ) -> QueryResult | None:
         """The result where it counts, without a graph where only its statistics are wanted."""
-        if not self.weights[step] and not self.record:
+        if not self.importances[step] and not self.record:
             return None
-        with torch.set_grad_enabled(self.weights[step] != 0):
+        with torch.set_grad_enabled(self.importances[step] != 0):
             return evaluate_query(self.loop.model_params(learned, adapted, step))
 
 
