@@ -54,16 +54,9 @@ class Planner:
         compute: Callable[[Executor], Found],
         rule: GradientRule | None = None,
     ) -> Found:
-        """Compute by the best executor that is suitable.
+        """Compute by the best suitable executor, a meta-gradient where a rule is given.
 
-        Args:
-            objective: Of each task, with the model as it is now.
-            tasks: The meta-batch.
-            compute: Computes it; called again where an executor turns out to be unsuitable.
-            rule: Of the meta-gradient, if that is what is computed.
-
-        Raises:
-            UnsuitableError: It is to be vectorised, and cannot be.
+        `UnsuitableError` where it is to be vectorised, and cannot be.
         """
         state = torch.get_rng_state()
         while True:
@@ -82,11 +75,7 @@ class Planner:
     def executor(
         self, objective: Objective, tasks: TaskBatch, rule: GradientRule | None = None
     ) -> Executor:
-        """The executor for such tasks; for the arguments see `run`.
-
-        Raises:
-            UnsuitableError: They are to be vectorised, and cannot be.
-        """
+        """The executor for such tasks; arguments and errors are those of `run`."""
         chunk = self._chunk(objective, tasks)
         traceable = objective.traceable
         compiles = traceable is not None and not traceable.functions.given_up
@@ -118,7 +107,11 @@ class Planner:
         return number if self.execution == "chunked" or number >= _min_vmap_tasks() else 0
 
     def _fitting(self, objective: Objective, tasks: TaskBatch) -> int:
-        fitting = max(1, _budget(tasks.device) // max(graph_bytes(objective, tasks), 1))
+        budget = CPU_BUDGET
+        if tasks.device.type == "cuda":
+            memory = torch.cuda.get_device_properties(tasks.device).total_memory
+            budget = int(memory * GPU_SHARE)
+        fitting = max(1, budget // max(graph_bytes(objective, tasks), 1))
         if self.execution == "chunked" or fitting < _min_vmap_tasks():
             return fitting
         return fitting if can_vectorise(objective, tasks) else 0
@@ -184,9 +177,3 @@ def graph_bytes(objective: Objective, tasks: TaskBatch) -> int:
             raise
         return CPU_BUDGET
     return sum(kept.values())
-
-
-def _budget(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory * GPU_SHARE)
-    return CPU_BUDGET

@@ -47,11 +47,7 @@ class InnerOptimizer(NamedTuple):
     update: Callable[[Params, Any, int], tuple[Params, Any]]
 
     def over_tasks(self) -> InnerOptimizer:
-        """The same for tensors that have the task in front.
-
-        Raises:
-            UnsuitableError: On a call that PyTorch cannot vectorise.
-        """
+        """The same for tensors that have the task in front; refuses what cannot be vectorised."""
         if self in INNER_OPTIMIZERS.values():
             # They treat each number alone.
             return self
@@ -66,18 +62,7 @@ class InnerOptimizer(NamedTuple):
 
 
 def inner_optimizer(given: object, params: Params) -> InnerOptimizer:
-    """The optimiser of a name, or a user's own pair, tried once.
-
-    Args:
-        given: A name, or a pair of functions (init, update).
-        params: The parameters that adapt.
-
-    Raises:
-        InputError: There is none of this name, or the pair does not work as `InnerOptimizer` says.
-
-    >>> inner_optimizer("sgd", {}).update({"weight": 2.0}, (), 0)
-    ({'weight': 2.0}, ())
-    """
+    """The optimiser of a name, or a user's own pair, tried once on the parameters that adapt."""
     if isinstance(given, str) and given in INNER_OPTIMIZERS:
         return INNER_OPTIMIZERS[given]
     if not (isinstance(given, tuple) and len(given) == 2 and all(map(callable, given))):
@@ -100,13 +85,10 @@ def _momentum(gradients: Params, velocity: Params, _: int) -> tuple[Params, Para
 
 
 def _adam(gradients: Params, slots: tuple[Params, Params], step: int) -> tuple[Params, Any]:
-    updates: Params = {}
-    means: Params = {}
-    squares: Params = {}
-    for name, g in gradients.items():
-        moments = (slots[0][name], slots[1][name])
-        updates[name], means[name], squares[name] = _adam_of_one(g, step, *moments)
-    return updates, (means, squares)
+    means, squares = slots
+    found = {n: _adam_of_one(g, step, means[n], squares[n]) for n, g in gradients.items()}
+    updates, *moments = ({name: row[i] for name, row in found.items()} for i in range(3))
+    return updates, tuple(moments)
 
 
 def _adam_of_one(gradient: Tensor, step: int, mean: Tensor, square: Tensor) -> tuple[Tensor, ...]:
@@ -137,6 +119,7 @@ def _two_zeros(params: Params) -> tuple[Params, Params]:
     return _zeros(params), _zeros(params)
 
 
+# Functions with names, which can be sent to other processes.
 INNER_OPTIMIZERS = {
     "sgd": InnerOptimizer(_nothing, _sgd),
     "momentum": InnerOptimizer(_zeros, _momentum),

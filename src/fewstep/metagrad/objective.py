@@ -54,10 +54,6 @@ class Traceable:
     """The parts of a task's losses, for a compiler to follow.
 
     Attributes:
-        functions: Those that were compiled for the learner.
-        pure: The model.
-        loss: Of (prediction, target).
-        precision: Of the model's own computation.
         by_query: Whether batch norm uses the statistics of the query set; only then is the query
             loss compiled.
     """
@@ -93,7 +89,6 @@ class Objective:
         evaluate_query: (parameters, support_x, query_x, query_y) to how the query set is solved.
         start: The parameters before the first inner step, theta_0.
         learned: All that is meta-learned.
-        metrics: Of predictions and targets.
         needs_gradients: Whether the model takes derivatives when it predicts.
         vectorisable: Whether several tasks at once would be what they are alone. Where the model
             draws from generators that are not PyTorch's, those would be asked once for all.
