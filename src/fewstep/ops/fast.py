@@ -8,42 +8,28 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewstep.ops.conv import Geometry, convolution
-from fewstep.ops.layout import IntOrPair, pair, use_fast_path
+from fewstep.ops.conv import convolution, geometry_of
+from fewstep.ops.layout import use_fast_path
 from fewstep.ops.max_pool import max_pool, window_of
 from fewstep.ops.vmap import fold_tasks_into_batch, under_vmap, with_task_dim
 
 
 def conv2d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: IntOrPair = 1,
-    padding: IntOrPair | str = 0,
-    dilation: IntOrPair = 1,
-    groups: int = 1,
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **kwargs: Any
 ) -> Tensor:
     """Compute ``F.conv2d``."""
-    if isinstance(padding, str) or not use_fast_path(input):
-        return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
-    geometry = Geometry(pair(stride), pair(padding), pair(dilation), groups)
+    geometry = geometry_of(*args, **kwargs)
+    if geometry is None or not use_fast_path(input):
+        return F.conv2d(input, weight, bias, *args, **kwargs)
     return convolution(input, weight, bias, geometry)
 
 
-def max_pool2d(
-    input: Tensor,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
-    dilation: IntOrPair = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
+def max_pool2d(input: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Compute ``F.max_pool2d``."""
-    window = (kernel_size, stride, padding, dilation, ceil_mode)
-    if return_indices or not use_fast_path(input):
-        return F.max_pool2d(input, *window, return_indices)  # type: ignore[call-overload]
-    return max_pool(input, window_of(*window))
+    window = window_of(*args, **kwargs)
+    if window is None or not use_fast_path(input):
+        return F.max_pool2d(input, *args, **kwargs)
+    return max_pool(input, window)
 
 
 def group_norm(
