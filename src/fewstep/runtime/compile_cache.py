@@ -57,23 +57,8 @@ class CompiledFunctions:
             about: What it is for, in words.
             single_thread: Whether one thread computes it.
         """
-        if key not in self._functions and not self.given_up:
-            self._compile(key, function, arguments, about, single_thread)
-        return self._functions.get(key)
-
-    def give_up(self, reason: str) -> None:
-        """Compile nothing from now on, with a warning."""
-        log.warning(reason)
-        self.given_up = True
-
-    def _compile(
-        self,
-        key: Hashable,
-        function: Function,
-        arguments: tuple[Tensor, ...],
-        about: str,
-        single_thread: bool,
-    ) -> None:
+        if key in self._functions or self.given_up:
+            return self._functions.get(key)
         compiled = _compiled(function, single_thread)
         new = about not in self._told
         self._told.add(about)
@@ -88,10 +73,16 @@ class CompiledFunctions:
         except Exception as error:
             cause = getattr(error, "inner_exception", error)
             self.give_up(f"cannot be compiled ({first_line(cause)}); computed without")
-            return
+            return None
         if new:
             log.info("compiled in %.0f s", time.monotonic() - began)
         self._functions[key] = compiled
+        return compiled
+
+    def give_up(self, reason: str) -> None:
+        """Compile nothing from now on, with a warning."""
+        log.warning(reason)
+        self.given_up = True
 
 
 def operations_of(function: Callable[[], object]) -> int:

@@ -79,14 +79,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class CallerModes(NamedTuple):
-    """Modes in which a caller computes, for another process to compute in the same.
-
-    Attributes:
-        grad: Whether gradients are recorded.
-        autocast: Whether autocast is on, on the CPU.
-        autocast_to: Its type.
-        default: The type of new tensors.
-    """
+    """Modes in which a caller computes, for another process to compute in the same."""
 
     grad: bool
     autocast: bool
@@ -96,12 +89,8 @@ class CallerModes(NamedTuple):
 
 def current_modes() -> CallerModes:
     """Return those of this thread, now."""
-    return CallerModes(
-        torch.is_grad_enabled(),
-        torch.is_autocast_enabled("cpu"),
-        torch.get_autocast_dtype("cpu"),
-        torch.get_default_dtype(),
-    )
+    autocast = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+    return CallerModes(torch.is_grad_enabled(), *autocast, torch.get_default_dtype())
 
 
 @contextmanager
