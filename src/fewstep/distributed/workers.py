@@ -6,7 +6,6 @@ On a CPU, tasks side by side keep all cores busy where the small operations of o
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import multiprocessing.process
 import os
 import signal
@@ -129,19 +128,16 @@ class Workers:
             process.join()
             connection.close()
 
-    def _leave(self) -> None:
-        """In a process that was forked: leave the others to the one that started them."""
-        # Or else this process would end them as it ends.
-        vars(multiprocessing.process)["_children"].difference_update(self._started)
-        self._busy, self._started = False, {}
-
 
 _all_workers: weakref.WeakSet[Workers] = weakref.WeakSet()
 
 
 def _leave_all() -> None:
+    """In a process that was forked: leave the others to the one that started them."""
     for workers in list(_all_workers):
-        workers._leave()
+        # Or else this process would end them as it ends.
+        vars(multiprocessing.process)["_children"].difference_update(workers._started)
+        workers._busy, workers._started = False, {}
 
 
 if hasattr(os, "register_at_fork"):

@@ -147,8 +147,7 @@ class PureModel:
         """Let the model have these tensors inside, where `predict` and the loss are then called.
 
         Args:
-            params: Replacements by the name of a parameter or buffer. A name that is missing keeps
-                the module's tensor.
+            params: As for `functional_call`.
             batch_norm: How batch norm in training mode normalises; by the batch alone unless given.
             fused: Whether to compute blocks of layers at once.
             inputs_repeat: Whether it is called with the same examples more than once.

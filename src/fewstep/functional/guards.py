@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -48,17 +47,10 @@ def refuse_checkpointing(with_gradients: bool) -> None:
     hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
     if hooks is not None and hooks[0].__module__ == "torch.utils.checkpoint":
         raise CheckpointingError
-    if with_gradients and not torch.is_grad_enabled() and _inside_of_reentrant():
-        raise CheckpointingError
-
-
-def _inside_of_reentrant() -> bool:
-    frame = inspect.currentframe()
-    while frame is not None:
-        if frame.f_globals.get("__name__") == "torch.utils.checkpoint":
-            return True
-        frame = frame.f_back
-    return False
+    if with_gradients and not torch.is_grad_enabled():
+        modules = (frame.f_globals.get("__name__") for frame, _ in traceback.walk_stack(None))
+        if "torch.utils.checkpoint" in modules:
+            raise CheckpointingError
 
 
 class CheckpointingError(Exception):

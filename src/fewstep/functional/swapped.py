@@ -181,8 +181,7 @@ class Swapped:
                 self._saved.append((own, own.copy()))
                 self._put(slot, own, copies)
                 own.update(slot.entries)
-                if number in self._entries:
-                    own.update(self._entries[number])
+                own.update(self._entries.get(number, {}))
         except BaseException:
             self.__exit__()
             raise

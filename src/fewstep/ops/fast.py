@@ -42,11 +42,8 @@ def group_norm(
     """Compute ``F.group_norm``; vmap's own rule refuses channels-last pictures."""
     if not under_vmap(input):
         return F.group_norm(input, num_groups, weight, bias, eps)
-
-    def normalise(x: Tensor) -> Tensor:
-        return F.group_norm(x, num_groups, eps=eps)
-
-    result = with_task_dim(partial(fold_tasks_into_batch, normalise), input)
+    normalise = partial(fold_tasks_into_batch, F.group_norm, num_groups=num_groups, eps=eps)
+    result = with_task_dim(normalise, input)
     shape = [1, -1] + [1] * (input.dim() - 2)
     result = result if weight is None else result * weight.view(shape)
     return result if bias is None else result + bias.view(shape)

@@ -20,13 +20,10 @@ Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class FusedForward:
-    """The ``forward`` of a sequential that computes blocks at once.
+    """The ``forward`` of exactly an ``nn.Sequential``, which computes blocks at once.
 
     Batch norm in training mode uses the statistics of each batch alone, and records none.
-
-    Args:
-        sequential: Exactly an ``nn.Sequential``. It is left as it is.
-        inputs_repeat: Whether it will be called more than once with the same examples.
+    ``inputs_repeat``: it will be called more than once with the same examples.
     """
 
     def __init__(self, sequential: nn.Sequential, inputs_repeat: bool) -> None:

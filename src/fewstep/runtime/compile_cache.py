@@ -22,11 +22,7 @@ log = logging.getLogger("fewstep")
 
 
 class CompiledFunctions:
-    """Keeps what was compiled, by key. After a first failure, nothing more is tried.
-
-    Attributes:
-        given_up: Whether something could not be compiled.
-    """
+    """Keeps what was compiled, by key. After a first failure it has given up: no more is tried."""
 
     def __init__(self) -> None:
         self.given_up = False
@@ -49,13 +45,9 @@ class CompiledFunctions:
     ) -> Function | None:
         """Return the compiled function, or None where it cannot be compiled.
 
-        Args:
-            key: Everything that decides what is computed, shapes included.
-            function: Computes it. What its code does in Python is fixed when it is compiled.
-            arguments: It is compiled for tensors like these. Its derivative with respect to those
-                that require a gradient is compiled as well.
-            about: What it is for, in words.
-            single_thread: Whether one thread computes it.
+        It is compiled for tensors like the arguments, and so is its derivative with respect to
+        those that require a gradient. What its code does in Python is fixed then. The key has all
+        that decides what is computed, shapes included; ``about`` says in words what it is for.
         """
         if key in self._functions or self.given_up:
             return self._functions.get(key)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,17 +26,19 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def multiplying_in(precision: Precision) -> Iterator[None]:
-    """Let a GPU round the factors of float32 products to TF32, or not, forward and backward."""
-    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [backend.allow_tf32 for backend in backends]
-    try:
+def setting_of(backends: Iterable[object], name: str, value: bool) -> Iterator[None]:
+    """Give a setting of several of PyTorch's backends a value."""
+    with ExitStack() as stack:
         for backend in backends:
-            backend.allow_tf32 = precision == "tf32"
+            stack.callback(setattr, backend, name, getattr(backend, name))
+            setattr(backend, name, value)
         yield
-    finally:
-        for backend, allowed in zip(backends, before, strict=True):
-            backend.allow_tf32 = allowed
+
+
+def multiplying_in(precision: Precision) -> AbstractContextManager[None]:
+    """Let a GPU round the factors of float32 products to TF32, or not, forward and backward."""
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    return setting_of(backends, "allow_tf32", precision == "tf32")
 
 
 @contextmanager
