@@ -146,6 +146,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def _all_alive() -> Iterator[None]:
+    """Tell in one line of the end of a process."""
     try:
         yield
     except (EOFError, BrokenPipeError, ConnectionResetError) as error:
@@ -165,7 +166,7 @@ def _receive(connection: Connection) -> Any:
 
 
 def _serve(connection: Connection, parent: int) -> None:
-    """Do jobs until the first process ends or lets go of the connection."""
+    """Do jobs until the first process ends this one, or ends itself."""
     # Ctrl-C goes to all processes; the first of them decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
