@@ -13,7 +13,7 @@ from fewstep.execution.vmapped import Vmapped, stacked
 from fewstep.metagrad.metrics import Unmeasured
 from fewstep.metagrad.objective import Objective, QueryResult
 from fewstep.metagrad.unroll import GradientRule
-from fewstep.ops.products import LongSideLast
+from fewstep.ops.traceable import LongSideLast
 from fewstep.runtime.compile_cache import signature
 from fewstep.tasks import TaskBatch
 

@@ -20,7 +20,6 @@ from fewstep.ops.vmap import under_vmap, with_task_dim
 Statistics = dict[object, list[tuple[Tensor, Tensor]]]
 """Mean and variance of each batch norm, in the order of its calls."""
 
-
 InTraining = Callable[[Tensor, Tensor | None, Tensor | None, float], Tensor]
 """Batch norm in training mode, of (x, weight, bias, eps)."""
 
