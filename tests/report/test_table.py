@@ -8,6 +8,7 @@ from fewstep.cli import main
 from fewstep.cli.console import plain_console
 from fewstep.config.recipes import RECIPES
 from fewstep.evaluation.evaluate import Means, Result
+from fewstep.evaluation.numbers import shown
 from fewstep.report.table import ScoreTable
 
 WIDTHS = [20, 33, 40, 60, 80, 120]
@@ -37,8 +38,8 @@ def test_a_score_is_never_cut(recipe, scale, width, encoding, monkeypatch, capsy
     assert "…" not in out
     one = table.results["maml"]["transductive"].score
     for score, ci95 in ((one.mean[s], one.ci95[s]) for s in (0, 1, 3, 5, 10)):
-        number = f"{score:.2f}" if recipe == "sinusoid" else f"{100 * score:.1f}"
-        half = f"{ci95:.2f}" if recipe == "sinusoid" else f"{100 * ci95:.1f}"
+        metric = "mse" if recipe == "sinusoid" else "accuracy"
+        number, half = shown(metric, score, ci95).replace("%", "").split(" ± ")
         sign = "±" if encoding == "utf-8" else r"\+-"
         assert len(re.findall(rf"(?<!\d){number}\s*{sign}\s*{half}(?!\d)", out)) == 3
     folded = re.sub(r"\s", "", out)
@@ -96,7 +97,7 @@ def test_each_norm_and_each_metric_has_a_row(monkeypatch, capsys):
     rows = [line.strip().split("  ")[0] for line in out.splitlines() if "±" in line]
     assert rows == [f"maml, {n}, {m}" for n in both["maml"] for m in ("accuracy", "f1")]
     assert "90.0 ± 1.0" in out
-    assert "0.90 ± 0.01" in out
+    assert "0.900 ± 0.010" in out
 
 
 @pytest.mark.parametrize(

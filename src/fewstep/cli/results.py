@@ -8,19 +8,19 @@ from typing import get_args
 from rich.console import Console
 from rich.progress import Progress
 
+from fewstep.choices import Norm, Split
 from fewstep.cli.console import plain_console
 from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.schema import Config, batch_norm, has_batch_norm
-from fewstep.data.source import Split
 from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import findings
 from fewstep.evaluation.evaluate import Result, Results, evaluate_tasks, means
+from fewstep.evaluation.numbers import shown
 from fewstep.files import read_json_object, rounded
-from fewstep.functional.call import Norm
 from fewstep.report.curves import draw_curves
 from fewstep.report.episode import draw_task
 from fewstep.report.summary import results_of, summary
-from fewstep.report.table import ScoreTable, number, protocol, unit
+from fewstep.report.table import ScoreTable, protocol
 from fewstep.training import checkpoint
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
@@ -45,14 +45,14 @@ def _evaluate(
     run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console
 ) -> Result:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        shown = bar.add_task(f"{tasks} {split} tasks, {batch_norm(run.config, norm)}", total=tasks)
+        line = bar.add_task(f"{tasks} {split} tasks, {batch_norm(run.config, norm)}", total=tasks)
         evaluated = evaluate_tasks(
             run.learner,
             run.tasks[split],
             tasks,
             steps,
             norm,
-            lambda done: bar.advance(shown, done),
+            lambda done: bar.advance(line, done),
         )
     result = means(evaluated)
     if result.diverged:
@@ -132,9 +132,8 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
         return False
     more = f"--steps {2 * last.step}" if last.step == config.steps else "--patience 0"
     console.print(
-        f"finished after {last.step:,} outer steps; {name} {number(name, means.mean[-1])}"
-        f"{unit(name)} after {len(means.mean) - 1} inner steps, {batch_norm(config, config.norm)}; "
-        f"more: {more}",
+        f"finished after {last.step:,} outer steps; {name} {shown(name, means.mean[-1])} after "
+        f"{len(means.mean) - 1} inner steps, {batch_norm(config, config.norm)}; more: {more}",
         soft_wrap=True,
     )
     _show(config, results, pictures, told["diagnosis"]["findings"], console)

@@ -144,7 +144,7 @@ class Specialist:
     """Learn a scale and a shift of batch norm for each inner step (maml++)."""
     per_step_statistics: bool = False
     """Record batch norm's statistics after each inner step, for norm inductive (maml++)."""
-    inner_optimizer: choices.InnerOptimizer = "sgd"
+    inner_optimizer: choices.InnerOptimizerName = "sgd"
     """Makes an inner step of a gradient."""
     proximal: limits.Rate = 0.5
     """lambda of imaml: how strongly adapted parameters are held near the initialisation."""

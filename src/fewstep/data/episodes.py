@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.images import ImageClasses
-from fewstep.data.source import SPLITS, Split, TaskSource, TaskSpec
+from fewstep.data.source import SPLITS, TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 

@@ -16,12 +16,13 @@ import PIL
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
+from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.cache import cached
 from fewstep.data.distort import distort
 from fewstep.data.episodes import episodes
 from fewstep.data.images import ImageClasses
-from fewstep.data.source import Split, TaskSource
+from fewstep.data.source import TaskSource
 
 SCRIPTS = {
     "test": ("ARMENIAN", "HEBREW", "LAO", "TIFINAGH", "NKO"),

@@ -14,12 +14,13 @@ import numpy.typing as npt
 import pooch
 from PIL import Image
 
+from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.archives import Pictures, folder_pictures, zip_pictures
 from fewstep.data.cache import cache_dir, cached
 from fewstep.data.episodes import episodes
 from fewstep.data.images import ImageClasses
-from fewstep.data.source import Split, TaskSource
+from fewstep.data.source import TaskSource
 from fewstep.errors import InputError, first_line
 
 CHARACTERS = {"images_background": 964, "images_evaluation": 659}

@@ -3,9 +3,10 @@
 from pathlib import Path
 from pkgutil import resolve_name
 
+from fewstep.choices import Split
 from fewstep.config.registry import DATA_SETS
 from fewstep.config.schema import Config
-from fewstep.data.source import Split, TaskSource
+from fewstep.data.source import TaskSource
 
 
 def task_sources(config: Config) -> dict[Split, TaskSource]:

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.episodes import generator
-from fewstep.data.source import SPLITS, Split, TaskSource, TaskSpec
+from fewstep.data.source import SPLITS, TaskSource, TaskSpec
 from fewstep.tasks import TaskBatch
 
 BLOCK = 1000

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self, get_args
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewstep.choices import Split as Split
+from fewstep.choices import Split
 from fewstep.config.registry import Kind
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch

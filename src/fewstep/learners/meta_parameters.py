@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from fewstep.choices import StepSizes
 from fewstep.errors import InputError
 from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.names import ParameterTree
 from fewstep.learners.recording import recorded_statistics
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, StepSizes
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP
 
 STATISTICS = ("running_mean", "running_var")
 STATISTICS_MOMENTUM = 0.1

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm
+from fewstep.choices import Execution, Memory, Norm, Order, Precision
 from fewstep.learners.checks import Loss, check_choice, loss_of
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.unroll import Memory, Order
-from fewstep.runtime.modes import Precision
 
 
 @dataclass(frozen=True)

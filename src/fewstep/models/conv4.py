@@ -6,8 +6,7 @@ import math
 
 from torch import nn
 
-from fewstep.choices import Downsample as Downsample
-from fewstep.choices import ModelNorm as ModelNorm
+from fewstep.choices import Downsample, ModelNorm
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from fewstep.choices import Norm
 from fewstep.files import write_whole
-from fewstep.functional.call import Norm
 from fewstep.learners.base import Learner
 from fewstep.tasks import TaskBatch
 

@@ -7,8 +7,8 @@ import shlex
 import sys
 from typing import Any, cast
 
+from fewstep.choices import Split
 from fewstep.config.schema import Config
-from fewstep.data.source import Split
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import Means, Result, Results
 from fewstep.files import rounded

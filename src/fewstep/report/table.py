@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,9 +11,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from fewstep.choices import Split
 from fewstep.config.schema import Config, batch_norm
-from fewstep.data.source import Split
-from fewstep.evaluation.evaluate import Means, Results
+from fewstep.evaluation.evaluate import Results
 
 SHOWN_STEPS = (0, 1, 3, 5, 10)
 NAME = 9
@@ -56,8 +55,8 @@ class ScoreTable:
 
     @property
     def _title(self) -> str:
-        units = [f"{name} in {unit(name)}" if unit(name) else name for name in self._metrics]
-        return f"{', '.join(units)} after inner steps"
+        names = [f"{name} in %" if name == "accuracy" else name for name in self._metrics]
+        return f"{', '.join(names)} after inner steps"
 
     @property
     def _metrics(self) -> list[str]:
@@ -73,7 +72,9 @@ class ScoreTable:
                 for metric in self._metrics:
                     words = [start, *([norm] if len(results) > 1 else [])]
                     words += [metric] if len(self._metrics) > 1 else []
-                    cells = [_cell(metric, result.metrics[metric], step) for step in self._steps]
+                    means = result.metrics[metric]
+                    # The sign of percent stands in the title.
+                    cells = [means.shown(metric, s).replace("%", "") for s in self._steps]
                     rows.append((", ".join(words), cells))
         return rows
 
@@ -102,23 +103,6 @@ class ScoreTable:
                 line = console.render_str(f"{step:>4}  {cell}", overflow="ignore")
                 line.no_wrap = True
                 yield line
-
-
-def _cell(metric: str, means: Means, step: int) -> str:
-    mean, ci95 = means.mean[step], means.ci95[step]
-    # A single task has no interval.
-    half = f" ± {number(metric, ci95)}" if math.isfinite(ci95) else ""
-    return f"{number(metric, mean)}{half}"
-
-
-def number(metric: str, value: float) -> str:
-    """A metric as text; an accuracy in percent, whose sign the unit has."""
-    return f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.2f}"
-
-
-def unit(metric: str) -> str:
-    """The sign behind the number of a metric."""
-    return "%" if metric == "accuracy" else ""
 
 
 def protocol(config: Config, results: Results, split: Split) -> str:
