@@ -17,18 +17,12 @@ SMOOTHING = 0.95
 
 
 class ProgressBar(Reporter):
-    """A live bar on a terminal; elsewhere one line for each validation.
-
-    Args:
-        console: Where to show it.
-        config: Of the run.
-    """
+    """A live bar on a terminal; elsewhere one line for each validation."""
 
     def __init__(self, console: Console, config: Config) -> None:
         self.console = console
         self.score_name = config.data_set.score
-        self.meta_batch = config.meta_batch
-        self.norm = batch_norm(config, config.norm)
+        self.meta_batch, self.norm = config.meta_batch, batch_norm(config, config.norm)
         self.loss = self.score = math.nan
         self.bar = Progress(
             TextColumn("{task.description}"),

@@ -59,10 +59,14 @@ class Result:
         """The first metric."""
         return next(iter(self.metrics.values()))
 
+    @property
+    def columns(self) -> dict[str, Means]:
+        """The metrics and the loss, by name."""
+        return {**self.metrics, "loss": self.loss}
+
     def __repr__(self) -> str:
-        columns = {**self.metrics, "loss": self.loss}
-        rows = [["inner steps", *columns]] + [
-            [str(step), *(means.shown(name, step) for name, means in columns.items())]
+        rows = [["inner steps", *self.columns]] + [
+            [str(step), *(means.shown(name, step) for name, means in self.columns.items())]
             for step in range(len(self.loss.mean))
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

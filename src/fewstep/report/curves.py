@@ -23,16 +23,11 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
     """Draw one line a starting point, with its 95% interval as a band, as a PNG file.
 
     One panel a metric and one of the loss, unless that is the only metric. Of batch norm's
-    statistics, those that come first in the results.
-
-    Args:
-        path: Where to write it.
-        config: Of the tasks.
-        results: By the name of the starting point.
+    statistics, those that come first in the results, which have the name of a starting point each.
     """
     first = {name: next(iter(of_norms.items())) for name, of_norms in results.items()}
     norm, shown = next(iter(first.values()))
-    rows = [{**result.metrics, "loss": result.loss} for _, result in first.values()]
+    rows = [result.columns for _, result in first.values()]
     names = [name for name in rows[0] if name != "loss" or "mse" not in shown.metrics]
     width = 5.5 * len(names) if len(names) > 1 else 7
     figure = Figure(figsize=(width, 4.8), layout="constrained")

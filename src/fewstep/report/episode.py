@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from matplotlib.axes import Axes
@@ -10,11 +11,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fewstep.choices import Norm
+from fewstep.evaluation.evaluate import device_of
 from fewstep.files import write_whole
 from fewstep.learners.base import Learner
 from fewstep.tasks import TaskBatch
 
-RIGHT, WRONG = "#0072B2", "#D55E00"
+RIGHT, WRONG = ("#0072B2", "✓"), ("#D55E00", "✗")
 
 
 def draw_task(
@@ -22,29 +24,19 @@ def draw_task(
 ) -> None:
     """Draw a row a class: its support pictures, then its query pictures with what was predicted.
 
-    Args:
-        path: Where to write the PNG file.
-        learner: Adapts to the support set.
-        task: One task of pictures; pictures of a class lie side by side.
-        steps: Inner steps.
-        norm: Which statistics batch norm uses on the query set.
-        told: The same in words.
+    The pictures of a class lie side by side in the one task; ``told`` says in words what ``norm``
+    batch norm uses.
     """
-    _, parameter = next(iter(learner.named_parameters()))
-    support_x, support_y, query_x, _ = task.to(parameter.device).task(0)
+    support_x, support_y, query_x, _ = task.to(device_of(learner)).task(0)
     adapted = learner.adapt(support_x, support_y, steps, norm)
     with torch.no_grad():
         predicted = adapted(query_x).argmax(1).cpu()
-    pictures, asked = task.support_x, task.query_x
-    assert isinstance(pictures, Tensor)
-    assert isinstance(asked, Tensor)
+    pictures, asked = cast(tuple[Tensor, Tensor], (task.support_x, task.query_x))
     ways = int(task.support_y.max()) + 1
     shots, queries = len(task.support_y[0]) // ways, len(task.query_y[0]) // ways
-    columns = shots + queries
-    figure = Figure(figsize=(0.9 * columns + 1.2, 1.0 * ways + 0.9), layout="constrained")
-    grid = figure.subplots(
-        ways, columns + 1, squeeze=False, width_ratios=[1] * shots + [0.4] + [1] * queries
-    )
+    widths = [1] * shots + [0.4] + [1] * queries
+    figure = Figure(figsize=(0.9 * (shots + queries) + 1.2, ways + 0.9), layout="constrained")
+    grid = figure.subplots(ways, len(widths), squeeze=False, width_ratios=widths)
     for way in range(ways):
         for k in range(shots):
             _show(grid[way, k], pictures[0, way * shots + k], "black", f"class {way}")
@@ -52,8 +44,7 @@ def draw_task(
         for q in range(queries):
             index = way * queries + q
             guess = int(predicted[index])
-            colour = RIGHT if guess == way else WRONG
-            mark = "✓" if guess == way else "✗"
+            colour, mark = RIGHT if guess == way else WRONG
             _show(grid[way, shots + 1 + q], asked[0, index], colour, f"{mark} {guess}")
     right = (predicted == task.query_y[0]).float().mean().item()
     figure.suptitle(

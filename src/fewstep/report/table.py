@@ -28,14 +28,11 @@ class ScoreTable:
 
     On a narrow terminal names are folded, then the borders go; where a row is still too wide, its
     scores stand under one another.
-
-    Attributes:
-        config: Of the tasks.
-        results: By the name of the starting point.
     """
 
     config: Config
     results: dict[str, Results]
+    """By the name of the starting point."""
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
