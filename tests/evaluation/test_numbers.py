@@ -36,7 +36,7 @@ def test_every_place_has_the_same_digits(metric, recipe, capsys):
     config, means = RECIPES[recipe].config, Means([0.123456], [0.023456])
     result = Result({metric: means}, means, tasks=9, diverged=None)
     console = plain_console()
-    console.print(ScoreTable(config, {"maml": {"transductive": result}}))
+    console.print(ScoreTable({"maml": {"transductive": result}}))
     figures = {"val/score": 0.123456, "val/ci95": 0.023456}
     ProgressBar(console, config).validated(1, figures, result)
     table, line = capsys.readouterr().out.split("step      1")

@@ -1,7 +1,5 @@
 """The command line: one file a command (internal)."""
 
-from __future__ import annotations
-
 import difflib
 import sys
 from collections.abc import Sequence

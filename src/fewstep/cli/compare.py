@@ -1,7 +1,5 @@
 """``fewstep compare RUN_DIR RUN_DIR ...``: adaptation curves side by side."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import dataclass
@@ -92,7 +90,7 @@ def main(arguments: list[str]) -> int:
         told["random"]["algorithm"] = "none"
         print(json.dumps(told))
     else:
-        output.print(ScoreTable(config, results), crop=False)
+        output.print(ScoreTable(results), crop=False)
         output.print(protocol(config, results["random"], "test"), soft_wrap=True)
     # The results come first: no place for the picture costs them.
     make_folder(options.picture.parent)

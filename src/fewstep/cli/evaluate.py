@@ -1,7 +1,5 @@
 """``fewstep evaluate RUN_DIR``: evaluate a run on tasks of classes never seen."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Failures that a user can do something about, as an exit status and one line."""
 
-from __future__ import annotations
-
 from fewstep.cli.streams import OutputError
 from fewstep.errors import InputError, first_line
 from fewstep.training.interrupt import Interrupted

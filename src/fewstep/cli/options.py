@@ -1,7 +1,5 @@
 """Turns flags into a dataclass, and a mistake in them into one line."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

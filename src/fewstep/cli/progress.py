@@ -1,7 +1,5 @@
 """Progress of a run on a terminal."""
 
-from __future__ import annotations
-
 import math
 import time
 

@@ -1,7 +1,5 @@
 """Results of a run: evaluated with a progress bar, written to its directory, shown again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -130,7 +128,7 @@ def show(
     pictures: Sequence[Path] = (),
 ) -> None:
     """Print the table, and tell its protocol, the pictures and the findings of the diagnosis."""
-    plain_console().print(ScoreTable(config, {config.algorithm: results}), crop=False)
+    plain_console().print(ScoreTable({config.algorithm: results}), crop=False)
     console.print(protocol(config, results, split), soft_wrap=True)
     if pictures:
         console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)

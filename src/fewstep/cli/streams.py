@@ -4,8 +4,6 @@ What a command prints is its result: where standard output does not take it, the
 it tells on standard error is how far it is: where that goes nowhere, the command goes on.
 """
 
-from __future__ import annotations
-
 import codecs
 import contextlib
 import os

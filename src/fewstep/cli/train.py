@@ -1,7 +1,5 @@
 """``fewstep train RECIPE``: meta-train, then evaluate on classes never seen."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path

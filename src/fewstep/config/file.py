@@ -1,7 +1,5 @@
 """The config of a run as a file, ``config.json``."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import MISSING, fields

@@ -1,7 +1,5 @@
 """Named configurations, one for each published result."""
 
-from __future__ import annotations
-
 import difflib
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Data sets and networks by name, as far as a config has to know them before PyTorch is loaded."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 

@@ -4,8 +4,6 @@ A new setting is one field here: its type with the rules beside it (`fewstep.con
 default, and its description below it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any

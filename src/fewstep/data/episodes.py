@@ -1,7 +1,5 @@
 """N-way K-shot Q-query tasks drawn from a set of classes."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

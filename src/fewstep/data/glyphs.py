@@ -3,8 +3,6 @@
 The scripts of the world are split, not the letters: no script of a test task was seen in training.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path

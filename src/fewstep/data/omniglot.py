@@ -1,7 +1,5 @@
 """Omniglot (Lake, Salakhutdinov and Tenenbaum 2015): 1,623 characters by 20 hands."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import random
@@ -88,16 +86,10 @@ def _local(folder: Path) -> dict[str, Pictures]:
 
 
 def _download() -> dict[str, Pictures]:
-    parts = {}
+    parts, folder = {}, cache_dir() / "omniglot"
     for name, md5 in MD5.items():
         try:
-            path = pooch.retrieve(
-                URL + name,
-                known_hash=f"md5:{md5}",
-                fname=name,
-                path=cache_dir() / "omniglot",
-                progressbar=True,
-            )
+            path = pooch.retrieve(URL + name, f"md5:{md5}", name, folder, progressbar=True)
         # pooch lets errors of several libraries through: of the network, the disk, the checksum.
         except Exception as error:
             raise InputError(
@@ -112,9 +104,8 @@ def _download() -> dict[str, Pictures]:
 def _read(parts: dict[str, Pictures]) -> ImageClasses:
     names: list[str] = []
     drawings: list[npt.NDArray[np.uint8]] = []
-    for part, expected in CHARACTERS.items():
-        pictures = parts[part]
-        files = _files(pictures, part, expected)
+    for part, pictures in parts.items():
+        files = _files(pictures, part)
         names += files
         with warnings.catch_warnings():
             # Pillow warns of a picture of very many pixels before it can be asked how many.
@@ -125,7 +116,7 @@ def _read(parts: dict[str, Pictures]) -> ImageClasses:
     return ImageClasses(np.stack(drawings)[:, None], tuple(names), counts)
 
 
-def _files(pictures: Pictures, part: str, expected: int) -> dict[str, list[str]]:
+def _files(pictures: Pictures, part: str) -> dict[str, list[str]]:
     """Names of files by ``alphabet/character``; all have to be there and nothing else."""
     of_character: dict[str, list[str]] = defaultdict(list)
     for name in sorted(pictures.names):
@@ -142,10 +133,10 @@ def _files(pictures: Pictures, part: str, expected: int) -> dict[str, list[str]]
                 f"{pictures.source} has {len(names)} drawings of {character}, expected {DRAWINGS}; "
                 "get the archive again"
             )
-    if len(of_character) != expected:
+    if len(of_character) != CHARACTERS[part]:
         raise InputError(
-            f"{pictures.source} has {len(of_character)} characters, expected {expected}; get the "
-            "archive again"
+            f"{pictures.source} has {len(of_character)} characters, expected {CHARACTERS[part]}; "
+            "get the archive again"
         )
     return of_character
 

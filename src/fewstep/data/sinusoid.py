@@ -1,7 +1,5 @@
 """Sinusoid regression, the toy problem of the MAML paper (section 5.1)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """TaskSource: where a learner's tasks come from, and what it has to know of them."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,12 +47,12 @@ class TaskSpec:
     @classmethod
     def classification(
         cls, example_shape: Sequence[int], n_way: int, classes: int | None = None
-    ) -> TaskSpec:
+    ) -> Self:
         """Tasks of ``n_way`` classes, with cross-entropy and accuracy."""
         return cls("classification", tuple(example_shape), n_way, classes)
 
     @classmethod
-    def regression(cls, example_shape: Sequence[int], width: int = 1) -> TaskSpec:
+    def regression(cls, example_shape: Sequence[int], width: int = 1) -> Self:
         """Tasks of ``width`` numbers an example, with the mean squared error."""
         shape = tuple(example_shape)
         return cls("regression", shape, width, loss=F.mse_loss, larger_is_better=False)

@@ -1,7 +1,5 @@
 """The four-block convolutional network of few-shot learning."""
 
-from __future__ import annotations
-
 import math
 
 from torch import nn

@@ -1,7 +1,5 @@
 """A multi-layer perceptron."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from torch import nn

@@ -1,7 +1,5 @@
 """Adaptation curves: accuracy (or error) and loss by number of inner steps."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """A picture of one task: support set, query set and predictions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +10,7 @@ from torch import Tensor
 
 from fewstep.choices import Norm
 from fewstep.evaluation.evaluate import device_of
+from fewstep.evaluation.numbers import shown
 from fewstep.files import write_whole
 from fewstep.learners.base import Learner
 from fewstep.tasks import TaskBatch
@@ -49,7 +48,7 @@ def draw_task(
     right = (predicted == task.query_y[0]).float().mean().item()
     figure.suptitle(
         f"support set (left) and query set (right) after {steps} inner steps: "
-        f"{100 * right:.0f}% right ({told})",
+        f"{shown('accuracy', right)} right ({told})",
         fontsize=9,
     )
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))

@@ -1,7 +1,5 @@
 """A result with its protocol: a number that says how it was measured."""
 
-from __future__ import annotations
-
 import math
 import shlex
 import sys

@@ -1,9 +1,6 @@
 """Results as a table for the terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -22,17 +19,31 @@ WORD = len("transductive,")
 """Columns of a word that is not broken; the name of a run may be far longer."""
 
 
-@dataclass(frozen=True)
 class ScoreTable:
     """Scores by starting point and number of inner steps, none of them ever cut.
 
     On a narrow terminal names are folded, then the borders go; where a row is still too wide, its
-    scores stand under one another.
+    scores stand under one another. The results come by the name of the starting point.
     """
 
-    config: Config
-    results: dict[str, Results]
-    """By the name of the starting point."""
+    def __init__(self, results: dict[str, Results]) -> None:
+        every = [result for of_norms in results.values() for result in of_norms.values()]
+        most = min(len(result.loss.mean) for result in every) - 1
+        self._steps = sorted({step for step in SHOWN_STEPS if step < most} | {most})
+        metrics = list(every[0].metrics)
+        names = [f"{name} in %" if name == "accuracy" else name for name in metrics]
+        self._title = f"{', '.join(names)} after inner steps"
+        self._rows = []
+        """A name and its cells for each starting point, norm and metric."""
+        for start, of_norms in results.items():
+            for norm, result in of_norms.items():
+                for metric in metrics:
+                    words = [start, *([norm] if len(of_norms) > 1 else [])]
+                    words += [metric] if len(metrics) > 1 else []
+                    means = result.metrics[metric]
+                    # The sign of percent stands in the title.
+                    cells = [means.shown(metric, s).replace("%", "") for s in self._steps]
+                    self._rows.append((", ".join(words), cells))
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -49,37 +60,6 @@ class ScoreTable:
                 yield table
                 return
         yield from self._lines(console)
-
-    @property
-    def _title(self) -> str:
-        names = [f"{name} in %" if name == "accuracy" else name for name in self._metrics]
-        return f"{', '.join(names)} after inner steps"
-
-    @property
-    def _metrics(self) -> list[str]:
-        first = next(iter(self.results.values()))
-        return list(next(iter(first.values())).metrics)
-
-    @property
-    def _rows(self) -> list[tuple[str, list[str]]]:
-        """A name and its cells for each starting point, norm and metric."""
-        rows = []
-        for start, results in self.results.items():
-            for norm, result in results.items():
-                for metric in self._metrics:
-                    words = [start, *([norm] if len(results) > 1 else [])]
-                    words += [metric] if len(self._metrics) > 1 else []
-                    means = result.metrics[metric]
-                    # The sign of percent stands in the title.
-                    cells = [means.shown(metric, s).replace("%", "") for s in self._steps]
-                    rows.append((", ".join(words), cells))
-        return rows
-
-    @property
-    def _steps(self) -> list[int]:
-        lengths = (len(r.loss.mean) for results in self.results.values() for r in results.values())
-        most = min(lengths) - 1
-        return sorted({step for step in SHOWN_STEPS if step < most} | {most})
 
     def _table(self, borders: box.Box | None) -> Table:
         """One row a starting point, one column a number of inner steps."""
