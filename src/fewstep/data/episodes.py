@@ -27,13 +27,10 @@ def generator(seed: int, split: str, index: int) -> np.random.Generator:
 class EpisodeSampler(TaskSource):
     """Draws tasks; task number i is always the same task.
 
+    A task has ``n_way`` classes, of each ``k_shot`` support and ``q_query`` query pictures; none is
+    in both sets. Another seed or split gives other tasks.
+
     Attributes:
-        images: The classes to draw from.
-        n_way: Classes of a task.
-        k_shot: Support pictures of each class.
-        q_query: Query pictures of each class; no picture is in both sets.
-        seed: Of the tasks.
-        split: Name of the class split; another split gives other tasks for the same seed.
         rotations: Take each class four times, turned by 0, 90, 180 and 270 degrees, as four
             classes. Class ``c`` turned by ``90 * r`` degrees has the number ``4 * c + r``.
 

@@ -45,9 +45,6 @@ def load_omniglot(data_dir: Path | None = None) -> dict[str, ImageClasses]:
             ``images_background`` and ``images_evaluation``. Without it the authors' archives are
             downloaded.
 
-    Returns:
-        The classes of ``"train"``, ``"val"`` and ``"test"``.
-
     Raises:
         InputError: An archive is missing, damaged or holds something else.
 

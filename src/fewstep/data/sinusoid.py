@@ -23,16 +23,8 @@ BLOCK = 1000
 class SinusoidSampler(TaskSource):
     """Draws tasks y = A sin(x - phase); task number i is always the same task.
 
-    The amplitude A is uniform in [0.1, 5], the phase in [0, pi], x in [-5, 5].
-
-    Attributes:
-        k_shot: Support points of a task.
-        q_query: Query points of a task.
-        seed: Of the tasks.
-        split: Another split gives other tasks for the same seed.
-
-    Raises:
-        InputError: ``k_shot`` or ``q_query`` is less than 1.
+    The amplitude A is uniform in [0.1, 5], the phase in [0, pi], x in [-5, 5]. A task has
+    ``k_shot`` support and ``q_query`` query points; another seed or split gives other tasks.
 
     >>> SinusoidSampler(k_shot=5, q_query=10).batch(range(25)).support_y.shape
     torch.Size([25, 5, 1])

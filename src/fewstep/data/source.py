@@ -76,7 +76,8 @@ class Sampler(Protocol):
 class TaskSource(ABC):
     """The tasks of one split. A data set is a frozen dataclass made from it.
 
-    It has `spec`, `batch`, and the fields ``k_shot`` and ``q_query`` (or its own `with_shots`).
+    It has `spec`, `batch`, and the fields ``k_shot`` and ``q_query`` (or its own `with_shots`),
+    which are 1 or more: anything else is an `InputError`.
 
     >>> import torch
     >>> @dataclass(frozen=True)
