@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     _check_picture(options.picture)
 
     from fewstep.cli.results import evaluate
-    from fewstep.report.curves import draw_curves
+    from fewstep.report.pictures import draw_curves
     from fewstep.report.summary import summary
     from fewstep.report.table import ScoreTable, protocol
     from fewstep.training.runs import (

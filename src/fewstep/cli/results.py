@@ -17,8 +17,7 @@ from fewstep.evaluation.diagnosis import findings
 from fewstep.evaluation.evaluate import Results, evaluate_tasks, means
 from fewstep.evaluation.numbers import shown
 from fewstep.files import read_json_object, rounded
-from fewstep.report.curves import draw_curves
-from fewstep.report.episode import draw_task
+from fewstep.report.pictures import draw_curves, draw_task
 from fewstep.report.summary import results_of, summary
 from fewstep.report.table import ScoreTable, protocol
 from fewstep.training import checkpoint

@@ -147,18 +147,15 @@ def _small(name: str, content: bytes, source: Path) -> npt.NDArray[np.uint8]:
     try:
         # The header alone: pixels are read when they are asked for.
         with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
-            if picture.size != (ORIGINAL, ORIGINAL) or picture.mode not in ("1", "L"):
-                raise InputError(
-                    f"{name} in {source} has {picture.width}x{picture.height} pixels of mode "
-                    f"{picture.mode}; expected {ORIGINAL}x{ORIGINAL} in black and white or grey: "
-                    "get the archive again"
-                )
-            small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    except InputError:
-        raise
+            if picture.size == (ORIGINAL, ORIGINAL) and picture.mode in ("1", "L"):
+                small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+                return 255 - np.asarray(small)
     # Pillow reports a broken header as any of these, and a bomb as the last two.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
         raise InputError(
             f"{name} in {source} is no picture ({first_line(error)}); get the archive again"
         ) from error
-    return 255 - np.asarray(small)
+    raise InputError(
+        f"{name} in {source} has {picture.width}x{picture.height} pixels of mode {picture.mode}; "
+        f"expected {ORIGINAL}x{ORIGINAL} in black and white or grey: get the archive again"
+    )
