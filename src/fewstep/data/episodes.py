@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -110,11 +111,8 @@ class EpisodeSampler(TaskSource):
         wanted = self.k_shot + self.q_query
         rows = [random.permutation(self.images.counts[c])[:wanted] for c in classes]
         pictures = self.images.pictures[np.stack(rows) + self.images.starts[classes][:, None]]
-        turned = [
-            np.rot90(of_class, turn, axes=(-2, -1))
-            for of_class, turn in zip(pictures, turns, strict=True)
-        ]
-        return numbers, np.stack(turned)
+        turned = map(partial(np.rot90, axes=(-2, -1)), pictures, turns)
+        return numbers, np.stack(list(turned))
 
     def _labels(self, tasks: int, examples: int) -> torch.Tensor:
         return torch.arange(self.n_way).repeat_interleave(examples).repeat(tasks, 1)

@@ -1,7 +1,7 @@
 """ImageClasses: labelled pictures, held in memory as bytes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -61,11 +61,7 @@ class ImageClasses:
 
     def subset(self, classes: Sequence[int]) -> Self:
         """The given classes, in the given order."""
-        starts = self.starts
+        starts, counts = self.starts, self.counts[list(classes)]
         rows = [np.arange(starts[c], starts[c] + self.counts[c]) for c in classes]
-        return replace(
-            self,
-            pictures=self.pictures[np.concatenate(rows) if rows else []],
-            names=tuple(self.names[c] for c in classes),
-            counts=self.counts[list(classes)],
-        )
+        pictures = self.pictures[np.concatenate(rows) if rows else []]
+        return type(self)(pictures, tuple(self.names[c] for c in classes), counts)

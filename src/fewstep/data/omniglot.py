@@ -53,9 +53,8 @@ def load_omniglot(data_dir: Path | None = None) -> dict[str, ImageClasses]:
     """
     parts = _download() if data_dir is None else _local(data_dir / "omniglot")
     listing = "\n".join(f"{part} {entry}" for part in parts for entry in parts[part].fingerprint)
-    digest = hashlib.sha256(listing.encode()).hexdigest()[:16]
-    number = sum(CHARACTERS.values())
-    characters = cached(f"omniglot-{SIDE}-{digest}", SIDE, number, lambda: _read(parts))
+    name = f"omniglot-{SIDE}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}"
+    characters = cached(name, SIDE, sum(CHARACTERS.values()), lambda: _read(parts))
     order = sorted(range(len(characters)), key=lambda c: characters.names[c])
     random.Random(1).shuffle(order)
     return {split: characters.subset(order[part]) for split, part in SPLIT.items()}
