@@ -41,8 +41,8 @@ def test_a_regression_has_defaults_of_its_own(algorithm):
 
 
 def test_the_rows_of_the_page_on_extending(monkeypatch):
-    page = (Path(__file__).parents[2] / "docs" / "extending-cli.part.md").read_text()
-    setting, row = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    page = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
+    row, setting = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
     monkeypatch.setattr(algorithms, "ALGORITHMS", ALGORITHMS | {})
     exec(row, vars(algorithms))
     for module in (limits, schema, build):

@@ -20,7 +20,7 @@ from fewstep.files import read_json_object, rounded
 from fewstep.report.pictures import draw_curves, draw_task
 from fewstep.report.summary import results_of, summary
 from fewstep.report.table import ScoreTable, protocol
-from fewstep.training import checkpoint
+from fewstep.training import checkpoint, lock
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run, diagnose
@@ -70,13 +70,14 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
             )
         # All files come first: what cannot be printed costs none of them.
         figures = diagnose(run, run_dir, steps, norm, tasks)
-        files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
         draw_curves(files.curve, config, {config.algorithm: results})
         pictures = [files.curve]
         if (config.data_set.kind, config.data_set.examples) == ("classification", "pictures"):
             first = run.tasks["test"].batch([0])
             draw_task(files.task, run.learner, first, steps, norm, batch_norm(config, norm))
             pictures.append(files.task)
+        # Last of the files: where it stands, so do the pictures.
+        files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
         show(config, results, "test", findings(figures), console, pictures)
     except KeyboardInterrupt:
         raise Interrupted("stopped in the final test") from None
@@ -103,6 +104,8 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
             or not (last.step == config.steps or last.is_spent(config.patience, config.val_every))
             or any(told[key] != value for key, value in asked.items())
             or not pictures
+            # Another process is at work there, or was killed before its end.
+            or (run_dir / lock.NAME).exists()
         ):
             return False
     # Files that lack, are damaged or of another version: training tells of them, or tests again.

@@ -163,9 +163,9 @@ def _try(optimizer: InnerOptimizer, params: Params) -> None:
             told = value.dtype if isinstance(value, Tensor) else type(value).__name__
             raise _wrong("init(params)", f"returned slots with a {told}", "floating-point tensors")
     gradients = {name: torch.ones_like(value) for name, value in params.items()}
-    leaves = pytree.tree_map(lambda value: value.detach().requires_grad_(), (gradients, slots))
+    given = pytree.tree_map(lambda value: value.detach().requires_grad_(), (gradients, slots))
     # PyTorch refuses to change them in place.
-    returned = _call(_UPDATE, optimizer.update, *leaves, 0)
+    returned = _call(_UPDATE, optimizer.update, *given, 0)
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise _wrong(_UPDATE, f"returned a {type(returned).__name__}", "the pair (updates, slots)")
     updates, after = returned
