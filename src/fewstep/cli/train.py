@@ -1,7 +1,5 @@
 """``fewstep train RECIPE``: meta-train, then evaluate on classes never seen."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -50,9 +48,8 @@ def main(arguments: list[str]) -> int:
     options, defaults = _options(arguments)
     config = options.config
     folder = data_folder(config.data_dir)
-    run_dir = options.run_dir or Path(
-        "runs", f"{config.recipe}-{config.algorithm}-seed{config.seed}"
-    )
+    name = f"{config.recipe}-{config.algorithm}-seed{config.seed}"
+    run_dir = options.run_dir or Path("runs", name)
     check_is_text(run_dir)
     saved = run_dir / "config.json"
     if not saved.exists():

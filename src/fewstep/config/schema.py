@@ -4,8 +4,6 @@ A new setting is one field here: its type with the rules beside it (`fewstep.con
 default, and its description below it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -18,6 +16,8 @@ from fewstep.config.algorithms import ALGORITHMS, AlgorithmName
 from fewstep.config.limits import FREE, Limit, Only, check_numbers
 from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, DataSetName, NetworkName
 from fewstep.errors import InputError
+
+_OF_CLASSES = [name for name, row in ALGORITHMS.items() if row.needs_classes]
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Specialist:
     """Learn a scale and a shift of batch norm for each inner step (maml++)."""
     per_step_statistics: bool = False
     """Record batch norm's statistics after each inner step, for norm inductive (maml++)."""
-    inner_optimizer: choices.InnerOptimizer = "sgd"
+    inner_optimizer: choices.InnerOptimizerName = "sgd"
     """Makes an inner step of a gradient."""
     proximal: limits.Rate = 0.5
     """lambda of imaml: how strongly adapted parameters are held near the initialisation."""
@@ -178,11 +178,10 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
                 f"data {self.data} with model {self.model}; {examples} need model "
                 f"{' or '.join(suited)}"
             )
-        if kind == "regression" and ALGORITHMS[self.algorithm].needs_classes:
-            of_classes = [name for name, row in ALGORITHMS.items() if row.needs_classes]
+        if kind == "regression" and self.algorithm in _OF_CLASSES:
             yield (
                 f"data {self.data} with model {self.model} and algorithm {self.algorithm}; "
-                f"expected an algorithm other than {', '.join(of_classes)}, which need classes"
+                f"expected an algorithm other than {', '.join(_OF_CLASSES)}, which need classes"
             )
         if kind == "classification" and self.n_way < 2:
             yield f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5"
@@ -226,18 +225,14 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 
 
 def with_sizes(config: Config, sizes: Mapping[str, int | None]) -> Config:
-    """The config with tasks of another size or seed; of None they are those of the run.
-
-    Raises:
-        InputError: The learner cannot do tasks of so many classes.
-    """
+    """The config with tasks of another size or seed; of None they are those of the run."""
     given: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
-    n_way, any_n_way = given.get("n_way", config.n_way), ALGORITHMS[config.algorithm].any_n_way
-    if n_way != config.n_way and not any_n_way:
-        able = ", ".join(name for name, row in ALGORITHMS.items() if row.any_n_way)
+    n_way = given.get("n_way", config.n_way)
+    if n_way != config.n_way and config.algorithm not in _OF_CLASSES:
         raise InputError(
             f"n_way is {n_way} and the network of the run has {config.n_way} outputs; leave "
-            f"--n-way out, or evaluate a run that makes its last layer for each task ({able})"
+            "--n-way out, or evaluate a run that makes its last layer for each task "
+            f"({', '.join(_OF_CLASSES)})"
         )
     for name in given.keys() & {"k_shot", "q_query"}:
         given[f"test_{name}"] = given[name]

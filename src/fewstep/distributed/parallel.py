@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from fewstep.choices import Norm
 from fewstep.distributed.workers import Workers, check_number
 from fewstep.errors import InputError
 from fewstep.execution.executor import MetaGradient
-from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_tasks

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from fewstep.choices import Execution as Execution
+from fewstep.choices import Execution
 from fewstep.errors import UnsuitableError
 from fewstep.execution import whole
 from fewstep.execution.compiled import Compiled

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewstep.choices import Norm as Norm
 from fewstep.errors import InputError
 from fewstep.functional.batch_norm import (
     InTraining,

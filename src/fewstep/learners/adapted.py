@@ -11,9 +11,10 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from fewstep.choices import Norm
 from fewstep.errors import InputError, first_line
 from fewstep.functional import spectral_norm as spectral
-from fewstep.functional.call import Norm, PureModel
+from fewstep.functional.call import PureModel
 from fewstep.functional.layer_modes import OF_SUPPORT, in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import same_but_for_rounding

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from fewstep.choices import Norm
 from fewstep.execution.executor import MetaGradient
-from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.known_gradient import with_gradient_of
 from fewstep.learners.meta_parameters import move_statistics

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewstep.choices import Execution, Norm
 from fewstep.choices import NewHead as Head
 from fewstep.errors import InputError
 from fewstep.execution.executor import MetaGradient
-from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm, call_model
+from fewstep.functional.call import call_model
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_choice, check_labels
 from fewstep.learners.heads import last_linear, new_linear, with_layer

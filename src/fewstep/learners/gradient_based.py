@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from fewstep.choices import Execution, Memory, Norm, Order, Precision
 from fewstep.execution.executor import MetaGradient, Path
-from fewstep.execution.plan import Execution, Planner
-from fewstep.functional.call import LOSS, Norm, PureModel
+from fewstep.execution.plan import Planner
+from fewstep.functional.call import LOSS, PureModel
 from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.loss import loss_module
 from fewstep.functional.swapped import Params
@@ -36,8 +37,8 @@ from fewstep.learners.traits import FitCheck, Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
 from fewstep.metagrad.metrics import Metric, Metrics
 from fewstep.metagrad.objective import Objective, QueryResult
-from fewstep.metagrad.unroll import GradientRule, Memory, Order, last_only
-from fewstep.runtime.modes import Precision, exclusive, multiplying_in
+from fewstep.metagrad.unroll import GradientRule, last_only
+from fewstep.runtime.modes import exclusive, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 

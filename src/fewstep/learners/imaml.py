@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from fewstep.choices import Execution, Norm, Precision
 from fewstep.errors import InputError
-from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm
 from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, check_at_least_zero
@@ -22,7 +21,6 @@ from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensor
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import EvaluateQuery, Objective
 from fewstep.metagrad.unroll import Gradient, GradientRule, ThroughInnerLoop, last_only
-from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
 

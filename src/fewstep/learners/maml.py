@@ -11,11 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fewstep.choices import Execution, Memory, Norm, Order, Precision, StepSizes
 from fewstep.errors import InputError
 from fewstep.execution.compiled import Compiler
 from fewstep.execution.executor import MetaGradient
-from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners import meta_parameters as beside
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
@@ -24,13 +23,12 @@ from fewstep.learners.heads import adapting_names
 from fewstep.learners.objectives import query_function
 from fewstep.learners.schedules import importances
 from fewstep.learners.traits import Traits
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, StepSizes
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop
 from fewstep.metagrad.inner_optimizers import inner_optimizer as optimizer_of
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import Objective, Traceable
-from fewstep.metagrad.unroll import GradientRule, Memory, Order, ThroughInnerLoop
+from fewstep.metagrad.unroll import GradientRule, ThroughInnerLoop
 from fewstep.ops.fuse import has_blocks
-from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch
 
 

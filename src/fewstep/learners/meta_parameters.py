@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from fewstep.choices import StepSizes
 from fewstep.errors import InputError
 from fewstep.functional.batch_norm import batch_statistics
 from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.names import ParameterTree
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, StepSizes
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP
 from fewstep.runtime.modes import at_least_float32
 
 STATISTICS = ("running_mean", "running_var")

@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager, nullcontext
 
 from torch import Tensor
 
-from fewstep.functional.call import Norm, PureModel
+from fewstep.choices import Norm, Precision
+from fewstep.functional.call import PureModel
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, scalar
 from fewstep.metagrad.metrics import Metrics
 from fewstep.metagrad.objective import QueryOutput
-from fewstep.runtime.modes import Precision, autocast
+from fewstep.runtime.modes import autocast
 from fewstep.tasks import Inputs
 
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewstep.choices import Execution, Memory, Norm, Order, Precision
 from fewstep.errors import InputError
-from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm, PureModel
+from fewstep.functional.call import PureModel
 from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_tasks
@@ -22,8 +22,8 @@ from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, as_leaf_tensors
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import EvaluateQuery, Objective
-from fewstep.metagrad.unroll import Gradient, GradientRule, Memory, Order, ThroughInnerLoop
-from fewstep.runtime.modes import Precision, autocast
+from fewstep.metagrad.unroll import Gradient, GradientRule, ThroughInnerLoop
+from fewstep.runtime.modes import autocast
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import Inputs, TaskBatch
 

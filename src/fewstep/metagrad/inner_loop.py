@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from fewstep.choices import StepSizes as StepSizes
+from fewstep.choices import StepSizes
 from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_optimizers import INNER_OPTIMIZERS, InnerOptimizer

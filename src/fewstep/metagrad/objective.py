@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from fewstep.choices import Precision
 from fewstep.functional.call import PureModel
 from fewstep.functional.structure import settings
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.metrics import Metrics
 from fewstep.runtime.compile_cache import CompiledFunctions
-from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs
 
 QueryOutput = tuple[Tensor, list[Tensor], list[Tensor]]

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from fewstep.choices import Memory as Memory
-from fewstep.choices import Order as Order
+from fewstep.choices import Memory, Order
 from fewstep.errors import InputError, first_line
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors

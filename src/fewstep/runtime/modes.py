@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fewstep.choices import Precision as Precision
+from fewstep.choices import Precision
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
