@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from fewstep.files import write_whole
 from fewstep.learners.schedules import cosine
 from fewstep.models.conv4 import conv4
 from fewstep.tasks import TaskBatch
-from fewstep.training.state import fresh_state
+from fewstep.training.state import State
 
 WAYS, FILTERS = 10, 32
 INNER_LR = {"Adam a run": 0.03, "Adam a batch": 0.03, "Adam a task": 0.03, "SGD": 0.4}
@@ -141,18 +141,19 @@ def _cure(learner: MAML, steps: int) -> tuple[Step, Validate]:
 
     The moving average of the initialisation is judged.
     """
-    state = fresh_state(learner, CURE_OUTER_LR, AVERAGING)
+    optimizer = torch.optim.Adam((p for _, p in learner.named_parameters()), CURE_OUTER_LR)
+    state = State(learner, optimizer, AVERAGING)
 
     def step(tasks: TaskBatch) -> float:
         loss, gradient = learner.meta_gradient(tasks)
         lr = cosine(CURE_OUTER_LR, CURE_FINAL_OUTER_LR, state.progress.step, steps)
         state.descend(gradient, lr)
-        state.average_in(AVERAGING)
-        state.progress = replace(state.progress, step=state.progress.step + 1)
+        state.average_in()
+        state.progress.step += 1
         return loss.item()
 
     def validate(tasks: TaskBatch) -> tuple[list[float], list[float]]:
-        with borrowed(state.parameters, state.judged):
+        with borrowed(state.parameters, state.initialisation):
             found = learner.evaluate(tasks, VAL_STEPS)
         return found.losses.mean(0).tolist(), found.scores.mean(0).tolist()
 

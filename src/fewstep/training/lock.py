@@ -18,10 +18,9 @@ NAME = ".lock"
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from training in a run directory; the end of this one frees it.
+    """Keep other processes from training in a run directory, which is made where it is missing.
 
-    Args:
-        folder: The run directory; made where it is missing.
+    The end of this process frees it.
 
     Raises:
         InputError: Another process trains there, or it cannot be written.

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 
-from fewstep.execution.executor import MetaGradient
 from fewstep.learners.base import Learner
 from fewstep.learners.divergence import DivergedError
-from fewstep.learners.meta_parameters import move_statistics
 from fewstep.tasks import TaskBatch
 from fewstep.training.reporter import Figures
 from fewstep.training.settings import OuterSettings
@@ -30,14 +27,7 @@ def outer_step(
     numbers: Sequence[int],
     batch: TaskBatch,
 ) -> Figures:
-    """Take one outer step, and move the average.
-
-    Args:
-        learner: Its parameters are changed.
-        state: Of the outer loop; its progress says which step this is.
-        settings: Of the outer loop.
-        numbers: Of the tasks, for messages.
-        batch: The tasks.
+    """Take the outer step that the state has come to, on tasks of these numbers.
 
     Returns:
         Loss, first metric and length of the gradient.
@@ -52,21 +42,19 @@ def outer_step(
         result = learner.differentiate(batch, step)
     except DivergedError as error:
         task = "" if error.task is None else f" in task {numbers[error.task]}"
-        raise NotFiniteError(f"{error.what}{task}") from error
-    norm = float(torch.stack([g.norm() for g in result.gradient.values()]).norm())
-    _check_finite(result, norm, numbers)
-    state.descend(result.gradient, settings.lr(step) if settings.lr else None)
-    move_statistics(state.parameters, result.statistics or {})
-    state.average_in(settings.ema_decay)
-    state.progress = replace(state.progress, step=step + 1)
-    loss, score = result.query.losses.mean().item(), result.query.scores.mean().item()
-    return {"train/loss": loss, "train/score": score, "train/gradient_norm": norm}
-
-
-def _check_finite(result: MetaGradient, norm: float, numbers: Sequence[int]) -> None:
+        raise NotFiniteError(f"{error.what}{task} of outer step {step + 1}") from error
     losses = result.query.losses
+    norm = float(torch.stack([g.norm() for g in result.gradient.values()]).norm())
     bad = (~losses.isfinite()).nonzero()
     if len(bad):
-        raise NotFiniteError(f"the loss is {losses[bad[0]].item()} in task {numbers[int(bad[0])]}")
+        where = f"in task {numbers[int(bad[0])]} of outer step {step + 1}"
+        raise NotFiniteError(f"the loss is {losses[bad[0]].item()} {where}")
     if not math.isfinite(norm):
-        raise NotFiniteError(f"the gradient is {norm} in tasks {numbers[0]} to {numbers[-1]}")
+        where = f"in tasks {numbers[0]} to {numbers[-1]} of outer step {step + 1}"
+        raise NotFiniteError(f"the gradient is {norm} {where}")
+    state.descend(result.gradient, settings.lr(step) if settings.lr else None)
+    learner.update_statistics(result.statistics or {})
+    state.average_in()
+    state.progress.step = step + 1
+    loss, score = losses.mean().item(), result.query.scores.mean().item()
+    return {"train/loss": loss, "train/score": score, "train/gradient_norm": norm}
