@@ -37,7 +37,7 @@ def measure(
     kept_at: int = 0,
     planned: int | None = None,
 ) -> Figures:
-    """Measure the figures of a learner.
+    """Measure the figures of a learner on up to `TASKS` tasks of each split.
 
     Args:
         learner: Left as it is.
@@ -45,11 +45,11 @@ def measure(
         validation: Tasks of validation classes.
         steps: Inner steps.
         norm: Which statistics batch norm uses on the query set.
-        tasks: How many tasks of each split, `TASKS` at most.
+        tasks: How many tasks of each split at most.
         larger_is_better: Whether more of the first metric is better.
         metrics: The lines of ``metrics.jsonl``, which tell how the training went.
         kept_at: The outer step after which this initialisation was kept.
-        planned: The outer steps of a training that has not come to its end; None where it has.
+        planned: The outer steps of a training that has not come to its end.
     """
     tasks = min(tasks, TASKS)
     on_validation = evaluate_tasks(learner, validation, tasks, steps, norm)
