@@ -20,15 +20,10 @@ from fewstep.runtime.rng import preserve_rng_state
 
 
 class Means(NamedTuple):
-    """One figure after 0, 1, ... inner steps.
+    """One figure after 0, 1, ... inner steps."""
 
-    Attributes:
-        mean: Over tasks.
-        ci95: Half the 95% interval of each mean: 1.96 standard errors.
-    """
-
-    mean: list[float]
-    ci95: list[float]
+    mean: list[float]  # over tasks
+    ci95: list[float]  # half the 95% interval of each mean: 1.96 standard errors
 
 
 @dataclass(frozen=True, repr=False)

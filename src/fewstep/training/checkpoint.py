@@ -16,7 +16,6 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fewstep.errors import InputError
-from fewstep.evaluation.evaluate import assign
 from fewstep.files import write_whole
 from fewstep.functional.swapped import Params
 
@@ -143,9 +142,3 @@ def check_complete(saved: Params, expected: Mapping[str, Tensor], path: Path) ->
             f"{path} has {odd} as {there.get(odd, 'nothing')}, expected {here.get(odd, 'nothing')}"
             "; it is damaged or of another network: restore it or train in a new run directory"
         )
-
-
-def restore(parameters: Mapping[str, Tensor], saved: Params, path: Path) -> None:
-    """Copy saved values into parameters, which they have to fit."""
-    check_complete(saved, parameters, path)
-    assign(parameters, saved)

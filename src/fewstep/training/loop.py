@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,14 +14,19 @@ from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import borrowed, evaluate_tasks, means
 from fewstep.evaluation.task_sets import TaskSet
 from fewstep.learners.base import Learner
+from fewstep.learners.divergence import DivergedError
+from fewstep.tasks import TaskBatch
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.keeping import Keeper
-from fewstep.training.outer_step import NotFiniteError, outer_step
 from fewstep.training.provenance import Provenance, differences
-from fewstep.training.reporter import Reporter
+from fewstep.training.reporter import Figures, Reporter
 from fewstep.training.settings import OuterSettings
 from fewstep.training.state import State
 from fewstep.training.streams import Stream
+
+
+class NotFiniteError(Exception):
+    """A loss or a gradient is not finite; the message says which and where."""
 
 
 @dataclass
@@ -85,7 +93,7 @@ class OuterLoop:
 
     def _take_steps(self, first: int, steps: int, interrupt: Interrupt) -> None:
         for numbers, batch in self.train(first, steps):
-            figures = outer_step(self.learner, self.state, self.settings, numbers, batch)
+            figures = self._take_step(numbers, batch)
             step = self.progress.step
             self.keeper.add(step, figures)
             self.reporter.step(step, figures)
@@ -93,7 +101,11 @@ class OuterLoop:
             self._validate_after(step, last)
             # Read once: a signal that comes later is taken after the next outer step.
             stop = interrupt.requested
-            done = last or stop or self._patience_is_spent()
+            done = (
+                last
+                or stop
+                or self.progress.is_spent(self.settings.patience, self.settings.val_every)
+            )
             if step % self.settings.checkpoint_every == 0 or done:
                 self._checkpoint()
             if stop:
@@ -108,6 +120,32 @@ class OuterLoop:
         if step > first:
             self._validate_after(step, last=True)
             self._checkpoint()
+
+    def _take_step(self, numbers: Sequence[int], batch: TaskBatch) -> Figures:
+        """Lines 4 to 10 of Algorithm 2, on tasks of these numbers; the figures of the step."""
+        step = self.progress.step
+        # Random layers depend on the step alone, so that a resumed run draws what this one drew.
+        torch.manual_seed(zlib.crc32(f"{self.settings.seed}/{step}".encode()))
+        try:
+            result = self.learner.differentiate(batch, step)
+        except DivergedError as error:
+            task = "" if error.task is None else f" in task {numbers[error.task]}"
+            raise NotFiniteError(f"{error.what}{task} of outer step {step + 1}") from error
+        losses = result.query.losses
+        norm = float(torch.stack([g.norm() for g in result.gradient.values()]).norm())
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            where = f"in task {numbers[int(bad[0])]} of outer step {step + 1}"
+            raise NotFiniteError(f"the loss is {losses[bad[0]].item()} {where}")
+        if not math.isfinite(norm):
+            where = f"in tasks {numbers[0]} to {numbers[-1]} of outer step {step + 1}"
+            raise NotFiniteError(f"the gradient is {norm} {where}")
+        self.state.descend(result.gradient, self.settings.lr(step) if self.settings.lr else None)
+        self.learner.update_statistics(result.statistics or {})
+        self.state.average_in()
+        self.progress.step = step + 1
+        loss, score = losses.mean().item(), result.query.scores.mean().item()
+        return {"train/loss": loss, "train/score": score, "train/gradient_norm": norm}
 
     def _validate_after(self, step: int, last: bool) -> None:
         """Validate after every ``val_every`` outer steps and after the last one."""
@@ -148,13 +186,9 @@ class OuterLoop:
         self.progress.seconds = time.monotonic() - self.began
         self.keeper.keep_best(self.state)
 
-    def _patience_is_spent(self) -> bool:
-        """Whether too many validations found nothing better; by what a checkpoint holds alone."""
-        return self.progress.is_spent(self.settings.patience, self.settings.val_every)
-
     def _is_stopped_early(self) -> bool:
         """Whether patience is spent; says so where it is."""
-        spent = self._patience_is_spent()
+        spent = self.progress.is_spent(self.settings.patience, self.settings.val_every)
         if spent:
             self.reporter.say(
                 f"stopped early after step {self.progress.step:,}: validation was best after step "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fewstep.errors import InputError
+from fewstep.evaluation.evaluate import assign
 from fewstep.files import cannot_write, write_whole
 from fewstep.learners.base import Learner
 from fewstep.training import checkpoint, lock
@@ -39,8 +40,8 @@ class RunDir:
         try:
             if self.config.exists():
                 self._check_same_run(settings)
-            elif self.path.exists():
-                self._check_empty()
+            elif self.path.exists() and not self._is_empty():
+                raise lock.no_run(self.path)
         except OSError as error:
             raise cannot_write(self.path, error) from error
         # The config last: a directory that holds one is a run, with all that is known of it.
@@ -64,16 +65,17 @@ class RunDir:
         values, progress = checkpoint.load(self.best)
         if digest:
             _check_settings(self.best, progress, digest)
-        checkpoint.restore(dict(learner.named_parameters()), values, self.best)
+        parameters = dict(learner.named_parameters())
+        checkpoint.check_complete(values, parameters, self.best)
+        assign(parameters, values)
         return progress
 
-    def _check_empty(self) -> None:
-        if not self.path.is_dir() or not all(map(self._of_a_beginning, self.path.iterdir())):
-            raise lock.no_run(self.path)
-
-    def _of_a_beginning(self, path: Path) -> bool:
-        """Whether a kill before the config was written leaves such a file."""
-        return path.name in (self.versions.name, lock.NAME) or path.suffix == ".part"
+    def _is_empty(self) -> bool:
+        """Whether nothing is there but what a kill before the config was written leaves."""
+        begun = (self.versions.name, lock.NAME)
+        return self.path.is_dir() and all(
+            path.name in begun or path.suffix == ".part" for path in self.path.iterdir()
+        )
 
     def _check_same_run(self, settings: OuterSettings) -> None:
         ours, theirs = versions()["fewstep"], self._saved_version()

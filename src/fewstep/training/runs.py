@@ -45,13 +45,6 @@ class Run:
     progress: Progress  # when this initialisation was kept
     trained: Progress  # when the run was last saved
 
-    @property
-    def finished(self) -> bool:
-        """Whether training the same run again would take no outer step."""
-        return self.trained.step >= self.config.steps or self.trained.is_spent(
-            self.config.patience, self.config.val_every
-        )
-
 
 @contextmanager
 def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
@@ -89,11 +82,8 @@ def load_run(
 ) -> Run:
     """Read the best checkpoint of a run; the run may be unfinished or going on.
 
-    Args:
-        path: The run directory.
-        data_dir: The folder of the data, where it is not that of the run.
-        device: Where to put the learner.
-        sizes: Settings of the tasks by name, where they are not those of the run.
+    The folder of the data and ``sizes``, settings of the tasks by name, are those of the run
+    unless given.
 
     Raises:
         InputError: It is no run directory of the command line, has no validated checkpoint yet, or
@@ -128,18 +118,20 @@ def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
 
 def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figures:
     """Measure what the diagnosis of a run rests on, with the metrics of its run directory."""
+    config, last = run.config, run.trained
+    finished = last.step >= config.steps or last.is_spent(config.patience, config.val_every)
     return measure(
         run.learner,
         # Of the size of validation tasks: only then do their scores compare.
-        run.tasks["train"].with_shots(*run.config.shots("val")),
+        run.tasks["train"].with_shots(*config.shots("val")),
         run.tasks["val"],
         steps,
         norm,
         tasks,
         larger_is_better=run.tasks["val"].spec.larger_is_better,
-        metrics=read_metrics(RunDir(path).metrics, run.trained.step),
+        metrics=read_metrics(RunDir(path).metrics, last.step),
         kept_at=run.progress.step,
-        planned=None if run.finished else run.config.steps,
+        planned=None if finished else config.steps,
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from fewstep.evaluation.evaluate import assign
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Learner
 from fewstep.training import checkpoint
@@ -72,9 +73,8 @@ class State:
         # Of other optimisers it is not known which tensors they keep.
         of_adam = self._kind == "adam"
         check_complete(tensors if of_adam else of_us, expected | self._adam(), path)
-        checkpoint.restore(self.parameters, without_prefix("learned", tensors), path)
-        for name, value in without_prefix("average", tensors).items():
-            self.average[name].copy_(value)
+        assign(self.parameters, without_prefix("learned", tensors))
+        assign(self.average, without_prefix("average", tensors))
         packed, told = self.optimizer.state_dict(), self.progress.optimizer
         for name, number in self._numbers(packed).items():
             kept = without_prefix(f"{self._kind}.{name}", tensors)
