@@ -26,9 +26,6 @@ def learner(config: Config, train: TaskSource) -> Learner:
     """The config's learner, on its device, with the initial weights of its seed.
 
     The form of the training tasks decides the network's shape, loss and metrics.
-
-    Raises:
-        InputError: The device cannot be used, or the network does not suit the tasks.
     """
     device, spec = _device(config.device), train.spec
     make = resolve_name(ALGORITHMS[config.algorithm].learner)

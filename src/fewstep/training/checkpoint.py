@@ -52,11 +52,7 @@ class Progress:
 
 
 def save(path: Path, tensors: Params, progress: Progress) -> None:
-    """Write a checkpoint; a reader sees the old one or the new one, never a part.
-
-    Raises:
-        InputError: A value is not finite, or it cannot be written; the old one stays.
-    """
+    """Write a checkpoint; a reader sees the old one or the new one, never a part."""
     ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     bad = _not_finite(ready)
     if bad:
@@ -71,11 +67,7 @@ def save(path: Path, tensors: Params, progress: Progress) -> None:
 
 
 def load(path: Path) -> tuple[Params, Progress]:
-    """Read a checkpoint.
-
-    Raises:
-        InputError: It is missing, damaged or of another version.
-    """
+    """Read a checkpoint, which may be missing, damaged or of another version."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

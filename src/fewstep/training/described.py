@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 from fewstep.learners.base import Learner
-from fewstep.training.settings import OuterSettings
+from fewstep.training.settings import SHARED, OuterSettings
 
 BY_FIT = "fewstep.fit"
 """Stands under "made_by" in the config of a run that the command line did not make."""
@@ -43,9 +43,8 @@ def described(learner: Learner, optimizer: Optimizer) -> dict[str, Any]:
 def settings_of_fit(values: dict[str, Any], larger_is_better: bool) -> OuterSettings:
     """The settings of the outer loop, of what `fit` was given and of what describes the rest."""
     decisive = {name: value for name, value in values.items() if name not in MAY_CHANGE}
-    names = ("steps", "val_every", "val_tasks", "val_steps", "patience", "checkpoint_every")
     return OuterSettings(
-        **{name: values[name] for name in (*names, "seed", "ema_decay")},
+        **{name: values[name] for name in (*SHARED, "val_steps")},
         larger_is_better=larger_is_better,
         remedy="try a smaller inner_lr, or a smaller step size of the optimizer, in a new run",
         digest=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16],

@@ -48,12 +48,8 @@ class OuterLoop:
     def run(self) -> None:
         """Train, from what the keeper has, and leave the learner with the last parameters.
 
-        With patience it ends early where validation finds nothing better.
-
-        Raises:
-            InputError: A loss is not finite, or something cannot be written. The last checkpoint
-                stays, if there is one.
-            Interrupted: The user stopped it. It is saved.
+        With patience it ends early where validation finds nothing better. Where a loss is not
+        finite or something cannot be written, the last checkpoint stays.
         """
         self.keeper.load_last(self.state)
         self.progress = self.state.progress

@@ -32,11 +32,7 @@ class RunDir:
         self.task = path / "task.png"  # one test task with its predictions
 
     def open(self, settings: OuterSettings) -> None:
-        """Claim the directory for a run of these settings, or go on with one.
-
-        Raises:
-            InputError: It holds another run, or something that is no run at all.
-        """
+        """Claim the directory for a run of these settings, or go on with one."""
         try:
             if self.config.exists():
                 self._check_same_run(settings)

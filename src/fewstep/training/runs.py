@@ -29,7 +29,7 @@ from fewstep.training.metrics_log import read_metrics
 from fewstep.training.provenance import Provenance, provenance
 from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
-from fewstep.training.settings import OuterSettings
+from fewstep.training.settings import SHARED, OuterSettings
 from fewstep.training.streams import stream_of
 
 Tasks = dict[Split, TaskSource]
@@ -48,17 +48,9 @@ class Run:
 
 @contextmanager
 def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
-    """Train, from the run's last checkpoint where there is one.
+    """Train, from the run's last checkpoint where there is one, and give the best initialisation.
 
     The run directory is made where it is missing, and locked until what is inside has ended.
-
-    Yields:
-        The run with the initialisation that was best in validation.
-
-    Raises:
-        InputError: The run directory, the data or a setting does not fit, another process trains
-            there, or a loss is not finite.
-        Interrupted: The user stopped it.
     """
     tasks = task_sources(config)
     new = learner(config, tasks["train"])
@@ -84,10 +76,6 @@ def load_run(
 
     The folder of the data and ``sizes``, settings of the tasks by name, are those of the run
     unless given.
-
-    Raises:
-        InputError: It is no run directory of the command line, has no validated checkpoint yet, or
-            is of another version; or the data are missing, or the learner cannot do such tasks.
     """
     run = RunDir(path)
     config = read_config(run.config)
@@ -118,17 +106,17 @@ def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
 
 def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figures:
     """Measure what the diagnosis of a run rests on, with the metrics of its run directory."""
-    config, last = run.config, run.trained
+    config, last, validation = run.config, run.trained, run.tasks["val"]
     finished = last.step >= config.steps or last.is_spent(config.patience, config.val_every)
     return measure(
         run.learner,
         # Of the size of validation tasks: only then do their scores compare.
         run.tasks["train"].with_shots(*config.shots("val")),
-        run.tasks["val"],
+        validation,
         steps,
         norm,
         tasks,
-        larger_is_better=run.tasks["val"].spec.larger_is_better,
+        larger_is_better=validation.spec.larger_is_better,
         metrics=read_metrics(RunDir(path).metrics, last.step),
         kept_at=run.progress.step,
         planned=None if finished else config.steps,
@@ -161,15 +149,9 @@ def check_inner_steps(runs: dict[str, Run], steps: int) -> None:
 
 def _settings(config: Config, validation: TaskSource) -> OuterSettings:
     return OuterSettings(
-        steps=config.steps,
-        val_every=config.val_every,
-        val_tasks=config.val_tasks,
+        **{name: getattr(config, name) for name in SHARED},
         val_steps=config.test_inner_steps,
         norm=config.norm,
-        patience=config.patience,
-        checkpoint_every=config.checkpoint_every,
-        seed=config.seed,
-        ema_decay=config.ema_decay,
         larger_is_better=validation.spec.larger_is_better,
         lr=lambda step: cosine(config.outer_lr, config.final_outer_lr, step, config.steps),
         remedy="try a smaller --inner-lr or --outer-lr in a new run directory",

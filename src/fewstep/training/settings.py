@@ -9,6 +9,9 @@ from typing import Any
 
 from fewstep.functional.call import Norm
 
+SHARED = ("steps", "val_every", "val_tasks", "patience", "checkpoint_every", "seed", "ema_decay")
+"""Settings that have the same names in a config and in `fewstep.fit`."""
+
 
 @dataclass(frozen=True)
 class OuterSettings:

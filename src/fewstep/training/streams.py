@@ -29,9 +29,6 @@ def stream_of(train: Any, meta_batch: int, seed: int, device: torch.device) -> S
     to meta-batches, across its end too where it can be gone through again; batches are taken as
     they are. The random numbers that either draws from PyTorch, NumPy or Python follow from the
     seed and the outer step alone.
-
-    Raises:
-        InputError: It is none of them.
     """
     if hasattr(train, "batch"):
         return lambda first, steps: meta_batches(train, meta_batch, first, steps, device)
