@@ -8,7 +8,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fewstep.config.schema import Config, batch_norm, score_name
+from fewstep.config.schema import Config, batch_norm
 from fewstep.evaluation.evaluate import Result
 from fewstep.training.reporter import Figures, Reporter
 
@@ -25,7 +25,7 @@ class ProgressBar(Reporter):
 
     def __init__(self, console: Console, config: Config) -> None:
         self.console = console
-        self.score_name = score_name(config)
+        self.score_name = config.data_set.score
         self.meta_batch = config.meta_batch
         self.norm = batch_norm(config, config.norm)
         self.loss = self.score = math.nan

@@ -21,7 +21,7 @@ from fewstep.report.curves import draw_curves
 from fewstep.report.episode import draw_task
 from fewstep.report.summary import results_of, summary
 from fewstep.report.table import ScoreTable, number, protocol, unit
-from fewstep.training import checkpoint
+from fewstep.training import checkpoint, lock
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run, diagnose
@@ -70,24 +70,21 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
 
     Raises:
         Interrupted: The user stopped it.
+        InputError: The run directory holds another run by now.
     """
     config = run.config
     try:
         results = evaluate(
             run, config.test_tasks, config.test_inner_steps, config.norm, "test", console
         )
-        _check_is_there(run, run_dir)
+        if checkpoint.load(RunDir(run_dir).best)[1] != run.progress:
+            raise InputError(
+                f"{run_dir} holds another run by now; its files stay, and this test is written "
+                "nowhere"
+            )
         write_report(run, run_dir, results, console)
     except KeyboardInterrupt:
         raise Interrupted("stopped in the final test") from None
-
-
-def _check_is_there(run: Run, run_dir: Path) -> None:
-    """See that the run directory still holds the run that was tested, by its best checkpoint."""
-    if checkpoint.load(RunDir(run_dir).best)[1] != run.progress:
-        raise InputError(
-            f"{run_dir} holds another run by now; its files stay, and this test is written nowhere"
-        )
 
 
 def write_report(run: Run, run_dir: Path, results: Results, console: Console) -> None:
@@ -97,13 +94,14 @@ def write_report(run: Run, run_dir: Path, results: Results, console: Console) ->
     """
     files, config = RunDir(run_dir), run.config
     figures = diagnose(run, run_dir, config.test_inner_steps, config.norm, config.test_tasks)
-    files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
     draw_curves(files.curve, config, {config.algorithm: results})
     pictures = [files.curve]
     if (config.data_set.kind, config.data_set.examples) == ("classification", "pictures"):
         task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
         draw_task(files.task, run.learner, task, config.test_inner_steps, config.norm, norm)
         pictures.append(files.task)
+    # Last of the files: where it stands, so do the pictures.
+    files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
     _show(config, results, pictures, findings(figures), console)
 
 
@@ -128,6 +126,8 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
             or not (last.step == config.steps or last.is_spent(config.patience, config.val_every))
             or any(told[key] != value for key, value in asked.items())
             or not pictures
+            # Another process is at work there, or was killed before its end.
+            or (run_dir / lock.NAME).exists()
         ):
             return False
     # Files that lack, are damaged or of another version: training tells of them, or tests again.

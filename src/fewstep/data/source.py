@@ -5,16 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, Self, get_args
+from typing import Any, Protocol, Self, get_args
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewstep.choices import Split as Split
 from fewstep.config.registry import Kind
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 
-Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 

@@ -99,7 +99,7 @@ class Executor(ABC):
         """All that is meta-learned, in the layout that is fastest, once for all tasks and steps."""
         return {
             name: channels_last(value.detach()) if use_fast_path(value) else value
-            for name, value in self.objective.meta_learned.items()
+            for name, value in self.objective.learned.items()
         }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from fewstep.choices import Execution as Execution
 from fewstep.errors import UnsuitableError
 from fewstep.execution import whole
 from fewstep.execution.compiled import Compiled
@@ -22,7 +23,6 @@ from fewstep.runtime.compile_cache import operations_of
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch, map_tensors
 
-Execution = Literal["auto", "loop", "vectorised", "chunked"]
 Found = TypeVar("Found")
 
 CPU_BUDGET = 64 * 2**20
@@ -88,7 +88,8 @@ class Planner:
             UnsuitableError: They are to be vectorised, and cannot be.
         """
         chunk = self._chunk(objective, tasks)
-        compiles = objective.traceable is not None and objective.traceable.usable
+        traceable = objective.traceable
+        compiles = traceable is not None and not traceable.functions.given_up
         if compiles and rule is not None and chunk >= len(tasks):
             single_thread = self._single_thread(objective, tasks, rule)
             if single_thread is not None:

@@ -71,7 +71,7 @@ def as_function(
         The function; its arguments, the tensors of the tasks and all that is meta-learned, without
         a graph; and what makes a `MetaGradient` of its results. Metrics are computed there.
     """
-    learned, given = objective.meta_learned, tasks.tensors
+    learned, given = objective.learned, tasks.tensors
     unmeasured = replace(objective, metrics=Unmeasured(objective.metrics))
 
     def function(*tensors: Tensor) -> tuple[Tensor, ...]:

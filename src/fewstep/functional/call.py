@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fewstep.choices import Norm as Norm
 from fewstep.errors import InputError
 from fewstep.functional.batch_norm import (
     InTraining,
@@ -31,7 +32,6 @@ from fewstep.functional.swapped import Layout, Params, Swapped
 from fewstep.ops.fuse import fused_forward
 from fewstep.tasks import Inputs, fresh, map_tensors
 
-Norm = Literal["transductive", "inductive"]
 LOSS = "loss."
 """Begins the names of the parameters of a loss."""
 

@@ -99,7 +99,7 @@ def _first_not_finite(
     def support_loss(params: Params, _: int) -> Tensor:
         return objective.support_loss(params, support_x, support_y)
 
-    for step, params in enumerate(path(GradFn(support_loss), objective.meta_learned)):
+    for step, params in enumerate(path(GradFn(support_loss), objective.learned)):
         if not all(map(_finite, params.values())):
             return f"the parameters are not finite after {step} inner steps"
         if not _finite(support_loss(params, step)):

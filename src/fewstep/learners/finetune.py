@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewstep.choices import NewHead as Head
 from fewstep.errors import InputError
 from fewstep.execution.executor import MetaGradient
 from fewstep.execution.plan import Execution
@@ -27,7 +28,6 @@ from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.modes import exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
-Head = Literal["random", "zeros"]
 Adapts = Literal["whole", "head"]
 
 

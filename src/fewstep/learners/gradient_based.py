@@ -131,7 +131,7 @@ class GradientBased(Learner):
             tasks = TaskBatch(batch, y[None], batch, y[None])
             objective, traits = self.objective(tasks, norm or self.norm)
             grad_fn = GradFn(lambda params, _: objective.support_loss(params, x, y))
-            params = last(self._path(grad_fn, objective.meta_learned, steps))
+            params = last(self._path(grad_fn, objective.learned, steps))
             check_adapted(objective, tasks, params, partial(self._path, steps=steps))
             expected = None
             if traits.repeats and not any(name.endswith(".running_mean") for name in params):
@@ -162,8 +162,8 @@ class GradientBased(Learner):
             support_loss_of(pure, self.loss, self.precision),
             query_function(pure, self.loss, self._metrics, norm, self.precision),
             learned,
+            learned,
             self._metrics,
-            learned=learned,
             needs_gradients=traits.needs_gradients,
             vectorisable=traits.vectorisable,
             modes=tuple(training for _, training in pure.modes),

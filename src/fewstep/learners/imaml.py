@@ -22,7 +22,7 @@ from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors, last
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import EvaluateQuery, Objective
-from fewstep.metagrad.unroll import Gradient, GradientRule, Unrolled
+from fewstep.metagrad.unroll import Gradient, GradientRule, Unrolled, last_only
 from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
@@ -131,7 +131,7 @@ class Implicit(GradientRule):
         beside = as_leaf_tensors(
             {name: value for name, value in learned.items() if name not in end}
         )
-        query, at_end = Unrolled(replace(self.loop, steps=0))(
+        query, at_end = Unrolled(replace(self.loop, steps=0), last_only(0))(
             grad_fn, evaluate_query, {**end, **beside}
         )
         inner = grad_fn({**end, **beside}, self.loop.steps, True, list(end))

@@ -193,7 +193,7 @@ class MAML(GradientBased):
     ) -> Objective:
         plain = super()._objective(tasks, traits, norm, training)
         learned: Params = {
-            **plain.meta_learned,
+            **plain.learned,
             **self.named("_step_sizes"),
             **self.named("_affine"),
         }

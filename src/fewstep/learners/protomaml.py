@@ -116,8 +116,8 @@ class ProtoMAML(GradientBased):
             support_loss,
             query_function(pure, self.loss, self._metrics, norm, self.precision),
             {**body, **self._new_head(ways)},
+            {**body, _COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features)},
             self._metrics,
-            learned={**body, _COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features)},
             needs_gradients=traits.needs_gradients,
             vectorisable=traits.vectorisable,
             modes=tuple(training for _, training in pure.modes),
@@ -163,7 +163,8 @@ class ProtoMAML(GradientBased):
         return {name: p for name, p in super()._plain().items() if not self._of_head(name)}
 
     def _gradient(self, outer_step: int) -> GradientRule:
-        inner = through_inner_loop(self._loop, self.order, self.memory)
+        weights = self._importances(outer_step)
+        inner = through_inner_loop(self._loop, self.order, self.memory, weights)
         return ThroughPrototypes(inner, self.head)
 
     def _needs_second_derivative(self, outer_step: int) -> bool:

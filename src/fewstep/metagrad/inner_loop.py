@@ -22,19 +22,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from fewstep.choices import StepSizes as StepSizes
 from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_optimizers import INNER_OPTIMIZERS, InnerOptimizer
 
 StepLoss = Callable[[Params, int], Tensor]
 """The support loss, a scalar, as a function of the parameters and of the inner step's number."""
-StepSizes = Literal["fixed", "per-step", "per-element"]
 Tree = TypeVar("Tree")
 
 INNER_LR, PER_STEP = "inner_lr.", "per_step."

@@ -162,10 +162,10 @@ def _try(optimizer: InnerOptimizer, params: Params) -> None:
         if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
             told = value.dtype if isinstance(value, Tensor) else type(value).__name__
             raise _wrong("init(params)", f"returned slots with a {told}", "floating-point tensors")
-    gradients = {name: torch.ones_like(p).requires_grad_() for name, p in params.items()}
-    given = (*gradients.values(), *held)
-    versions = [tensor._version for tensor in given]
-    returned = _call(_UPDATE, optimizer.update, gradients, slots, 0)
+    gradients = {name: torch.ones_like(value) for name, value in params.items()}
+    given = pytree.tree_map(lambda value: value.detach().requires_grad_(), (gradients, slots))
+    # PyTorch refuses to change them in place.
+    returned = _call(_UPDATE, optimizer.update, *given, 0)
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise _wrong(_UPDATE, f"returned a {type(returned).__name__}", "the pair (updates, slots)")
     updates, after = returned
@@ -178,8 +178,6 @@ def _try(optimizer: InnerOptimizer, params: Params) -> None:
     held_after, form_after = pytree.tree_flatten(after)
     if form_after != form or [t.shape for t in held_after] != [t.shape for t in held]:
         raise _wrong(_UPDATE, "returned other slots than it was given", "the same form and shapes")
-    if [tensor._version for tensor in given] != versions:
-        raise _wrong(_UPDATE, "changes what it is given in place", "new tensors instead")
     if params and not any(value.requires_grad for value in updates.values()):
         raise _wrong(
             _UPDATE,
@@ -197,7 +195,7 @@ def _call(signature: str, function: Callable[..., Any], *arguments: Any) -> Any:
             return function(*arguments)
     except Exception as error:
         failed = f"failed ({type(error).__name__}: {first_line(error)})"
-        raise _wrong(signature, failed, "a function with these arguments") from error
+        raise _wrong(signature, failed, "a pure function of these arguments") from error
 
 
 def _wrong(signature: str, told: str, expected: str) -> InputError:

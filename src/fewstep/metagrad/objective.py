@@ -69,11 +69,6 @@ class Traceable:
     by_query: bool
 
     @property
-    def usable(self) -> bool:
-        """Whether nothing has failed to compile."""
-        return not self.functions.given_up
-
-    @property
     def learned_alone(self) -> bool:
         """Whether the model has no buffers, and no weights that stay fixed."""
         learned = all(tensor.requires_grad for tensor in self.pure.tensors.values())
@@ -97,8 +92,8 @@ class Objective:
         support_loss: (parameters, support_x, support_y) to a scalar.
         evaluate_query: (parameters, support_x, query_x, query_y) to how the query set is solved.
         start: The parameters before the first inner step, theta_0.
+        learned: All that is meta-learned.
         metrics: Of predictions and targets.
-        learned: All that is meta-learned, where that is not ``start`` itself.
         needs_gradients: Whether the model takes derivatives when it predicts.
         vectorisable: Whether several tasks at once would be what they are alone. Where the model
             draws from generators that are not PyTorch's, those would be asked once for all.
@@ -109,17 +104,12 @@ class Objective:
     support_loss: Callable[[Params, Inputs, Tensor], Tensor]
     evaluate_query: Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
     start: Params
+    learned: Params
     metrics: Metrics
-    learned: Params | None = None
     needs_gradients: bool = False
     vectorisable: bool = True
     modes: tuple[bool, ...] = ()
     traceable: Traceable | None = None
-
-    @property
-    def meta_learned(self) -> Params:
-        """All that is meta-learned, in any case."""
-        return self.start if self.learned is None else self.learned
 
 
 _WITHOUT_MODES = (

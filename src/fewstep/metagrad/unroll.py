@@ -5,20 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from fewstep.choices import Memory as Memory
+from fewstep.choices import Order as Order
 from fewstep.errors import InputError, first_line
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors
 from fewstep.metagrad.objective import EvaluateQuery, QueryResult
 from fewstep.ops.vmap import sums_suffice
-
-Order = Literal["exact", "first"]
-Memory = Literal["fast", "flat"]
 
 
 class Gradient(NamedTuple):
@@ -58,31 +57,26 @@ class ThroughInnerLoop(GradientRule):
     Attributes:
         loop: The inner loop.
         importances: ``steps + 1`` weights of the query losses after 0, 1, ... steps; the loss is
-            their weighted sum (MAML++, equation 2). Only the last counts unless given.
+            their weighted sum (MAML++, equation 2).
         record: Whether the statistics are wanted of every step, and not only where a loss counts.
     """
 
     loop: InnerLoop
-    importances: tuple[float, ...] | None = None
+    importances: tuple[float, ...]
     record: bool = False
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        """The importances, in any case."""
-        return self.importances or last_only(self.loop.steps)
 
     @property
     def of_last_loss(self) -> bool:
         """Whether nothing but the query loss after the last step is wanted."""
-        return not any(self.weights[:-1]) and not self.record
+        return not any(self.importances[:-1]) and not self.record
 
     def _evaluate(
         self, evaluate_query: EvaluateQuery, learned: Params, adapted: Params, step: int
     ) -> QueryResult | None:
         """The result where it counts, without a graph where only its statistics are wanted."""
-        if not self.weights[step] and not self.record:
+        if not self.importances[step] and not self.record:
             return None
-        with torch.set_grad_enabled(self.weights[step] != 0):
+        with torch.set_grad_enabled(self.importances[step] != 0):
             return evaluate_query(self.loop.model_params(learned, adapted, step))
 
 
@@ -99,7 +93,7 @@ def through_inner_loop(
     loop: InnerLoop,
     order: Order,
     memory: Memory,
-    importances: tuple[float, ...] | None = None,
+    importances: tuple[float, ...],
     record: bool = False,
 ) -> ThroughInnerLoop:
     """`Unrolled` or `Recomputed`; dropping the derivative needs little memory anyway."""
@@ -130,7 +124,7 @@ class Unrolled(ThroughInnerLoop):
             results.append(self._evaluate(evaluate_query, start, state.params, step))
             state = loop.step(grad_fn, start, state, step, create_graph=exact)
         query = evaluate_query(loop.model_params(start, state.params, loop.steps))
-        total = _weighted([*results, query], self.weights)
+        total = _weighted([*results, query], self.importances)
         gradients = _pull_back([total.losses.sum()], list(start.values()))
         return Gradient(total.detach(), dict(zip(start, gradients, strict=True)))
 
@@ -149,7 +143,7 @@ class Recomputed(ThroughInnerLoop):
 
     def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
         """The gradient, by one way back through each inner step."""
-        loop, weights = self.loop, self.weights
+        loop, weights = self.loop, self.importances
         start = as_leaf_tensors(learned)
         inputs = list(start.values())
         path = list(adapt(loop, grad_fn, learned, loop.steps - 1))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 from torch import nn
 
+from fewstep.choices import Downsample as Downsample
+from fewstep.choices import ModelNorm as ModelNorm
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
-
-Downsample = Literal["stride", "max-pool"]
-ModelNorm = Literal["batch", "group", "none"]
 
 
 def conv4(

@@ -6,13 +6,12 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-Precision = Literal["float32", "tf32", "bf16"]
-"""Precision of a model's computation. Parameters, gradients and losses stay float32."""
+from fewstep.choices import Precision as Precision
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
