@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,18 +16,12 @@ EVALUATED = 20
 """Tasks that are evaluated by one call."""
 OF_A_SOURCE = 600
 """Tasks of a source that `evaluate` takes unless told otherwise."""
-
-
 TaskSet = Sampler | TaskBatch | Iterable[Any]
 """Tasks to evaluate on: of a source, of one batch, or of an iterable of batches or tasks."""
 
 
 def task_batches(tasks: TaskSet, n: int | None) -> Iterator[TaskBatch]:
-    """The first ``n`` tasks, in batches of `EVALUATED` at most.
-
-    Raises:
-        InputError: They are no tasks.
-    """
+    """The first ``n`` tasks, in batches of `EVALUATED` at most."""
     if hasattr(tasks, "batch"):
         end = OF_A_SOURCE if n is None else n
         for start in range(0, end, EVALUATED):
@@ -47,9 +40,6 @@ def iterate(tasks: Any) -> Iterator[TaskBatch]:
     """Batches of an iterable; a single task, ``(x, y, x, y)``, becomes a batch of one.
 
     The four tensors of a DataLoader that collates are those of a batch.
-
-    Raises:
-        InputError: It is no iterable, or gives something else.
     """
     if not isinstance(tasks, Iterable) or isinstance(tasks, Tensor | nn.Module | str):
         raise InputError(
@@ -57,9 +47,8 @@ def iterate(tasks: Any) -> Iterator[TaskBatch]:
             "batch(indices), or an iterable of batches or of (support_x, support_y, query_x, "
             "query_y)"
         )
-    return map(
-        partial(_as_batch, collates=getattr(tasks, "batch_sampler", None) is not None), tasks
-    )
+    collates = getattr(tasks, "batch_sampler", None) is not None
+    return (_as_batch(item, collates) for item in tasks)
 
 
 def _as_batch(item: Any, collates: bool) -> TaskBatch:

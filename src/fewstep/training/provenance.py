@@ -25,12 +25,7 @@ OCCASIONAL = ("steps of the schedule", "extra validation")
 
 
 def provenance(learner: Learner, tasks: Mapping[Any, Any]) -> Provenance:
-    """Conditions that decide the bits of a run beside its settings, by name.
-
-    Args:
-        learner: Tells the device, and whether several processes share an outer step.
-        tasks: Of each split.
-    """
+    """Conditions that decide the bits of a run beside its settings, by name."""
     device = device_of(learner)
     workers = 1
     if isinstance(learner, Parallel) and learner.learner.tasks_are_independent:
