@@ -1,7 +1,5 @@
 """The diagnosis of a trained learner: its figures, and advice where one is out of line."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Evaluation on many tasks: mean and 95% interval after each number of inner steps."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -88,12 +86,12 @@ def evaluate(
     Args:
         learner: Any learner.
         tasks: A `TaskBatch`; a source, which makes tasks from their numbers by
-            ``batch(indices)``; or an iterable of either batches or single tasks, ``(support_x,
-            support_y, query_x, query_y)``.
+            ``batch(indices)``; a function that makes batch 0, 1, ...; or an iterable of either
+            batches or single tasks, ``(support_x, support_y, query_x, query_y)``.
         steps: Most inner steps; the learner's own number unless given.
         norm: Which statistics batch norm uses on the query sets; the learner's own choice unless
             given.
-        n: How many tasks at most: all unless given, and 600 of a source.
+        n: How many tasks at most: all unless given, and 600 of a source or a function.
 
     Returns:
         Mean and 95% interval of each metric and of the loss; it prints as a table.

@@ -1,7 +1,5 @@
 """Measurements that a diagnosis rests on."""
 
-from __future__ import annotations
-
 import math
 import statistics
 import sys

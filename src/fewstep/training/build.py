@@ -1,7 +1,5 @@
 """From a config to its learner."""
 
-from __future__ import annotations
-
 import os
 from inspect import signature
 from pkgutil import resolve_name

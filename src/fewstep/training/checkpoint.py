@@ -1,7 +1,5 @@
 """Checkpoints: weights, optimiser and progress in one safetensors file, written whole."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -1,7 +1,5 @@
 """A learner and an optimiser as plain values, by which a run knows its own again."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import json

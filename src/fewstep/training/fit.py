@@ -1,7 +1,5 @@
 """Training for Python users: the outer loop of the command line, for any learner and tasks."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

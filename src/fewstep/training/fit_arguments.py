@@ -1,7 +1,5 @@
 """Arguments of `fewstep.fit`: checked, and made what the outer loop takes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch.optim import Adam, Optimizer

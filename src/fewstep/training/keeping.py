@@ -1,7 +1,5 @@
 """Where a training is kept: in a run directory, or nowhere but in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path

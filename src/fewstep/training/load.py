@@ -1,7 +1,5 @@
 """A run directory read back in Python."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

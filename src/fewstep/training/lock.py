@@ -1,7 +1,5 @@
 """A run directory belongs to one process at a time."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

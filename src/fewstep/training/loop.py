@@ -1,7 +1,5 @@
 """The outer loop: MAML's Algorithm 2, with validation, checkpoints and resumption."""
 
-from __future__ import annotations
-
 import math
 import time
 import zlib

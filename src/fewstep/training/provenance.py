@@ -1,7 +1,5 @@
 """Provenance of a run: what it is computed with, and what of that decides its bits."""
 
-from __future__ import annotations
-
 import hashlib
 import platform
 import subprocess

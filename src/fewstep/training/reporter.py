@@ -1,7 +1,5 @@
 """Reporters: who is told how far a training is."""
 
-from __future__ import annotations
-
 import logging
 import sys
 import time

@@ -1,7 +1,5 @@
 """A run directory: the files of one run, and whether another may go on with them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

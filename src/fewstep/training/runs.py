@@ -1,7 +1,5 @@
 """A run of the command line: trained in its directory, or read back from there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace

@@ -1,7 +1,5 @@
 """Settings of the outer loop, and how a run directory knows them again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The state of the outer loop: what it carries from step to step, and keeps in a checkpoint."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

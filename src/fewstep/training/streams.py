@@ -1,7 +1,5 @@
 """Streams of meta-batches, in the order of the outer steps, from tasks in any form."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
