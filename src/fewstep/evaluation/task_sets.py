@@ -16,7 +16,7 @@ EVALUATED = 20
 OF_A_SOURCE = 600
 """Tasks of a source that `evaluate` takes unless told otherwise."""
 TaskSet = Sampler | TaskBatch | Callable[[int], TaskBatch] | Iterable[Any]
-"""Tasks to evaluate on: of a source, of one batch, of a function that makes batch 0, 1, ..., or of an
+"""Tasks to evaluate on: a source's, of one batch, of a function that makes batch 0, 1, ..., or of an
 iterable of batches or tasks."""
 
 
@@ -46,8 +46,8 @@ def iterate(tasks: Any) -> Iterator[TaskBatch]:
     if not isinstance(tasks, Iterable) or isinstance(tasks, Tensor | nn.Module | str):
         raise InputError(
             f"the tasks are of type {type(tasks).__name__}; expected a TaskBatch, a source with "
-            "batch(indices), a function that makes batch 0, 1, ..., or an iterable of batches or of "
-            "(support_x, support_y, query_x, query_y)"
+            "batch(indices), a function that makes batch 0, 1, ..., or an iterable of batches or "
+            "of (support_x, support_y, query_x, query_y)"
         )
     collates = getattr(tasks, "batch_sampler", None) is not None
     return (_as_batch(item, collates) for item in tasks)
