@@ -16,8 +16,8 @@ EVALUATED = 20
 OF_A_SOURCE = 600
 """Tasks of a source that `evaluate` takes unless told otherwise."""
 TaskSet = Sampler | TaskBatch | Callable[[int], TaskBatch] | Iterable[Any]
-"""Tasks to evaluate on: a source's, of one batch, of a function that makes batch 0, 1, ..., or of an
-iterable of batches or tasks."""
+"""Tasks of a source, of one batch, of a function that makes batch 0, 1, ..., or of an iterable of
+batches or tasks."""
 
 
 def task_batches(tasks: TaskSet, n: int | None) -> Iterator[TaskBatch]:
