@@ -12,7 +12,7 @@ from torch import Tensor
 from fewstep.choices import Norm
 from fewstep.errors import InputError
 from fewstep.evaluation.numbers import shown
-from fewstep.evaluation.task_sets import TaskSet, task_batches
+from fewstep.evaluation.task_sets import TaskSet, check_count, task_batches
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.runtime.rng import preserve_rng_state
@@ -108,6 +108,9 @@ def evaluate(
     >>> fewstep.evaluate(learner, tasks, steps=1).metrics["accuracy"].mean[1]
     1.0
     """
+    check_learner(learner)
+    if n is not None:
+        check_count("n", n)
     steps = int(own(learner, "inner_steps")) if steps is None else steps
     with preserve_rng_state(device_of(learner)):
         result = means(evaluate_tasks(learner, tasks, n, steps, norm))
@@ -136,6 +139,16 @@ def evaluate_tasks(
         torch.cat([part.losses for part in parts]),
         {name: torch.cat([part.metrics[name] for part in parts]) for name in parts[0].metrics},
     )
+
+
+def check_learner(learner: Any) -> None:
+    """See that something is a learner, and no network alone."""
+    if isinstance(learner, type) or not all(
+        hasattr(learner, name) for name in ("differentiate", "evaluate")
+    ):
+        raise InputError(
+            f"learner is a {type(learner).__name__}; expected one as in fewstep.MAML(model)"
+        )
 
 
 def own(learner: Any, name: str) -> Any:

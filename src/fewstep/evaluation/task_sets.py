@@ -1,5 +1,6 @@
 """Sets of tasks in all the forms that a user may have them in, as batches."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
@@ -28,6 +29,7 @@ def task_batches(tasks: TaskSet, n: int | None) -> Iterator[TaskBatch]:
             yield tasks.batch(range(start, min(start + EVALUATED, end)))
         return
     if callable(tasks) and not isinstance(tasks, nn.Module):
+        check_takes_number("tasks", tasks)
         n, tasks = OF_A_SOURCE if n is None else n, map(tasks, count())
     left = math.inf if n is None else n
     for whole in [tasks] if isinstance(tasks, TaskBatch) else iterate(tasks):
@@ -36,6 +38,25 @@ def task_batches(tasks: TaskSet, n: int | None) -> Iterator[TaskBatch]:
         left -= len(batch)
         if left <= 0:
             return
+
+
+def check_count(name: str, value: object) -> None:
+    """See that a number of something is a whole one of 1 or more."""
+    if type(value) is not int or value < 1:
+        raise InputError(f"{name} is {value!r}; expected a whole number of 1 or more")
+
+
+def check_takes_number(name: str, function: Callable[..., object]) -> None:
+    """See that a function that makes tasks can be called with a number alone."""
+    try:
+        inspect.signature(function).bind(0)
+    except TypeError as error:
+        raise InputError(
+            f"{name} is a function that cannot be called with a number alone ({error}); expected "
+            "one of the number of the batch, as in def tasks(number): ..."
+        ) from error
+    except ValueError:
+        return  # it tells no signature
 
 
 def iterate(tasks: Any) -> Iterator[TaskBatch]:

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from fewstep.choices import Norm
 from fewstep.execution.executor import MetaGradient
 from fewstep.functional.swapped import Params
+from fewstep.learners.checks import check_at_least_zero
 from fewstep.learners.known_gradient import with_gradient_of
 from fewstep.learners.meta_parameters import move_statistics
 from fewstep.learners.names import NamedModule
@@ -108,6 +109,7 @@ class Learner(NamedModule, ABC):
         nothing moves. The loss is a scalar, and can be differentiated once. Arguments and errors
         are those of `meta_gradient`.
         """
+        check_at_least_zero("outer_step", outer_step, whole=True)
         if not torch.is_grad_enabled():
             return self.query_losses(tasks, outer_step).mean()
         found = self.differentiate(tasks, outer_step)
@@ -131,6 +133,7 @@ class Learner(NamedModule, ABC):
             InputError: The tasks do not fit the model or the loss, or the loss or the gradient is
                 not finite.
         """
+        check_at_least_zero("outer_step", outer_step, whole=True)
         result = self.differentiate(tasks, outer_step)
         return result.query.losses.mean(), result.gradient
 

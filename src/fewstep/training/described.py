@@ -22,6 +22,7 @@ BY_FIT = "fewstep.fit"
 MAY_CHANGE = ("steps", "patience", "checkpoint_every")
 _NOT_OF_TRAINING = ("model", "memory", "execution", "compile")
 """Arguments of a learner that change results by rounding alone, and its model."""
+_MOVED = ("lr", "momentum", "betas")
 _OWN = "own: "
 """Before the name of what only the user's code can make again."""
 _NOT_FOUND = object()
@@ -35,7 +36,24 @@ def described(learner: Learner, optimizer: Optimizer) -> dict[str, Any]:
         if name not in _NOT_OF_TRAINING:
             told[f"learner.{name}"] = _plain(getattr(one, name, _NOT_FOUND))
     told["optimizer"] = type(optimizer).__name__
-    return told | {f"optimizer.{n}": _plain(v) for n, v in optimizer.defaults.items()}
+    told |= {f"optimizer.{n}": _plain(v) for n, v in optimizer.defaults.items()}
+    return told | {"optimizer.groups": _groups(learner, optimizer)}
+
+
+def _groups(learner: Learner, optimizer: Optimizer) -> list[dict[str, Any]] | None:
+    """The optimiser's groups of parameters; None where there is one, of all.
+
+    Schedulers move step sizes and momenta: of those, only the first step size tells runs apart.
+    """
+    names = {id(parameter): name for name, parameter in learner.named_parameters()}
+    told = []
+    for group in optimizer.param_groups:
+        of = [names.get(id(parameter), "other") for parameter in group["params"]]
+        fixed = {n: _plain(group[n]) for n in optimizer.defaults if n not in _MOVED}
+        first = _plain(group.get("initial_lr", group.get("lr")))
+        told.append({"parameters": of, "lr": first, **fixed})
+    usual = len(told) == 1 and set(told[0]["parameters"]) == set(names.values())
+    return None if usual else told
 
 
 def settings_of_fit(values: dict[str, Any], larger_is_better: bool) -> OuterSettings:

@@ -1,31 +1,38 @@
 """Arguments of `fewstep.fit`: checked, and made what the outer loop takes."""
 
+from pathlib import Path
 from typing import Any
 
-from torch.optim import Adam, Optimizer
+from torch.optim import LBFGS, Adam, Optimizer, SparseAdam
 
 from fewstep.errors import InputError
-from fewstep.evaluation.task_sets import TaskSet, task_batches
-from fewstep.learners.base import Learner
+from fewstep.evaluation.evaluate import check_learner
+from fewstep.evaluation.task_sets import TaskSet, check_count, task_batches
+from fewstep.learners.base import Evaluation, Learner
+from fewstep.learners.checks import check_learns
 
 
 def check_fit(
-    learner: Any, counts: dict[str, int], patience: int, ema_decay: float, validation: object
+    learner: Any,
+    counts: dict[str, int],
+    patience: int,
+    ema_decay: float,
+    validation: object,
+    larger_is_better: object,
 ) -> None:
     """See that what `fit` is given is in range."""
-    if not all(hasattr(learner, name) for name in ("differentiate", "evaluate")):
-        raise InputError(
-            f"learner is a {type(learner).__name__}; expected one as in fewstep.MAML(model)"
-        )
+    check_learner(learner)
+    check_learns(learner)
     for name, value in counts.items():
-        if type(value) is not int or value < 1:
-            raise InputError(f"{name} is {value!r}; expected a whole number of 1 or more")
+        check_count(name, value)
+    if larger_is_better is not None and type(larger_is_better) is not bool:
+        raise InputError(f"larger_is_better is {larger_is_better!r}; expected True or False")
     if type(patience) is not int or patience < 0 or (patience and validation is None):
         without = " without validation" if validation is None else ""
         raise InputError(
             f"patience is {patience!r}{without}; expected 0, or more with validation tasks"
         )
-    if not 0 <= ema_decay < 1:
+    if not isinstance(ema_decay, int | float) or not 0 <= ema_decay < 1:
         raise InputError(f"ema_decay is {ema_decay!r}; expected at least 0 and less than 1")
 
 
@@ -40,12 +47,36 @@ def optimizer_over(learner: Learner, given: Any) -> Optimizer:
             f"optimizer is {given!r}; expected one of torch.optim, or a function of the parameters "
             "that makes one, as in optimizer=lambda p: torch.optim.SGD(p, lr=0.1)"
         )
+    if isinstance(made, LBFGS | SparseAdam) or made.defaults.get("differentiable"):
+        raise InputError(
+            f"optimizer is {type(made).__name__}, which needs a closure, sparse gradients or a "
+            "differentiable step; choose another of torch.optim, such as Adam or SGD"
+        )
     ours = {id(parameter) for parameter in parameters}
     if not any(id(p) in ours for group in made.param_groups for p in group["params"]):
         raise InputError(
             "optimizer is over none of the learner's parameters; make it over learner.parameters()"
         )
     return made
+
+
+def folder_of(run_dir: Any) -> Path | None:
+    """The run directory as a path, if there is one."""
+    if run_dir is not None and not isinstance(run_dir, str | Path):
+        raise InputError(f"run_dir is {run_dir!r}; expected the path of a folder")
+    return None if run_dir is None else Path(run_dir)
+
+
+def first_metric(found: Evaluation) -> str:
+    """The name of the metric by which the best initialisation is kept."""
+    first, *others = found.metrics
+    for name in others:
+        if name in ("score", "ci95", "loss"):
+            raise InputError(
+                f"a metric is named {name!r}, as a figure of fit's own, val/{name}, is; choose "
+                "another name for it"
+            )
+    return first
 
 
 def larger_is_better_of(metric: str, validation: Any) -> bool:

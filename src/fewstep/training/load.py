@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from fewstep.config.file import read_config
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
@@ -67,6 +68,7 @@ def load(
     run = RunDir(Path(run_dir))
     if not is_made_by_fit(run.config):
         if model is not None:
+            read_config(run.config)
             raise InputError(
                 f"{run_dir} was made by fewstep train, which knows its network; leave model out"
             )

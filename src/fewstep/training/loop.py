@@ -146,6 +146,11 @@ class OuterLoop:
         regular = step % self.settings.val_every == 0
         if self.validation is not None and (regular or last):
             self._validate(self.validation)
+            if last and self.progress.best_score is None:
+                self.reporter.say(
+                    "no validation had a finite score: the last initialisation is kept"
+                )
+                self._keep_best()
             if not regular:
                 # A run of more steps would not have been validated here.
                 noted = {"extra validation": f"after step {step}"}
@@ -171,7 +176,8 @@ class OuterLoop:
         figures |= {"val/loss": result.loss.mean[-1], **others}
         self.keeper.add(step, figures)
         self.reporter.validated(step, figures, result)
-        if best is None or (score > best if settings.larger_is_better else score < best):
+        better = best is None or (score > best if settings.larger_is_better else score < best)
+        if better and math.isfinite(score):
             self.progress.best_score = score
             self._keep_best()
 

@@ -5,6 +5,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -43,8 +44,12 @@ class FitReporter(Reporter):
     Without a terminal, the logger ``fewstep`` is told the lines for people.
     """
 
-    def __init__(self, callbacks: Iterable[Callback | LRScheduler]) -> None:
-        self._callbacks = list(callbacks)
+    def __init__(
+        self, callbacks: Callback | LRScheduler | Iterable[Callback | LRScheduler] | None
+    ) -> None:
+        many = isinstance(callbacks, Iterable)
+        given: Any = callbacks if many else () if callbacks is None else (callbacks,)
+        self._callbacks: list[Callback | LRScheduler] = list(given)
         for callback in self._callbacks:
             fits = callable(callback) or isinstance(callback, LRScheduler)
             if not fits or isinstance(callback, ReduceLROnPlateau):

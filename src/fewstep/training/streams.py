@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from fewstep.data.source import Sampler
 from fewstep.errors import InputError
-from fewstep.evaluation.task_sets import iterate
+from fewstep.evaluation.task_sets import check_takes_number, iterate
 from fewstep.runtime.rng import preserve_rng_state, reseed
 from fewstep.tasks import TaskBatch
 
@@ -30,8 +31,14 @@ def stream_of(train: Any, meta_batch: int, seed: int, device: torch.device) -> S
     """
     if hasattr(train, "batch"):
         return lambda first, steps: meta_batches(train, meta_batch, first, steps, device)
-    if not callable(train):
+    if isinstance(train, TaskBatch):
+        return lambda first, steps: (
+            (range(len(train)), train.to(device)) for _ in range(first, steps)
+        )
+    if not callable(train) or isinstance(train, nn.Module):
         iterate(train)
+    else:
+        check_takes_number("train", train)
 
     def drawn(first: int, steps: int) -> Numbered:
         # The tasks of an iterable before the first are drawn and passed over.
