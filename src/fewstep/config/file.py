@@ -35,7 +35,7 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
         values = read_json_object(path, "restore it or train in a new run directory")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
-            f"{path.parent} has no {path.name}; expected a run directory made by fewstep train or fewstep.fit"
+            f"{path.parent} has no {path.name}; expected a run directory of fewstep train or fit"
         ) from error
     except OSError as error:
         raise InputError(

@@ -147,9 +147,7 @@ class OuterLoop:
         if self.validation is not None and (regular or last):
             self._validate(self.validation)
             if last and self.progress.best_score is None:
-                self.reporter.say(
-                    "no validation had a finite score: the last initialisation is kept"
-                )
+                self.reporter.say("no validation was finite: the last initialisation is kept")
                 self._keep_best()
             if not regular:
                 # A run of more steps would not have been validated here.
