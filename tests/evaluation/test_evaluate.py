@@ -132,10 +132,22 @@ def test_many_processes_show_the_same():
         (torch.zeros(2, 3), "the tasks are of type Tensor; expected a TaskBatch"),
         ([torch.zeros(2, 3)], "task 0 is a Tensor; expected the four of"),
         ([(1, 2, 3)], "task 0 is a tuple of 3; expected the four of"),
+        (lambda: 1, "tasks is a function that cannot be called with a number alone"),
         ("tasks", "the tasks are of type str; expected a TaskBatch"),
     ],
-    ids=["none", "number", "tensor", "tensors", "three", "text"],
+    ids=["none", "number", "tensor", "tensors", "three", "function", "text"],
 )
 def test_what_is_no_tasks(tasks, told):
     with pytest.raises(InputError, match=told):
         fewstep.evaluate(learner(), tasks)
+
+
+@pytest.mark.parametrize("n", ["a", 0, -3, 1.5])
+def test_a_number_of_tasks_that_is_none(n):
+    with pytest.raises(InputError, match=f"n is {n!r}; expected a whole number of 1 or more"):
+        fewstep.evaluate(learner(), TASKS, n=n)
+
+
+def test_a_network_is_no_learner():
+    with pytest.raises(InputError, match="learner is a Linear; expected one as in fewstep.MAML"):
+        fewstep.evaluate(nn.Linear(1, 1), TASKS)

@@ -107,6 +107,15 @@ def test_freezing_all_and_back(make):
     assert [name for name, p in learner.named_parameters() if p.requires_grad] == learned
 
 
+@every_learner
+@pytest.mark.parametrize("step", [-1, "a", None, 1.5])
+def test_an_outer_step_that_is_none(make, step):
+    learner = make()
+    for call in (learner, torch.no_grad()(learner.__call__), learner.meta_gradient):
+        with pytest.raises(InputError, match=rf"outer_step is {step!r}[,;] "):
+            call(tasks(), step)
+
+
 def test_how_a_learner_is_shown():
     assert repr(MAML(model(), 0.4, 2)).splitlines() == [
         "MAML(",

@@ -40,6 +40,10 @@ def trained(train, **given):
     return weights(new), result
 
 
+def with_metrics(other):
+    return learner(metrics={"mse": F.mse_loss, other: F.l1_loss})
+
+
 class Single(Dataset):
     """Single tasks, by number."""
 
@@ -148,6 +152,9 @@ def test_nothing_is_written_or_left(tmp_path, monkeypatch, capfd):
     fewstep.fit(new, TRAIN, validation=VAL, **SHORT)
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
+    assert all(p.grad is None for p in new.parameters())
+    of_some = torch.optim.SGD(list(new.parameters())[:1])
+    fewstep.fit(new, TRAIN, optimizer=of_some, **SHORT)
     assert all(p.grad is None for p in new.parameters())
 
 
@@ -285,6 +292,67 @@ def test_another_run_in_the_same_directory(tmp_path):
     assert trained(TRAIN, run_dir=tmp_path, steps=8, checkpoint_every=2)[1].steps == 8
 
 
+def test_groups_of_parameters_are_of_the_run(tmp_path):
+    def run(*rates, ends=(2, 4), schedule=False):
+        new = learner()
+        parameters, starts = list(new.parameters()), (0, *ends)
+        made = torch.optim.SGD(
+            {"params": parameters[start:end], "lr": lr}
+            for start, end, lr in zip(starts, ends, rates, strict=False)
+        )
+        scheduler = torch.optim.lr_scheduler.ExponentialLR(made, 0.5)
+        given = SHORT | {"optimizer": made, "callbacks": scheduler if schedule else None}
+        for _ in range(2):  # the same objects again, too
+            fewstep.fit(new, TRAIN, run_dir=tmp_path, **given)
+
+    run(0.1, 0.01, schedule=True)
+    run(0.1, 0.01, schedule=True)
+    for other, ends in (((0.01, 0.1), (2, 4)), ((0.1, 0.01), (1, 4)), ((0.1,), (4,))):
+        with pytest.raises(InputError, match=r"holds a run with optimizer\.groups = "):
+            run(*other, ends=ends)
+
+
+def test_a_score_that_is_not_finite_is_never_best(tmp_path, caplog):
+    values = iter([])
+    score = [0.0]
+    new = learner(metrics={"f1": lambda prediction, y: 0 * prediction.sum() + score[0]})
+
+    def told(step, figures):
+        if "train/loss" in figures and step % 2 == 0:
+            score[0] = next(values)
+
+    def fit(numbers, **given):
+        nonlocal values
+        values = iter(numbers)
+        given = SHORT | {"callbacks": told, "larger_is_better": True} | given
+        return fewstep.fit(new, TRAIN, VAL, **given)
+
+    nan, inf = float("nan"), float("inf")
+    found = fit([nan, 0.5, inf], run_dir=tmp_path / "one")
+    assert (found.best_score, found.best_step) == (0.5, 4)
+    assert fit([nan, 0.5, 0.25]).best_score == 0.5
+    for path in (tmp_path / "two", None):
+        caplog.clear()
+        with caplog.at_level("INFO", "fewstep"):
+            found = fit([nan] * 3, run_dir=path)
+        assert "no validation was finite: the last initialisation is kept" in caplog.text
+        assert (found.best_score, found.best_step) == (None, 6)
+        assert "f1" not in repr(found).splitlines()[0]
+    assert fit([], run_dir=tmp_path / "two").best_score is None
+    assert fit([0.25], run_dir=tmp_path / "two", steps=8).best_score == 0.25
+
+
+def test_one_batch_is_taken_in_every_step():
+    batch = TRAIN.batch([0])
+    assert same(trained(batch)[0], trained(lambda step: batch)[0])
+
+
+def test_one_callback():
+    told = []
+    trained(TRAIN, callbacks=lambda step, figures: told.append(step))
+    assert told == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_parallel_learner():
     new = fewstep.Parallel(learner(), 2)
     fewstep.fit(new, TRAIN, validation=VAL, **SHORT)
@@ -318,6 +386,23 @@ def test_a_metric_of_ones_own():
         ({"optimizer": lambda p: 3}, "expected one of torch.optim, or a function"),
         ({"optimizer": torch.optim.SGD(nn.Linear(1, 1).parameters())}, "over none of the learner"),
         ({"callbacks": ["print"]}, "callbacks has a str; expected functions of"),
+        ({"callbacks": 5}, "callbacks has a int; expected functions of"),
+        ({"optimizer": torch.optim.LBFGS}, "optimizer is LBFGS, which needs a closure"),
+        ({"optimizer": torch.optim.SparseAdam}, "optimizer is SparseAdam, which needs"),
+        ({"optimizer": partial(torch.optim.Adam, differentiable=True)}, "differentiable step"),
+        ({"train": lambda: TRAIN.batch([0])}, "train is a function that cannot be called with a"),
+        ({"train": nn.Linear(1, 1)}, "the tasks are of type Linear; expected a TaskBatch"),
+        ({"validation": lambda a, b: VAL.batch([0])}, "tasks is a function that cannot be called"),
+        ({"learner": learner().requires_grad_(False)}, "no parameter of the model requires a"),
+        ({"run_dir": 5}, "run_dir is 5; expected the path of a folder"),
+        ({"val_steps": -1}, "val_steps is -1; expected 0 or more"),
+        ({"val_steps": 1.5}, "val_steps is 1.5, a float; expected a whole number"),
+        ({"larger_is_better": "no"}, "larger_is_better is 'no'; expected True or False"),
+        ({"seed": "a"}, "seed is 'a'; expected a whole number"),
+        ({"ema_decay": "a"}, "ema_decay is 'a'; expected at least 0"),
+        ({"learner": with_metrics("score"), "validation": VAL}, "a metric is named 'score'"),
+        ({"learner": with_metrics("loss"), "validation": VAL}, "a metric is named 'loss'"),
+        ({"learner": with_metrics("ci95"), "validation": VAL}, "a metric is named 'ci95'"),
         ({"learner": nn.Linear(1, 1)}, "learner is a Linear; expected one as in fewstep.MAML"),
     ],
 )

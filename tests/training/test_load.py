@@ -96,6 +96,14 @@ def test_fit_in_a_run_of_the_command_line(tmp_path):
 def test_what_is_no_run(tmp_path):
     with pytest.raises(InputError, match=r"has no config.json"):
         fewstep.load(tmp_path)
+    (tmp_path / "file").write_text("")
+    for name in ("nosuch", "file"):
+        with pytest.raises(InputError, match=r"has no config.json; expected a run directory of"):
+            fewstep.load(tmp_path / name, model())
+    for content in (b"", b"[]", b'{"made_by": "fewst', b"\xff\xfe"):
+        (tmp_path / "config.json").write_bytes(content)
+        with pytest.raises(InputError, match=r"config.json (is not JSON|holds no JSON object)"):
+            fewstep.load(tmp_path, model())
     made(tmp_path / "run")
     (tmp_path / "run" / "best.safetensors").unlink()
     with pytest.raises(InputError, match=r"best.safetensors does not exist; train in this"):

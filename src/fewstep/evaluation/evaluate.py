@@ -143,9 +143,7 @@ def evaluate_tasks(
 
 def check_learner(learner: Any) -> None:
     """See that something is a learner, and no network alone."""
-    if isinstance(learner, type) or not all(
-        hasattr(learner, name) for name in ("differentiate", "evaluate")
-    ):
+    if not all(hasattr(learner, name) for name in ("differentiate", "evaluate")):
         raise InputError(
             f"learner is a {type(learner).__name__}; expected one as in fewstep.MAML(model)"
         )

@@ -21,8 +21,8 @@ from fewstep.runtime.rng import preserve_rng_state
 from fewstep.training.described import BY_FIT, described, settings_of_fit
 from fewstep.training.fit_arguments import (
     check_fit,
+    check_types,
     first_metric,
-    folder_of,
     larger_is_better_of,
     of_the_same_size,
     optimizer_over,
@@ -42,8 +42,8 @@ class FitResult:
     Attributes:
         steps: Outer steps done.
         best_step: The outer step after which the initialisation was kept.
-        best_score: Its first metric in validation; None without validation, and where none was
-            finite: the last initialisation is kept then.
+        best_score: Its first metric in validation; None without a finite one: then the last
+            initialisation is kept.
         metric: The name of that metric; None without validation.
         stopped_early: Whether validation found nothing better for too long.
         finished: Whether the training came to its end; False where the tasks ended before.
@@ -63,9 +63,8 @@ class FitResult:
 
     def __repr__(self) -> str:
         how = ", stopped early" if self.stopped_early else "" if self.finished else ", unfinished"
-        score = (
-            "" if self.best_score is None else f": validation {self.metric} {self.best_score:.4g}"
-        )
+        best = self.best_score
+        score = "" if best is None else f": validation {self.metric} {best:.4g}"
         lines = [f"{self.steps:,} outer steps{how}; kept after step {self.best_step:,}{score}"]
         return "\n".join([*lines, *(f"diagnosis: {sentence}" for sentence in self.diagnosis)])
 
@@ -100,8 +99,8 @@ def fit(
             ``batch(indices)``; a function of the number of the outer step, from 0 on, that returns
             a `TaskBatch`; or an iterable, such as a DataLoader, of batches (each is a meta-batch)
             or of single tasks ``(support_x, support_y, query_x, query_y)``, ``meta_batch`` of which
-            are stacked. One `TaskBatch` is taken in every outer step. An iterable is gone through again and again; an iterator, such as a
-            generator, once: the training ends with it, unfinished. To go on after an interruption,
+            are stacked; or one `TaskBatch`, for every outer step. An iterable is gone through again
+            and again; an iterator, such as a generator, once: the training ends with it, unfinished. To go on after an interruption,
             the tasks before are drawn and passed over. Random numbers that a function or an
             iterable draws from PyTorch, NumPy or Python depend on ``seed`` and the outer step.
         validation: Held-out tasks, as `fewstep.evaluate` takes them; those of an iterable are
@@ -110,8 +109,8 @@ def fit(
         optimizer: One over ``learner.parameters()``, or a function of them that makes one; Adam
             with a step size of 0.001 unless given.
         run_dir: Where metrics and checkpoints are kept; nothing is written unless given.
-        callbacks: One or more functions of (outer steps done, figures), called after each outer step with
-            ``train/loss``, ``train/score`` (the first metric) and ``train/gradient_norm``, and
+        callbacks: Functions of (outer steps done, figures), or one, called after each outer step
+            with ``train/loss``, ``train/score`` (the first metric) and ``train/gradient_norm``, and
             after each validation with ``val/score``, ``val/ci95``, ``val/loss`` and further
             metrics. A scheduler of ``torch.optim.lr_scheduler`` is one, too: it takes a step after
             each outer step.
@@ -147,9 +146,8 @@ def fit(
     """
     counts = {"steps": steps, "meta_batch": meta_batch, "val_every": val_every}
     counts |= {"val_tasks": val_tasks, "checkpoint_every": checkpoint_every}
-    check_fit(learner, counts, patience, ema_decay, validation, larger_is_better)
-    check_at_least_zero("seed", seed, whole=True)
-    folder = folder_of(run_dir)
+    check_fit(learner, counts, patience, ema_decay, validation)
+    check_types(seed=seed, larger_is_better=larger_is_better, run_dir=run_dir)
     inner_steps = int(own(learner, "inner_steps")) if val_steps is None else val_steps
     check_at_least_zero("val_steps", inner_steps, whole=True)
     with preserve_rng_state(device_of(learner)):
@@ -168,7 +166,7 @@ def fit(
         settings = settings_of_fit(recorded, bool(larger_is_better))
         stream = stream_of(train, meta_batch, seed, device_of(learner))
         reporter = FitReporter(callbacks)
-        with kept_in(folder, settings) as keeper:
+        with kept_in(None if run_dir is None else Path(run_dir), settings) as keeper:
             loop = OuterLoop(
                 settings=settings,
                 learner=learner,

@@ -13,20 +13,13 @@ from fewstep.learners.checks import check_learns
 
 
 def check_fit(
-    learner: Any,
-    counts: dict[str, int],
-    patience: int,
-    ema_decay: float,
-    validation: object,
-    larger_is_better: object,
+    learner: Any, counts: dict[str, int], patience: int, ema_decay: float, validation: object
 ) -> None:
     """See that what `fit` is given is in range."""
     check_learner(learner)
     check_learns(learner)
     for name, value in counts.items():
         check_count(name, value)
-    if larger_is_better is not None and type(larger_is_better) is not bool:
-        raise InputError(f"larger_is_better is {larger_is_better!r}; expected True or False")
     if type(patience) is not int or patience < 0 or (patience and validation is None):
         without = " without validation" if validation is None else ""
         raise InputError(
@@ -34,6 +27,18 @@ def check_fit(
         )
     if not isinstance(ema_decay, int | float) or not 0 <= ema_decay < 1:
         raise InputError(f"ema_decay is {ema_decay!r}; expected at least 0 and less than 1")
+
+
+def check_types(**given: object) -> None:
+    """See that settings of `fit` are of the types that it documents."""
+    types: dict[str, tuple[Any, str]] = {
+        "seed": (int, "a whole number"),
+        "larger_is_better": (bool | None, "True or False"),
+        "run_dir": (str | Path | None, "the path of a folder"),
+    }
+    for name, value in given.items():
+        if not isinstance(value, types[name][0]):
+            raise InputError(f"{name} is {value!r}; expected {types[name][1]}")
 
 
 def optimizer_over(learner: Learner, given: Any) -> Optimizer:
@@ -60,22 +65,12 @@ def optimizer_over(learner: Learner, given: Any) -> Optimizer:
     return made
 
 
-def folder_of(run_dir: Any) -> Path | None:
-    """The run directory as a path, if there is one."""
-    if run_dir is not None and not isinstance(run_dir, str | Path):
-        raise InputError(f"run_dir is {run_dir!r}; expected the path of a folder")
-    return None if run_dir is None else Path(run_dir)
-
-
 def first_metric(found: Evaluation) -> str:
     """The name of the metric by which the best initialisation is kept."""
     first, *others = found.metrics
-    for name in others:
-        if name in ("score", "ci95", "loss"):
-            raise InputError(
-                f"a metric is named {name!r}, as a figure of fit's own, val/{name}, is; choose "
-                "another name for it"
-            )
+    clash = {"score", "ci95", "loss"}.intersection(others)
+    if clash:
+        raise InputError(f"a metric is named {min(clash)!r}, as a figure of fit's own; rename it")
     return first
 
 

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -32,9 +33,8 @@ def stream_of(train: Any, meta_batch: int, seed: int, device: torch.device) -> S
     if hasattr(train, "batch"):
         return lambda first, steps: meta_batches(train, meta_batch, first, steps, device)
     if isinstance(train, TaskBatch):
-        return lambda first, steps: (
-            (range(len(train)), train.to(device)) for _ in range(first, steps)
-        )
+        numbered = range(len(train)), train.to(device)
+        return lambda first, steps: repeat(numbered, steps - first)
     if not callable(train) or isinstance(train, nn.Module):
         iterate(train)
     else:
