@@ -109,8 +109,7 @@ def evaluate(
     1.0
     """
     check_learner(learner)
-    if n is not None:
-        check_count("n", n)
+    check_count("n", 1 if n is None else n)
     steps = int(own(learner, "inner_steps")) if steps is None else steps
     with preserve_rng_state(device_of(learner)):
         result = means(evaluate_tasks(learner, tasks, n, steps, norm))

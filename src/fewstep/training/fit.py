@@ -21,7 +21,7 @@ from fewstep.runtime.rng import preserve_rng_state
 from fewstep.training.described import BY_FIT, described, settings_of_fit
 from fewstep.training.fit_arguments import (
     check_fit,
-    check_types,
+    check_type,
     first_metric,
     larger_is_better_of,
     of_the_same_size,
@@ -100,9 +100,10 @@ def fit(
             a `TaskBatch`; or an iterable, such as a DataLoader, of batches (each is a meta-batch)
             or of single tasks ``(support_x, support_y, query_x, query_y)``, ``meta_batch`` of which
             are stacked; or one `TaskBatch`, for every outer step. An iterable is gone through again
-            and again; an iterator, such as a generator, once: the training ends with it, unfinished. To go on after an interruption,
-            the tasks before are drawn and passed over. Random numbers that a function or an
-            iterable draws from PyTorch, NumPy or Python depend on ``seed`` and the outer step.
+            and again; an iterator, such as a generator, once: the training ends with it,
+            unfinished. To go on after an interruption, the tasks before are drawn and passed over.
+            Random numbers that a function or an iterable draws from PyTorch, NumPy or Python depend
+            on ``seed`` and the outer step.
         validation: Held-out tasks, as `fewstep.evaluate` takes them; those of an iterable are
             drawn once. Without any, the last initialisation is kept.
         steps: Outer steps in all.
@@ -147,7 +148,9 @@ def fit(
     counts = {"steps": steps, "meta_batch": meta_batch, "val_every": val_every}
     counts |= {"val_tasks": val_tasks, "checkpoint_every": checkpoint_every}
     check_fit(learner, counts, patience, ema_decay, validation)
-    check_types(seed=seed, larger_is_better=larger_is_better, run_dir=run_dir)
+    check_type("seed", seed, int, "a whole number")
+    check_type("larger_is_better", larger_is_better, bool | None, "True or False")
+    check_type("run_dir", run_dir, str | Path | None, "the path of a folder")
     inner_steps = int(own(learner, "inner_steps")) if val_steps is None else val_steps
     check_at_least_zero("val_steps", inner_steps, whole=True)
     with preserve_rng_state(device_of(learner)):
@@ -189,8 +192,7 @@ def _run(loop: OuterLoop) -> None:
         raise KeyboardInterrupt(str(stopped)) from None
     finally:
         loop.optimizer.zero_grad()
-        for parameter in loop.state.parameters.values():
-            parameter.grad = None  # that the optimiser may not have
+        loop.learner.zero_grad()  # those that the optimiser does not have
         loop.keeper.restore_best(loop.learner)
 
 

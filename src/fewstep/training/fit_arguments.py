@@ -1,6 +1,5 @@
 """Arguments of `fewstep.fit`: checked, and made what the outer loop takes."""
 
-from pathlib import Path
 from typing import Any
 
 from torch.optim import LBFGS, Adam, Optimizer, SparseAdam
@@ -29,16 +28,10 @@ def check_fit(
         raise InputError(f"ema_decay is {ema_decay!r}; expected at least 0 and less than 1")
 
 
-def check_types(**given: object) -> None:
-    """See that settings of `fit` are of the types that it documents."""
-    types: dict[str, tuple[Any, str]] = {
-        "seed": (int, "a whole number"),
-        "larger_is_better": (bool | None, "True or False"),
-        "run_dir": (str | Path | None, "the path of a folder"),
-    }
-    for name, value in given.items():
-        if not isinstance(value, types[name][0]):
-            raise InputError(f"{name} is {value!r}; expected {types[name][1]}")
+def check_type(name: str, value: object, kind: Any, expected: str) -> None:
+    """See that a setting is of a type."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is {value!r}; expected {expected}")
 
 
 def optimizer_over(learner: Learner, given: Any) -> Optimizer:

@@ -44,12 +44,9 @@ class FitReporter(Reporter):
     Without a terminal, the logger ``fewstep`` is told the lines for people.
     """
 
-    def __init__(
-        self, callbacks: Callback | LRScheduler | Iterable[Callback | LRScheduler] | None
-    ) -> None:
-        many = isinstance(callbacks, Iterable)
-        given: Any = callbacks if many else () if callbacks is None else (callbacks,)
-        self._callbacks: list[Callback | LRScheduler] = list(given)
+    def __init__(self, callbacks: Any) -> None:
+        given = () if callbacks is None else callbacks
+        self._callbacks = list(given if isinstance(given, Iterable) else [given])
         for callback in self._callbacks:
             fits = callable(callback) or isinstance(callback, LRScheduler)
             if not fits or isinstance(callback, ReduceLROnPlateau):
