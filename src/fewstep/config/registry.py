@@ -14,10 +14,8 @@ class DataSet:
     load: str
     """``"module:function"``: the `TaskSource` of each split, of a config and the data's folder."""
     kind: Kind = "classification"
-    examples: Examples = "pictures"
-    """Decides what networks suit it."""
-    score: str = "accuracy"
-    """Name of the metric that decides which initialisation is kept."""
+    examples: Examples = "pictures"  # decides what networks suit it
+    score: str = "accuracy"  # name of the metric that decides which initialisation is kept
     settings: tuple[str, ...] = ("n_way", "rotations")
     """Those of a config that have an effect with some data sets alone, this among them."""
     has_folder: bool = False
@@ -31,8 +29,7 @@ class Network:
     build: str
     """``"module:function"``, of a config, the shape of one example and the number of outputs."""
     examples: Examples
-    modulated: str
-    """Name of its layer that a context vector modulates."""
+    modulated: str  # name of its layer that a context vector modulates
     settings: tuple[str, ...] = ()
     """Those of a config that have an effect with some networks alone, this among them."""
 

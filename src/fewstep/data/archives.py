@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from fewstep.errors import InputError
 
-LARGEST = 2**20
-"""Bytes of the largest file that is read: far more than any drawing takes."""
+LARGEST = 2**20  # bytes of the largest file that is read: far more than any drawing takes
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """How entries may be compressed; another method may ask for memory of its own."""
 
@@ -20,10 +19,8 @@ class Pictures:
     """The picture files of an archive or a folder."""
 
     source: Path
-    names: list[str]
-    """Path of each inside ``source``, the name of the folder itself in front."""
-    fingerprint: list[str]
-    """One line a file; another content gives other lines."""
+    names: list[str]  # path of each inside ``source``, the name of the folder itself in front
+    fingerprint: list[str]  # one line a file; another content gives other lines
     read: Callable[[list[str]], Iterator[tuple[str, bytes]]]
     """Goes through the files of the given names: (name, bytes), in that order."""
 

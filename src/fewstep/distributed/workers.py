@@ -26,8 +26,7 @@ from fewstep.distributed.messages import packed, packed_error, unpacked
 from fewstep.errors import InputError, first_line
 from fewstep.runtime.modes import one_thread
 
-Job = tuple[Any, ...]
-"""A function, and its arguments."""
+Job = tuple[Any, ...]  # A function, and its arguments
 
 MOST_PER_CORE = 8
 """A process computes with one thread, so more than one a core gain nothing. Several are allowed,

@@ -15,8 +15,7 @@ from fewstep.ops.layout import use_fast_path
 from fewstep.ops.norm_block import norm_block
 from fewstep.ops.vmap import under_vmap, with_task_dim
 
-Statistics = dict[object, list[tuple[Tensor, Tensor]]]
-"""Mean and variance of each batch norm, in the order of its calls."""
+Statistics = dict[object, list[tuple[Tensor, Tensor]]]  # mean and variance, by call
 
 InTraining = Callable[[Tensor, Tensor | None, Tensor | None, float], Tensor]
 """Batch norm in training mode, of (x, weight, bias, eps)."""

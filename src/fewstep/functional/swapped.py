@@ -21,13 +21,10 @@ class Slot(NamedTuple):
     """One part of a module, and where its tensors are."""
 
     part: nn.Module
-    parameters: dict[str, str]
-    """From its own names to those in the whole."""
+    parameters: dict[str, str]  # from its own names to those in the whole
     buffers: dict[str, str]
-    attributes: list[str]
-    """Names of plain attributes that are tensors."""
-    entries: dict[str, Any]
-    """Other values that attributes have while it is called."""
+    attributes: list[str]  # names of plain attributes that are tensors
+    entries: dict[str, Any]  # other values that attributes have while it is called
 
 
 class Layout:
@@ -212,7 +209,6 @@ class Swapped:
                 own[name] = own[name].clone()
 
 
-_HIDDEN = "\0"
-"""Begins the names of tensors that the user's module does not name itself."""
+_HIDDEN = "\0"  # begins the names of tensors that the user's module does not name itself
 _REPLACED = {"_parameters", "_buffers", "_modules"}
 """Entries of a part's ``__dict__`` that are other dicts while it is called."""

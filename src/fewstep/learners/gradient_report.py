@@ -18,8 +18,7 @@ Verdict = Literal["exact", "kink", "wrong"]
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 5e-2}
 """The largest relative deviation of an exact gradient, by the type of the parameters."""
-FLOOR = 1e-5
-"""The share of the steepest parameter's slope below which a slope counts as zero."""
+FLOOR = 1e-5  # the share of the steepest parameter's slope below which a slope counts as zero
 
 
 class ParameterCheck(NamedTuple):

@@ -117,8 +117,7 @@ def recorded_row(model: nn.Module, names: list[str]) -> Iterator[list[Tensor]]:
     row.append(torch.cat([values[name] for name in names]))
 
 
-ByLayer = dict[str, tuple[Tensor, Tensor]]
-"""Mean and variance of each batch norm, by its name."""
+ByLayer = dict[str, tuple[Tensor, Tensor]]  # mean and variance of each batch norm, by its name
 
 
 class CalledTwiceError(InputError):

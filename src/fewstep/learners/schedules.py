@@ -4,8 +4,7 @@ import math
 
 from fewstep.metagrad.unroll import last_only
 
-FLOOR = 0.03
-"""The share of a loss's first importance that is left until the annealing ends."""
+FLOOR = 0.03  # the share of a loss's first importance that is left until the annealing ends
 
 
 def importances(steps: int, outer_step: int, annealed_over: int) -> tuple[float, ...]:

@@ -14,8 +14,7 @@ from torch.utils import _pytree as pytree
 from fewstep.errors import InputError, first_line
 from fewstep.functional.loss import unwrapped
 
-Metric = Callable[[Any, Tensor], Any]
-"""Of (prediction, target) of one task, to a number."""
+Metric = Callable[[Any, Tensor], Any]  # of (prediction, target) of one task, to a number
 
 
 class Metrics:
@@ -93,8 +92,7 @@ class Unmeasured(Metrics):
         return {str(number): tensor for number, tensor in enumerate(needed)}
 
 
-_TENSOR = Ellipsis
-"""Stands, in the form of a prediction, where it has a tensor."""
+_TENSOR = Ellipsis  # stands, in the form of a prediction, where it has a tensor
 
 
 def _value(name: str, metric: Metric, prediction: Any, target: Tensor) -> Any:

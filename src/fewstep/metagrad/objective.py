@@ -17,8 +17,7 @@ from fewstep.metagrad.metrics import Metrics
 from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.tasks import Inputs
 
-QueryOutput = tuple[Tensor, list[Tensor], list[Tensor]]
-"""The query loss, a scalar; the tensors that the metrics need; statistics, one or none."""
+QueryOutput = tuple[Tensor, list[Tensor], list[Tensor]]  # loss, what metrics need, statistics
 
 
 class QueryResult(NamedTuple):
@@ -45,8 +44,7 @@ class QueryResult(NamedTuple):
         return QueryResult(self.losses.detach(), self.metrics, statistics)
 
 
-EvaluateQuery = Callable[[Params], QueryResult]
-"""Of adapted parameters."""
+EvaluateQuery = Callable[[Params], QueryResult]  # of adapted parameters
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,10 +20,8 @@ from fewstep.training.settings import SHARED, OuterSettings
 BY_FIT = "fewstep.fit"
 """Stands under "made_by" in the config of a run that the command line did not make."""
 MAY_CHANGE = ("steps", "patience", "checkpoint_every")
-_NOT_OF_TRAINING = ("model", "memory", "execution", "compile")
-"""Arguments of a learner that change results by rounding alone, and its model."""
-_OWN = "own: "
-"""Before the name of what only the user's code can make again."""
+_NOT_OF_TRAINING = ("model", "memory", "execution", "compile")  # they change rounding alone
+_OWN = "own: "  # before the name of what only the user's code can make again
 _NOT_FOUND = object()
 
 

@@ -21,8 +21,7 @@ from fewstep.errors import InputError
 from fewstep.files import cannot_write, rounded
 from fewstep.training.run_dir import RunDir
 
-SECONDS = 10.0
-"""How long a reader waits for new lines at most, where outer steps are short."""
+SECONDS = 10.0  # how long a reader waits for new lines at most, where outer steps are short
 
 
 class Appended:

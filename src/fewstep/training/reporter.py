@@ -12,8 +12,7 @@ from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import Result
 from fewstep.evaluation.numbers import shown
 
-Figures = dict[str, float]
-"""Figures of one outer step (``train/...``) or of one validation (``val/...``), by name."""
+Figures = dict[str, float]  # of one outer step (``train/...``) or validation (``val/...``), by name
 Callback = Callable[[int, Figures], object]
 """Called with the outer steps done and figures: after each outer step and after each validation."""
 
