@@ -119,10 +119,7 @@ def accuracy(prediction: Tensor, target: Tensor, dim: int, loss: object = None) 
 
 
 def class_dim(prediction: torch.Size, target: Tensor, loss: object) -> int | None:
-    """The dimension of one task's prediction that has a number for each class, if any.
-
-    PyTorch's own losses of classes have them in the second.
-    """
+    """The dimension of one task's prediction that has a number for each class, if any."""
     if target.is_floating_point() or target.is_complex() or target.dtype is torch.bool:
         return None
     if len(prediction) != target.dim() + 1 or target.dim() < 1:

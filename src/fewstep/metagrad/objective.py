@@ -21,17 +21,11 @@ QueryOutput = tuple[Tensor, list[Tensor], list[Tensor]]  # loss, what metrics ne
 
 
 class QueryResult(NamedTuple):
-    """Losses and metrics of adapted parameters on the query sets of tasks.
+    """Losses and metrics of adapted parameters on the query sets of tasks."""
 
-    Attributes:
-        losses: ``[tasks]``, the query loss of each task.
-        metrics: ``{name: [tasks]}``, how well each task is solved.
-        statistics: ``[tasks, ...]``, what batch norm saw of the query set; None where nobody asks.
-    """
-
-    losses: Tensor
-    metrics: dict[str, Tensor]
-    statistics: Tensor | None = None
+    losses: Tensor  # [tasks]
+    metrics: dict[str, Tensor]  # each [tasks]
+    statistics: Tensor | None = None  # [tasks, ...], of batch norm; None where nobody asks
 
     @property
     def scores(self) -> Tensor:

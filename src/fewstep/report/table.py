@@ -31,7 +31,7 @@ class ScoreTable:
         metrics = list(every[0].metrics)
         names = [f"{name} in %" if name == "accuracy" else name for name in metrics]
         self._title = f"{', '.join(names)} after inner steps"
-        self._rows = []  # A name and its cells for each starting point, norm and metric
+        self._rows = []  # a name and its cells for each starting point, norm and metric
         for start, of_norms in results.items():
             for norm, result in of_norms.items():
                 for metric in metrics:

@@ -19,15 +19,7 @@ class NoLocksError(OSError):
 
 @contextmanager
 def hold(path: Path) -> Iterator[int | None]:
-    """Hold the lock on a file, which is made where it is missing and stays.
-
-    Yields:
-        The file's descriptor, or None where another process or thread holds the lock.
-
-    Raises:
-        NoLocksError: There are none here.
-        OSError: The file cannot be made or opened.
-    """
+    """Hold a lock on a file that stays; yields its descriptor, or None where another holds it."""
     descriptor = _acquire(path)
     if descriptor is None:
         yield None

@@ -65,10 +65,7 @@ class Appended:
 
 
 class MetricsLog:
-    """Writes the figures of outer steps and validations, after so many outer steps.
-
-    What an interrupted run wrote beyond them is cut off, because those steps are done again.
-    """
+    """Writes the figures after each outer step; cuts off those of steps that are done again."""
 
     def __init__(self, run: RunDir, step: int) -> None:
         self.path = run.metrics
