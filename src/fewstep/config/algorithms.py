@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Algorithm:
-    """A learner, ``"module:class"``, given the network and the settings that it has arguments for."""
+    """The entry of an algorithm; a new one is one file in ``fewstep.learners`` and one entry here.
 
-    learner: str
+    Its constructor is given the network, and each setting that it has a parameter for.
+    """
+
+    learner: str  # ``"module:class"``, imported when it is needed
     settings: frozenset[str]  # of a config, with an effect for this and not for all algorithms
     defaults: Mapping[str, Any] = field(default_factory=dict)  # where not the recipe's
     in_regression: Mapping[str, Any] = field(default_factory=dict)  # over ``defaults``
