@@ -20,7 +20,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place in one move.
 
     The folder has to be there: one that was removed must not come back with this file alone. Where
-    that fails, `InputError` is raised and what stood at ``path`` stays.
+    writing fails, `InputError` is raised and what stood at ``path`` stays.
     """
     path = check_may_replace(path)
     # Not by tempfile, which keeps its files from all other users.

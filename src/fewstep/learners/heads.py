@@ -85,7 +85,7 @@ def _head(model: nn.Module) -> str:
 
 
 def _within(model: nn.Module, names: list[str], part: str) -> list[str]:
-    """The parameters of a module or that name; one that is tied belongs to all of its places."""
+    """The parameters of a module ("" for the whole model), or the one of that name, tied or not."""
     inside = {
         id(parameter)
         for name, parameter in model.named_parameters(remove_duplicate=False)

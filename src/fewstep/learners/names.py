@@ -34,7 +34,7 @@ class ParameterTree(nn.Module):
 class NamedModule(nn.Module):
     """A module whose state, also inside another, has ``0.weight`` and not ``model.0.weight``."""
 
-    _PREFIXES: ClassVar[dict[str, str]] = {}  # from the name of a part to that of its tensors
+    _PREFIXES: ClassVar[dict[str, str]] = {}  # by part, how the names of its tensors begin
 
     def named(self, part: str) -> dict[str, nn.Parameter]:
         """The parameters of a part, if there is one of this name, by the names of the state."""

@@ -10,8 +10,8 @@ FLOOR = 0.03  # the share of a loss's first importance that is left until the an
 def importances(steps: int, outer_step: int, annealed_over: int) -> tuple[float, ...]:
     """How much the query loss after 0, 1, ..., steps inner steps counts (MAML++, section 4.1).
 
-    All but the first count the same at first, and lose evenly to the last until after
-    ``annealed_over`` outer steps it counts alone.
+    All but the first count the same in the beginning, and lose evenly to the last until, after
+    ``annealed_over`` outer steps, it counts alone.
     """
     if outer_step >= annealed_over or steps < 2:
         return last_only(steps)

@@ -69,7 +69,10 @@ class FitCheck:
         params: Params | None = None,
         replaced: dict[str, Callable[..., Any]] | None = None,
     ) -> Traits:
-        """Try model and loss once for a shape; ``params`` stand in the place of its own tensors."""
+        """Try model and loss once for tasks of a shape, and look at all labels.
+
+        Once more where the model has changed. ``params`` stand in the place of its own tensors.
+        """
         check_tasks(tasks)
         if parametrize._cache_enabled:
             raise InputError(

@@ -127,7 +127,7 @@ def class_dim(prediction: torch.Size, target: Tensor, loss: object) -> int | Non
     second = prediction[1] > 1 and (prediction[0], *prediction[2:]) == target.shape
     last = prediction[-1] > 1 and prediction[:-1] == target.shape
     if is_of_classes(loss) or len(prediction) == 2:
-        return 1 if second else None
+        return 1 if second else None  # where PyTorch's own losses of classes have them
     if second == last:
         return None
     return 1 if second else len(prediction) - 1

@@ -19,7 +19,10 @@ class NoLocksError(OSError):
 
 @contextmanager
 def hold(path: Path) -> Iterator[int | None]:
-    """Hold a lock on a file that stays; yields its descriptor, or None where another holds it."""
+    """Hold the lock on a file, which stays; `NoLocksError` where there are none here.
+
+    Yields the descriptor, or None where another process or thread holds it.
+    """
     descriptor = _acquire(path)
     if descriptor is None:
         yield None

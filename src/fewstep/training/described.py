@@ -19,7 +19,7 @@ from fewstep.training.settings import SHARED, OuterSettings
 
 BY_FIT = "fewstep.fit"  # under "made_by" in the config of a run not of the command line
 MAY_CHANGE = ("steps", "patience", "checkpoint_every")
-_NOT_OF_TRAINING = ("model", "memory", "execution", "compile")  # the rest change rounding alone
+_NOT_OF_TRAINING = ("model", "memory", "execution", "compile")  # and what changes rounding alone
 _OWN = "own: "  # before the name of what only the user's code can make again
 _NOT_FOUND = object()
 

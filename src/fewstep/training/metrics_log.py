@@ -65,7 +65,7 @@ class Appended:
 
 
 class MetricsLog:
-    """Writes the figures after each outer step; cuts off those of steps that are done again."""
+    """Writes the figures from an outer step on; cuts off what an earlier run wrote beyond it."""
 
     def __init__(self, run: RunDir, step: int) -> None:
         self.path = run.metrics

@@ -13,7 +13,7 @@ from fewstep.evaluation.evaluate import Result
 from fewstep.evaluation.numbers import shown
 
 Figures = dict[str, float]  # of one outer step (``train/...``) or validation (``val/...``), by name
-Callback = Callable[[int, Figures], object]  # of outer steps done, after each and each validation
+Callback = Callable[[int, Figures], object]  # of outer steps done and figures, after each
 
 
 class Reporter:
