@@ -3,10 +3,8 @@
 from typing import Literal
 
 Split = Literal["train", "val", "test"]
-Norm = Literal["transductive", "inductive"]
-"""What batch norm uses on the query set: its own statistics, or the support set's."""
-Order = Literal["exact", "first"]
-"""The derivative of the inner loop: exact, or first-order, which leaves it out."""
+Norm = Literal["transductive", "inductive"]  # batch norm of queries: by them, or the support
+Order = Literal["exact", "first"]  # with the derivative of the inner gradient, or without
 Memory = Literal["fast", "flat"]
 Execution = Literal["auto", "loop", "vectorised", "chunked"]
 Precision = Literal["float32", "tf32", "bf16"]

@@ -19,14 +19,8 @@ from fewstep.runtime.locks import NoLocksError, hold
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place in one move.
 
-    Args:
-        path: The file to make or replace, in a folder that there is: one that was removed meanwhile
-            must not come back with this file alone. Of a symbolic link, the file that it leads to.
-        write: Writes everything to the path that it is given.
-
-    Raises:
-        InputError: The disk is full, the place cannot be written, or a device, a pipe, a socket or
-            a folder is there. What stood at ``path`` stays.
+    The folder has to be there: one that was removed must not come back with this file alone. Where
+    writing fails, `InputError` is raised and what stood at ``path`` stays.
     """
     path = check_may_replace(path)
     # Not by tempfile, which keeps its files from all other users.
@@ -50,11 +44,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, where they are missing.
-
-    Raises:
-        InputError: It cannot be made.
-    """
+    """Make a folder, and those above it, where they are missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -75,9 +65,6 @@ def check_may_replace(path: Path) -> Path:
     """See that a path is free or a regular file, and follow symbolic links to the place itself.
 
     To put a file in the place of a device, say, would take the device from the whole machine.
-
-    Raises:
-        InputError: Something else is there.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -101,16 +88,7 @@ def cannot_write(path: Path, error: OSError) -> InputError:
 
 
 def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
-    """The JSON object that a file holds.
-
-    Args:
-        path: The file.
-        remedy: What to do where it is damaged, for the message.
-
-    Raises:
-        InputError: It holds something else.
-        OSError: It cannot be read.
-    """
+    """The JSON object that a file holds; ``remedy`` says what to do where it is damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     # Bytes that are no UTF-8 are a ValueError, too. JSON may be nested deeper than Python recurses.
@@ -122,9 +100,7 @@ def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def rounded(value: Any) -> Any:
-    """The same JSON value with seven digits of each float, which is what float32 holds.
-
-    What is not finite becomes None, since JSON has no NaN.
+    """The same JSON value with the seven digits of float32; not finite becomes None.
 
     >>> rounded({"accuracy": 0.949999988079071, "ci95": [float("nan"), 1.5]})
     {'accuracy': 0.95, 'ci95': [None, 1.5]}

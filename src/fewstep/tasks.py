@@ -34,10 +34,9 @@ def tensors_of(inputs: Inputs) -> list[Tensor]:
 
 
 def fresh(inputs: Inputs) -> Inputs:
-    """Return the same inputs as new tensors that share their memory.
+    """Return the inputs as new tensors of the same memory.
 
-    A model that differentiates by its input would otherwise reach, in one inner step, through
-    those before it, which were given the same tensor.
+    A model that differentiates by its input would otherwise reach through earlier inner steps.
     """
 
     def alias(x: Tensor) -> Tensor:

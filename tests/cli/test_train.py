@@ -240,3 +240,31 @@ def test_a_test_that_lacks_a_file_is_done_again(name, run):
     (run / name).unlink()
     assert main([*SHORT, "--run-dir", str(run)]) == 0
     assert (run / name).exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"diagnosis": None},
+        {"diagnosis": {"findings": "abc"}},
+        {"diagnosis": {"findings": [None, 3]}},
+        {"norms": {}},
+        {"norms": {"transductive": {"mse": {"mean": {"a": 1}, "ci95": {"a": 1}}}}},
+    ],
+    ids=["no diagnosis", "text", "no text", "no norm", "no steps"],
+)
+def test_a_test_whose_summary_is_damaged_is_done_again(damage, run, capsys):
+    whole = (run / "summary.json").read_text()
+    (run / "summary.json").write_text(json.dumps({**json.loads(whole), **damage}))
+    assert main([*SHORT, "--run-dir", str(run)]) == 0
+    assert "finished after" not in capsys.readouterr().err
+    told = json.loads((run / "summary.json").read_text())
+    assert told["norms"] == json.loads(whole)["norms"]
+
+
+@pytest.mark.parametrize("columns", ["1", "4"])
+def test_help_in_few_columns(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    assert "--inner-steps" in capsys.readouterr().out

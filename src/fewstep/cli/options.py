@@ -16,6 +16,7 @@ from fewstep.errors import InputError
 Options = TypeVar("Options")
 Tasks = Annotated[Count, Limit(10**7)]
 InnerSteps = Annotated[OptionalCount, Limit(10_000)]
+NARROWEST = 40
 DataDir = Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")]
 
 
@@ -24,6 +25,9 @@ def parse(
 ) -> Options:
     """The options of one command; the fields of ``kind``, a documented dataclass, are its flags."""
     complaint = io.StringIO()
+    # In a few columns the frames of a help text are never done.
+    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
     try:
         with contextlib.redirect_stderr(complaint):
             options = tyro.cli(

@@ -97,19 +97,21 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
             "outer_step": best.step,
             "validation_score": rounded(best.best_score),
         }
-        (name, means), *_ = next(iter(results.values())).metrics.items()
+        (name, means), *_ = results[config.norm].metrics.items()
+        advice = told["diagnosis"]["findings"]
         if (
             any(getattr(saved, n) != getattr(config, n) for n in decisive())
             or {last.settings, best.settings} != {training_digest(config)}
             or not (last.step == config.steps or last.is_spent(config.patience, config.val_every))
             or any(told[key] != value for key, value in asked.items())
+            or not (isinstance(advice, list) and all(isinstance(line, str) for line in advice))
             or not pictures
             # Another process is at work there, or was killed before its end.
             or (run_dir / lock.NAME).exists()
         ):
             return False
     # Files that lack, are damaged or of another version: training tells of them, or tests again.
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
     more = f"--steps {2 * last.step}" if last.step == config.steps else "--patience 0"
     console.print(
@@ -117,7 +119,7 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
         f"{len(means.mean) - 1} inner steps, {batch_norm(config, config.norm)}; more: {more}",
         soft_wrap=True,
     )
-    show(config, results, "test", told["diagnosis"]["findings"], console, pictures)
+    show(config, results, "test", advice, console, pictures)
     return True
 
 

@@ -17,19 +17,14 @@ if TYPE_CHECKING:
 class Algorithm:
     """The entry of an algorithm; a new one is one file in ``fewstep.learners`` and one entry here.
 
-    Its learner is ``"module:class"``, imported when it is needed. It is given the network, and each
-    setting that its constructor has a parameter for.
+    Its constructor is given the network, and each setting that it has a parameter for.
     """
 
-    learner: str
-    settings: frozenset[str]
-    """Those of a config that have an effect with some algorithms alone, this among them."""
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Its settings where they differ from the recipe's."""
-    in_regression: Mapping[str, Any] = field(default_factory=dict)
-    """The same in a regression, over ``defaults``."""
-    needs_classes: bool = False
-    """Whether it makes its last layer anew for each task: of classes alone, however many."""
+    learner: str  # ``"module:class"``, imported when it is needed
+    settings: frozenset[str]  # of a config, with an effect for this and not for all algorithms
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # where not the recipe's
+    in_regression: Mapping[str, Any] = field(default_factory=dict)  # over ``defaults``
+    needs_classes: bool = False  # makes its last layer anew for each task, of any number of classes
 
 
 _LOOP = frozenset({"inner_lr", "inner_steps", "precision", "workers"})

@@ -11,26 +11,20 @@ from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 
-LARGEST = 2**20
-"""The least limit of a file: far larger sizes overflow, with errors of other libraries."""
+LARGEST = 2**20  # the least limit: far larger sizes overflow, with errors of other libraries
 _RENAMED = {"ema_decay": "averaging", "first_order_share": "first_order"}
 """The names that settings had in earlier versions."""
-_FIRST = (
+_FIRST = (  # the settings of the first version that decide what an outer step does
     "recipe data algorithm model context filters downsample model_norm n_way k_shot q_query "
     "rotations inner_lr inner_steps inner_optimizer adapting step_sizes order first_order_share "
     "multi_step_loss per_step_affine per_step_statistics proximal cg_steps new_head norm precision "
     "meta_batch outer_lr final_outer_lr ema_decay val_every val_tasks seed"
 )
-"""The settings of the first version that decide what an outer step does."""
-_OF_VALIDATION = ("test_k_shot", "test_q_query", "test_inner_steps")
-"""Settings that decide which initialisation is kept, and not what an outer step does."""
+_OF_VALIDATION = ("test_k_shot", "test_q_query", "test_inner_steps")  # no outer step needs them
 
 
 def read_config(path: Path, *, resume: bool = False) -> Config:
-    """The config of a run; a setting that an earlier version did not have is at its default.
-
-    To resume a run, none that decides the training may lack.
-    """
+    """The config of a run, later settings at defaults; to resume, none of the training may lack."""
     try:
         values = read_json_object(path, "restore it or train in a new run directory")
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -90,8 +84,7 @@ def decisive() -> list[str]:
 def training_digest(config: Config) -> str:
     """A digest of all settings that decide what an outer step does.
 
-    A setting that the first version did not have counts where it is not at its default, so that
-    what an earlier version wrote keeps its digest.
+    A later setting counts where it is not at its default, so that an earlier digest still holds.
     """
     defaults = {field.name: field.default for field in fields(Config)}
     values = {n: getattr(config, n) for n in decisive() if n not in _OF_VALIDATION}

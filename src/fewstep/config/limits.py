@@ -78,10 +78,7 @@ rules: Callable[[type], Mapping[str, tuple[Any, ...]]] = cache(_rules)
 
 
 def check_numbers(settings: object, least: float = math.inf) -> None:
-    """See that each number is in its range and at most at its limit, where none is below ``least``.
-
-    So there are no limits by default, and all of them with 0.
-    """
+    """See that numbers are in range, and at most at their limit where none is below ``least``."""
     for name, of_setting in rules(type(settings)).items():
         value = getattr(settings, name)
         if isinstance(value, int) and abs(value) > 2**63:
@@ -98,8 +95,7 @@ def check_numbers(settings: object, least: float = math.inf) -> None:
 def check_effects(config: Config, defaults: Config) -> None:
     """See that every setting that differs from its default has an effect.
 
-    Defaults may lack one: a recipe has values for all that some algorithm needs. So this is for
-    what a user gives, and not for the config of a run, which holds every setting.
+    For what a user gives: recipes and the config of a run hold settings without one.
     """
     of_settings = rules(type(config))
     changed = [n for n in of_settings if getattr(config, n) != getattr(defaults, n)]

@@ -11,30 +11,22 @@ Examples = Literal["pictures", "rows"]
 class DataSet:
     """The entry of a data set; a new one is one file in ``fewstep.data`` and one entry here."""
 
-    load: str
-    """``"module:function"``: the `TaskSource` of each split, of a config and the data's folder."""
+    load: str  # ``"module:function"``, of config and data folder, to the `TaskSource` of each split
     kind: Kind = "classification"
-    examples: Examples = "pictures"
-    """Decides what networks suit it."""
-    score: str = "accuracy"
-    """Name of the metric that decides which initialisation is kept."""
-    settings: tuple[str, ...] = ("n_way", "rotations")
-    """Those of a config that have an effect with some data sets alone, this among them."""
-    has_folder: bool = False
-    """Whether it is read from the folder of the data, which a run then remembers."""
+    examples: Examples = "pictures"  # decides what networks suit it
+    score: str = "accuracy"  # name of the metric that decides which initialisation is kept
+    settings: tuple[str, ...] = ("n_way", "rotations")  # with an effect for some data sets alone
+    has_folder: bool = False  # it is read from the folder of the data, which a run then remembers
 
 
 @dataclass(frozen=True)
 class Network:
     """The entry of a network; a new one is one file in ``fewstep.models`` and one entry here."""
 
-    build: str
-    """``"module:function"``, of a config, the shape of one example and the number of outputs."""
+    build: str  # ``"module:function"``, of config, shape of one example and number of outputs
     examples: Examples
-    modulated: str
-    """Name of its layer that a context vector modulates."""
-    settings: tuple[str, ...] = ()
-    """Those of a config that have an effect with some networks alone, this among them."""
+    modulated: str  # name of its layer that a context vector modulates
+    settings: tuple[str, ...] = ()  # with an effect for some networks alone
 
 
 DATA_SETS = {

@@ -9,10 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from fewstep.errors import InputError
 
-LARGEST = 2**20
-"""Bytes of the largest file that is read: far more than any drawing takes."""
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""How entries may be compressed; another method may ask for memory of its own."""
+LARGEST = 2**20  # bytes of the largest file that is read: far more than any drawing takes
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for memory of their own
 
 
 @dataclass(frozen=True)
@@ -20,21 +18,13 @@ class Pictures:
     """The picture files of an archive or a folder."""
 
     source: Path
-    names: list[str]
-    """Path of each inside ``source``, the name of the folder itself in front."""
-    fingerprint: list[str]
-    """One line a file; another content gives other lines."""
-    read: Callable[[list[str]], Iterator[tuple[str, bytes]]]
-    """Goes through the files of the given names: (name, bytes), in that order."""
+    names: list[str]  # path of each inside ``source``, the name of the folder itself in front
+    fingerprint: list[str]  # one line a file; another content gives other lines
+    read: Callable[[list[str]], Iterator[tuple[str, bytes]]]  # of names, to (name, bytes) in order
 
 
 def zip_pictures(path: Path) -> Pictures:
-    """The pictures of a zip archive.
-
-    Raises:
-        InputError: It is damaged, names a file outside its own folder or a file twice, or an entry
-            is too large or compressed in an unusual way.
-    """
+    """The pictures of a zip archive; `InputError` where it is damaged or unusual."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if _wanted(entry.filename)]

@@ -14,8 +14,7 @@ from fewstep.data.images import ImageClasses
 from fewstep.errors import InputError, first_line
 from fewstep.files import make_folder, write_whole
 
-LARGEST = 2**28
-"""Bytes of the largest array that is read: ten times what Omniglot takes."""
+LARGEST = 2**28  # bytes of the largest array that is read: ten times what Omniglot takes
 # All that NumPy and zipfile were seen to raise for a file that is none of theirs.
 _DAMAGED = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError),

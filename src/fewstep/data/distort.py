@@ -7,14 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CHUNK = 1000
-TURN = 0.25
-"""Largest rotation in radians."""
+TURN = 0.25  # largest rotation in radians
 SIZE = (0.8, 1.1)
 SHEAR = 0.2
-SHIFT = 0.12
-"""Largest shift, in half widths of the picture."""
-ELASTIC = 0.07
-"""Standard deviation of the elastic displacement, in half widths of the picture."""
+SHIFT = 0.12  # largest shift, in half widths of the picture
+ELASTIC = 0.07  # standard deviation of the elastic displacement, in half widths of the picture
 
 
 def distort(

@@ -23,12 +23,11 @@ from fewstep.data.episodes import episodes
 from fewstep.data.images import ImageClasses
 from fewstep.data.source import TaskSource
 
-SCRIPTS = {
+SCRIPTS = {  # first words of Unicode's letter names. OLD is Old Italic.
     "test": ("ARMENIAN", "HEBREW", "LAO", "TIFINAGH", "NKO"),
     "val": ("GEORGIAN", "OLD", "OGHAM", "COPTIC"),
     "train": ("LATIN", "GREEK", "CYRILLIC", "ARABIC", "CANADIAN", "LISU"),
 }
-"""First words of Unicode's letter names. OLD is Old Italic."""
 
 FACES = [
     f"DejaVu{family}{style}.ttf"
@@ -38,12 +37,9 @@ FACES = [
 DRAWINGS = 20
 SIDE = 28
 CANVAS = 56
-INK = 40
-"""Pixels that the longer side of every letter fills of the canvas."""
-EM = 64
-"""Size in pixels at which fonts are rendered, before each letter is scaled to INK."""
-ALIKE = 0.9
-"""Two letters whose clean pictures correlate more than this count as one."""
+INK = 40  # pixels that the longer side of every letter fills of the canvas
+EM = 64  # size in pixels at which fonts are rendered, before each letter is scaled to INK
+ALIKE = 0.9  # two letters whose clean pictures correlate more than this count as one
 
 Picture = npt.NDArray[np.uint8]
 

@@ -23,8 +23,7 @@ from fewstep.errors import InputError, first_line
 
 CHARACTERS = {"images_background": 964, "images_evaluation": 659}
 DRAWINGS = 20
-ORIGINAL, SIDE = 105, 28
-"""Pixels along a side, in the archives and here."""
+ORIGINAL, SIDE = 105, 28  # pixels along a side, in the archives and here
 SPLIT = {"train": slice(0, 1100), "val": slice(1100, 1200), "test": slice(1200, None)}
 """The MAML paper's 1,200 training characters, of which its code holds 100 back to validate."""
 

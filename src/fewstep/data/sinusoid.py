@@ -15,8 +15,7 @@ from fewstep.data.episodes import generator
 from fewstep.data.source import SPLITS, TaskSource, TaskSpec
 from fewstep.tasks import TaskBatch
 
-BLOCK = 1000
-"""Tasks whose numbers are drawn together: one by one takes as long as learning from them."""
+BLOCK = 1000  # tasks whose numbers are drawn together: one by one takes as long as learning
 
 
 @dataclass(frozen=True)

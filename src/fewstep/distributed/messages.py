@@ -23,11 +23,7 @@ class _Pickler(pickle.Pickler):
 
 
 def packed(value: Any) -> bytes:
-    """Return a value as it is sent.
-
-    Raises:
-        InputError: It cannot be.
-    """
+    """Return a value as it is sent; `InputError` where it cannot be."""
     stream = io.BytesIO()
     try:
         _Pickler(stream, pickle.HIGHEST_PROTOCOL).dump(value)
@@ -42,11 +38,7 @@ def packed(value: Any) -> bytes:
 
 
 def unpacked(message: bytes) -> Any:
-    """Return the value that was packed.
-
-    Raises:
-        InputError: It means nothing here.
-    """
+    """Return the value that was packed; `InputError` where it means nothing here."""
     try:
         return pickle.loads(message)
     except Exception as error:

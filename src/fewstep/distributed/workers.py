@@ -26,8 +26,7 @@ from fewstep.distributed.messages import packed, packed_error, unpacked
 from fewstep.errors import InputError, first_line
 from fewstep.runtime.modes import one_thread
 
-Job = tuple[Any, ...]
-"""A function, and its arguments."""
+Job = tuple[Any, ...]  # a function, and its arguments
 
 MOST_PER_CORE = 8
 """A process computes with one thread, so more than one a core gain nothing. Several are allowed,
@@ -35,11 +34,7 @@ for scripts from a larger machine and cores that are miscounted; more can only b
 
 
 def check_number(workers: int) -> None:
-    """See that this machine can be asked for so many processes.
-
-    Raises:
-        InputError: It cannot.
-    """
+    """Refuse a number of processes that can only be a mistake on this machine."""
     cores = os.cpu_count() or 1
     most = MOST_PER_CORE * cores
     if not isinstance(workers, int) or not 1 <= workers <= most:
@@ -52,8 +47,8 @@ def check_number(workers: int) -> None:
 class Workers:
     """Does several jobs at once: the first in this process, each other in one of its own.
 
-    The processes are started when there is work for them and end with this object. A copy has its
-    own, and so has a process that the user's program forks. One thread at a time may use them.
+    Processes start when there is work and end with this object; copies and forks have their own.
+    One thread at a time may use them.
     """
 
     def __init__(self) -> None:
@@ -68,13 +63,7 @@ class Workers:
         self._stop()
 
     def run(self, jobs: Sequence[Job]) -> list[Any]:
-        """Return the results of the jobs, in order.
-
-        Raises:
-            InputError: A job cannot be sent to another process, or that process ended; or this was
-                called by a job.
-            Exception: What the first job to fail raised.
-        """
+        """Return the results of the jobs, in order; the first error of a job is raised."""
         if self._busy:
             raise InputError(
                 "a Parallel was called from within its own call, as by a loss or a signal handler; "

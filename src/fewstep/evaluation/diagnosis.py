@@ -114,7 +114,7 @@ def _hardly_learned(f: Figures) -> str | None:
         return None
     return (
         f"adaptation takes the {f.score} of validation tasks from {f.shown(f.before)} to "
-        f"{f.shown(f.validation)} alone: little is learned yet, so take more --steps or another "
+        f"{f.shown(f.validation)}: little is learned yet, so take more --steps or another "
         "--inner-lr"
     )
 

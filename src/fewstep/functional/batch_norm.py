@@ -15,11 +15,9 @@ from fewstep.ops.layout import use_fast_path
 from fewstep.ops.norm_block import norm_block
 from fewstep.ops.vmap import under_vmap, with_task_dim
 
-Statistics = dict[object, list[tuple[Tensor, Tensor]]]
-"""Mean and variance of each batch norm, in the order of its calls."""
+Statistics = dict[object, list[tuple[Tensor, Tensor]]]  # mean and variance, by call
 
-InTraining = Callable[[Tensor, Tensor | None, Tensor | None, float], Tensor]
-"""Batch norm in training mode, of (x, weight, bias, eps)."""
+InTraining = Callable[[Tensor, Tensor | None, Tensor | None, float], Tensor]  # x, weight, bias, eps
 
 
 def stateless_batch_norm(
@@ -70,10 +68,7 @@ def recording(statistics: Statistics) -> InTraining:
 
 
 def replaying(statistics: Statistics) -> InTraining:
-    """Return batch norm by the recorded statistics of the layer, one pair a call, in a circle.
-
-    A loss may call the model once more.
-    """
+    """Return batch norm by recorded statistics, in a circle: a loss may call the model again."""
     recorded = {layer: cycle(pairs) for layer, pairs in statistics.items()}
 
     def in_training(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:

@@ -29,8 +29,7 @@ from fewstep.functional.swapped import Layout, Params, Swapped
 from fewstep.ops.fuse import fused_forward
 from fewstep.tasks import Inputs, fresh, map_tensors
 
-LOSS = "loss."
-"""Begins the names of the parameters of a loss."""
+LOSS = "loss."  # begins the names of the parameters of a loss
 
 
 def trainable(module: nn.Module) -> Params:

@@ -108,7 +108,7 @@ def _way(held: Any) -> tuple[Callable[[Any], Any], Callable[[Any, Any], object]]
 
 
 _RandomState = numpy.random.RandomState
-_WAYS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], object]]] = {
+_WAYS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], object]]] = {  # read, put back
     list: (list, _refill),
     dict: (dict, _refill),
     set: (set, _refill),
@@ -120,5 +120,4 @@ _WAYS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], object]]] = {
     numpy.random.Generator: (lambda held: held.bit_generator.state, _set_state),
     torch.Generator: (torch.Generator.get_state, torch.Generator.set_state),
 }
-"""Functions that read each kind and put it back."""
 _PLAIN = (list, dict, set, deque)

@@ -38,9 +38,8 @@ def _frozen_without_statistics(layer: _BatchNorm) -> bool:
 def refuse_checkpointing(with_gradients: bool) -> None:
     """Refuse activation checkpointing; to be called inside the model's forward.
 
-    What it drops is computed once more on the way back, when the module has its own parameters
-    again and not the adapted ones: the gradient would be wrong, or missing, silently. The reentrant
-    kind turns gradients off, where they were on as the model was called.
+    It computes once more on the way back, with the module's own parameters: silently wrong. The
+    reentrant kind turns gradients off, where they were on as the model was called.
     """
     hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
     if hooks is not None and hooks[0].__module__ == "torch.utils.checkpoint":

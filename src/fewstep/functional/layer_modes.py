@@ -11,18 +11,12 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 
 from fewstep.functional import spectral_norm as spectral
 
-LayerModes = Literal["own", "evaluation", "running"]
-"""Whether layers are in the modes they are in; all but norms in eval mode; or batch norm too."""
-OF_SUPPORT = "statistics_of_support"
-"""The attribute of a batch norm whose running statistics are those of a support set."""
+LayerModes = Literal["own", "evaluation", "running"]  # eval mode: as it is, all but norms, all
+OF_SUPPORT = "statistics_of_support"  # marks a batch norm whose running statistics are these
 
 
 def in_training(layer: nn.Module) -> bool:
-    """Whether a learner takes a layer for one in training mode.
-
-    A batch norm that was given the statistics of a support set is, as it was before, and one
-    without running statistics uses those of each batch in any mode.
-    """
+    """Whether a learner takes a layer for one in training mode, with statistics of each batch."""
     if isinstance(layer, _NormBase) and layer.running_mean is None:
         return True
     return layer.training or getattr(layer, OF_SUPPORT, False)

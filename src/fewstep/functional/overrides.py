@@ -87,12 +87,7 @@ TRACEABLE: Overrides = {function: row[1] for function, row in _TABLE.items() if 
 
 
 class TwiceDifferentiable(TorchFunctionMode):
-    """Replaces, while it is active, what PyTorch cannot differentiate twice, or not fast.
-
-    Args:
-        in_training: Stands in for ``F.batch_norm`` in training mode.
-        overrides: What stands in for other functions.
-    """
+    """Replaces, while it is active, what PyTorch cannot differentiate twice, or not fast."""
 
     def __init__(self, in_training: InTraining, overrides: Overrides) -> None:
         super().__init__()

@@ -21,30 +21,17 @@ class Slot(NamedTuple):
     """One part of a module, and where its tensors are."""
 
     part: nn.Module
-    parameters: dict[str, str]
-    """From its own names to those in the whole."""
+    parameters: dict[str, str]  # from its own names to those in the whole
     buffers: dict[str, str]
-    attributes: list[str]
-    """Names of plain attributes that are tensors."""
-    entries: dict[str, Any]
-    """Other values that attributes have while it is called."""
+    attributes: list[str]  # names of plain attributes that are tensors
+    entries: dict[str, Any]  # other values that attributes have while it is called
 
 
 class Layout:
-    """All parts of some modules, with one name for each tensor.
+    """All parts of some modules, by prefix, with one name for each tensor.
 
-    Args:
-        modules: By the prefix of their names.
-        beside: Other objects that may hold parameters of theirs.
-
-    Attributes:
-        slots: One for each part, those first that have names.
-        tensors: All named parameters and buffers, one that is tied once, by its first parameter.
-        buffers: Which of them are buffers.
-        held: Lists and dicts that hold parameters, and where in them each is.
-
-    Raises:
-        InputError: A parameter is held where no other can be put in its place.
+    ``slots`` are the parts, those first that have names. ``tensors`` has one that is tied once, by
+    its first name. ``held`` are lists and dicts with parameters, and where in them each is.
     """
 
     def __init__(self, modules: Mapping[str, nn.Module], beside: Iterable[Any] = ()) -> None:
@@ -152,11 +139,8 @@ class Layout:
 class Swapped:
     """While it is entered, the parts of a layout have these tensors, modes and entries.
 
-    Args:
-        layout: Of the modules.
-        tensors: Replacements by name; a name that is missing keeps the module's tensor, and a
-            buffer of that name a copy of it.
-        entries: More attributes for a part, by its number among the slots.
+    A missing parameter stays the module's own, a missing buffer is a copy of it. ``entries`` are
+    more attributes for a part, by its number among the slots.
     """
 
     def __init__(
@@ -212,7 +196,5 @@ class Swapped:
                 own[name] = own[name].clone()
 
 
-_HIDDEN = "\0"
-"""Begins the names of tensors that the user's module does not name itself."""
-_REPLACED = {"_parameters", "_buffers", "_modules"}
-"""Entries of a part's ``__dict__`` that are other dicts while it is called."""
+_HIDDEN = "\0"  # begins the names of tensors that the user's module does not name itself
+_REPLACED = {"_parameters", "_buffers", "_modules"}  # other dicts while a part is called

@@ -26,17 +26,9 @@ def adapted_module(
 ) -> nn.Module:
     """A copy of ``model`` with ``params``, in eval mode.
 
-    Args:
-        model: The module that was adapted; a batch norm of it in eval mode stays as it is.
-        params: The adapted parameters by name, and perhaps running statistics.
-        support_x: ``[examples, ...]``, what it was adapted on. The running statistics become those
-            of it.
-        norm: Whether batch norm uses those from now on (``"inductive"``), or those of each batch.
-        expected: What the adapted model predicts for ``support_x`` by the statistics of that
-            batch; None where that is not known.
-
-    Raises:
-        InputError: The model cannot be copied, or one batch norm would have to keep two statistics.
+    Running statistics, but of batch norm in eval mode, become those of ``support_x``; ``norm`` says
+    whether they are used. ``expected`` is what it predicts there by that batch, if known.
+    `InputError` where the model has no copy or one batch norm would need two statistics.
     """
     adapted = copy_of(model)
     with torch.no_grad():

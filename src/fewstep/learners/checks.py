@@ -24,7 +24,6 @@ from fewstep.tasks import TaskBatch
 Loss = Callable[[Any, Tensor], Tensor]
 
 LOSSES: dict[str, Loss] = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss}
-"""Those that may be given by name."""
 
 
 def check_choice(name: str, given: object, literal: Any) -> None:
@@ -119,10 +118,7 @@ def loss_of(given: Any) -> Loss:
 
 
 def check_twice_differentiable(objective: Objective, tasks: TaskBatch) -> None:
-    """See that the support gradient can be differentiated, by the first task.
-
-    Once for a learner is enough: it takes a gradient and a walk through its graph.
-    """
+    """See that the first task's support gradient has a derivative; once a learner is enough."""
     start = as_leaf_tensors(objective.start)
     x, y, *_ = tasks.task(0)
     with preserve_rng_state(tasks.device):

@@ -32,10 +32,7 @@ class DivergedError(InputError):
 
 
 def check_finite(found: MetaGradient, objective: Objective, tasks: TaskBatch, path: Path) -> None:
-    """See that losses and gradient are finite; a GPU is asked once.
-
-    `DivergedError` names the task, and the inner step where it can be found.
-    """
+    """See that all is finite, asking a GPU once; `DivergedError` names the task and inner step."""
     lengths = torch._foreach_norm(list(found.gradient.values()))
     if math.isfinite(torch.stack([*lengths, found.query.losses.sum()]).sum().item()):
         return

@@ -16,10 +16,8 @@ from fewstep.tasks import TaskBatch
 
 Verdict = Literal["exact", "kink", "wrong"]
 
-TOLERANCE = {torch.float64: 1e-6, torch.float32: 5e-2}
-"""The largest relative deviation of an exact gradient, by the type of the parameters."""
-FLOOR = 1e-5
-"""The share of the steepest parameter's slope below which a slope counts as zero."""
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 5e-2}  # relative, of exact gradients
+FLOOR = 1e-5  # the share of the steepest parameter's slope below which a slope counts as zero
 
 
 class ParameterCheck(NamedTuple):
@@ -140,10 +138,7 @@ def check_gradient(
 
 
 class _Row(NamedTuple):
-    """Along one direction: the slope by the gradient, and what a step and half of it measure.
-
-    A bend is the difference of the slopes ahead and behind.
-    """
+    """The slope by the gradient and by a step and its half; a bend is that ahead minus behind."""
 
     own: float
     wide: float

@@ -85,10 +85,7 @@ def _head(model: nn.Module) -> str:
 
 
 def _within(model: nn.Module, names: list[str], part: str) -> list[str]:
-    """The parameters of a module, or the parameter of that name; "" is the whole model.
-
-    One that is tied has the name of its first place, and belongs to all of them.
-    """
+    """The parameters of a module ("" for the whole model), or the one of that name, tied or not."""
     inside = {
         id(parameter)
         for name, parameter in model.named_parameters(remove_duplicate=False)

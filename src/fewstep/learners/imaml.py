@@ -107,12 +107,9 @@ class Implicit:
     cg_steps: int
 
     def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
-        """The implicit gradient (equation 6), where ``grad_fn`` has the derivative H + lambda I.
-
-        Learned are theta and psi, what is learned beside it and does not adapt.
-        """
+        """The implicit gradient (equation 6); the derivative of ``grad_fn`` is H + lambda I."""
         end = as_leaf_tensors(last(adapt(self.loop, grad_fn, learned, self.loop.steps)).params)
-        beside = as_leaf_tensors({n: value for n, value in learned.items() if n not in end})
+        beside = as_leaf_tensors({n: value for n, value in learned.items() if n not in end})  # psi
         at_once = ThroughInnerLoop(replace(self.loop, steps=0), last_only(0))
         query, at_end = at_once(grad_fn, evaluate_query, {**end, **beside})
         inner = grad_fn({**end, **beside}, self.loop.steps, True, list(end))

@@ -18,8 +18,7 @@ from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP
 from fewstep.runtime.modes import at_least_float32
 
 STATISTICS = ("running_mean", "running_var")
-STATISTICS_MOMENTUM = 0.1
-"""The share of each outer step in the running statistics, as in ``nn.BatchNorm2d``."""
+STATISTICS_MOMENTUM = 0.1  # the share of each outer step, as in ``nn.BatchNorm2d``
 
 
 def move_statistics(running: Mapping[str, Tensor], recorded: Params) -> None:
@@ -32,11 +31,7 @@ def move_statistics(running: Mapping[str, Tensor], recorded: Params) -> None:
 def learned_step_sizes(
     kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps: int
 ) -> ParameterTree:
-    """Learned step sizes of the parameters that adapt, all of them ``lr`` at first.
-
-    ``"per-step"`` are ``[steps]`` for each parameter (MAML++, section 4.5), ``"per-element"`` of
-    its shape (Meta-SGD, equation 1).
-    """
+    """Step sizes, ``[steps]`` (MAML++, section 4.5) or by element (Meta-SGD), ``lr`` at first."""
     shapes = {n: (steps,) if kind == "per-step" else v.shape for n, v in adapting.items()}
     return ParameterTree(
         {name: nn.Parameter(adapting[name].new_full(shape, lr)) for name, shape in shapes.items()}
@@ -73,10 +68,7 @@ def per_step_affine(model: nn.Module, steps: int) -> ParameterTree:
 
 
 def per_step_statistics(model: nn.Module, steps: int) -> ParameterTree:
-    """Running statistics of each batch norm, for 0, 1, ..., steps inner steps.
-
-    They are recorded, not learned, and so require no gradient.
-    """
+    """Running statistics of each batch norm by number of inner steps: recorded, not learned."""
     rows = {
         f"{layer}.{name}": nn.Parameter(part.get_buffer(name).repeat(steps + 1, 1), False)
         for layer, part in _batch_norms(model).items()
@@ -102,10 +94,7 @@ def _batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
 
 @contextmanager
 def recorded_row(model: nn.Module, names: list[str]) -> Iterator[list[Tensor]]:
-    """Make one row of the statistics of all batch norms of a model that is called inside.
-
-    The running statistics have ``names``, two a batch norm.
-    """
+    """Make one row of statistics, two ``names`` a batch norm, of a model that is called inside."""
     row: list[Tensor] = []
     with recorded_statistics(_batch_norms(model)) as found:
         yield row
@@ -117,8 +106,7 @@ def recorded_row(model: nn.Module, names: list[str]) -> Iterator[list[Tensor]]:
     row.append(torch.cat([values[name] for name in names]))
 
 
-ByLayer = dict[str, tuple[Tensor, Tensor]]
-"""Mean and variance of each batch norm, by its name."""
+ByLayer = dict[str, tuple[Tensor, Tensor]]  # mean and variance of each batch norm, by its name
 
 
 class CalledTwiceError(InputError):

@@ -11,10 +11,7 @@ from fewstep.errors import InputError
 
 
 class ParameterTree(nn.Module):
-    """Parameters whose names have dots: a module for each part of a name but the last.
-
-    `requires_grad_` reaches those that are ``learned``.
-    """
+    """Parameters by dotted names; `requires_grad_` reaches those that are ``learned``."""
 
     def __init__(self, values: Mapping[str, nn.Parameter], learned: bool = True) -> None:
         super().__init__()
@@ -35,13 +32,9 @@ class ParameterTree(nn.Module):
 
 
 class NamedModule(nn.Module):
-    """A module whose state has ``0.weight`` where PyTorch would say ``model.0.weight``.
+    """A module whose state, also inside another, has ``0.weight`` and not ``model.0.weight``."""
 
-    A module around it sees and loads the same names.
-    """
-
-    _PREFIXES: ClassVar[dict[str, str]] = {}
-    """From the name of a part to what the names of its tensors begin with."""
+    _PREFIXES: ClassVar[dict[str, str]] = {}  # by part, how the names of its tensors begin
 
     def named(self, part: str) -> dict[str, nn.Parameter]:
         """The parameters of a part, if there is one of this name, by the names of the state."""
@@ -64,11 +57,7 @@ class NamedModule(nn.Module):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> _IncompatibleKeys:
-        """Take over the tensors of a `state_dict`, as any module does.
-
-        Raises:
-            InputError: Names or shapes differ. Nothing was loaded.
-        """
+        """Take over a `state_dict`; where it differs, `InputError` and nothing is loaded."""
         own = self.state_dict()
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]

@@ -218,10 +218,7 @@ def _names(head: str) -> tuple[str, str]:
 
 
 def prototypes(features: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """``[classes, width]``, the mean of the features ``[examples, width]`` of each class.
-
-    Snell, Swersky and Zemel 2017, equation 1.
-    """
+    """``[classes, width]``, the mean of ``features`` by class (Snell et al. 2017, equation 1)."""
     belongs = (torch.arange(classes, device=labels.device)[:, None] == labels).to(features.dtype)
     return belongs @ features / belongs.sum(1, keepdim=True)
 

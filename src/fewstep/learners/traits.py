@@ -69,7 +69,7 @@ class FitCheck:
         params: Params | None = None,
         replaced: dict[str, Callable[..., Any]] | None = None,
     ) -> Traits:
-        """Try the model and the loss once for tasks of a shape, and look at all labels.
+        """Try model and loss once for tasks of a shape, and look at all labels.
 
         Once more where the model has changed. ``params`` stand in the place of its own tensors.
         """

@@ -25,8 +25,7 @@ from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_optimizers import INNER_OPTIMIZERS, InnerOptimizer
 
-StepLoss = Callable[[Params, int], Tensor]
-"""The support loss, a scalar, as a function of the parameters and of the inner step's number."""
+StepLoss = Callable[[Params, int], Tensor]  # the support loss, of parameters and inner step
 Tree = TypeVar("Tree")
 
 INNER_LR, PER_STEP = "inner_lr.", "per_step."
@@ -75,21 +74,13 @@ class InnerState(NamedTuple):
 
 @dataclass(frozen=True)
 class InnerLoop:
-    """The settings of an inner loop.
-
-    Attributes:
-        lr: alpha, the step size of every parameter that has none of its own.
-        adapting: Names of the parameters that adapt.
-        optimizer: Makes a step of a gradient.
-        step_sizes: alpha for all (``"fixed"``), or learned ones: a number for each parameter
-            tensor and step (MAML++), or one for each element (Meta-SGD).
-    """
+    """The settings of an inner loop."""
 
     steps: int
-    lr: float
+    lr: float  # alpha of every parameter that has none of its own
     adapting: tuple[str, ...]
     optimizer: InnerOptimizer = INNER_OPTIMIZERS["sgd"]
-    step_sizes: StepSizes = "fixed"
+    step_sizes: StepSizes = "fixed"  # or learned, by tensor and step (MAML++) or element (Meta-SGD)
 
     def init(self, learned: Params, *, batched: bool) -> InnerState:
         """The state before the first step: theta_0, and the optimiser's first slots."""
@@ -118,7 +109,9 @@ class InnerLoop:
         params = self.model_params(learned, state.params, step)
         gradients = grad_fn(params, step, create_graph, self.adapting)
         optimizer = self._optimizer(grad_fn.batched)
-        updates, slots = optimizer.update(gradients, state.slots, step)
+        # In containers of its own: a user's function may put other tensors into them.
+        given = pytree.tree_map(lambda value: value, state.slots)
+        updates, slots = optimizer.update(gradients, given, step)
         names = list(gradients)
         thetas, updates_of = ([tree[name] for name in names] for tree in (state.params, updates))
         fixed = self.step_sizes == "fixed"

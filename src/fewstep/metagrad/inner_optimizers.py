@@ -28,8 +28,7 @@ from fewstep.functional.swapped import Params
 
 VELOCITY_DECAY = 0.9
 ADAM_DECAYS = (0.9, 0.999)
-ADAM_EPSILON = 1e-5
-"""Larger than usual: at a gradient that is only rounding, 1 / epsilon is the step's derivative."""
+ADAM_EPSILON = 1e-5  # larger than usual: 1 / epsilon is the derivative where all is rounding
 
 
 class InnerOptimizer(NamedTuple):

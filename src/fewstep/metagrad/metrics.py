@@ -14,8 +14,7 @@ from torch.utils import _pytree as pytree
 from fewstep.errors import InputError, first_line
 from fewstep.functional.loss import unwrapped
 
-Metric = Callable[[Any, Tensor], Any]
-"""Of (prediction, target) of one task, to a number."""
+Metric = Callable[[Any, Tensor], Any]  # of (prediction, target) of one task, to a number
 
 
 class Metrics:
@@ -93,8 +92,7 @@ class Unmeasured(Metrics):
         return {str(number): tensor for number, tensor in enumerate(needed)}
 
 
-_TENSOR = Ellipsis
-"""Stands, in the form of a prediction, where it has a tensor."""
+_TENSOR = Ellipsis  # stands, in the form of a prediction, where it has a tensor
 
 
 def _value(name: str, metric: Metric, prediction: Any, target: Tensor) -> Any:
@@ -121,10 +119,7 @@ def accuracy(prediction: Tensor, target: Tensor, dim: int, loss: object = None) 
 
 
 def class_dim(prediction: torch.Size, target: Tensor, loss: object) -> int | None:
-    """The dimension of one task's prediction that has a number for each class, if any.
-
-    PyTorch's own losses of classes have them in the second.
-    """
+    """The dimension of one task's prediction that has a number for each class, if any."""
     if target.is_floating_point() or target.is_complex() or target.dtype is torch.bool:
         return None
     if len(prediction) != target.dim() + 1 or target.dim() < 1:
@@ -132,7 +127,7 @@ def class_dim(prediction: torch.Size, target: Tensor, loss: object) -> int | Non
     second = prediction[1] > 1 and (prediction[0], *prediction[2:]) == target.shape
     last = prediction[-1] > 1 and prediction[:-1] == target.shape
     if is_of_classes(loss) or len(prediction) == 2:
-        return 1 if second else None
+        return 1 if second else None  # where PyTorch's own losses of classes have them
     if second == last:
         return None
     return 1 if second else len(prediction) - 1

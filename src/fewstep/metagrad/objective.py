@@ -17,22 +17,15 @@ from fewstep.metagrad.metrics import Metrics
 from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.tasks import Inputs
 
-QueryOutput = tuple[Tensor, list[Tensor], list[Tensor]]
-"""The query loss, a scalar; the tensors that the metrics need; statistics, one or none."""
+QueryOutput = tuple[Tensor, list[Tensor], list[Tensor]]  # loss, what metrics need, statistics
 
 
 class QueryResult(NamedTuple):
-    """Losses and metrics of adapted parameters on the query sets of tasks.
+    """Losses and metrics of adapted parameters on the query sets of tasks."""
 
-    Attributes:
-        losses: ``[tasks]``, the query loss of each task.
-        metrics: ``{name: [tasks]}``, how well each task is solved.
-        statistics: ``[tasks, ...]``, what batch norm saw of the query set; None where nobody asks.
-    """
-
-    losses: Tensor
-    metrics: dict[str, Tensor]
-    statistics: Tensor | None = None
+    losses: Tensor  # [tasks]
+    metrics: dict[str, Tensor]  # each [tasks]
+    statistics: Tensor | None = None  # [tasks, ...], of batch norm; None where nobody asks
 
     @property
     def scores(self) -> Tensor:
@@ -45,8 +38,7 @@ class QueryResult(NamedTuple):
         return QueryResult(self.losses.detach(), self.metrics, statistics)
 
 
-EvaluateQuery = Callable[[Params], QueryResult]
-"""Of adapted parameters."""
+EvaluateQuery = Callable[[Params], QueryResult]  # of adapted parameters
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,19 +40,14 @@ Rules are frozen dataclasses, and so the key of what is compiled for one.
 class ThroughInnerLoop:
     """The derivative of the weighted query losses through the inner loop.
 
-    Attributes:
-        importances: ``steps + 1`` weights of the query losses after 0, 1, ... steps; the loss is
-            their weighted sum (MAML++, equation 2).
-        record: Whether the statistics are wanted of every step, and not only where a loss counts.
-        order: ``"exact"``, or ``"first"`` to drop the inner gradient's own derivative (FOMAML).
-        memory: ``"flat"`` takes the same exact gradient in the memory of one inner step.
+    ``record`` wants the statistics of every step, and not only where a loss counts.
     """
 
     loop: InnerLoop
-    importances: tuple[float, ...]
+    importances: tuple[float, ...]  # after 0, 1, ..., steps steps (MAML++, equation 2)
     record: bool = False
-    order: Order = "exact"
-    memory: Memory = "fast"
+    order: Order = "exact"  # "first" drops the inner gradient's own derivative (FOMAML)
+    memory: Memory = "fast"  # "flat": the same exact gradient in the memory of one inner step
 
     @property
     def of_last_loss(self) -> bool:
@@ -68,10 +63,7 @@ class ThroughInnerLoop:
     def _unrolled(
         self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params
     ) -> Gradient:
-        """Differentiate through the whole inner loop at once (MAML, equation 1).
-
-        Memory grows with the steps: the graph of each inner step is kept until the way back.
-        """
+        """Differentiate through all steps at once (MAML, equation 1), each step's graph kept."""
         loop, exact = self.loop, self.order == "exact"
         start = as_leaf_tensors(learned)
         state = loop.init(start, batched=grad_fn.batched)

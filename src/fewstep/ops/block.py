@@ -32,8 +32,7 @@ class Block(NamedTuple):
 
     eps: float
     relu: bool = False
-    window: Window | None = None
-    """Of the max-pooling."""
+    window: Window | None = None  # of the max-pooling
 
 
 class BlockState(NamedTuple):
@@ -43,10 +42,8 @@ class BlockState(NamedTuple):
     weight: Tensor
     mean: Tensor
     r: Tensor
-    selected: Tensor
-    """The x that the pooling selected; all of them without one."""
-    where: Tensor
-    """Positions of those."""
+    selected: Tensor  # the x that the pooling selected; all of them without one
+    where: Tensor  # positions of those
     y: Tensor
     """The result where there is ReLU, whose gradient looks at it; else the selected x again, since
     a layer that comes after may change the result in place."""

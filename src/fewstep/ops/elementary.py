@@ -14,14 +14,9 @@ from fewstep.ops.vmap import under_vmap
 
 
 def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
-    """Compute ``torch._weight_norm``: a weight of direction ``v`` and length ``g``.
+    """Compute ``torch._weight_norm`` (Salimans and Kingma 2016, arXiv 1602.07868, equation 2).
 
-    Salimans and Kingma 2016 (arXiv 1602.07868), equation 2.
-
-    Args:
-        v: The direction, of the weight's shape.
-        g: The length of each slice along ``dim``, of a shape that broadcasts against ``v``.
-        dim: The dimension whose slices have a length each; -1 for one of the whole.
+    ``g`` is the length of each slice of ``v`` along ``dim``; -1 for one of the whole.
     """
     others = [other for other in range(v.dim()) if other != dim] if dim != -1 else None
     return v * (g / torch.linalg.vector_norm(v, dim=others, keepdim=dim != -1))

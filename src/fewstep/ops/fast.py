@@ -48,10 +48,7 @@ def group_norm(
 
 
 def adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
-    """Compute ``F.adaptive_avg_pool2d``.
-
-    PyTorch's own puts a channels-last result into an odd layout, which vmap does slowly.
-    """
+    """Compute ``F.adaptive_avg_pool2d``, whose own result has a layout that vmap does slowly."""
     if output_size in (1, (1, 1)) and x.dim() == 4:
         return x.mean((-2, -1), keepdim=True)
     return F.adaptive_avg_pool2d(x, output_size)

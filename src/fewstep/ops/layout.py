@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-IntOrPair = int | tuple[int, ...]
-"""One number for height and width, or one each."""
+IntOrPair = int | tuple[int, ...]  # one number for height and width, or one each
 
 
 def pair(size: IntOrPair) -> tuple[int, int]:

@@ -80,10 +80,9 @@ def _draw_line(axes: Axes, label: str, colour: str, means: Means) -> None:
 def draw_task(
     path: Path, learner: Learner, task: TaskBatch, steps: int, norm: Norm, told: str
 ) -> None:
-    """Draw a row a class: its support pictures, then its query pictures with what was predicted.
+    """Draw a row a class: support pictures, then query pictures with what was predicted.
 
-    The pictures of a class lie side by side in the one task; ``told`` says in words what ``norm``
-    batch norm uses.
+    ``told`` says in words what ``norm`` batch norm uses.
     """
     support_x, support_y, query_x, _ = task.to(device_of(learner)).task(0)
     adapted = learner.adapt(support_x, support_y, steps, norm)

@@ -81,8 +81,8 @@ def _by_steps(values: list[float]) -> dict[str, float]:
 
 
 def _means(told: dict[str, dict[str, float | None]]) -> Means:
-    mean, ci95 = (
-        [math.nan if value is None else value for value in told[of].values()]
-        for of in ("mean", "ci95")
-    )
-    return Means(mean, ci95)
+    def numbers(by_step: dict[str, float | None]) -> list[float]:
+        values = [by_step[str(step)] for step in range(len(told["mean"]))]
+        return [math.nan if value is None else float(value) for value in values]
+
+    return Means(numbers(told["mean"]), numbers(told["ci95"]))

@@ -13,10 +13,8 @@ from fewstep.config.schema import Config, batch_norm
 from fewstep.evaluation.evaluate import Results
 
 SHOWN_STEPS = (0, 1, 3, 5, 10)
-NAME = 9
-"""Columns of a name that may be folded; less than that is no name any more."""
-WORD = len("transductive,")
-"""Columns of a word that is not broken; the name of a run may be far longer."""
+NAME = 9  # columns of a name that may be folded; less than that is no name any more
+WORD = len("transductive,")  # columns of a word that is not broken
 
 
 class ScoreTable:
@@ -33,8 +31,7 @@ class ScoreTable:
         metrics = list(every[0].metrics)
         names = [f"{name} in %" if name == "accuracy" else name for name in metrics]
         self._title = f"{', '.join(names)} after inner steps"
-        self._rows = []
-        """A name and its cells for each starting point, norm and metric."""
+        self._rows = []  # a name and its cells for each starting point, norm and metric
         for start, of_norms in results.items():
             for norm, result in of_norms.items():
                 for metric in metrics:

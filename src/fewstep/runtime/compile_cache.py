@@ -13,8 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fewstep.errors import first_line
 from fewstep.runtime.modes import one_thread
 
-Function = Callable[..., tuple[Tensor, ...]]
-"""Takes tensors, one by one."""
+Function = Callable[..., tuple[Tensor, ...]]  # takes tensors, one by one
 
 log = logging.getLogger("fewstep")
 

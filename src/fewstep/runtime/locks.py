@@ -19,14 +19,9 @@ class NoLocksError(OSError):
 
 @contextmanager
 def hold(path: Path) -> Iterator[int | None]:
-    """Hold the lock on a file, which is made where it is missing and stays.
+    """Hold the lock on a file, which stays; `NoLocksError` where there are none here.
 
-    Yields:
-        The file's descriptor, or None where another process or thread holds the lock.
-
-    Raises:
-        NoLocksError: There are none here.
-        OSError: The file cannot be made or opened.
+    Yields the descriptor, or None where another process or thread holds it.
     """
     descriptor = _acquire(path)
     if descriptor is None:

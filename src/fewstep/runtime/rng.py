@@ -8,8 +8,7 @@ from contextvars import ContextVar
 import numpy
 import torch
 
-_MOST_STEPS = 2**20 - 1
-"""More inner steps than anyone takes, so that no two draws of random layers share a seed."""
+_MOST_STEPS = 2**20 - 1  # more than anyone takes: no two draws of random layers share a seed
 
 _first: ContextVar[tuple[int | None, int]] = ContextVar("its seed and number", default=(None, 0))
 """Of the first task that is computed here."""

@@ -4,8 +4,7 @@ import ctypes
 import os
 import sys
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-"""Parameters of glibc's ``mallopt``."""
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of glibc's ``mallopt``
 _WAITING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
 """Variables of GNU's OpenMP, which PyTorch's Linux wheels bring, in turns of a loop of some
 hundredths of a microsecond; and of LLVM's and Intel's, in milliseconds."""

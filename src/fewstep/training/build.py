@@ -21,10 +21,7 @@ from fewstep.tasks import TaskBatch
 
 
 def learner(config: Config, train: TaskSource) -> Learner:
-    """The config's learner, on its device, with the initial weights of its seed.
-
-    The form of the training tasks decides the network's shape, loss and metrics.
-    """
+    """The config's learner with the weights of its seed, in the form of the training tasks."""
     device, spec = _device(config.device), train.spec
     make = resolve_name(ALGORITHMS[config.algorithm].learner)
     settings = {

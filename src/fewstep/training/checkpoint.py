@@ -18,8 +18,7 @@ from fewstep.files import write_whole
 from fewstep.functional.swapped import Params
 
 FORMAT = "fewstep-2"
-WITHOUT_CHECKSUM = "fewstep-1"
-"""The format before, which is still read."""
+WITHOUT_CHECKSUM = "fewstep-1"  # the format before, which is still read
 
 
 @dataclass

@@ -17,14 +17,11 @@ from fewstep.files import read_json_object
 from fewstep.learners.base import Learner
 from fewstep.training.settings import SHARED, OuterSettings
 
-BY_FIT = "fewstep.fit"
-"""Stands under "made_by" in the config of a run that the command line did not make."""
+BY_FIT = "fewstep.fit"  # under "made_by" in the config of a run not of the command line
 MAY_CHANGE = ("steps", "patience", "checkpoint_every")
-_NOT_OF_TRAINING = ("model", "memory", "execution", "compile")
-"""Arguments of a learner that change results by rounding alone, and its model."""
-_MOVED = ("lr", "momentum", "betas")
-_OWN = "own: "
-"""Before the name of what only the user's code can make again."""
+_NOT_OF_TRAINING = ("model", "memory", "execution", "compile")  # and what changes rounding alone
+_OWN = "own: "  # before the name of what only the user's code can make again
+_MOVED = ("lr", "momentum", "betas")  # by schedulers
 _NOT_FOUND = object()
 
 

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-AGAIN = 1.0
-"""Seconds after which a further signal acts, where the first was swallowed on its way out."""
+AGAIN = 1.0  # seconds after which a further signal acts, where the first was swallowed
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error

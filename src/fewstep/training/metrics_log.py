@@ -21,8 +21,7 @@ from fewstep.errors import InputError
 from fewstep.files import cannot_write, rounded
 from fewstep.training.run_dir import RunDir
 
-SECONDS = 10.0
-"""How long a reader waits for new lines at most, where outer steps are short."""
+SECONDS = 10.0  # how long a reader waits for new lines at most, where outer steps are short
 
 
 class Appended:
@@ -66,10 +65,7 @@ class Appended:
 
 
 class MetricsLog:
-    """Writes the figures of outer steps and validations, after so many outer steps.
-
-    What an interrupted run wrote beyond them is cut off, because those steps are done again.
-    """
+    """Writes the figures from an outer step on; cuts off what an earlier run wrote beyond it."""
 
     def __init__(self, run: RunDir, step: int) -> None:
         self.path = run.metrics

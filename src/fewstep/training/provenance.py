@@ -18,8 +18,7 @@ from fewstep.evaluation.evaluate import device_of
 from fewstep.learners.base import Learner
 
 Provenance = dict[str, str | int]
-OCCASIONAL = ("steps of the schedule", "extra validation")
-"""Names that are recorded of some runs alone."""
+OCCASIONAL = ("steps of the schedule", "extra validation")  # recorded of some runs alone
 
 
 def provenance(learner: Learner, tasks: Mapping[Any, Any]) -> Provenance:

@@ -13,10 +13,8 @@ from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import Result
 from fewstep.evaluation.numbers import shown
 
-Figures = dict[str, float]
-"""Figures of one outer step (``train/...``) or of one validation (``val/...``), by name."""
-Callback = Callable[[int, Figures], object]
-"""Called with the outer steps done and figures: after each outer step and after each validation."""
+Figures = dict[str, float]  # of one outer step (``train/...``) or validation (``val/...``), by name
+Callback = Callable[[int, Figures], object]  # of outer steps done and figures, after each
 
 
 class Reporter:
@@ -39,10 +37,7 @@ class Reporter:
 
 
 class FitReporter(Reporter):
-    """Tells a user's callbacks, and shows one line on a terminal that is written over.
-
-    Without a terminal, the logger ``fewstep`` is told the lines for people.
-    """
+    """Tells a user's callbacks, and a line on a terminal or else the logger ``fewstep``."""
 
     def __init__(self, callbacks: Any) -> None:
         given = () if callbacks is None else callbacks

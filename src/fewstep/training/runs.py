@@ -70,11 +70,7 @@ def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
 def load_run(
     path: Path, data_dir: str | None, device: str, sizes: Mapping[str, int | None] | None = None
 ) -> Run:
-    """Read the best checkpoint of a run; the run may be unfinished or going on.
-
-    The folder of the data and ``sizes``, settings of the tasks by name, are those of the run
-    unless given.
-    """
+    """Read the best checkpoint of a run, unfinished or not, with ``sizes`` over its own."""
     run = RunDir(path)
     config = read_config(run.config)
     config = replace(config, device=device, data_dir=remembered_folder(path, data_dir, config))

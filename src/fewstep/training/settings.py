@@ -8,15 +8,11 @@ from typing import Any
 from fewstep.choices import Norm
 
 SHARED = ("steps", "val_every", "val_tasks", "patience", "checkpoint_every", "seed", "ema_decay")
-"""Settings that have the same names in a config and in `fewstep.fit`."""
 
 
 @dataclass(frozen=True)
 class OuterSettings:
-    """Everything that the outer loop does by, but for the learner, its optimiser and the tasks.
-
-    Fields named as arguments of `fewstep.fit` mean the same.
-    """
+    """Settings of the outer loop; those named as arguments of `fewstep.fit` mean the same."""
 
     steps: int
     val_every: int

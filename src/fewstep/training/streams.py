@@ -16,10 +16,8 @@ from fewstep.evaluation.task_sets import check_takes_number, iterate
 from fewstep.runtime.rng import preserve_rng_state, reseed
 from fewstep.tasks import TaskBatch
 
-Numbered = Iterator[tuple[Sequence[int], TaskBatch]]
-"""Tasks with their numbers, which are for messages."""
-Stream = Callable[[int, int], Numbered]
-"""The meta-batches from outer step ``first`` to ``steps``."""
+Numbered = Iterator[tuple[Sequence[int], TaskBatch]]  # numbers are for messages
+Stream = Callable[[int, int], Numbered]  # the meta-batches from outer step ``first`` to ``steps``
 
 
 def stream_of(train: Any, meta_batch: int, seed: int, device: torch.device) -> Stream:
