@@ -293,11 +293,11 @@ def test_another_run_in_the_same_directory(tmp_path):
 
 
 def test_groups_of_parameters_are_of_the_run(tmp_path):
-    def run(*rates, ends=(2, 4), schedule=False):
+    def run(*rates, ends=(2, 4), decay=0, schedule=False):
         new = learner()
         parameters, starts = list(new.parameters()), (0, *ends)
         made = torch.optim.SGD(
-            {"params": parameters[start:end], "lr": lr}
+            {"params": parameters[start:end], "lr": lr, "weight_decay": decay}
             for start, end, lr in zip(starts, ends, rates, strict=False)
         )
         scheduler = torch.optim.lr_scheduler.ExponentialLR(made, 0.5)
@@ -310,6 +310,8 @@ def test_groups_of_parameters_are_of_the_run(tmp_path):
     for other, ends in (((0.01, 0.1), (2, 4)), ((0.1, 0.01), (1, 4)), ((0.1,), (4,))):
         with pytest.raises(InputError, match=r"holds a run with optimizer\.groups = "):
             run(*other, ends=ends)
+    with pytest.raises(InputError, match=r"not .* 'lr': 0.1, 'weight_decay': 0.5"):
+        run(0.1, 0.01, decay=0.5)
 
 
 def test_a_score_that_is_not_finite_is_never_best(tmp_path, caplog):

@@ -46,11 +46,12 @@ def _groups(learner: Learner, optimizer: Optimizer) -> list[dict[str, Any]] | No
     told = []
     for group in optimizer.param_groups:
         of = [names.get(id(parameter), "other") for parameter in group["params"]]
-        fixed = {n: _plain(group[n]) for n in optimizer.defaults if n not in _MOVED}
+        usual = {n: v for n, v in optimizer.defaults.items() if n not in _MOVED}
+        own = {n: _plain(group[n]) for n, value in usual.items() if group[n] != value}
         first = _plain(group.get("initial_lr", group.get("lr")))
-        told.append({"parameters": of, "lr": first, **fixed})
-    usual = len(told) == 1 and set(told[0]["parameters"]) == set(names.values())
-    return None if usual else told
+        told.append({"parameters": of, "lr": first, **own})
+    of_all = len(told) == 1 and set(told[0]) == {"parameters", "lr"}
+    return None if of_all and set(told[0]["parameters"]) == set(names.values()) else told
 
 
 def settings_of_fit(values: dict[str, Any], larger_is_better: bool) -> OuterSettings:
