@@ -45,45 +45,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fewstep import data, functional, models
-    from fewstep.distributed.parallel import Parallel
-    from fewstep.errors import InputError
-    from fewstep.evaluation.evaluate import evaluate
-    from fewstep.learners.finetune import FineTune
-    from fewstep.learners.gradient_report import GradientReport, check_gradient
-    from fewstep.learners.imaml import ImplicitMAML
-    from fewstep.learners.maml import MAML
-    from fewstep.learners.protomaml import ProtoMAML
-    from fewstep.learners.protonet import ProtoNet
-    from fewstep.learners.reptile import Reptile
-    from fewstep.runtime.startup import keep_memory
-    from fewstep.tasks import TaskBatch
-    from fewstep.training.fit import fit
-    from fewstep.training.load import load
+    from fewstep import data as data
+    from fewstep import functional as functional
+    from fewstep import models as models
+    from fewstep.distributed.parallel import Parallel as Parallel
+    from fewstep.errors import InputError as InputError
+    from fewstep.evaluation.evaluate import evaluate as evaluate
+    from fewstep.learners.finetune import FineTune as FineTune
+    from fewstep.learners.gradient_report import GradientReport as GradientReport
+    from fewstep.learners.gradient_report import check_gradient as check_gradient
+    from fewstep.learners.imaml import ImplicitMAML as ImplicitMAML
+    from fewstep.learners.maml import MAML as MAML
+    from fewstep.learners.protomaml import ProtoMAML as ProtoMAML
+    from fewstep.learners.protonet import ProtoNet as ProtoNet
+    from fewstep.learners.reptile import Reptile as Reptile
+    from fewstep.runtime.startup import keep_memory as keep_memory
+    from fewstep.tasks import TaskBatch as TaskBatch
+    from fewstep.training.fit import fit as fit
+    from fewstep.training.load import load as load
 
 __version__ = "0.1.0"
-__all__ = [
-    "MAML",
-    "FineTune",
-    "GradientReport",
-    "ImplicitMAML",
-    "InputError",
-    "Parallel",
-    "ProtoMAML",
-    "ProtoNet",
-    "Reptile",
-    "TaskBatch",
-    "__version__",
-    "check_gradient",
-    "data",
-    "evaluate",
-    "fit",
-    "functional",
-    "keep_memory",
-    "load",
-    "models",
-]
-
 _HOMES = {
     "TaskBatch": "fewstep.tasks",
     "MAML": "fewstep.learners.maml",
@@ -101,6 +82,7 @@ _HOMES = {
     "InputError": "fewstep.errors",
     "keep_memory": "fewstep.runtime.startup",
 }
+__all__ = ["__version__", "data", "functional", "models", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,5 @@
 """Tasks of an outer step as one object, which all learners take."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Union
@@ -97,7 +95,7 @@ class TaskBatch:
         _check_alike("target", self.support_y, self.query_y)
 
     @classmethod
-    def stack(cls, tasks: Iterable[Sequence[Any]]) -> TaskBatch:
+    def stack(cls, tasks: Iterable[Sequence[Any]]) -> "TaskBatch":
         """Make a batch of single tasks, ``(support_x, support_y, query_x, query_y)`` each.
 
         Args:
@@ -132,7 +130,7 @@ class TaskBatch:
     def __len__(self) -> int:
         return len(tensors_of(self.support_x)[0])
 
-    def __getitem__(self, tasks: slice) -> TaskBatch:
+    def __getitem__(self, tasks: slice) -> "TaskBatch":
         if not isinstance(tasks, slice):
             raise InputError(
                 f"tasks[{tasks!r}] is no batch; expected a slice, as in tasks[0:1], or "
@@ -154,18 +152,18 @@ class TaskBatch:
         """All tensors but the classes, in order."""
         return [tensor for part in self._parts for tensor in tensors_of(part)]
 
-    def with_tensors(self, tensors: Iterable[Tensor]) -> TaskBatch:
+    def with_tensors(self, tensors: Iterable[Tensor]) -> "TaskBatch":
         """Return tasks of the same form with other tensors, in the order of `tensors`."""
         others: Iterator[Tensor] = iter(tensors)
         return TaskBatch(*(map_tensors(lambda _: next(others), part) for part in self._parts))
 
-    def to(self, device: torch.device | str) -> TaskBatch:
+    def to(self, device: torch.device | str) -> "TaskBatch":
         """Return the same tasks on another device."""
         if all(tensor.device == torch.device(device) for tensor in self.tensors):
             return self
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pin_memory(self) -> TaskBatch:
+    def pin_memory(self) -> "TaskBatch":
         """Return the same tasks in memory that a GPU can copy from by itself."""
         return self._map(lambda tensor: tensor.pin_memory())
 
@@ -173,7 +171,7 @@ class TaskBatch:
     def _parts(self) -> tuple[Inputs, Tensor, Inputs, Tensor]:
         return self.support_x, self.support_y, self.query_x, self.query_y
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> TaskBatch:
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "TaskBatch":
         values = (getattr(self, field.name) for field in fields(self))
         changed: list[Any] = [None if v is None else map_tensors(change, v) for v in values]
         return TaskBatch(*changed)

@@ -9,9 +9,9 @@ from pkgutil import resolve_name
 import pytest
 
 from fewstep import InputError
-from fewstep.config import algorithms, limits, schema
-from fewstep.config.algorithms import ALGORITHMS, with_algorithm
-from fewstep.config.recipes import RECIPES
+from fewstep.config import algorithms, effects, limits, recipes, schema
+from fewstep.config.algorithms import ALGORITHMS
+from fewstep.config.recipes import RECIPES, with_algorithm
 from fewstep.data.registry import task_sources
 from fewstep.training import build
 
@@ -45,13 +45,13 @@ def test_the_rows_of_the_page_on_extending(monkeypatch):
     row, setting = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
     monkeypatch.setattr(algorithms, "ALGORITHMS", ALGORITHMS | {})
     exec(row, vars(algorithms))
-    for module in (limits, schema, build):
+    for module in (effects, recipes, schema, build):
         monkeypatch.setattr(module, "ALGORITHMS", algorithms.ALGORITHMS)
     config = with_algorithm(SINUSOID, "heavy-ball")
     made = build.learner(config, task_sources(config)["train"])
     assert (made.order, made.inner_lr) == ("first", SINUSOID.inner_lr)
     with pytest.raises(InputError, match=r"proximal is 2\.0 with algorithm heavy-ball"):
-        limits.check_effects(replace(config, proximal=2.0), config)
+        effects.check_effects(replace(config, proximal=2.0), config)
     names = dict(vars(schema))
     exec(f"@dataclass(frozen=True)\nclass More(OuterLoop):\n{setting}", names)
     with pytest.raises(InputError, match="clip is -1; expected more than 0"):

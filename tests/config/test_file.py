@@ -6,9 +6,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from fewstep import InputError
-from fewstep.config.algorithms import with_algorithm
 from fewstep.config.file import read_config, remembered_folder, training_digest
-from fewstep.config.recipes import RECIPES
+from fewstep.config.recipes import RECIPES, with_algorithm
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import load_run
 

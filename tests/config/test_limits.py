@@ -9,10 +9,11 @@ import pytest
 
 from fewstep import InputError
 from fewstep.cli import main
-from fewstep.config.algorithms import ALGORITHMS, with_algorithm
+from fewstep.config.algorithms import ALGORITHMS
+from fewstep.config.effects import check_effects
 from fewstep.config.file import read_config
-from fewstep.config.limits import Only, check_effects, rules
-from fewstep.config.recipes import RECIPES
+from fewstep.config.limits import Only, rules
+from fewstep.config.recipes import RECIPES, with_algorithm
 from fewstep.config.registry import DATA_SETS, NETWORKS
 from fewstep.config.schema import Config
 from fewstep.training import checkpoint

@@ -11,8 +11,7 @@ from rich.console import Console
 from fewstep import InputError
 from fewstep.cli.results import final_test
 from fewstep.config import registry
-from fewstep.config.algorithms import with_algorithm
-from fewstep.config.recipes import RECIPES
+from fewstep.config.recipes import RECIPES, with_algorithm
 from fewstep.training.run_dir import RunDir
 from tests.training.shared import train
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from fewstep import Parallel
-from fewstep.config.algorithms import with_algorithm
-from fewstep.config.recipes import RECIPES
+from fewstep.config.recipes import RECIPES, with_algorithm
 from fewstep.data.registry import task_sources
 from fewstep.training.build import learner
 from tests.training.shared import GLYPHS, run

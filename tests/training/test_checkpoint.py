@@ -14,8 +14,7 @@ from rich.console import Console
 from safetensors import safe_open
 
 from fewstep import InputError
-from fewstep.config.algorithms import with_algorithm
-from fewstep.config.recipes import RECIPES, find_recipe
+from fewstep.config.recipes import RECIPES, find_recipe, with_algorithm
 from fewstep.files import write_whole
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress

@@ -12,8 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fewstep.config.algorithms import with_algorithm
-from fewstep.config.recipes import RECIPES
+from fewstep.config.recipes import RECIPES, with_algorithm
 from fewstep.training.runs import load_run
 from tests.training.shared import GLYPHS, run
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fewstep import InputError
-from fewstep.config.algorithms import with_algorithm
+from fewstep.config.recipes import with_algorithm
 from tests.training.shared import GLYPHS, last, run
 
 

@@ -10,10 +10,10 @@ from tyro.conf import OmitArgPrefixes, arg
 from fewstep.cli.console import error_console
 from fewstep.cli.options import check_is_text, data_folder, parse
 from fewstep.config import schema
-from fewstep.config.algorithms import with_algorithm
+from fewstep.config.effects import check_effects
 from fewstep.config.file import read_config, remembered_folder
-from fewstep.config.limits import check_effects, check_numbers
-from fewstep.config.recipes import DEFAULT, RECIPES, find_recipe
+from fewstep.config.limits import check_numbers
+from fewstep.config.recipes import DEFAULT, RECIPES, find_recipe, with_algorithm
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 

@@ -7,11 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from fewstep.config.registry import NETWORKS
-
-if TYPE_CHECKING:
-    from fewstep.config.schema import Config
-
 
 @dataclass(frozen=True)
 class Algorithm:
@@ -28,8 +23,8 @@ class Algorithm:
 
 
 _LOOP = frozenset({"inner_lr", "inner_steps", "precision", "workers"})
-_BATCH_NORM = frozenset({"per_step_affine", "per_step_statistics"})
-_MAML = _LOOP | _BATCH_NORM | {"order", "first_order_share", "multi_step_loss", "step_sizes"}
+BATCH_NORM = frozenset({"per_step_affine", "per_step_statistics"})
+_MAML = _LOOP | BATCH_NORM | {"order", "first_order_share", "multi_step_loss", "step_sizes"}
 _MAML |= {"adapting", "inner_optimizer", "memory", "compile"}
 
 
@@ -85,17 +80,6 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         "fewstep.learners.finetune:FineTune", frozenset({"inner_lr", "new_head"}), {"inner_lr": 0.1}
     ),
 }
-
-
-def with_algorithm(config: Config, algorithm: str) -> Config:
-    """The config with the defaults of another algorithm."""
-    row = ALGORITHMS[algorithm]
-    settings = dict(row.defaults)
-    if config.data_set.kind == "regression":
-        settings |= row.in_regression
-    if "norm" not in NETWORKS[config.model].settings:
-        settings = {name: v for name, v in settings.items() if name not in _BATCH_NORM}
-    return replace(config, algorithm=algorithm, **settings)
 
 
 if TYPE_CHECKING:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from tyro.conf import arg
 
-from fewstep.config.algorithms import ALGORITHMS
-from fewstep.config.registry import DATA_SETS, NETWORKS
 from fewstep.errors import InputError
-
-if TYPE_CHECKING:
-    from fewstep.config.schema import Config
 
 
 @dataclass(frozen=True)
@@ -90,33 +85,3 @@ def check_numbers(settings: object, least: float = math.inf) -> None:
                 raise InputError(f"{name} is {value}; expected {rule.expected}")
             if isinstance(rule, Limit) and value > max(rule.most, least):
                 raise InputError(f"{name} is {value}; expected at most {max(rule.most, least)}")
-
-
-def check_effects(config: Config, defaults: Config) -> None:
-    """See that every setting that differs from its default has an effect.
-
-    For what a user gives: recipes and the config of a run hold settings without one.
-    """
-    of_settings = rules(type(config))
-    changed = [n for n in of_settings if getattr(config, n) != getattr(defaults, n)]
-    for name in changed:
-        for rule in (*_of_registries(name), *of_settings[name]):
-            if isinstance(rule, Only) and getattr(config, rule.other) not in rule.values:
-                raise InputError(
-                    f"{name} is {getattr(config, name)} with {rule.other} "
-                    f"{getattr(config, rule.other)}, which has no such setting; leave {name} out "
-                    f"or choose {rule.other} {rule.values[0]}"
-                )
-    if config.precision == "tf32" and config.device.startswith("cpu"):
-        raise InputError(
-            f"precision is tf32 on device {config.device}, where products are float32; leave "
-            "precision out or choose device cuda"
-        )
-
-
-def _of_registries(name: str) -> Iterator[Only]:
-    """The algorithms, networks and data sets that have a setting, where not all of them do."""
-    for other, entries in (("algorithm", ALGORITHMS), ("model", NETWORKS), ("data", DATA_SETS)):
-        having = [key for key, entry in entries.items() if name in entry.settings]
-        if having:
-            yield Only(other, tuple(having))

@@ -3,6 +3,8 @@
 import difflib
 from dataclasses import dataclass, replace
 
+from fewstep.config.algorithms import ALGORITHMS, BATCH_NORM
+from fewstep.config.registry import NETWORKS
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 
@@ -93,3 +95,14 @@ def find_recipe(name: str) -> Recipe:
     close = difflib.get_close_matches(name, RECIPES, n=1)
     hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(RECIPES)}"
     raise InputError(f"unknown recipe {name!r}; {hint} (fewstep recipes lists them)")
+
+
+def with_algorithm(config: Config, algorithm: str) -> Config:
+    """The config with the defaults of another algorithm."""
+    row = ALGORITHMS[algorithm]
+    settings = dict(row.defaults)
+    if config.data_set.kind == "regression":
+        settings |= row.in_regression
+    if "norm" not in NETWORKS[config.model].settings:
+        settings = {name: v for name, v in settings.items() if name not in BATCH_NORM}
+    return replace(config, algorithm=algorithm, **settings)

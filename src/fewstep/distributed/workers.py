@@ -3,8 +3,6 @@
 On a CPU, tasks side by side keep all cores busy where the small operations of one task cannot.
 """
 
-from __future__ import annotations
-
 import logging
 import multiprocessing.process
 import os
@@ -56,7 +54,7 @@ class Workers:
         self._started: dict[BaseProcess, Connection] = {}
         _all_workers.add(self)
 
-    def __reduce__(self) -> tuple[type[Workers], tuple[()]]:
+    def __reduce__(self) -> "tuple[type[Workers], tuple[()]]":
         return Workers, ()
 
     def __del__(self) -> None:

@@ -1,7 +1,5 @@
 """The interface of all learners: a module that is trained, evaluated and adapted like any other."""
 
-from __future__ import annotations
-
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -141,7 +139,7 @@ class Learner(NamedModule, ABC):
         """Move the running statistics towards those that `differentiate` found of a meta-batch."""
         move_statistics(self.meta_parameters(), statistics)
 
-    def variants(self) -> dict[str, Learner]:
+    def variants(self) -> "dict[str, Learner]":
         """The ways in which it adapts, by name; "" where there is but one."""
         return {"": self}
 

@@ -1,7 +1,5 @@
 """Where a meta-gradient that is not finite comes from."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -27,7 +25,7 @@ class DivergedError(InputError):
         self.what = what
         self.task = task
 
-    def __reduce__(self) -> tuple[type[DivergedError], tuple[str, int | None]]:
+    def __reduce__(self) -> "tuple[type[DivergedError], tuple[str, int | None]]":
         return DivergedError, (self.what, self.task)
 
 

@@ -5,8 +5,6 @@ layer is replaced, and the whole network, or the new layer alone, is trained on 
 gradient descent.
 """
 
-from __future__ import annotations
-
 import copy
 from typing import ClassVar, Literal
 
@@ -137,7 +135,7 @@ class FineTune(Learner):
     ) -> nn.Module:
         return self.few_shot().adapt(x, y, steps, norm)
 
-    def head_only(self) -> FineTune:
+    def head_only(self) -> "FineTune":
         """The same network and new last layer, fine-tuned on a task in that layer alone."""
         other = copy.copy(self)
         other.adapts = "head"

@@ -13,8 +13,6 @@ second moment of RMSProp, without momentum:
 >>> learner = MAML(torch.nn.Linear(3, 2), inner_lr=0.01, inner_optimizer=(init, update))
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -45,7 +43,7 @@ class InnerOptimizer(NamedTuple):
     init: Callable[[Params], Any]
     update: Callable[[Params, Any, int], tuple[Params, Any]]
 
-    def over_tasks(self) -> InnerOptimizer:
+    def over_tasks(self) -> "InnerOptimizer":
         """The same for tensors that have the task in front; refuses what cannot be vectorised."""
         if self in INNER_OPTIMIZERS.values():
             # They treat each number alone.

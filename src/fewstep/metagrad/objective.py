@@ -1,7 +1,5 @@
 """One task: its support loss and its query loss, as pure functions of the parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +30,7 @@ class QueryResult(NamedTuple):
         """``[tasks]``, the first metric."""
         return next(iter(self.metrics.values()))
 
-    def detach(self) -> QueryResult:
+    def detach(self) -> "QueryResult":
         """The same without a graph."""
         statistics = None if self.statistics is None else self.statistics.detach()
         return QueryResult(self.losses.detach(), self.metrics, statistics)

@@ -1,7 +1,5 @@
 """Blocks of layers in ``nn.Sequential`` that are computed as one operation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple, TypeGuard, TypeVar
 
@@ -44,7 +42,7 @@ class FusedForward:
                     x = layer(x)
         return x
 
-    def _at_once(self, layers: _Layers, x: Tensor) -> Tensor:
+    def _at_once(self, layers: "_Layers", x: Tensor) -> Tensor:
         convolution, norm, *_ = layers
         block = _block(layers)
         if convolution is not None:

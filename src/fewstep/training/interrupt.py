@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM: during training at the end of an outer step, elsewhere at once."""
 
-from __future__ import annotations
-
 import math
 import signal
 import threading
@@ -61,7 +59,7 @@ class Interrupt:
         self.requested = False
         self._before: dict[int, signal._HANDLER] = {}
 
-    def __enter__(self) -> Interrupt:
+    def __enter__(self) -> "Interrupt":
         # Python lets only the main thread handle signals; elsewhere they are someone else's.
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:

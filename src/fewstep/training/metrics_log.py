@@ -3,8 +3,6 @@
 torch's SummaryWriter has a thread of its own, whose errors come late, as tracebacks, or never.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -84,7 +82,7 @@ class MetricsLog:
         self._show(step=step + 1, session_log=SessionLog(status=SessionLog.START))
         self._flushed = time.monotonic()
 
-    def __enter__(self) -> MetricsLog:
+    def __enter__(self) -> "MetricsLog":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

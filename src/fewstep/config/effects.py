@@ -1,0 +1,39 @@
+"""Refuses settings that would have no effect."""
+
+from collections.abc import Iterator
+
+from fewstep.config.algorithms import ALGORITHMS
+from fewstep.config.limits import Only, rules
+from fewstep.config.registry import DATA_SETS, NETWORKS
+from fewstep.config.schema import Config
+from fewstep.errors import InputError
+
+
+def check_effects(config: Config, defaults: Config) -> None:
+    """See that every setting that differs from its default has an effect.
+
+    For what a user gives: recipes and the config of a run hold settings without one.
+    """
+    of_settings = rules(type(config))
+    changed = [n for n in of_settings if getattr(config, n) != getattr(defaults, n)]
+    for name in changed:
+        for rule in (*_of_registries(name), *of_settings[name]):
+            if isinstance(rule, Only) and getattr(config, rule.other) not in rule.values:
+                raise InputError(
+                    f"{name} is {getattr(config, name)} with {rule.other} "
+                    f"{getattr(config, rule.other)}, which has no such setting; leave {name} out "
+                    f"or choose {rule.other} {rule.values[0]}"
+                )
+    if config.precision == "tf32" and config.device.startswith("cpu"):
+        raise InputError(
+            f"precision is tf32 on device {config.device}, where products are float32; leave "
+            "precision out or choose device cuda"
+        )
+
+
+def _of_registries(name: str) -> Iterator[Only]:
+    """The algorithms, networks and data sets that have a setting, where not all of them do."""
+    for other, entries in (("algorithm", ALGORITHMS), ("model", NETWORKS), ("data", DATA_SETS)):
+        having = [key for key, entry in entries.items() if name in entry.settings]
+        if having:
+            yield Only(other, tuple(having))
