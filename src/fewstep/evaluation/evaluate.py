@@ -31,22 +31,13 @@ class Means(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """Means over tasks, with their protocol.
+    """Means over tasks, with their protocol."""
 
-    Attributes:
-        metrics: By name; there is one at least.
-        loss: The query loss.
-        tasks: How many tasks.
-        diverged: The first task with a loss that is not finite, and after which inner step; or
-            None.
-        norm: Which statistics batch norm used on the query sets; None where that is not known.
-    """
-
-    metrics: dict[str, Means]
-    loss: Means
+    metrics: dict[str, Means]  # by name; there is one at least
+    loss: Means  # the query loss
     tasks: int
-    diverged: tuple[int, int] | None
-    norm: Norm | None = None
+    diverged: tuple[int, int] | None  # first task with a loss not finite, after which inner step
+    norm: Norm | None = None  # of batch norm on the query sets, where it is known
 
     @property
     def score(self) -> Means:

@@ -37,17 +37,9 @@ def measure(
 ) -> Figures:
     """Measure the figures of a learner on up to `TASKS` tasks of each split.
 
-    Args:
-        learner: Left as it is.
-        training: Tasks of training classes, of the size of those of validation; or None.
-        validation: Tasks of validation classes.
-        steps: Inner steps.
-        norm: Which statistics batch norm uses on the query set.
-        tasks: How many tasks of each split at most.
-        larger_is_better: Whether more of the first metric is better.
-        metrics: The lines of ``metrics.jsonl``, which tell how the training went.
-        kept_at: The outer step after which this initialisation was kept.
-        planned: The outer steps of a training that has not come to its end.
+    Those of ``training`` have the size of those of validation. ``metrics``, the lines of
+    ``metrics.jsonl``, tell how the training went; this initialisation was kept after outer step
+    ``kept_at``. ``planned`` is given where the training has not come to its end.
     """
     tasks = min(tasks, TASKS)
     on_validation = evaluate_tasks(learner, validation, tasks, steps, norm)

@@ -18,17 +18,12 @@ Path = Callable[[GradFn, Params], Iterator[Params]]
 
 
 class MetaGradient(NamedTuple):
-    """The result of an outer step.
+    """The result of an outer step."""
 
-    Attributes:
-        query: Query loss and metrics of each task after adaptation.
-        gradient: Gradient of the mean query loss, by parameter name.
-        statistics: What batch norm saw after each inner step, mean over the tasks, by the names of
-            the learner's running statistics; None where it keeps none.
-    """
-
-    query: QueryResult
-    gradient: Params
+    query: QueryResult  # of each task after adaptation
+    gradient: Params  # of the mean query loss
+    # What batch norm saw after each inner step, mean over the tasks, by the names of the learner's
+    # running statistics, if it keeps any.
     statistics: Params | None = None
 
 

@@ -72,29 +72,19 @@ class Traceable:
 
 @dataclass(frozen=True)
 class Objective:
-    """Support loss and query loss of a task, as pure functions of the parameters.
+    """Support loss and query loss of a task, as pure functions of the parameters."""
 
-    Attributes:
-        support_loss: (parameters, support_x, support_y) to a scalar.
-        evaluate_query: (parameters, support_x, query_x, query_y) to how the query set is solved.
-        start: The parameters before the first inner step, theta_0.
-        learned: All that is meta-learned.
-        needs_gradients: Whether the model takes derivatives when it predicts.
-        vectorisable: Whether several tasks at once would be what they are alone. Where the model
-            draws from generators that are not PyTorch's, those would be asked once for all.
-        modes: Of all parts of the model, while it is called.
-        traceable: The same for a compiler, or None where nothing is to be compiled.
-    """
-
-    support_loss: Callable[[Params, Inputs, Tensor], Tensor]
+    support_loss: Callable[[Params, Inputs, Tensor], Tensor]  # of support_x and support_y
     evaluate_query: Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
-    start: Params
-    learned: Params
+    start: Params  # theta_0
+    learned: Params  # all that is meta-learned
     metrics: Metrics
-    needs_gradients: bool = False
+    needs_gradients: bool = False  # the model takes derivatives when it predicts
+    # Several tasks at once would be what they are alone. Where the model draws from generators that
+    # are not PyTorch's, those would be asked once for all.
     vectorisable: bool = True
-    modes: tuple[bool, ...] = ()
-    traceable: Traceable | None = None
+    modes: tuple[bool, ...] = ()  # of all parts of the model, while it is called
+    traceable: Traceable | None = None  # the same for a compiler, if anything is to be compiled
 
 
 _WITHOUT_MODES = (

@@ -19,13 +19,11 @@ from fewstep.ops.vmap import sums_suffice
 class Gradient(NamedTuple):
     """The share of one task, or of several at once, in an outer step.
 
-    Attributes:
-        query: The losses that were differentiated, and the metrics after the last step, without
-            a graph. Its statistics are ``[tasks, steps + 1, ...]``.
-        gradient: Derivative of the sum of the losses with respect to all that is meta-learned.
+    ``query`` holds the losses that were differentiated, and the metrics after the last step;
+    ``gradient`` is of the sum of these losses, with respect to all that is meta-learned.
     """
 
-    query: QueryResult
+    query: QueryResult  # without a graph; statistics are [tasks, steps + 1, ...]
     gradient: Params
 
 
