@@ -18,6 +18,7 @@ from fewstep.ops import traceable
 from fewstep.ops.elementary import ELEMENTARY
 from fewstep.ops.replacements import REPLACEMENTS
 from fewstep.ops.vmap import under_vmap
+from fewstep.ops.written_out import WRITTEN_OUT, are_written_out
 
 StandIns = dict[Callable[..., Any], Callable[..., Any]]
 
@@ -99,3 +100,10 @@ EAGER: StandIns = {**REPLACEMENTS, **_ALWAYS}
 """For a model that is computed operation by operation."""
 TRACEABLE: StandIns = {**traceable.REPLACEMENTS, **_ALWAYS}
 """For a compiler, of operations that can be fused."""
+RECORDABLE: StandIns = {**WRITTEN_OUT, **_ALWAYS}
+"""For a compiler of kernels for a GPU, and all tasks at once."""
+
+
+def stand_ins_now(stand_ins: StandIns) -> StandIns:
+    """``stand_ins``, or those for a GPU while layers are written out."""
+    return RECORDABLE if are_written_out() else stand_ins
