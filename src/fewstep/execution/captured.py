@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -67,6 +67,8 @@ class Captured:
         fixed: The model's tensors that are not learned.
         compiled: Whether functions are compiled.
         recorded: Whether outer steps are recorded, which needs CUDA.
+        whole: Whether an outer step is one function for the compiler, instead of three that serve
+            all inner steps: faster, where it is small enough to be compiled in a minute.
     """
 
     problem: Problem
@@ -76,6 +78,7 @@ class Captured:
     fixed: Params = field(default_factory=dict)
     compiled: bool = True
     recorded: bool = True
+    whole: bool = False
 
     def __post_init__(self) -> None:
         self._kept: OrderedDict[Hashable, _Recording] = OrderedDict()
@@ -122,8 +125,9 @@ class Captured:
             fixed = {name: next(given) for name in self.fixed}
             return outer_step(here, mine, fixed, weights)
 
+        run = Traced(function, "an outer step", self.compiled) if self.whole else function
         with torch.no_grad():
-            return _Recording(function, tensors, len(counted), self.recorded)
+            return _Recording(run, tensors, len(counted), self.recorded)
 
     def _told(self, found: Outcome, tasks: TaskBatch) -> MetaGradient:
         metrics = found.metrics or self.problem.metrics.of(
@@ -141,7 +145,9 @@ class _OuterStep:
         steps = Steps(captured.problem, captured.loop, captured.order, frozenset(captured.fixed))
         about = f"for the GPU ({captured.loop.steps} inner steps)"
 
-        def traced(function: Callable[..., object], name: str) -> Traced:
+        def traced(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+            if captured.whole:
+                return function
             return Traced(function, f"{name} {about}", captured.compiled)
 
         self._forward = traced(steps.forward, "an inner step")
@@ -149,7 +155,9 @@ class _OuterStep:
         self._query = traced(steps.query, "the query gradient")
         self._look = traced(steps.look, "the query loss")
 
-    def __call__(self, tasks: TaskBatch, learned: Params, fixed: Params, weights: Tensor) -> Outcome:
+    def __call__(
+        self, tasks: TaskBatch, learned: Params, fixed: Params, weights: Tensor
+    ) -> Outcome:
         loop, exact = self._loop, self._captured.order == "exact"
         shared = [{**at_step(loop, learned, s), **fixed} for s in range(loop.steps + 1)]
         numbers = [weights.new_full((), s) for s in range(loop.steps)]

@@ -60,9 +60,9 @@ def conv1d(
     step, spread = (1, pair(stride)[0]), (1, pair(dilation)[0])
     left, right = _padding(padding, weight.unsqueeze(-2), spread)[2:]
     sides = (0, 0, left, right)
-    return _convolve(
-        input.unsqueeze(-2), weight.unsqueeze(-2), bias, step, sides, spread
-    ).squeeze(-2)
+    return _convolve(input.unsqueeze(-2), weight.unsqueeze(-2), bias, step, sides, spread).squeeze(
+        -2
+    )
 
 
 def _convolve(

@@ -56,11 +56,14 @@ def max_pool2d(
     if high or wide:
         input = F.pad(input, (wide, wide, high, high), value=-torch.inf)
     (h, w), (s, t) = (
-        (n - d * (k - 1) - 1) // step + 1
-        for n, k, step, d in zip(
-            input.shape[-2:], window.size, window.stride, window.dilation, strict=True
-        )
-    ), window.stride
+        (
+            (n - d * (k - 1) - 1) // step + 1
+            for n, k, step, d in zip(
+                input.shape[-2:], window.size, window.stride, window.dilation, strict=True
+            )
+        ),
+        window.stride,
+    )
     values = []
     for i, j in product(range(window.size[0]), range(window.size[1])):
         top, left = i * window.dilation[0], j * window.dilation[1]
