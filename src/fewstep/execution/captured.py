@@ -20,13 +20,13 @@ from torch.utils import _pytree as pytree
 from fewstep.errors import InputError, first_line
 from fewstep.execution.looped import MetaGradient
 from fewstep.execution.steps import Steps, add_at_step, at_step
-from fewstep.execution.traced import Traced
+from fewstep.execution.traced import Linearised, Traced
 from fewstep.functional.layers import layer_at_fault
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import INNER_LR, InnerLoop
 from fewstep.metagrad.metrics import Metrics
 from fewstep.metagrad.objective import Problem
-from fewstep.metagrad.unroll import Judgement, Order
+from fewstep.metagrad.unroll import Judgement, Memory, Order
 from fewstep.tasks import TaskBatch
 
 MOST_KEPT = 4
@@ -67,8 +67,8 @@ class Captured:
         fixed: The model's tensors that are not learned.
         compiled: Whether functions are compiled.
         recorded: Whether outer steps are recorded, which needs CUDA.
-        whole: Whether an outer step is one function for the compiler, instead of three that serve
-            all inner steps: faster, where it is small enough to be compiled in a minute.
+        memory: ``"fast"`` keeps of each inner step what is expensive to compute again; ``"flat"``
+            its state alone.
     """
 
     problem: Problem
@@ -78,7 +78,7 @@ class Captured:
     fixed: Params = field(default_factory=dict)
     compiled: bool = True
     recorded: bool = True
-    whole: bool = False
+    memory: Memory = "fast"
 
     def __post_init__(self) -> None:
         self._kept: OrderedDict[Hashable, _Recording] = OrderedDict()
@@ -125,9 +125,8 @@ class Captured:
             fixed = {name: next(given) for name in self.fixed}
             return outer_step(here, mine, fixed, weights)
 
-        run = Traced(function, "an outer step", self.compiled) if self.whole else function
         with torch.no_grad():
-            return _Recording(run, tensors, len(counted), self.recorded)
+            return _Recording(function, tensors, len(counted), self.recorded)
 
     def _told(self, found: Outcome, tasks: TaskBatch) -> MetaGradient:
         metrics = found.metrics or self.problem.metrics.of(
@@ -145,20 +144,18 @@ class _OuterStep:
         steps = Steps(captured.problem, captured.loop, captured.order, frozenset(captured.fixed))
         about = f"for the GPU ({captured.loop.steps} inner steps)"
 
-        def traced(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-            if captured.whole:
-                return function
+        def traced(function: Callable[..., Any], name: str) -> Traced:
             return Traced(function, f"{name} {about}", captured.compiled)
 
-        self._forward = traced(steps.forward, "an inner step")
-        self._back = traced(steps.back, "its derivative")
+        kept = captured.memory == "fast"
+        self._step = Linearised(steps.step, f"an inner step {about}", captured.compiled, kept)
         self._query = traced(steps.query, "the query gradient")
         self._look = traced(steps.look, "the query loss")
 
     def __call__(
         self, tasks: TaskBatch, learned: Params, fixed: Params, weights: Tensor
     ) -> Outcome:
-        loop, exact = self._loop, self._captured.order == "exact"
+        loop = self._loop
         shared = [{**at_step(loop, learned, s), **fixed} for s in range(loop.steps + 1)]
         numbers = [weights.new_full((), s) for s in range(loop.steps)]
         support = (tasks.support_x, tasks.support_y)
@@ -167,8 +164,9 @@ class _OuterStep:
         state = {n: v.contiguous() for n, v in loop.begin(own).items()}
         path = []
         for step in range(loop.steps):
-            after, gradient = self._forward(state, shared[step], numbers[step], *support)
-            path.append((state, {} if exact else gradient))
+            arguments = (state, shared[step], numbers[step], *support)
+            after, kept = self._step.forward(arguments, state)
+            path.append((state, kept))
             state = after
         total = {name: torch.zeros_like(value) for name, value in learned.items()}
         rows = []
@@ -179,9 +177,8 @@ class _OuterStep:
         rows.append(statistics)
         add_at_step(loop, total, shares, loop.steps)
         for step in reversed(range(loop.steps)):
-            state, gradient = path.pop()
-            arguments = (state, shared[step], numbers[step], *support, gradient, cotangent)
-            cotangent, shares = self._back(*arguments)
+            state, kept = path.pop()
+            cotangent, shares = self._step.back(kept, cotangent)
             add_at_step(loop, total, shares, step)
             if self._counted[step]:
                 here, _, statistics, more, shares = self._query(

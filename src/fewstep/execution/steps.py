@@ -6,7 +6,6 @@ given once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from fewstep.functional.swapped import Params
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, leaves, slope
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, Slope, leaves, slope
 from fewstep.metagrad.objective import Problem
 from fewstep.metagrad.unroll import Order
 from fewstep.ops.written_out import layers_written_out
@@ -24,7 +23,7 @@ from fewstep.tasks import Inputs
 
 @dataclass(frozen=True)
 class Steps:
-    """One inner step forward, one back, and the gradient of the query loss.
+    """One inner step with its derivative, and the gradient of the query loss.
 
     Attributes:
         problem: What each task is.
@@ -38,49 +37,34 @@ class Steps:
     order: Order
     fixed: frozenset[str] = frozenset()
 
-    def forward(
-        self, state: Params, shared: Params, step: Tensor, x: Inputs, y: Tensor
-    ) -> tuple[Params, Params]:
-        """The state after one inner step, and the gradient that it was made of."""
-        state, found = leaves(state), {}
-
-        def gradient(
-            params: Params, number: Any, create_graph: bool, adapting: Sequence[str] | None
-        ) -> Params:
-            found.update(self._slope(shared, x, y)(params, number, create_graph, adapting))
-            return found
-
-        after = self._one_step.step(gradient, shared, state, step, create_graph=False)
-        return after, found
-
-    def back(
+    def step(
         self,
         state: Params,
         shared: Params,
         step: Tensor,
         x: Inputs,
         y: Tensor,
-        gradient: Params,
         cotangent: Params,
-    ) -> tuple[Params, Params]:
-        """The product of a cotangent with one inner step's derivative.
+    ) -> tuple[Params, tuple[Params, Params]]:
+        """One inner step, and the product of a cotangent with its derivative.
 
         Args:
             state: Before the step.
             shared: What the tasks share, at this step.
-            step: Its number.
+            step: Its number; a tensor, so that the same operations serve every step.
             x: ``[tasks, examples, ...]``, the support sets.
             y: Their targets.
-            gradient: What `forward` made the step of.
             cotangent: Of the state after the step.
 
         Returns:
-            The cotangent of the state before, and of what is shared, summed over the tasks.
+            The state after the step; and the cotangent of the state before it, with that of what is
+            shared, summed over the tasks.
         """
         state, shared = leaves(state), self._learned_leaves(shared)
-        given = self._slope(shared, x, y) if self.order == "exact" else (lambda *_: gradient)
-        after = self._one_step.step(given, shared, state, step, create_graph=True)
-        return _pull_back(list(after.values()), list(cotangent.values()), state, shared)
+        exact = self.order == "exact"
+        number: Any = step
+        after = self._one_step.step(self._slope(x, y), shared, state, number, create_graph=exact)
+        return after, _pull_back(list(after.values()), list(cotangent.values()), state, shared)
 
     def query(
         self,
@@ -104,10 +88,10 @@ class Steps:
         params = self.loop.seen(shared, state, 0)
         judge = vmap(self.problem.judge, in_dims=(self._dims(params, state), 0, 0, 0))
         with layers_written_out():
-            return judge(self._writable(params), support_x, query_x, query_y)  # type: ignore[no-any-return]
+            return judge(self._writable(params), support_x, query_x, query_y)
 
-    def _slope(self, shared: Params, x: Inputs, y: Tensor) -> Any:
-        def objective(params: Params, _: Any) -> Tensor:
+    def _slope(self, x: Inputs, y: Tensor) -> Slope:
+        def objective(params: Params, _: int) -> Tensor:
             dims = self._dims(params, self.loop.adapting)
             losses = vmap(self.problem.support_loss, in_dims=(dims, 0, 0))
             with layers_written_out():

@@ -42,7 +42,6 @@ from fewstep.functional.swapped import Layout, Params, Swapped
 from fewstep.metagrad.metrics import unwrapped
 from fewstep.ops import traceable
 from fewstep.ops.fuse import fused_forward
-from fewstep.ops.written_out import are_written_out
 from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.tasks import Inputs, fresh, map_tensors
 
@@ -141,11 +140,8 @@ class PureModel:
             inputs_repeat: Whether the same examples come again.
             stand_ins: What stands in for functions of PyTorch.
         """
-        fused = fused and not are_written_out()
         entries = self._fused_entries(inputs_repeat) if fused else {}
-        mode = TwiceDifferentiable(
-            batch_norm or by_own_statistics, stand_ins_now(stand_ins)
-        )
+        mode = TwiceDifferentiable(batch_norm or by_own_statistics, stand_ins_now(stand_ins))
         with Swapped(self._layout, params, entries), mode:
             try:
                 yield

@@ -19,6 +19,7 @@ from fewstep.ops.layout import pays
 from fewstep.ops.max_pool import window_of
 from fewstep.ops.norm_block import norm_block
 from fewstep.ops.vmap import under_vmap
+from fewstep.ops.written_out import are_written_out
 from fewstep.runtime.compile_cache import CompiledFunctions
 
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -51,6 +52,11 @@ class FusedForward:
                 x = part(x)
             elif part.norm.training and pays(x):
                 x = self._at_once(part, x)
+            elif part.norm.training and part.convolution is not None and are_written_out():
+                # Batch norm would subtract a bias again.
+                x = part.convolution._conv_forward(x, part.convolution.weight, None)
+                for layer in filter(None, part[1:]):
+                    x = layer(x)
             else:
                 for layer in filter(None, part):
                     x = layer(x)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewstep.ops.layout import Size
-from fewstep.ops.max_pool import window_of
+from fewstep.ops.max_pool import Window, window_of
 from fewstep.ops.unfolded_conv import conv1d, conv2d
 
 _active: ContextVar[bool] = ContextVar("whether layers are written out", default=False)
@@ -51,24 +51,42 @@ def max_pool2d(
     window = window_of(kernel_size, stride, padding, dilation, ceil_mode)
     taps = window.size[0] * window.size[1]
     if return_indices or input.dim() != 4 or taps > 9 or ceil_mode:
-        return F.max_pool2d(input, *window, return_indices)
+        return F.max_pool2d(input, *window, return_indices)  # type: ignore[call-overload]
+    if window.stride == window.size and window.padding == (0, 0) and window.dilation == (1, 1):
+        return _largest_of_tiles(input, *window.size)
+    return _largest_of_slices(input, window)
+
+
+def _largest_of_tiles(x: Tensor, high: int, wide: int) -> Tensor:
+    """The sum of each tile, times a mask that is 1 where its first largest number is."""
+    h, w = x.shape[-2] // high, x.shape[-1] // wide
+    tiles = x[..., : h * high, : w * wide].unflatten(-1, (w, wide)).unflatten(-3, (h, high))
+    values = [tiles.detach()[..., i, :, j] for i, j in product(range(high), range(wide))]
+    largest = reduce(torch.maximum, values)
+    place = torch.full_like(largest, len(values) - 1, dtype=torch.int8)
+    for number, value in reversed(list(enumerate(values[:-1]))):
+        place = torch.where(value == largest, number, place)
+    numbers = torch.arange(high * wide, dtype=torch.int8, device=x.device).view(high, 1, wide)
+    mask = place.unsqueeze(-2).unsqueeze(-1) == numbers
+    return torch.where(mask, tiles, 0.0).sum((-3, -1))
+
+
+def _largest_of_slices(x: Tensor, window: Window) -> Tensor:
     high, wide = window.padding
     if high or wide:
-        input = F.pad(input, (wide, wide, high, high), value=-torch.inf)
-    (h, w), (s, t) = (
-        (
-            (n - d * (k - 1) - 1) // step + 1
-            for n, k, step, d in zip(
-                input.shape[-2:], window.size, window.stride, window.dilation, strict=True
-            )
-        ),
-        window.stride,
+        x = F.pad(x, (wide, wide, high, high), value=-torch.inf)
+    (s, t), (down, right) = window.stride, window.dilation
+    h, w = (
+        (n - d * (k - 1) - 1) // step + 1
+        for n, k, step, d in zip(
+            x.shape[-2:], window.size, window.stride, window.dilation, strict=True
+        )
     )
     values = []
     for i, j in product(range(window.size[0]), range(window.size[1])):
-        top, left = i * window.dilation[0], j * window.dilation[1]
-        tap = input[..., top : top + (h - 1) * s + 1 : s, left : left + (w - 1) * t + 1 : t]
-        values.append(tap)
+        top, left = i * down, j * right
+        rows = x[..., top : top + (h - 1) * s + 1 : s, :]
+        values.append(rows[..., left : left + (w - 1) * t + 1 : t])
     return _first_largest(values)
 
 
@@ -114,6 +132,23 @@ def layer_norm(
     return result if bias is None else result + bias
 
 
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Compute ``F.instance_norm``."""
+    if use_input_stats:
+        return group_norm(input, input.shape[1], weight, bias, eps)
+    statistics = (running_mean, running_var)
+    return F.instance_norm(input, *statistics, weight, bias, False, momentum, eps)
+
+
 def adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
     """Compute ``F.adaptive_avg_pool2d``."""
     if output_size in (1, (1, 1)) and x.dim() == 4:
@@ -127,6 +162,7 @@ WRITTEN_OUT: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.max_pool2d: max_pool2d,
     F.max_pool2d: max_pool2d,
     F.group_norm: group_norm,
+    F.instance_norm: instance_norm,
     F.layer_norm: layer_norm,
     F.adaptive_avg_pool2d: adaptive_avg_pool2d,
 }
