@@ -50,13 +50,13 @@ class FusedForward:
         for part in _parts(list(self._sequential)):
             if isinstance(part, nn.Module):
                 x = part(x)
-            elif part.norm.training and pays(x):
-                x = self._at_once(part, x)
             elif part.norm.training and part.convolution is not None and are_written_out():
                 # Batch norm would subtract a bias again.
                 x = part.convolution._conv_forward(x, part.convolution.weight, None)
                 for layer in filter(None, part[1:]):
                     x = layer(x)
+            elif part.norm.training and pays(x) and not are_written_out():
+                x = self._at_once(part, x)
             else:
                 for layer in filter(None, part):
                     x = layer(x)
