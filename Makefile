@@ -18,6 +18,7 @@ lint: $(VENV)/test.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 compiled: $(VENV)/test.ready
 	$(BIN)/pytest tests/exactness -m "compiled or not compiled" -k compiled

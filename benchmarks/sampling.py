@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from dataclasses import replace
 
 from fewstep import keep_memory
 
@@ -16,7 +17,8 @@ keep_memory()
 
 from fewstep.cli.options import data_folder  # noqa: E402 - after the allocator is set
 from fewstep.config.recipes import find_recipe  # noqa: E402
-from fewstep.training.build import learner, samplers  # noqa: E402
+from fewstep.data.registry import task_sources  # noqa: E402
+from fewstep.training.build import learner  # noqa: E402
 
 STEPS = 50
 
@@ -32,8 +34,8 @@ def main(names: list[str]) -> None:
 
 def measure(name: str) -> tuple[float, float]:
     """Mean milliseconds for the tasks of an outer step, and for its gradient."""
-    config = find_recipe(name).config
-    sampler = samplers(config, data_folder(None))["train"]
+    config = replace(find_recipe(name).config, data_dir=data_folder(None))
+    sampler = task_sources(config)["train"]
     learning = learner(config, sampler)
     made, computed = [], []
     for step in range(STEPS):

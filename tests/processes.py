@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
+
+
 # Adam imports the compiler, which takes seconds.
-SERVER.set_forkserver_preload(["torch._dynamo", "fewstep.cli.judge", "fewstep.cli.train"])
+SERVER.set_forkserver_preload(["torch._dynamo", "fewstep.cli.results", "fewstep.cli.train"])
 
 
 def start(arguments, out, prepare=None):
@@ -64,3 +66,14 @@ def _command(arguments, out, prepare):
         sys.argv = ["fewstep", *arguments]
         status = main()
     sys.exit(status)
+
+
+def no_pictures():
+    """Let the report draw nothing, which takes a second."""
+    from fewstep.cli import results
+    from fewstep.files import write_whole
+
+    def draw(path, *_):
+        write_whole(path, lambda part: part.write_bytes(b"picture"))
+
+    results.draw_curves = results.draw_task = draw

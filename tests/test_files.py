@@ -1,5 +1,6 @@
 """A file is written whole or not at all."""
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -73,7 +74,7 @@ def test_parts_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
 
 
 def kinds(folder):
-    """What stands at a place and is no regular file, by kind."""
+    """Names of places where something other than a regular file stands."""
     os.mkfifo(folder / "pipe")
     with socket.socket(socket.AF_UNIX) as bound:
         # By its name alone, since the path of a socket may not be long.
@@ -123,6 +124,8 @@ def test_json_that_is_damaged_is_told_in_one_line(tmp_path):
 
 
 def test_files_beside_one_another_bring_no_folder_back(tmp_path):
-    with pytest.raises(InputError, match=r"cannot write .*gone/file \(No such file"):
+    with pytest.raises(
+        InputError, match=rf"cannot write .*gone/file \({os.strerror(errno.ENOENT)}"
+    ):
         write_whole(tmp_path / "gone" / "file", lambda part: part.write_text("x"))
     assert not (tmp_path / "gone").exists()

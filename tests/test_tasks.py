@@ -1,11 +1,13 @@
 """TaskBatch refuses tensors that do not belong together."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fewstep import InputError, TaskBatch
+from tests.factory import make_tasks
 
 
 def tensors(tasks=2, support=3, query=4, shape=(5,)):
@@ -30,6 +32,40 @@ def test_any_number_of_tasks_and_examples(tasks, support, query, shape):
     assert batch.to("cpu").query_x.shape == (tasks, query, *shape)
 
 
+def test_single_tasks_are_stacked():
+    tasks = TaskBatch(**tensors())
+    again = TaskBatch.stack(tasks.task(number) for number in range(2))
+    assert all(map(torch.equal, again.tensors, tasks.tensors))
+    x, y = torch.zeros(3, 5), torch.zeros(3)
+    swapped = TaskBatch.stack([({"a": x, "b": y}, y) * 2, ({"b": y, "a": x}, y) * 2])
+    assert swapped.support_x["a"].shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((3, 5)), "support_x of task 1 is a ndarray; expected a torch.Tensor"),
+        ([[1.0]], "support_x of task 1 is a list; expected a torch.Tensor"),
+        (torch.zeros(3, 6), r"support_x of task 1 is \[3, 6\] and of task 0 \[3, 5\]; expected"),
+        ({"a": torch.zeros(3, 5)}, r"task 1 has support_x\['a'\] and task 0 support_x; expected"),
+        ((torch.zeros(3, 5),) * 2, r"task 1 has support_x\[0\], support_x\[1\] and task 0 supp"),
+        ((), "task 1 has no support_x and task 0 support_x; expected the same parts"),
+    ],
+    ids=["array", "list", "shape", "dict", "tuple", "empty"],
+)
+def test_a_task_of_other_parts_is_named(x, message):
+    good = torch.zeros(3, 5), torch.zeros(3), torch.zeros(3, 5), torch.zeros(3)
+    with pytest.raises(InputError, match=message):
+        TaskBatch.stack([good, (x, *good[1:])])
+
+
+def test_a_part_that_only_one_task_has_is_not_dropped():
+    x, y = torch.zeros(3, 5), torch.zeros(3)
+    for first, second in (({"a": x}, {"a": x, "b": x}), ((x, x), (x,))):
+        with pytest.raises(InputError, match="expected the same parts in every task"):
+            TaskBatch.stack([(first, y) * 2, (second, y) * 2])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -48,3 +84,74 @@ def test_any_number_of_tasks_and_examples(tasks, support, query, shape):
 def test_what_does_not_fit_is_named(change, message):
     with pytest.raises(InputError, match=message):
         TaskBatch(**tensors() | change)
+
+
+def test_one_task_of_a_batch():
+    tasks = make_tasks(dtype=torch.float32)
+    for number in (0, -1):
+        with pytest.raises(InputError, match=r"expected a slice, as in tasks\[0:1\]"):
+            tasks[number]
+    support_x, support_y, _, query_y = tasks.task(1)
+    assert torch.equal(support_x, tasks.support_x[1])
+    assert support_y.shape == query_y.shape == (6,)
+
+
+class Data:
+    """A class of inputs like that of torch_geometric."""
+
+
+def test_inputs_that_are_no_tensors():
+    y = make_tasks().support_y
+    with pytest.raises(InputError, match=r"support_x is a Data; expected a torch.Tensor, or"):
+        TaskBatch(Data(), y, Data(), y)
+    with pytest.raises(InputError, match=r"support_x\['x'\] is a list; expected"):
+        TaskBatch({"x": [1]}, y, {"x": [1]}, y)
+    with pytest.raises(InputError, match=r"support_x is empty"):
+        TaskBatch({}, y, {}, y)
+
+
+def test_a_batch_shows_its_shapes():
+    x, y, *_ = make_tasks(dtype=torch.float32).tensors
+    assert repr(make_tasks(dtype=torch.float32)) == (
+        "TaskBatch(3 tasks, support_x=[3, 6, 4], support_y=[3, 6], "
+        "query_x=[3, 6, 4], query_y=[3, 6])"
+    )
+    nested = TaskBatch({"ids": x, "mask": y}, y, {"ids": x, "mask": y}, y)
+    assert "support_x={'ids': [3, 6, 4], 'mask': [3, 6]}" in repr(nested)
+
+
+def test_single_tasks_become_a_batch():
+    x, y, *_ = make_tasks(dtype=torch.float32).tensors
+    rows = [(x[i], y[i], x[i], y[i]) for i in range(3)]
+    assert torch.equal(TaskBatch.stack(rows).support_x, x)
+    nested = [({"a": x[i], "b": (y[i],)}, y[i], {"a": x[i], "b": (y[i],)}, y[i]) for i in range(3)]
+    batch = TaskBatch.stack(nested)
+    assert torch.equal(batch.query_x["b"][0], y)
+    assert batch[1:].support_x["a"].shape == (2, 6, 4)
+    for single, told in (
+        ([], "no task is given"),
+        ([rows[0][:3]], "task 0 is a tuple of 3; expected the four"),
+        ([x], "task 0 is a Tensor; expected the four"),
+        (
+            [rows[0], (x[1, :5], y[1, :5], x[1], y[1])],
+            r"support_x of task 1 is \[5, 4\]",
+        ),
+    ):
+        with pytest.raises(InputError, match=told):
+            TaskBatch.stack(single)
+
+
+@pytest.mark.parametrize(
+    ("query_x", "told"),
+    [
+        (lambda x, y: x, "the support examples have .* and the query examples"),
+        (lambda x, y: {"ids": x}, "the support examples have .* and the query examples"),
+        (lambda x, y: {"ids": x, "mask": y.float()}, "expected the same type"),
+        (lambda x, y: {"ids": x, "mask": y[:2]}, r"query_x\['mask'\] has 2 tasks"),
+        (lambda x, y: {"ids": x, "mask": y[:, :2]}, r"query_x\['mask'\] is \[3, 2\] and query_y"),
+    ],
+)
+def test_parts_that_do_not_fit(query_x, told):
+    x, y, *_ = make_tasks(dtype=torch.float32).tensors
+    with pytest.raises(InputError, match=told):
+        TaskBatch({"ids": x, "mask": y}, y, query_x(x, y), y)

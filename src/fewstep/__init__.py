@@ -1,4 +1,43 @@
-"""Model-Agnostic Meta-Learning: learn an initialisation that adapts in a few gradient steps."""
+"""Model-Agnostic Meta-Learning: learn an initialisation that adapts in a few gradient steps.
+
+Tasks:
+    TaskBatch: The tasks of one outer step: support and query sets.
+
+Learners, modules for the ordinary loop of PyTorch:
+    MAML: Gradient steps from a learned initialisation; FOMAML, ANIL, BOIL, Meta-SGD and MAML++ by
+        its settings.
+    Reptile: Moves the initialisation to where training on each task leads.
+    ImplicitMAML: Differentiates the end of the inner loop, whatever way led there.
+    ProtoMAML: MAML from a last layer that is made of the prototypes of the classes.
+    ProtoNet: The nearest prototype, without an inner loop.
+    FineTune: Ordinary training on all classes, then gradient steps; what the others have to beat.
+    Parallel: Any of them, with the tasks shared out among processes.
+
+Training and evaluation:
+    fit: Meta-trains a learner, with validation, checkpoints and an early stop.
+    evaluate: Mean and 95% interval of each metric after 0, 1, ... inner steps.
+    load: A run directory, read back.
+
+Checks and settings:
+    check_gradient: Compares a meta-gradient with central differences.
+    GradientReport: What it found, parameter by parameter.
+    InputError: A mistake that the user can mend, told in one line.
+    keep_memory: Makes training on a CPU faster, before PyTorch is imported.
+
+Packages:
+    models: Networks of the few-shot literature.
+    data: Where tasks come from.
+    functional: A module as a pure function of its tensors.
+
+>>> import torch, fewstep
+>>> learner = fewstep.MAML(torch.nn.Linear(4, 3), inner_lr=0.1, inner_steps=2)
+>>> optimizer = torch.optim.Adam(learner.parameters())
+>>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+>>> tasks = fewstep.TaskBatch(x[:, :3], y[:, :3], x[:, 3:], y[:, 3:])
+>>> loss = learner(tasks)
+>>> loss.backward()
+>>> optimizer.step()
+"""
 
 from __future__ import annotations
 
@@ -6,20 +45,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fewstep import data, functional, models
     from fewstep.distributed.parallel import Parallel
     from fewstep.errors import InputError
+    from fewstep.evaluation.evaluate import evaluate
+    from fewstep.learners.finetune import FineTune
     from fewstep.learners.gradient_report import GradientReport, check_gradient
     from fewstep.learners.imaml import ImplicitMAML
     from fewstep.learners.maml import MAML
     from fewstep.learners.protomaml import ProtoMAML
     from fewstep.learners.protonet import ProtoNet
     from fewstep.learners.reptile import Reptile
-    from fewstep.runtime.memory import keep_memory
+    from fewstep.runtime.startup import keep_memory
     from fewstep.tasks import TaskBatch
+    from fewstep.training.fit import fit
+    from fewstep.training.load import load
 
 __version__ = "0.1.0"
 __all__ = [
     "MAML",
+    "FineTune",
     "GradientReport",
     "ImplicitMAML",
     "InputError",
@@ -30,21 +75,31 @@ __all__ = [
     "TaskBatch",
     "__version__",
     "check_gradient",
+    "data",
+    "evaluate",
+    "fit",
+    "functional",
     "keep_memory",
+    "load",
+    "models",
 ]
 
 _HOMES = {
+    "TaskBatch": "fewstep.tasks",
     "MAML": "fewstep.learners.maml",
+    "Reptile": "fewstep.learners.reptile",
     "ImplicitMAML": "fewstep.learners.imaml",
-    "GradientReport": "fewstep.learners.gradient_report",
-    "Parallel": "fewstep.distributed.parallel",
     "ProtoMAML": "fewstep.learners.protomaml",
     "ProtoNet": "fewstep.learners.protonet",
-    "Reptile": "fewstep.learners.reptile",
-    "TaskBatch": "fewstep.tasks",
-    "InputError": "fewstep.errors",
+    "FineTune": "fewstep.learners.finetune",
+    "Parallel": "fewstep.distributed.parallel",
+    "fit": "fewstep.training.fit",
+    "evaluate": "fewstep.evaluation.evaluate",
+    "load": "fewstep.training.load",
     "check_gradient": "fewstep.learners.gradient_report",
-    "keep_memory": "fewstep.runtime.memory",
+    "GradientReport": "fewstep.learners.gradient_report",
+    "InputError": "fewstep.errors",
+    "keep_memory": "fewstep.runtime.startup",
 }
 
 
@@ -52,4 +107,10 @@ def __getattr__(name: str) -> Any:
     # Loaded on first use: PyTorch takes seconds to import, and the command line's help needs none.
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name in __all__:
+        return import_module(f"fewstep.{name}")
     raise AttributeError(f"module 'fewstep' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

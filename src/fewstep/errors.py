@@ -1,13 +1,26 @@
-"""The one exception that means: the user can mend this."""
+"""What a user can mend, and what only another way of execution can."""
+
+from __future__ import annotations
 
 
 class InputError(ValueError):
     """Bad input. The message says what was given, what was expected and what to do, in one line.
 
     The command line prints the message and exits with status 2; it never shows a traceback for it.
+
+    >>> import fewstep, torch
+    >>> try:
+    ...     fewstep.MAML(torch.nn.Linear(4, 3), inner_lr=-1)
+    ... except fewstep.InputError as error:
+    ...     print(error)
+    inner_lr is -1; expected 0 or more
     """
 
 
+class UnsuitableError(InputError):
+    """A way of execution that the model, the loss or the inner optimiser does not allow."""
+
+
 def first_line(error: BaseException) -> str:
-    """What another library says, without what it explains at length."""
+    """First line of an exception's message; another library may explain itself at length."""
     return str(error).split("\n")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import secrets
 import stat
@@ -126,6 +127,23 @@ def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
         raise InputError(f"{path} is not JSON ({first_line(error)}); {remedy}") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} holds no JSON object; {remedy}")
+    return value
+
+
+def rounded(value: Any) -> Any:
+    """The same JSON value with seven digits of each float, which is what float32 holds.
+
+    What is not finite becomes None, since JSON has no NaN.
+
+    >>> rounded({"accuracy": 0.949999988079071, "ci95": [float("nan"), 1.5]})
+    {'accuracy': 0.95, 'ci95': [None, 1.5]}
+    """
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(inner) for inner in value]
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
     return value
 
 

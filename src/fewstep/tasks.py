@@ -1,4 +1,4 @@
-"""TaskBatch: the one type that flows through everything."""
+"""Tasks of an outer step as one object, which all learners take."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from fewstep.errors import InputError
 
 Inputs = Union[Tensor, tuple["Inputs", ...], dict[str, "Inputs"]]  # noqa: UP007
-"""What a model is called with: a tensor, a tuple for ``model(*x)``, a dict for ``model(**x)``."""
+"""Inputs of a model: a tensor, a tuple for ``model(*x)``, a dict for ``model(**x)``."""
 
 
 def map_tensors(function: Callable[..., Tensor], *inputs: Any) -> Any:
@@ -27,7 +27,7 @@ def map_tensors(function: Callable[..., Tensor], *inputs: Any) -> Any:
 
 
 def tensors_of(inputs: Inputs) -> list[Tensor]:
-    """The tensors that inputs consist of, in order."""
+    """Return the tensors that inputs consist of, in order."""
     if isinstance(inputs, Tensor):
         return [inputs]
     parts = inputs.values() if isinstance(inputs, dict) else inputs
@@ -35,7 +35,7 @@ def tensors_of(inputs: Inputs) -> list[Tensor]:
 
 
 def fresh(inputs: Inputs) -> Inputs:
-    """The same inputs as new tensors that share their memory.
+    """Return the same inputs as new tensors that share their memory.
 
     A model that differentiates by its input would otherwise reach, in one inner step, through
     those before it, which were given the same tensor.
@@ -45,6 +45,9 @@ def fresh(inputs: Inputs) -> Inputs:
         return x.view_as(x) if x.layout is torch.strided else x.detach()
 
     return map_tensors(alias, inputs)  # type: ignore[no-any-return]
+
+
+_PARTS = ("support_x", "support_y", "query_x", "query_y")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,6 +65,14 @@ class TaskBatch:
 
     Raises:
         InputError: The shapes do not fit one another.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x[:, :3], y[:, :3], x[:, 3:], y[:, 3:])
+    >>> tasks
+    TaskBatch(8 tasks, support_x=[8, 3, 4], support_y=[8, 3], query_x=[8, 3, 4], query_y=[8, 3])
+    >>> len(tasks[:2]), tasks.task(0)[0].shape
+    (2, torch.Size([3, 4]))
     """
 
     support_x: Inputs
@@ -107,26 +118,18 @@ class TaskBatch:
                 )
         if not rows:
             raise InputError("no task is given; expected at least one")
-        names = ("support_x", "support_y", "query_x", "query_y")
         columns = []
-        for name, column in zip(names, zip(*rows, strict=True), strict=True):
-            first = _named(name, column[0])
+        for name, column in zip(_PARTS, zip(*rows, strict=True), strict=True):
+            first = dict(_named(name, column[0]))
             for number, value in enumerate(column):
-                for (of, one), (_, other) in zip(first, _named(name, value), strict=False):
-                    if one.shape != other.shape:
-                        raise InputError(
-                            f"{of} of task {number} is {list(other.shape)} and of task 0 "
-                            f"{list(one.shape)}; expected the same shape in every task"
-                        )
+                _check_as_first(name, number, dict(_named(name, value)), first)
             columns.append(map_tensors(lambda *tensors: torch.stack(tensors), *column))
         return cls(*columns)
 
     def __repr__(self) -> str:
-        shapes = (
-            f"{name}={_shapes(getattr(self, name))}"
-            for name in ("support_x", "support_y", "query_x", "query_y")
-        )
-        return f"TaskBatch({len(self)} tasks, {', '.join(shapes)})"
+        parts = zip(_PARTS, self._parts, strict=True)
+        shapes = ", ".join(f"{name}={_shapes(part)}" for name, part in parts)
+        return f"TaskBatch({len(self)} tasks, {shapes})"
 
     def __len__(self) -> int:
         return len(tensors_of(self.support_x)[0])
@@ -140,9 +143,8 @@ class TaskBatch:
         return self._map(lambda tensor: tensor[tasks])
 
     def task(self, number: int) -> tuple[Inputs, Tensor, Inputs, Tensor]:
-        """The support_x, support_y, query_x and query_y of one task, ``[examples, ...]`` each."""
-        parts = (self.support_x, self.support_y, self.query_x, self.query_y)
-        return tuple(map_tensors(lambda tensor: tensor[number], part) for part in parts)
+        """Return support_x, support_y, query_x, query_y of one task, ``[examples, ...]`` each."""
+        return tuple(map_tensors(lambda tensor: tensor[number], part) for part in self._parts)
 
     @property
     def device(self) -> torch.device:
@@ -152,24 +154,26 @@ class TaskBatch:
     @property
     def tensors(self) -> list[Tensor]:
         """All tensors but the classes, in order."""
-        parts = (self.support_x, self.support_y, self.query_x, self.query_y)
-        return [tensor for part in parts for tensor in tensors_of(part)]
+        return [tensor for part in self._parts for tensor in tensors_of(part)]
 
     def with_tensors(self, tensors: Iterable[Tensor]) -> TaskBatch:
-        """Tasks of the same form with other tensors, in the order of `tensors`."""
+        """Return tasks of the same form with other tensors, in the order of `tensors`."""
         others: Iterator[Tensor] = iter(tensors)
-        parts = (self.support_x, self.support_y, self.query_x, self.query_y)
-        return TaskBatch(*(map_tensors(lambda _: next(others), part) for part in parts))
+        return TaskBatch(*(map_tensors(lambda _: next(others), part) for part in self._parts))
 
     def to(self, device: torch.device | str) -> TaskBatch:
-        """The same tasks on another device."""
+        """Return the same tasks on another device."""
         if all(tensor.device == torch.device(device) for tensor in self.tensors):
             return self
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> TaskBatch:
-        """The same tasks in memory that a GPU can copy from by itself."""
+        """Return the same tasks in memory that a GPU can copy from by itself."""
         return self._map(lambda tensor: tensor.pin_memory())
+
+    @property
+    def _parts(self) -> tuple[Inputs, Tensor, Inputs, Tensor]:
+        return self.support_x, self.support_y, self.query_x, self.query_y
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> TaskBatch:
         values = (getattr(self, field.name) for field in fields(self))
@@ -215,6 +219,27 @@ def _check_tensor(name: str, value: Any, *, nested: bool) -> None:
         )
 
 
+def _check_as_first(
+    name: str, number: int, parts: dict[str, Tensor], first: dict[str, Tensor]
+) -> None:
+    """See that a task has the parts of task 0, and that they are tensors of the same shapes."""
+    if parts.keys() != first.keys():
+        told, of_first = (", ".join(each) or f"no {name}" for each in (parts, first))
+        raise InputError(
+            f"task {number} has {told} and task 0 {of_first}; expected the same parts in every task"
+        )
+    for part, tensor in parts.items():
+        if not isinstance(tensor, Tensor):
+            raise InputError(
+                f"{part} of task {number} is a {type(tensor).__name__}; expected a torch.Tensor"
+            )
+        if tensor.shape != first[part].shape:
+            raise InputError(
+                f"{part} of task {number} is {list(tensor.shape)} and of task 0 "
+                f"{list(first[part].shape)}; expected the same shape in every task"
+            )
+
+
 def _check_alike(kind: str, support: Inputs, query: Inputs) -> None:
     """See that support and query consist of the same parts, of the same types and shapes."""
     ours, theirs = (sorted(_named("", x), key=itemgetter(0)) for x in (support, query))
@@ -227,8 +252,8 @@ def _check_alike(kind: str, support: Inputs, query: Inputs) -> None:
         )
     for (part, one), (_, other) in zip(ours, theirs, strict=True):
         # Beside others a tensor may have a column an example, as an adjacency matrix has.
-        alone = isinstance(support, Tensor)
-        if one.shape[2:] != other.shape[2:] if alone else one.dim() != other.dim():
+        single = isinstance(support, Tensor)
+        if one.shape[2:] != other.shape[2:] if single else one.dim() != other.dim():
             raise InputError(
                 f"one support {kind}{part} is {list(one.shape[2:])} and one query {kind}{part} "
                 f"{list(other.shape[2:])}; expected the same shape"

@@ -7,14 +7,15 @@ from itertools import starmap
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from benchmarks.overfitting import __main__ as command
 from benchmarks.overfitting.failing import Failing, InnerOptimiser, Setup
 from benchmarks.overfitting.report import rise, smooth
 from benchmarks.overfitting.runs import VARIANTS, Budget
-from torch import nn
-
 from fewstep import MAML, TaskBatch
 from fewstep.data.images import ImageClasses
+from tests.factory import make_tasks
 
 
 def model():
@@ -22,19 +23,14 @@ def model():
     return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
 
 
-def tasks(number=3):
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(2, number, 4, 3, generator=generator, dtype=torch.float64)
-    y = torch.arange(4).remainder(2).repeat(number, 1)
-    return TaskBatch(x[0], y, x[1], y)
-
-
 @pytest.mark.parametrize(("assigned", "order"), [(True, "first"), (False, "exact")])
 def test_assigned_weights_give_the_first_order_gradient(assigned, order):
     start = model()
     failing = Failing(start, Setup(assigned=assigned, inner="SGD"), 0.5, 0.1)
-    loss, gradient = failing.meta_gradient(tasks())
-    right_loss, right = MAML(model(), 0.5, 1, order=order).meta_gradient(tasks())
+    loss, gradient = failing.meta_gradient(make_tasks(ways=2, shape=(3,)))
+    right_loss, right = MAML(model(), 0.5, 1, order=order).meta_gradient(
+        make_tasks(ways=2, shape=(3,))
+    )
     assert loss == pytest.approx(right_loss.item())
     for name, value in right.items():
         assert torch.allclose(gradient[name], value, rtol=1e-10, atol=1e-14), name
@@ -72,7 +68,7 @@ def _joined(one, other):
 def test_a_shared_state_leaks_from_task_to_task(inner, in_batch, in_run):
     def last_loss(before, together):
         failing = Failing(model(), Setup(inner=inner), 0.5, 0.1)
-        last = tasks()[:1]
+        last = make_tasks(ways=2, shape=(3,))[:1]
         if together:
             return 2 * failing.meta_gradient(_joined(before, last))[0] - alone(failing, before)
         failing.meta_gradient(before)
@@ -82,7 +78,7 @@ def test_a_shared_state_leaks_from_task_to_task(inner, in_batch, in_run):
         return Failing(model(), failing.setup, 0.5, 0.1).meta_gradient(task)[0]
 
     for together, leaks in ((True, in_batch), (False, in_run)):
-        losses = [last_loss(tasks()[n : n + 1], together) for n in (1, 2)]
+        losses = [last_loss(make_tasks(ways=2, shape=(3,))[n : n + 1], together) for n in (1, 2)]
         assert (losses[0] != pytest.approx(losses[1], rel=1e-9)) == leaks
 
 
@@ -90,9 +86,9 @@ def test_a_shared_state_leaks_from_task_to_task(inner, in_batch, in_run):
 def test_a_new_outer_adam_only_takes_the_sign(outer, remembers):
     trained = model()
     failing = Failing(trained, Setup(inner="SGD", outer=outer), 0.5, 0.01)
-    failing.outer_step(tasks())
+    failing.outer_step(make_tasks(ways=2, shape=(3,)))
     before = [p.detach().clone() for p in trained.parameters()]
-    failing.outer_step(tasks()[:1])
+    failing.outer_step(make_tasks(ways=2, shape=(3,))[:1])
     moves = torch.cat(
         [(p - b).flatten() for p, b in zip(trained.parameters(), before, strict=True)]
     )
@@ -101,9 +97,9 @@ def test_a_new_outer_adam_only_takes_the_sign(outer, remembers):
 
 def test_validation_changes_nothing():
     failing = Failing(model(), Setup(), 0.1, 0.1)
-    failing.meta_gradient(tasks())
+    failing.meta_gradient(make_tasks(ways=2, shape=(3,)))
     before = failing.inner.steps, dict(failing.inner.moments)
-    first, second = (failing.validate(tasks(), 3, 2) for _ in range(2))
+    first, second = (failing.validate(make_tasks(ways=2, shape=(3,)), 3, 2) for _ in range(2))
     assert first == second
     assert len(first[0]) == len(first[1]) == 4
     assert (failing.inner.steps, failing.inner.moments) == before

@@ -10,16 +10,12 @@ import torch
 from fewstep import cli
 from fewstep.cli import main
 from fewstep.cli.failures import status_and_line
-
-RUN = ["train", "sinusoid", "--steps", "2", "--val-tasks", "2", "--test-tasks", "3"]
-SMALL = [*RUN, "--meta-batch", "2", "--test-inner-steps", "1"]
+from tests.cli.shared import SHORT
 
 
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "sinusoid"
-    assert main([*SMALL, "--run-dir", str(folder)]) == 0
-    return folder
+@pytest.fixture
+def run_dir(runs):
+    return runs / "0"
 
 
 @pytest.mark.parametrize(
@@ -29,7 +25,7 @@ def run_dir(tmp_path_factory):
         (MemoryError("Unable to allocate 8 TiB"), "out of memory (Unable to allocate 8 TiB)"),
         (RuntimeError("CUDA out of memory. Tried\nmore"), "out of memory (CUDA out of memory. Tri"),
         (RuntimeError("[x] DefaultCPUAllocator: can't allocate memory: you"), "out of memory ([x]"),
-        (PermissionError(13, "Permission denied", "/x"), "[Errno 13] Permission denied: '/x'; see"),
+        (PermissionError(13, "not for you", "/x"), "[Errno 13] not for you: '/x'; see"),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), "a file holds what fewstep ne"),
         (RecursionError("too deep"), "a file holds what fewstep never wrote (too deep)"),
     ],
@@ -77,7 +73,7 @@ def test_a_damaged_file_of_a_run(name, content, run_dir, tmp_path, capsys):
     assert err.count("\n") == (1 if name == "config.json" else 0)
     assert json.loads(out)["tasks"] == 2 if status == 0 else not out
     before = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
-    if main([*SMALL, "--run-dir", str(run)]) == 2:
+    if main([*SHORT, "--run-dir", str(run)]) == 2:
         assert len(capsys.readouterr().err.splitlines()) == 2
         assert {path: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
 
@@ -86,7 +82,7 @@ def test_a_damaged_file_of_a_run(name, content, run_dir, tmp_path, capsys):
 @pytest.mark.parametrize("device", ["meta", "hpu", "vulkan", "cuda:99", "gpu", ""])
 def test_a_device_that_cannot_be_used(command, device, run_dir, tmp_path, capsys):
     given = {
-        "train": [*SMALL, "--run-dir", str(tmp_path / "new")],
+        "train": [*SHORT, "--run-dir", str(tmp_path / "new")],
         "evaluate": ["evaluate", str(run_dir)],
         "compare": ["compare", str(run_dir), "--picture", str(tmp_path / "new.png")],
     }[command]

@@ -3,35 +3,25 @@
 ``make crash`` kills 200 runs: half of them at a file operation, the others between two.
 """
 
-import json
 import shutil
 import signal
 import time
 from functools import cache, partial
 
 import pytest
-from safetensors import safe_open
-from safetensors.torch import load_file
+
 from tests.crash.killer import Killer
-from tests.processes import end, finish, start
+from tests.processes import end, finish, no_pictures, start
+from tests.training.shared import same
 
 LEARNERS = ("maml", "maml++", "reptile", "protomaml", "finetune")
+
+
 COMMAND = [
-    *("train", "glyphs-5way-1shot", "--filters", "2", "--meta-batch", "2", "--averaging", "0.9"),
+    *("train", "glyphs-5way-1shot", "--filters", "2", "--meta-batch", "2", "--ema-decay", "0.9"),
     *("--steps", "5", "--checkpoint-every", "2", "--val-every", "3", "--val-tasks", "2"),
     *("--test-tasks", "2", "--test-inner-steps", "2"),
 ]
-
-
-def no_pictures():
-    """Let the report draw nothing, which takes a second."""
-    from fewstep.cli import judge
-    from fewstep.files import write_whole
-
-    def draw(path, *_):
-        write_whole(path, lambda part: part.write_bytes(b"picture"))
-
-    judge.draw_curves = judge.draw_task = draw
 
 
 def prepare(killer):
@@ -104,25 +94,3 @@ def kill_later(given, out, at, seconds):
     time.sleep(seconds)
     process.kill()
     return end(process, out)
-
-
-def same(one, other):
-    names = {path.name for path in one.iterdir()}
-    if names != {path.name for path in other.iterdir()}:
-        return False
-    if (one / "metrics.jsonl").read_text() != (other / "metrics.jsonl").read_text():
-        return False
-    return all(
-        _same_checkpoint(one / n, other / n) for n in ("last.safetensors", "best.safetensors")
-    )
-
-
-def _same_checkpoint(one, other):
-    a, b = load_file(one), load_file(other)
-    equal = a.keys() == b.keys() and all(a[name].equal(b[name]) for name in a)
-    return equal and _progress(one) == _progress(other)
-
-
-def _progress(path):
-    with safe_open(path, "pt") as file:
-        return json.loads(file.metadata()["progress"]) | {"seconds": 0}

@@ -31,9 +31,7 @@ def values(pictures):
     q_query=st.integers(1, 2),
     seed=st.integers(0, 5),
 )
-def test_support_and_query_are_of_the_labelled_classes_and_share_no_picture(
-    counts, n_way, k_shot, q_query, seed
-):
+def test_support_and_query_share_classes_but_no_picture(counts, n_way, k_shot, q_query, seed):
     sampler = EpisodeSampler(marked_classes(counts), n_way, k_shot, q_query, seed)
     tasks = sampler.batch([3, 0])
     assert tasks.support_x.shape == (2, n_way * k_shot, 1, 2, 2)

@@ -20,18 +20,21 @@ GOOD = Figures(
     gradient_peak=0.9,
     tasks=100,
 )
+ERROR = {"score": "mse", "larger_is_better": False}
 
 
 def test_nothing_is_said_where_all_is_well():
     assert findings(GOOD) == []
-    assert findings(replace(GOOD, score="mse", training=0.30, validation=0.33)) == []
+    assert findings(replace(GOOD, **ERROR, training=0.30, validation=0.33)) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"validation": 0.70}, "97% on training classes and 70% on validation classes"),
-        ({"score": "mse", "training": 0.1, "validation": 0.5}, "error is 0.1 on training tasks"),
+        ({**ERROR, "training": 0.1, "validation": 0.5}, "error is 0.1 on training tasks"),
+        ({"before": 0.94, "gain_ci95": 0.02}, "from 94.0% to 94.0% alone: little is learned yet"),
+        ({**ERROR, "before": 0.99, "gain_ci95": 0.01}, "validation tasks from 0.99 to 0.94 alone"),
         ({"gradient_norm": 1e-9}, "the outer gradient has vanished"),
         ({"gradient_peak": 30.0}, "the outer gradient jumps (norm 0.3 at the median, 30"),
         ({"support_loss_after": 2.5}, "from 1.6 to 2.5: the inner loop diverges"),
@@ -61,10 +64,13 @@ def test_one_sentence_for_each_figure_out_of_line(changes, told):
         {"pretraining": 0.3, "classes": 940},
         {"pretraining": 0.9, "classes": 5},
         {"pretraining": None, "classes": 940},
+        {"before": 0.94, "gain_ci95": 0.1},
+        {"before": 0.5, "gain_ci95": 0.01},
     ],
     ids=[
         *("uncertain gap", "validation ahead", "uncertain share", "few tasks", "no metrics"),
         *("no inner loop", "one task", "on the way", "few classes", "no pre-training metrics"),
+        *("a gain that is uncertain", "a gain"),
     ],
 )
 def test_what_tasks_do_not_show_is_not_said(changes):

@@ -4,14 +4,22 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import DataLoader
 
-from fewstep.evaluation.evaluate import borrowed, interval, judge_each, means
+import fewstep
+from fewstep import InputError
+from fewstep.data.sinusoid import SinusoidSampler
+from fewstep.evaluation.evaluate import borrowed, evaluate_tasks, interval, means
 from fewstep.learners.base import Evaluation
 
 
 class Counted:
     """Stands for sampler and learner: the score of task i after s steps is i + s."""
+
+    def named_parameters(self):
+        return iter(())
 
     def batch(self, indices):
         return torch.tensor([[float(i)] for i in indices])
@@ -23,7 +31,7 @@ class Counted:
 
 def test_every_task_counts_once():
     counted, done = Counted(), []
-    result = means(judge_each(counted, counted, 45, 2, "transductive", "cpu", done.append))
+    result = means(evaluate_tasks(counted, counted, 45, 2, "transductive", done.append))
     assert result.score.mean == result.metrics["score"].mean == [22.0, 23.0, 24.0]
     assert result.loss.mean == [44.0, 46.0, 48.0]
     assert sum(done) == result.tasks == 45
@@ -43,3 +51,90 @@ def test_borrowed_parameters_come_back_even_after_an_error():
         assert (layer.weight == 7).all()
         raise RuntimeError
     assert all(torch.equal(p, own[name]) for name, p in layer.named_parameters())
+
+
+TASKS = SinusoidSampler(5, 5, split="test")
+
+
+def learner(**settings):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+    return fewstep.MAML(model, inner_lr=0.05, inner_steps=2, loss="mse", **settings)
+
+
+@pytest.mark.parametrize("form", ["source", "batches", "tasks", "loader", "generator"])
+def test_each_form_of_tasks_shows_the_same(form):
+    batch = TASKS.batch(range(25))
+    singles = [batch.task(n) for n in range(25)]
+    given = {
+        "source": TASKS,
+        "batches": [batch[:3], batch[3:]],
+        "tasks": singles,
+        "loader": DataLoader(singles, batch_size=4),
+        "generator": (batch[n : n + 1] for n in range(25)),
+    }[form]
+    found = fewstep.evaluate(learner(), given, n=25)
+    expected = fewstep.evaluate(learner(), batch)
+    assert found.tasks == expected.tasks == 25
+    for one, other in zip(found.score, expected.score, strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
+    assert len(found.loss.mean) == 3
+
+
+def test_a_source_has_600_tasks_unless_told_otherwise():
+    assert fewstep.evaluate(learner(), TASKS, steps=1).tasks == 600
+    assert fewstep.evaluate(learner(), TASKS.batch(range(25)), n=7).tasks == 7
+
+
+def test_the_interval_is_that_over_tasks():
+    batch = TASKS.batch(range(25))
+    losses = learner().evaluate(batch, 3).losses
+    result = fewstep.evaluate(learner(), batch, 3)
+    assert result.loss.mean == pytest.approx(losses.mean(0).tolist(), rel=1e-5)
+    half = 1.96 * losses.std(0) / 5
+    assert result.loss.ci95 == pytest.approx(half.tolist(), rel=1e-5)
+
+
+def test_it_prints_as_a_table_with_its_protocol():
+    metrics = {"accuracy": lambda prediction, y: 0.5, "mae": F.l1_loss}
+    told = str(fewstep.evaluate(learner(metrics=metrics), TASKS, 1, "inductive", n=25))
+    head, first, second, last = told.splitlines()
+    assert head.split("  ")[0] == "inner steps"
+    assert [name for name in ("accuracy", "mae", "loss") if name in head] == [*metrics, "loss"]
+    assert first.split()[:3] == ["0", "50.0%", "±"]
+    assert second.split()[0] == "1"
+    assert last == "mean ± 95% interval over 25 tasks; inductive batch norm"
+
+
+def test_nothing_is_changed():
+    of = learner()
+    before = [p.clone() for p in of.parameters()]
+    state = torch.get_rng_state()
+    fewstep.evaluate(of, TASKS.batch(range(4)), steps=2)
+    assert all(torch.equal(p, q) for p, q in zip(of.parameters(), before, strict=True))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_many_processes_show_the_same():
+    batch = TASKS.batch(range(6))
+    found = fewstep.evaluate(fewstep.Parallel(learner(), 2), batch)
+    expected = fewstep.evaluate(learner(), batch)
+    assert found.norm == expected.norm == "transductive"
+    assert found.score.mean == pytest.approx(expected.score.mean, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "told"),
+    [
+        ([], "tasks is empty; expected at least one task"),
+        (7, "the tasks are of type int; expected a TaskBatch, a source with"),
+        (torch.zeros(2, 3), "the tasks are of type Tensor; expected a TaskBatch"),
+        ([torch.zeros(2, 3)], "task 0 is a Tensor; expected the four of"),
+        ([(1, 2, 3)], "task 0 is a tuple of 3; expected the four of"),
+        ("tasks", "the tasks are of type str; expected a TaskBatch"),
+    ],
+    ids=["none", "number", "tensor", "tensors", "three", "text"],
+)
+def test_what_is_no_tasks(tasks, told):
+    with pytest.raises(InputError, match=told):
+        fewstep.evaluate(learner(), tasks)

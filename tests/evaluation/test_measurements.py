@@ -1,27 +1,25 @@
 """The figures of a diagnosis are what they say."""
 
-import json
-from dataclasses import replace
-
 import pytest
 import torch
 
-from fewstep.config.recipes import find_recipe
 from fewstep.data.sinusoid import SinusoidSampler
-from fewstep.evaluation.measurements import examine
+from fewstep.evaluation.diagnosis import findings
+from fewstep.evaluation.measurements import measure
 from fewstep.learners.base import Evaluation
-from fewstep.training.checkpoint import Progress
-from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import Run
 
-CONFIG = replace(find_recipe("sinusoid").config, test_k_shot=2, test_q_query=3)
 SAMPLERS = {
-    "train": SinusoidSampler(10, 10, split="train"),
+    "train": SinusoidSampler(2, 3, split="train"),
     "val": SinusoidSampler(2, 3, split="val"),
 }
 
 
-class Known:
+class Fixed:
+    def named_parameters(self):
+        return iter(())
+
+
+class Known(Fixed):
     """Loss 1 before; afterwards 0 on the support set, and 2 or 0.5 on query sets by their mean."""
 
     def __init__(self):
@@ -41,55 +39,85 @@ def after(split):
     return torch.where(means > 0, 2.0, 0.5)
 
 
-@pytest.fixture
-def run():
-    return Run(CONFIG, Known(), SAMPLERS, Progress(step=3))
+def measured(learner, tasks, **given):
+    splits = SAMPLERS["train"], SAMPLERS["val"]
+    return measure(learner, *splits, 1, "inductive", tasks, larger_is_better=False, **given)
 
 
-def test_each_figure(run, tmp_path, monkeypatch):
+def test_each_figure(monkeypatch):
     monkeypatch.setattr("fewstep.evaluation.measurements.OUTER_STEPS", 3)
+    known = Known()
     lines = [{"step": s, "train/gradient_norm": float(n)} for s, n in enumerate([9, 6, 1, 2, 9])]
-    text = "".join(json.dumps(line) + "\n" for line in [*lines, {"step": 3, "val/score": 1.0}])
-    RunDir(tmp_path).metrics.write_text(text + '{"step": 3, "tra')
-    figures = examine(run, RunDir(tmp_path), 1, "inductive", 40)
-    train = replace(SAMPLERS["train"], k_shot=2, q_query=3).batch(range(40)).query_y.mean((1, 2))
-    assert figures.training == pytest.approx(
-        10 * torch.where(train > 0, 2.0, 0.5).mean().item(), rel=1e-6
-    )
+    figures = measured(known, 40, metrics=[*lines, {"step": 3, "val/score": 1.0}], kept_at=3)
+    assert figures.score == "mse"
+    assert figures.training == pytest.approx(10 * after("train").mean().item(), rel=1e-6)
     assert figures.validation == pytest.approx(10 * after("val").mean().item(), rel=1e-6)
     assert figures.worse == pytest.approx((after("val") > 1).float().mean().item(), rel=1e-6)
     assert (figures.support_loss_before, figures.support_loss_after) == (1.0, 0.0)
     assert (figures.gradient_norm, figures.gradient_peak) == (2.0, 6.0)
-    assert {norm for *_, norm in run.learner.judged} == {"inductive"}
+    assert {norm for *_, norm in known.judged} == {"inductive"}
 
 
-def test_a_learner_that_does_not_adapt_makes_no_task_worse(run, tmp_path):
-    class Still:
+def test_a_learner_that_does_not_adapt_makes_no_task_worse():
+    class Still(Fixed):
         def evaluate(self, tasks, steps, norm):
             losses = torch.ones(len(tasks), steps + 1)
             return Evaluation(losses, {"mse": losses})
 
-    assert examine(replace(run, learner=Still()), RunDir(tmp_path), 1, "inductive", 4).worse == 0
+    assert measured(Still(), 4).worse == 0
 
 
-def test_a_loss_that_is_no_number_is_worse(run, tmp_path):
-    class Diverging:
+def test_a_loss_that_is_no_number_is_worse():
+    class Diverging(Fixed):
         def evaluate(self, tasks, steps, norm):
             losses = torch.ones(len(tasks), steps + 1)
             losses[0, -1] = torch.nan
             return Evaluation(losses, {"mse": losses})
 
-    figures = examine(replace(run, learner=Diverging()), RunDir(tmp_path), 1, "inductive", 4)
-    assert figures.worse == 0.25
+    assert measured(Diverging(), 4).worse == 0.25
 
 
-def test_it_is_cheap(run, tmp_path):
-    assert examine(run, RunDir(tmp_path), 1, "inductive", 5000).tasks == 100
-    assert sum(number for _, number, *_ in run.learner.judged) == 300
+def test_it_is_cheap():
+    known = Known()
+    assert measured(known, 5000).tasks == 100
+    assert sum(number for _, number, *_ in known.judged) == 300
 
 
-@pytest.mark.parametrize("text", [None, "damaged\n", '["step"]\n'])
-def test_without_metrics_there_is_no_gradient(run, tmp_path, text):
-    if text:
-        RunDir(tmp_path).metrics.write_text(text)
-    assert examine(run, RunDir(tmp_path), 1, "inductive", 2).gradient_norm is None
+def test_without_training_tasks_and_metrics():
+    known = Known()
+    figures = measure(known, None, SAMPLERS["val"].batch(range(7)), 1, None, 50, larger_is_better=0)
+    assert (figures.training, figures.gradient_norm, figures.trend) == (None, None, None)
+    assert figures.tasks == 7
+    assert figures.as_json()["training"] is None
+
+
+def validations(scores):
+    return [{"step": 10 * n, "val/score": score} for n, score in enumerate(scores)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "improves"),
+    [
+        ([8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0], True),
+        ([8.0, 7.0, 2.0, 1.0, 1.0, 1.01, 0.99, 1.0], False),
+        # Better by less than validations differ anyway.
+        ([8.0, 7.0, 2.0, 9.0, 2.0, 0.5, 1.5, 0.8], False),
+        ([8.0, 7.0, 6.0, 5.0, 6.0, 7.0, 8.0, 9.0], False),
+    ],
+)
+def test_a_training_that_is_far_from_its_plateau(scores, improves):
+    told = findings(measured(Known(), 4, metrics=validations(scores)))
+    assert any("validation mse still improved" in line for line in told) == improves
+
+
+def test_with_few_validations_the_training_tells():
+    training = [{"step": n, "train/score": 4.0 / (1 + n)} for n in range(40)]
+    told = findings(measured(Known(), 4, metrics=[*training, *validations([3.0, 3.0])]))
+    assert any("training mse still improved in the last quarter" in line for line in told)
+
+
+def test_a_training_that_has_not_come_to_its_end():
+    lines = [{"step": n, "train/score": 4.0 / n} for n in range(1, 41)]
+    told = findings(measured(Known(), 4, metrics=lines, planned=100))
+    assert any("stopped after 40 of 100 outer steps, so train in the same" in line for line in told)
+    assert not any("plateau" in line for line in told)

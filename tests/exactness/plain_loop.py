@@ -10,8 +10,9 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
 
-from .hub_models import exchanged
-from .real_models import STEPS, RealModel
+from tests.exactness.hub_models import exchanged
+from tests.exactness.real_models import STEPS, RealModel
+from tests.plain import adapted_losses, gradient_of
 
 
 class HardSigmoid(nn.Module):
@@ -41,35 +42,12 @@ class PlainLoop:
 
     def losses(self, exact: bool, on: str = "query") -> torch.Tensor:
         """That of each task after adaptation, on its query set or on its support set."""
-        losses = []
-        for number in range(len(self.tasks)):
-            params = self.start
-            x, y = self._examples("support", number)
-            for _ in range(STEPS):
-                gradients = torch.autograd.grad(
-                    self._loss(params, x, y),
-                    list(params.values()),
-                    create_graph=exact,
-                    materialize_grads=True,
-                )
-                params = {
-                    name: value - self.case.lr * gradient
-                    for (name, value), gradient in zip(params.items(), gradients, strict=True)
-                }
-            losses.append(self._loss(params, *self._examples(on, number)))
-        return torch.stack(losses)
+        lr = self.case.lr
+        return adapted_losses(self.start, self.tasks, lr, STEPS, self._loss, exact=exact, on=on)
 
     def gradient(self, exact: bool = True) -> dict[str, torch.Tensor]:
         """That of the mean query loss; without ``exact``, of first order."""
-        loss = self.losses(exact).mean()
-        gradients = torch.autograd.grad(loss, list(self.start.values()), materialize_grads=True)
-        return dict(zip(self.start, gradients, strict=True))
-
-    def _examples(self, on, number):
-        x, y = getattr(self.tasks, f"{on}_x"), getattr(self.tasks, f"{on}_y")[number]
-        if isinstance(x, dict):
-            return {name: value[number] for name, value in x.items()}, y
-        return x[number], y
+        return gradient_of(self.losses(exact).mean(), self.start)
 
     def _loss(self, params, x, y):
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from fewstep import MAML, TaskBatch
-
-from . import hub_models as hub
-from . import user_modules as own
-from .user_modules import CLASSES
+from tests.exactness import hub_models as hub
+from tests.exactness import user_modules as own
+from tests.exactness.user_modules import CLASSES
 
 STEPS = 2
 

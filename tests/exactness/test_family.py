@@ -7,18 +7,23 @@ from torch import nn
 
 from fewstep import MAML, Parallel
 from fewstep.models.context import WithContext
-
-from ..slopes import relative_error, slopes_of
-from .cases import CASES
-from .test_exactness import PATHS, TOLERANCE, deviation
+from tests.exactness.cases import CASES
+from tests.exactness.optimizers import CLIPPED, FROM_START, NESTEROV, RMSPROP
+from tests.exactness.paths import PATHS, TOLERANCE
+from tests.plain import deviation
+from tests.slopes import relative_error, slopes_of
 
 CASE = next(case for case in CASES if case.name == "batch-norm-2d")
+
+
 PLUS = {
     "step_sizes": "per-step",
     "per_step_affine": True,
     "per_step_statistics": True,
     "multi_step_loss": 10,
 }
+
+
 FAMILY = {
     "anil": {"adapting": "head"},
     "boil": {"adapting": "body"},
@@ -34,7 +39,13 @@ FAMILY = {
     "adam": {"inner_optimizer": "adam", "inner_lr": 0.02},
     "all at once": {**PLUS, "adapting": "body", "inner_optimizer": "adam", "inner_lr": 0.02},
     "momentum per element": {"step_sizes": "per-element", "inner_optimizer": "momentum"},
+    "rmsprop": {"inner_optimizer": RMSPROP, "inner_lr": 0.02},
+    "nesterov": {"inner_optimizer": NESTEROV},
+    "clipped": {**PLUS, "inner_optimizer": CLIPPED},
+    "from start": {"inner_optimizer": FROM_START},
 }
+
+
 STEPS, OUTER_STEP = 3, 2
 
 
@@ -110,7 +121,7 @@ def test_a_dropped_second_derivative_is_noticed(name):
     assert _error(_gradient(_learner(name, order="first")), _slopes(name, "")) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["maml++", "maml++, inductive", "anil", "adam"])
+@pytest.mark.parametrize("name", ["maml++", "maml++, inductive", "anil", "adam", "clipped"])
 def test_processes_give_the_same(name):
     learner = _learner(name)
     parallel = Parallel(learner, workers=2)
@@ -134,7 +145,7 @@ def test_judging_is_the_same_on_every_path(name):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_adam_has_a_finite_second_derivative_where_the_gradient_is_zero(path):
+def test_adam_has_a_finite_second_derivative_at_zero(path):
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 3)).double()
     with torch.no_grad():
         model[0].bias[0] = -100.0

@@ -6,12 +6,12 @@ from contextlib import suppress
 import pytest
 
 from fewstep import InputError
-
-from ..slopes import relative_error, slopes_of
-from .plain_loop import PlainLoop
-from .real_models import MODELS, OUTPUTS, STEPS, RealModel
-from .snapshot import differences, snapshot
-from .test_exactness import LOOPS, PATHS, deviation
+from tests.exactness.paths import LOOPS, PATHS
+from tests.exactness.plain_loop import PlainLoop
+from tests.exactness.real_models import MODELS, OUTPUTS, STEPS, RealModel
+from tests.plain import deviation
+from tests.slopes import relative_error, slopes_of
+from tests.snapshot import differences, snapshot
 
 TOLERANCE, TO_SLOPES = 1e-10, 1e-6
 
@@ -68,7 +68,7 @@ def test_central_differences(case):
     slopes = slopes_of(
         lambda: float(loop.losses(exact=False).detach().mean()), loop.start, width=3e-7
     )
-    gradient = _gradient(case, "fast", smooth=case.smooth is not None)
+    gradient = _gradient(case, "loop", smooth=case.smooth is not None)
     assert relative_error(gradient, slopes) < TO_SLOPES
 
 

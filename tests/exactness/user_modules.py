@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tests.factory import mlp
+
 CLASSES = 3
 
 
@@ -82,7 +84,7 @@ class FeaturesByHooks(nn.Module):
 
 
 class FeatureByHook(nn.Module):
-    """As `FeaturesByHooks`, with one feature, an attribute that stays."""
+    """Like `FeaturesByHooks`, with one feature, an attribute that stays."""
 
     def __init__(self, activation, pooling):
         super().__init__()
@@ -161,3 +163,23 @@ class SqueezeAndExcite(nn.Module):
     def forward(self, x):
         x = self.norm(self.depthwise(self.expand(x)))
         return self.head((x * self.squeeze(x)).mean((-2, -1)))
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net, self.scale = mlp(), 1.0
+
+    def forward(self, x):
+        return self.scale * self.net(x)
+
+
+class Modal(nn.Module):
+    """Does in one mode what it does not in the other."""
+
+    def __init__(self, act):
+        super().__init__()
+        self.net, self.act = mlp(), act
+
+    def forward(self, x):
+        return self.net(self.act(x) if self.training else x)

@@ -1,21 +1,19 @@
 """When the inner gradient is compiled, how often, and what is told."""
 
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, InputError, Parallel, TaskBatch
-from fewstep.execution import compiled
-from fewstep.runtime.threads import one_thread
+from fewstep import MAML, InputError, Parallel
+from fewstep.execution import whole
+from fewstep.runtime.modes import one_thread
+from tests.factory import make_tasks
 
-
-def _tasks(number, support=3):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(number, 6, 4, generator=generator)
-    y = torch.arange(3).repeat(number, 2)
-    return TaskBatch(x[:, :support], y[:, :support], x[:, 3:], y[:, 3:])
+_tasks = partial(make_tasks, shots=1, queries=1, dtype=torch.float32)
+_pictures = partial(make_tasks, shape=(1, 8, 8), dtype=torch.float32)
 
 
 def _model(*middle):
@@ -23,16 +21,10 @@ def _model(*middle):
     return nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), *middle, nn.Linear(5, 3))
 
 
-def _pictures(number, size=8):
-    x = torch.randn(2, number, 6, 1, size, size, generator=torch.Generator().manual_seed(0))
-    y = torch.arange(3).repeat(number, 2)
-    return TaskBatch(x[0], y, x[1], y)
-
-
-def _blocks(*middle):
+def _blocks():
     torch.manual_seed(0)
     body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2))
-    return nn.Sequential(body, *middle, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    return nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
 
 
 @pytest.fixture(autouse=True)
@@ -66,33 +58,19 @@ def test_it_compiles_once_for_a_run(caplog):
     assert told[2] == "compiling for query sets of [3, 4]: once, up to a minute"
     assert all(text.startswith("compiled in ") for text in told[1::2])
     assert len(told) == 4
-    learner.meta_gradient(_tasks(2, support=2))
+    learner.meta_gradient(_tasks(2, ways=2))
     assert _told(caplog)[4].startswith("compiling for support sets of [2, 4]")
 
 
-def test_blocks_are_compiled_once_for_a_run(caplog):
-    """Other numbers of tasks and of steps, evaluation and random layers need no other code."""
+def test_blocks_on_a_cpu_are_not_compiled(caplog):
+    """Their own operations are as fast, and need no code for each shape."""
     caplog.set_level("INFO", "fewstep")
-    model = _blocks(nn.Dropout(0.5))
-    learner = MAML(model, 0.1, 2, compile=True)
-    plain = MAML(model, 0.1, 2, execution="loop")
-    for number, memory in ((3, "fast"), (2, "fast"), (3, "flat"), (2, "flat")):
-        learner.memory = plain.memory = memory
-        torch.manual_seed(number)
-        _, found = learner.meta_gradient(_pictures(number))
-        torch.manual_seed(number)
-        _, expected = plain.meta_gradient(_pictures(number))
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    with torch.no_grad():
-        model[0][0].weight.add_(0.1)
-    found, expected = (each.evaluate(_pictures(5), 4) for each in (learner, plain))
+    learner = MAML(_blocks(), 0.1, 2, compile=True)
+    _, found = learner.meta_gradient(_pictures(3))
+    _, expected = MAML(_blocks(), 0.1, 2).meta_gradient(_pictures(3))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    # Support and query sets have the same shape here: the way forward, back, and back again.
-    assert len(learner._compiler.functions) == 3
-    told = _told(caplog)
-    assert told[0] == "compiling for blocks of [6, 4, 6, 6]: once, up to a minute"
-    assert told[1].startswith("compiled in ")
-    assert len(told) == 2
+    assert len(learner._compiler.functions) == 0
+    assert not _told(caplog)
 
 
 def test_few_operations_are_compiled_whole(caplog):
@@ -121,8 +99,8 @@ def test_what_is_small_is_computed_by_one_thread(monkeypatch):
             yield
 
     monkeypatch.setattr("fewstep.runtime.compile_cache.one_thread", noting)
-    for least, expected in ((compiled.WORTH_TWO_THREADS, 3), (0, 0)):
-        monkeypatch.setattr("fewstep.execution.compiled.WORTH_TWO_THREADS", least)
+    for least, expected in ((whole.WORTH_TWO_THREADS, 3), (0, 0)):
+        monkeypatch.setattr("fewstep.execution.whole.WORTH_TWO_THREADS", least)
         used.clear()
         learner = MAML(nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3)), 0.1, 1, compile=True)
         for _ in range(2):
@@ -160,12 +138,10 @@ def no_compiler():
         yield
 
 
-@pytest.mark.parametrize("blocks", [True, False])
 @pytest.mark.usefixtures("no_compiler")
-def test_without_a_compiler_it_warns_once_and_goes_on(caplog, blocks):
+def test_without_a_compiler_it_warns_once_and_goes_on(caplog):
     # Of a shape that no other test compiles.
-    model = nn.Sequential(nn.Linear(4, 7), nn.Tanh(), nn.Linear(7, 3))
-    model, tasks = (_blocks(), _pictures(3, size=7)) if blocks else (model, _tasks(3))
+    model, tasks = nn.Sequential(nn.Linear(4, 7), nn.Tanh(), nn.Linear(7, 3)), _tasks(3)
     learner = MAML(model, 0.1, 2, compile=True)
     for _ in range(2):
         _, found = learner.meta_gradient(tasks)
@@ -176,7 +152,7 @@ def test_without_a_compiler_it_warns_once_and_goes_on(caplog, blocks):
     assert told.endswith("); computed without")
 
 
-class _Judging(nn.Module):
+class _LookingAtANumber(nn.Module):
     """Looks at a number, which no compiled function can."""
 
     def forward(self, x):
@@ -185,7 +161,10 @@ class _Judging(nn.Module):
 
 @pytest.mark.parametrize(
     ("layer", "start"),
-    [(_Judging(), "cannot be compiled ("), (nn.Dropout(0.5), "random layers are not compiled")],
+    [
+        (_LookingAtANumber(), "cannot be compiled ("),
+        (nn.Dropout(0.5), "random layers are not compiled"),
+    ],
 )
 def test_what_does_not_compile_is_computed_without(caplog, layer, start):
     model = _model(layer)

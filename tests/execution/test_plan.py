@@ -6,16 +6,11 @@ from torch import nn
 
 from fewstep import MAML, TaskBatch
 from fewstep.execution import plan as plans
+from fewstep.execution.vmapped import Vmapped
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
-from fewstep.runtime.threads import one_thread
-
-
-def _tasks(number, size=8, ways=3):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, number, ways, 1, size, size, generator=generator, dtype=torch.float64)
-    y = torch.arange(ways).repeat(number, 1)
-    return TaskBatch(x[0], y, x[1], y)
+from fewstep.runtime.modes import one_thread
+from tests.factory import make_tasks
 
 
 def _model():
@@ -43,13 +38,13 @@ def model():
 @pytest.mark.parametrize("number", [1, 2, 4, 5, 7])
 @pytest.mark.parametrize("memory", ["fast", "flat"])
 def test_chunks_of_any_number_of_tasks_give_the_same(model, monkeypatch, number, memory):
-    tasks = _tasks(number)
+    tasks = make_tasks(number, 1, 1, (1, 8, 8))
     loss, expected = MAML(model, 0.1, 3, execution="loop").meta_gradient(tasks)
     learner = MAML(model, 0.1, 3, execution="chunked", memory=memory)
-    problem, _ = learner.problem(tasks, "transductive", training=True)
-    monkeypatch.setattr(plans, "CPU_BUDGET", 3 * plans.graph_bytes(problem, tasks))
+    objective, _ = learner.objective(tasks, "transductive", training=True)
+    monkeypatch.setattr(plans, "CPU_BUDGET", 3 * plans.graph_bytes(objective, tasks))
     sizes = []
-    monkeypatch.setattr("fewstep.execution.looped.stacked", _noting(sizes))
+    monkeypatch.setattr("fewstep.execution.vmapped.stacked", _noting(sizes))
     found_loss, found = learner.meta_gradient(tasks)
     assert sizes == {1: [1], 2: [2], 4: [4], 5: [2, 3], 7: [3, 4]}[number]
     torch.testing.assert_close(found_loss, loss, rtol=1e-10, atol=0)
@@ -64,17 +59,18 @@ def test_chunks_of_any_number_of_tasks_give_the_same(model, monkeypatch, number,
 def _noting(sizes):
     from fewstep.execution.vmapped import stacked
 
-    def stack(problem, tasks, start):
+    def stack(objective, tasks, start):
         sizes.append(len(tasks))
-        return stacked(problem, tasks, start)
+        return stacked(objective, tasks, start)
 
     return stack
 
 
 def _at_once(model, tasks, **settings):
     learner = MAML(model, 0.1, 1, **settings)
-    problem, traits = learner.problem(tasks, "transductive", training=True)
-    return plans.Planner(learner.execution).at_once(problem, traits.repeats, tasks)
+    objective, _ = learner.objective(tasks, "transductive", training=True)
+    executor = plans.Planner(learner.execution).executor(objective, tasks)
+    return executor.chunk if isinstance(executor, Vmapped) else 0
 
 
 def _regression(number):
@@ -94,10 +90,10 @@ def test_few_tasks_are_computed_one_after_another():
 
 
 def test_one_thread_needs_more_tasks(model):
-    assert _at_once(model, _tasks(5)) == 5
+    assert _at_once(model, make_tasks(5, 1, 1, (1, 8, 8))) == 5
     with one_thread():
-        assert _at_once(model, _tasks(5)) == 0
-        assert _at_once(model, _tasks(8)) == 8
+        assert _at_once(model, make_tasks(5, 1, 1, (1, 8, 8))) == 0
+        assert _at_once(model, make_tasks(8, 1, 1, (1, 8, 8))) == 8
 
 
 def test_it_decides_once_for_tasks_of_a_shape(model, monkeypatch):
@@ -105,20 +101,20 @@ def test_it_decides_once_for_tasks_of_a_shape(model, monkeypatch):
     measured = plans.graph_bytes
     monkeypatch.setattr(plans, "graph_bytes", lambda *a: asked.append(a) or measured(*a))
     for number in (5, 7, 2):
-        learner.meta_gradient(_tasks(number))
+        learner.meta_gradient(make_tasks(number, 1, 1, (1, 8, 8)))
     assert len(asked) == 1
 
 
 def test_large_tasks_are_computed_one_after_another():
-    tasks = _tasks(8, size=84, ways=20)
+    tasks = make_tasks(8, 1, 1, (1, 84, 84), ways=20)
     assert _at_once(conv4(1, 84, 20, 64, "max-pool").double(), tasks) == 0
 
 
 def test_what_a_task_keeps_does_not_depend_on_their_number():
     learner = MAML(mlp(1, (40, 40), 1), 0.1, loss=nn.functional.mse_loss)
-    problem, _ = learner.problem(_regression(1), "transductive", training=True)
-    assert plans.graph_bytes(problem, _regression(200)) == plans.graph_bytes(
-        problem, _regression(1)
+    objective, _ = learner.objective(_regression(1), "transductive", training=True)
+    assert plans.graph_bytes(objective, _regression(200)) == plans.graph_bytes(
+        objective, _regression(1)
     )
 
 
@@ -130,23 +126,23 @@ class _Scaled(nn.Module):
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.5), _Scaled()])
-def test_what_cannot_be_vectorised_is_computed_one_after_another(model, layer):
+def test_what_cannot_be_vectorised_is_looped_over(model, layer):
     changed = nn.Sequential(*model[:3], layer, *model[3:])
-    assert _at_once(model, _tasks(5)) == 5
-    assert _at_once(changed, _tasks(5)) == 0
-    MAML(changed, 0.1).meta_gradient(_tasks(5))
+    assert _at_once(model, make_tasks(5, 1, 1, (1, 8, 8))) == 5
+    assert _at_once(changed, make_tasks(5, 1, 1, (1, 8, 8))) == 0
+    MAML(changed, 0.1).meta_gradient(make_tasks(5, 1, 1, (1, 8, 8)))
 
 
 def test_deciding_draws_no_random_numbers(model):
     changed = nn.Sequential(*model[:3], nn.Dropout(0.5), *model[3:])
     before = torch.get_rng_state()
-    _at_once(changed, _tasks(5))
+    _at_once(changed, make_tasks(5, 1, 1, (1, 8, 8)))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_judging_without_dropout_is_planned_apart_from_training_with_it(model):
+def test_evaluation_without_dropout_is_planned_apart(model):
     learner = MAML(nn.Sequential(*model[:3], nn.Dropout(0.5), *model[3:]), 0.1)
-    learner.evaluate(_tasks(8), 1)
-    learner.meta_gradient(_tasks(8))
+    learner.evaluate(make_tasks(8, 1, 1, (1, 8, 8)), 1)
+    learner.meta_gradient(make_tasks(8, 1, 1, (1, 8, 8)))
     learner.model.eval()
-    learner.meta_gradient(_tasks(8))
+    learner.meta_gradient(make_tasks(8, 1, 1, (1, 8, 8)))

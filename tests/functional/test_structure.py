@@ -1,4 +1,4 @@
-"""What counts as a change of a module, and what is made again after one."""
+"""Changes of a module show, and then things are made again."""
 
 from operator import is_
 

@@ -1,26 +1,10 @@
-"""What every learner is tested with: tasks in float64, and what has to hold of it."""
+"""Assertions that hold of every learner."""
 
 import torch
 
-from fewstep import TaskBatch
-
-from ..slopes import relative_error, slopes_of
+from tests.slopes import relative_error, slopes_of
 
 WAYS = 3
-
-
-def tasks_of(*shape, number=2, shots=2, queries=2, seed=1):
-    """Tasks of WAYS classes with random examples of this shape, in float64."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def x(examples):
-        full = (number, examples * WAYS, *shape)
-        return torch.randn(full, generator=generator, dtype=torch.float64)
-
-    def y(examples):
-        return torch.arange(WAYS).repeat(number, examples)
-
-    return TaskBatch(x(shots), y(shots), x(queries), y(queries))
 
 
 def gradient_error(learner, tasks):
@@ -51,14 +35,14 @@ def assert_unchanged_by_calls(learner, tasks):
 
 def assert_adapted_as_evaluated(learner, tasks, steps):
     """The module that `adapt` returns has the query loss that `evaluate` tells."""
-    judged = learner.evaluate(tasks, steps)
+    evaluated = learner.evaluate(tasks, steps)
     for number in range(len(tasks)):
         support = tasks.support_x[number], tasks.support_y[number]
         adapted = learner.adapt(*support, steps, learner.norm)
         with torch.no_grad():
             prediction = adapted(tasks.query_x[number])
         loss = torch.nn.functional.cross_entropy(prediction, tasks.query_y[number])
-        torch.testing.assert_close(loss, judged.losses[number, -1])
+        torch.testing.assert_close(loss, evaluated.losses[number, -1])
 
 
 def assert_same_gradient(one, other, tasks):

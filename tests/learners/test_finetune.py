@@ -1,12 +1,13 @@
 """Pre-training learns the classes of the data set; adaptation starts from its body."""
 
+import copy
 import dataclasses
 
 import pytest
 import torch
 from torch import nn
 
-from fewstep import InputError, TaskBatch
+from fewstep import InputError, Parallel, TaskBatch
 from fewstep.learners.finetune import FineTune
 
 WIDE, WAYS = 6, 2
@@ -38,13 +39,13 @@ def test_the_gradient_is_that_of_ordinary_training():
     labels = torch.cat([batch.support_y, batch.query_y], 1)
     loss = nn.functional.cross_entropy(learner.wide(x), batch.classes.gather(1, labels).reshape(-1))
     loss.backward()
-    assert torch.allclose(result.judgement.losses.mean(), loss)
+    assert torch.allclose(result.query.losses.mean(), loss)
     for name, parameter in learner.named_parameters():
         assert torch.allclose(result.gradient[name], parameter.grad, atol=1e-7)
 
 
 @pytest.mark.parametrize("new_head", ["random", "zeros"])
-def test_adaptation_starts_from_the_learned_body_under_a_new_last_layer(new_head):
+def test_adaptation_starts_from_the_body_under_a_new_head(new_head):
     learner = FineTune(model(), WIDE, inner_lr=0.5, new_head=new_head)
     with torch.no_grad():
         learner.wide[0].weight.fill_(0.25)
@@ -89,7 +90,7 @@ def test_head_only_adaptation_leaves_the_body_as_it_was_learned():
     assert learner.adapts == "whole"
 
 
-def test_what_is_frozen_stays_and_what_has_no_influence_has_no_gradient():
+def test_what_is_frozen_stays_and_the_unused_has_no_gradient():
     network = model()
     network[0].weight.requires_grad_(False)
     network.register_parameter("unused", nn.Parameter(torch.ones(2)))
@@ -127,10 +128,11 @@ def test_tasks_that_do_not_fit(change, told):
 
 @pytest.mark.parametrize("adapts", ["whole", "head"])
 def test_an_evaluation_that_is_shared_out_is_the_same(adapts):
-    alone, shared = (FineTune(model(), WIDE, adapts=adapts, workers=n) for n in (1, 2))
-    shared.narrow.load_state_dict(alone.narrow.state_dict())
-    shared.wide.load_state_dict(alone.wide.state_dict())
-    for one, other in ((alone, shared), (alone.head_only(), shared.head_only())):
+    alone = FineTune(model(), WIDE, adapts=adapts)
+    shared = Parallel(copy.deepcopy(alone), 2)
+    assert shared.variants().keys() == alone.variants().keys() == {"whole", "head"}
+    pairs = [(alone, shared), (alone.head_only(), shared.variants()["head"])]
+    for one, other in pairs:
         found, expected = (learner.evaluate(tasks(), 3) for learner in (other, one))
         torch.testing.assert_close(found.losses, expected.losses)
         torch.testing.assert_close(found.metrics, expected.metrics)

@@ -5,18 +5,7 @@ import torch
 from torch import nn
 
 from fewstep import MAML, InputError, Reptile, TaskBatch, check_gradient
-
-
-def tasks_of(dtype=torch.float64):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 6, 4, generator=generator, dtype=torch.float64).to(dtype)
-    y = torch.randint(3, (2, 6), generator=generator)
-    return TaskBatch(x, y, x, y)
-
-
-def mlp(middle):
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(4, 6), middle, nn.Linear(6, 3)).double()
+from tests.factory import make_tasks, mlp
 
 
 class Straight(nn.Module):
@@ -29,7 +18,7 @@ class Straight(nn.Module):
 def test_an_exact_gradient():
     learner = MAML(mlp(nn.Tanh()), 0.3, 3, step_sizes="per-step")
     before = [p.detach().clone() for p in learner.parameters()]
-    report = check_gradient(learner, tasks_of())
+    report = check_gradient(learner, make_tasks(2))
     assert report.exact
     assert report.deviation < 1e-7
     assert set(report.parameters) == dict(learner.named_parameters()).keys()
@@ -39,7 +28,7 @@ def test_an_exact_gradient():
 @pytest.mark.parametrize("model", [mlp(nn.Tanh()), mlp(Straight())])
 def test_a_gradient_that_was_stopped(model):
     order = "exact" if isinstance(model[1], Straight) else "first"
-    report = check_gradient(MAML(model, 0.3, 2, order=order), tasks_of())
+    report = check_gradient(MAML(model, 0.3, 2, order=order), make_tasks(2))
     assert not report.exact
     assert report.parameters["0.weight"].verdict == "wrong"
     assert "0.weight  wrong    deviation" in str(report)
@@ -50,7 +39,7 @@ def test_a_kink_is_no_fault():
     model = mlp(nn.ReLU())
     with torch.no_grad():
         model[0].bias.zero_()
-    tasks = tasks_of()
+    tasks = make_tasks(2)
     x = tasks.support_x.clone()
     x[:, 0] = 0.0
     tasks = TaskBatch(x, tasks.support_y, tasks.query_x, tasks.query_y)
@@ -60,7 +49,7 @@ def test_a_kink_is_no_fault():
 
 
 def test_single_precision_is_a_blunt_judge():
-    report = check_gradient(MAML(mlp(nn.Tanh()).float(), 0.3), tasks_of(torch.float32))
+    report = check_gradient(MAML(mlp(nn.Tanh()).float(), 0.3), make_tasks(2, dtype=torch.float32))
     assert report.tolerance == 5e-2
     assert "model.double()" in str(report)
     assert report.exact
@@ -68,8 +57,8 @@ def test_single_precision_is_a_blunt_judge():
 
 def test_what_cannot_be_compared():
     with pytest.raises(InputError, match="Reptile's outer step follows no gradient"):
-        check_gradient(Reptile(mlp(nn.Tanh())), tasks_of())
+        check_gradient(Reptile(mlp(nn.Tanh())), make_tasks(2))
     with pytest.raises(InputError, match="learner is a Sequential; expected a learner, as in"):
-        check_gradient(mlp(nn.Tanh()), tasks_of())
+        check_gradient(mlp(nn.Tanh()), make_tasks(2))
     with pytest.raises(InputError, match="directions is 0; expected 1 or more"):
-        check_gradient(MAML(mlp(nn.Tanh())), tasks_of(), directions=0)
+        check_gradient(MAML(mlp(nn.Tanh())), make_tasks(2), directions=0)

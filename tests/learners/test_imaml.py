@@ -7,14 +7,13 @@ from torch import nn
 
 from fewstep import MAML, ImplicitMAML, InputError, Parallel, TaskBatch
 from fewstep.learners.imaml import conjugate_gradient
-
-from .shared import (
+from tests.factory import make_tasks
+from tests.learners.shared import (
     WAYS,
     assert_adapted_as_evaluated,
     assert_same_gradient,
     assert_unchanged_by_calls,
     gradient_error,
-    tasks_of,
 )
 
 CONVERGED = {"inner_lr": 0.2, "inner_steps": 50, "proximal": 2.0, "cg_steps": 30}
@@ -47,17 +46,17 @@ def test_the_closed_form_of_a_linear_regression():
 @pytest.mark.parametrize("execution", ["loop", "vectorised"])
 def test_finite_differences_of_the_converged_inner_loop(execution):
     learner = ImplicitMAML(model(), execution=execution, **CONVERGED)
-    assert gradient_error(learner, tasks_of(4)) < 1e-6
+    assert gradient_error(learner, make_tasks(2)) < 1e-6
 
 
 @pytest.mark.parametrize("change", [{"cg_steps": 0}, {"inner_steps": 1}])
 def test_what_is_not_solved_is_noticed(change):
     learner = ImplicitMAML(model(), **{**CONVERGED, **change})
-    assert gradient_error(learner, tasks_of(4)) > 1e-3
+    assert gradient_error(learner, make_tasks(2)) > 1e-3
 
 
 def test_each_task_has_a_solution_of_its_own():
-    tasks = tasks_of(4, number=3)
+    tasks = make_tasks(3)
     loop, stacked = (
         ImplicitMAML(model(), 0.2, 3, cg_steps=4, execution=e) for e in ("loop", "vectorised")
     )
@@ -79,7 +78,7 @@ def test_conjugate_gradient_stops_at_negative_curvature():
     assert torch.equal(conjugate_gradient(lambda v: matrix @ v, b, 5), b)
 
 
-def test_conjugate_gradient_keeps_what_it_has_where_the_answer_would_be_longer_than_b():
+def test_conjugate_gradient_stops_at_answers_longer_than_b():
     """A step of 10 along the second axis, where A is 0.1, is what a convex loss cannot ask for."""
     matrix = torch.diag(torch.tensor([2.0, 0.1]))
     b = torch.tensor([1.0, 1.0])
@@ -87,7 +86,7 @@ def test_conjugate_gradient_keeps_what_it_has_where_the_answer_would_be_longer_t
     torch.testing.assert_close(found, b * (2.0 / 2.1))
 
 
-def test_conjugate_gradient_points_the_way_of_b_however_few_its_steps():
+def test_conjugate_gradient_points_the_way_of_b():
     """Also where A is large along b: from x = b on, the first step overshoots."""
     root = torch.randn(20, 20, dtype=torch.float64)
     matrix = torch.eye(20, dtype=torch.float64) + 100 * root @ root.mT
@@ -102,7 +101,7 @@ def test_conjugate_gradient_points_the_way_of_b_however_few_its_steps():
 
 
 def test_the_proximal_term_holds_adaptation_back():
-    tasks = tasks_of(4)
+    tasks = make_tasks(2)
     support = tasks.support_x[0], tasks.support_y[0]
 
     def distance(learner):
@@ -114,15 +113,15 @@ def test_the_proximal_term_holds_adaptation_back():
 
 
 def test_an_adapted_module_does_as_the_evaluation_says():
-    assert_adapted_as_evaluated(ImplicitMAML(model(), 0.2), tasks_of(4), 3)
+    assert_adapted_as_evaluated(ImplicitMAML(model(), 0.2), make_tasks(2), 3)
 
 
 def test_no_call_changes_the_model():
-    assert_unchanged_by_calls(ImplicitMAML(model(), 0.2), tasks_of(4))
+    assert_unchanged_by_calls(ImplicitMAML(model(), 0.2), make_tasks(2))
 
 
 def test_no_graph_of_the_inner_loop_is_kept():
-    """What autograd saves does not grow with the inner steps."""
+    """The tensors that autograd saves do not grow with the inner steps."""
 
     def saved(steps):
         total = 0
@@ -143,7 +142,7 @@ def test_no_graph_of_the_inner_loop_is_kept():
                 live.discard(id(self))
 
         with torch.autograd.graph.saved_tensors_hooks(count, lambda kept: kept.tensor):
-            ImplicitMAML(model(), 0.1, steps, execution="loop").meta_gradient(tasks_of(4))
+            ImplicitMAML(model(), 0.1, steps, execution="loop").meta_gradient(make_tasks(2))
         return total
 
     assert saved(12) == saved(2)
@@ -158,7 +157,7 @@ def test_batch_statistics_are_refused():
     learner = ImplicitMAML(network)
     network[1].train()
     with pytest.raises(InputError, match="choose group norm"):
-        learner.meta_gradient(tasks_of(4))
+        learner.meta_gradient(make_tasks(2))
 
 
 @pytest.mark.parametrize(

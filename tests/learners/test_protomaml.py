@@ -5,14 +5,13 @@ import torch
 from torch import nn
 
 from fewstep import InputError, Parallel, ProtoMAML, TaskBatch
-
-from .shared import (
+from tests.factory import make_tasks
+from tests.learners.shared import (
     WAYS,
     assert_adapted_as_evaluated,
     assert_same_gradient,
     assert_unchanged_by_calls,
     gradient_error,
-    tasks_of,
 )
 
 SHAPE = (1, 3, 3)
@@ -30,12 +29,12 @@ def model():
 @pytest.mark.parametrize("memory", ["fast", "flat"])
 def test_finite_differences(norm, execution, memory):
     learner = ProtoMAML(model(), 0.3, 2, norm=norm, execution=execution, memory=memory)
-    assert gradient_error(learner, tasks_of(*SHAPE)) < 1e-6
+    assert gradient_error(learner, make_tasks(2, shape=SHAPE)) < 1e-6
 
 
 def test_a_dropped_derivative_is_noticed():
     learner = ProtoMAML(model(), 0.3, 2, order="first")
-    assert gradient_error(learner, tasks_of(*SHAPE)) > 1e-3
+    assert gradient_error(learner, make_tasks(2, shape=SHAPE)) > 1e-3
 
 
 def test_prototypes_taken_for_constants_are_noticed(monkeypatch):
@@ -46,17 +45,19 @@ def test_prototypes_taken_for_constants_are_noticed(monkeypatch):
 
     real = module.prototypes
     monkeypatch.setattr(module, "prototypes", constant)
-    assert gradient_error(ProtoMAML(model(), 0.3, 2), tasks_of(*SHAPE)) > 1e-3
+    assert gradient_error(ProtoMAML(model(), 0.3, 2), make_tasks(2, shape=SHAPE)) > 1e-3
 
 
 @pytest.mark.parametrize("norm", ["transductive", "inductive"])
 @pytest.mark.parametrize("steps", [0, 3])
 def test_an_adapted_module_does_as_the_evaluation_says(norm, steps):
-    assert_adapted_as_evaluated(ProtoMAML(model(), 0.3, norm=norm), tasks_of(*SHAPE), steps)
+    assert_adapted_as_evaluated(
+        ProtoMAML(model(), 0.3, norm=norm), make_tasks(2, shape=SHAPE), steps
+    )
 
 
 def test_the_first_prediction_is_that_of_the_prototypes():
-    tasks = tasks_of(*SHAPE)
+    tasks = make_tasks(2, shape=SHAPE)
     adapted = ProtoMAML(model(), 0.3).adapt(tasks.support_x[0], tasks.support_y[0], 0)
     own = model()
     features = own[:-1](tasks.support_x[0]).detach()
@@ -66,7 +67,7 @@ def test_the_first_prediction_is_that_of_the_prototypes():
 
 
 def test_the_inner_loop_changes_the_body_and_the_last_layer():
-    tasks = tasks_of(*SHAPE)
+    tasks = make_tasks(2, shape=SHAPE)
     learner = ProtoMAML(model(), 0.3)
     before, after = (learner.adapt(tasks.support_x[0], tasks.support_y[0], n) for n in (0, 1))
     for one, other in zip(before.parameters(), after.parameters(), strict=True):
@@ -75,16 +76,16 @@ def test_the_inner_loop_changes_the_body_and_the_last_layer():
 
 
 def test_no_call_changes_the_model():
-    assert_unchanged_by_calls(ProtoMAML(model(), 0.3), tasks_of(*SHAPE))
+    assert_unchanged_by_calls(ProtoMAML(model(), 0.3), make_tasks(2, shape=SHAPE))
 
 
 def test_processes_give_the_same_gradient():
     learner = ProtoMAML(model(), 0.3, 2)
-    assert_same_gradient(learner, Parallel(learner, 1), tasks_of(*SHAPE))
+    assert_same_gradient(learner, Parallel(learner, 1), make_tasks(2, shape=SHAPE))
 
 
 def test_no_call_draws_random_numbers():
-    tasks, learner = tasks_of(*SHAPE), ProtoMAML(model(), 0.3, execution="vectorised")
+    tasks, learner = make_tasks(2, shape=SHAPE), ProtoMAML(model(), 0.3, execution="vectorised")
     before = torch.get_rng_state()
     learner.meta_gradient(tasks)
     learner.evaluate(tasks, 1)
@@ -92,14 +93,14 @@ def test_no_call_draws_random_numbers():
 
 
 def test_a_class_without_an_example():
-    tasks = tasks_of(*SHAPE)
+    tasks = make_tasks(2, shape=SHAPE)
     tasks.support_y[1, tasks.support_y[1] == 1] = 2
     with pytest.raises(InputError, match="task 1 has no support example of class 1; prototypes"):
         ProtoMAML(model()).meta_gradient(tasks)
 
 
 def test_a_query_label_that_the_support_set_lacks():
-    tasks = tasks_of(*SHAPE)
+    tasks = make_tasks(2, shape=SHAPE)
     tasks.query_y[0, 0] = WAYS
     with pytest.raises(InputError, match="labels run from 0 to 3"):
         ProtoMAML(model()).evaluate(tasks, 1)
@@ -130,4 +131,4 @@ def test_features_that_are_not_flat():
         InputError,
         match=r"called with \[6, 2, 3, 3\]; .* \[examples, 3\], once: flatten",
     ):
-        learner.meta_gradient(tasks_of(*SHAPE))
+        learner.meta_gradient(make_tasks(2, shape=SHAPE))

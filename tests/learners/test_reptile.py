@@ -7,14 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fewstep import InputError, Reptile
-
-from .shared import (
+from fewstep import MAML, InputError, Reptile, TaskBatch
+from tests.factory import make_tasks, mlp
+from tests.learners.shared import (
     WAYS,
     assert_adapted_as_evaluated,
     assert_same_gradient,
     assert_unchanged_by_calls,
-    tasks_of,
 )
 
 
@@ -35,8 +34,8 @@ def trained(start, x, y, lr, steps):
 
 
 @pytest.mark.parametrize("execution", ["loop", "vectorised"])
-def test_the_outer_direction_is_the_way_back_from_ordinary_training(execution):
-    start, tasks = model(), tasks_of(4)
+def test_the_outer_direction_leads_to_ordinary_training(execution):
+    start, tasks = model(), make_tasks(2)
     x = torch.cat([tasks.support_x, tasks.query_x], 1)
     y = torch.cat([tasks.support_y, tasks.query_y], 1)
     ends = [trained(start, x[number], y[number], 0.3, 4) for number in (0, 1)]
@@ -45,11 +44,11 @@ def test_the_outer_direction_is_the_way_back_from_ordinary_training(execution):
         ways = [(parameter - end.get_parameter(name)) / 0.3 for end in ends]
         torch.testing.assert_close(result.gradient[name], sum(ways).detach() / 2)
     loss = F.cross_entropy(ends[1](tasks.query_x[1]), tasks.query_y[1])
-    torch.testing.assert_close(result.judgement.losses[1], loss.detach())
+    torch.testing.assert_close(result.query.losses[1], loss.detach())
 
 
 def test_one_inner_step_is_ordinary_training():
-    start, tasks = model(), tasks_of(4, number=1)
+    start, tasks = model(), make_tasks(1)
     x = torch.cat([tasks.support_x[0], tasks.query_x[0]])
     loss = F.cross_entropy(start(x), torch.cat([tasks.support_y[0], tasks.query_y[0]]))
     names, parameters = zip(*start.named_parameters(), strict=True)
@@ -62,15 +61,15 @@ def test_one_inner_step_is_ordinary_training():
 @pytest.mark.parametrize("norm", ["transductive", "inductive"])
 def test_adaptation_is_that_of_maml(norm):
     learner = Reptile(model(), 0.3, norm=norm)
-    assert_adapted_as_evaluated(learner, tasks_of(4, queries=3), 3)
+    assert_adapted_as_evaluated(learner, make_tasks(2, queries=3), 3)
 
 
 def test_no_call_changes_the_model():
-    assert_unchanged_by_calls(Reptile(model(), 0.3), tasks_of(4))
+    assert_unchanged_by_calls(Reptile(model(), 0.3), make_tasks(2))
 
 
 def test_tasks_do_not_touch_one_another():
-    tasks = tasks_of(4, number=3)
+    tasks = make_tasks(3)
     together = Reptile(model(), 0.3).meta_gradient(tasks)[1]
     alone = [Reptile(model(), 0.3).meta_gradient(tasks[n : n + 1])[1] for n in range(3)]
     for name, value in together.items():
@@ -83,3 +82,22 @@ def test_tasks_do_not_touch_one_another():
 def test_an_inner_loop_that_does_not_move(setting):
     with pytest.raises(InputError, match=r"is 0.*; Reptile moves only where it is more than 0"):
         Reptile(model(), **setting)
+
+
+def test_reptile_cannot_join_graphs():
+    adjacency = torch.rand(3, 6, 6).double()
+    tasks = make_tasks()
+    smaller = (tasks.query_x[:, :4], adjacency[:, :4, :4])
+    tasks = TaskBatch((tasks.support_x, adjacency), tasks.support_y, smaller, tasks.query_y[:, :4])
+
+    class Graph(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = mlp()
+
+        def forward(self, x, adjacency):
+            return adjacency @ self.net(x)
+
+    MAML(Graph()).meta_gradient(tasks)
+    with pytest.raises(InputError, match="Reptile trains on support and query examples together"):
+        Reptile(Graph()).meta_gradient(tasks)

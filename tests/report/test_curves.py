@@ -30,6 +30,7 @@ def results(*metrics):
         (("mse",), ["mean squared error on the query set"]),
         (("accuracy",), ["accuracy on the query set", "cross-entropy, nats, on the query set"]),
         (("f1", "worst"), ["f1 on", "worst on", "cross-entropy"]),
+        (("a$b$", "$\\frac$"), ["a$b$ on", "$\\frac$ on", "cross-entropy"]),
     ],
 )
 def test_each_metric_has_a_panel(metrics, labels, drawn, tmp_path):
@@ -50,3 +51,13 @@ def test_every_name_of_a_run_is_in_the_legend(recipe, drawn, tmp_path):
     (legend,) = drawn[0].legends
     told = [text.get_text() for text in legend.get_texts()]
     assert told == [*names, *(["chance"] if recipe.startswith("glyphs") else [])]
+
+
+@pytest.mark.parametrize("least", [0.5, -0.5])
+def test_a_metric_below_zero_is_not_cut(least, drawn, tmp_path):
+    means = Means([least, 1.0], [0.1, 0.1])
+    result = Result({"correlation": means}, means, tasks=2, diverged=None)
+    config = RECIPES["sinusoid"].config
+    draw_curves(tmp_path / "c.png", config, {"maml": {"inductive": result}})
+    bottom = drawn[0].axes[0].get_ylim()[0]
+    assert bottom == 0 if least > 0 else bottom < least

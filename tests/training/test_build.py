@@ -1,4 +1,4 @@
-"""What a run is made of depends on its config alone."""
+"""The parts of a run depend on its config alone."""
 
 import os
 from dataclasses import replace
@@ -6,15 +6,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fewstep import InputError, Parallel
-from fewstep.config.recipes import RECIPES, with_algorithm
-from fewstep.training.build import learner, samplers
+from fewstep import Parallel
+from fewstep.config.algorithms import with_algorithm
+from fewstep.config.recipes import RECIPES
+from fewstep.data.registry import task_sources
+from fewstep.training.build import learner
+from tests.training.shared import GLYPHS, run
 
 
 @pytest.mark.parametrize("algorithm", ["maml", "finetune"])
 def test_the_seed_fixes_every_initial_weight(algorithm):
     config = with_algorithm(RECIPES["glyphs-5way-1shot"].config, algorithm)
-    train = samplers(config, None)["train"]
+    train = task_sources(config)["train"]
 
     def weights(seed):
         made = learner(replace(config, seed=seed), train)
@@ -40,7 +43,7 @@ def test_only_large_outer_steps_are_shared_among_processes(changes, shared, monk
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     config = replace(RECIPES["glyphs-5way-1shot"].config, **changes)
-    made = learner(config, samplers(config, None)["train"])
+    made = learner(config, task_sources(config)["train"])
     assert isinstance(made, Parallel) == shared
 
 
@@ -57,7 +60,7 @@ def test_only_large_outer_steps_are_shared_among_processes(changes, shared, monk
 def test_each_setting_of_the_inner_loop_reaches_the_learner(algorithm, changes):
     config = with_algorithm(RECIPES["glyphs-5way-1shot"].config, algorithm)
     config = replace(config, filters=16, inner_steps=2, workers=1)
-    train = samplers(config, None)["train"]
+    train = task_sources(config)["train"]
     plain, changed = (
         learner(each, train).meta_gradient(train.batch([0]))[1]
         for each in (config, replace(config, **changes))
@@ -65,14 +68,31 @@ def test_each_setting_of_the_inner_loop_reaches_the_learner(algorithm, changes):
     assert not all(torch.equal(value, changed[name]) for name, value in plain.items())
 
 
-def test_a_negative_number_of_workers():
-    with pytest.raises(InputError, match="workers is -1; expected 0 or more"):
-        replace(RECIPES["glyphs-5way-1shot"].config, workers=-1)
-
-
 def test_more_threads_than_cores_make_no_more_processes(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 10_000)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     large = {"downsample": "max-pool", "filters": 64, "meta_batch": 32}
     config = replace(RECIPES["glyphs-5way-1shot"].config, **large)
-    assert isinstance(learner(config, samplers(config, None)["train"]), Parallel)
+    assert isinstance(learner(config, task_sources(config)["train"]), Parallel)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("multi_step_loss", 1.0),
+        ("first_order_share", 1.0),
+        ("final_outer_lr", 1e-5),
+        ("per_step_affine", True),
+        ("step_sizes", "per-step"),
+        ("per_step_statistics", True),
+    ],
+)
+def test_each_setting_reaches_the_run(setting, value, tmp_path):
+    config = replace(GLYPHS, inner_steps=2, test_inner_steps=2, norm="inductive", inner_lr=0.1)
+    scores = []
+    for number, changed in enumerate((config, replace(config, **{setting: value}))):
+        trained = run(changed, tmp_path / str(number))
+        torch.manual_seed(0)
+        support_x, query_x = torch.rand(2, 5, 1, 28, 28)
+        scores.append(trained.learner.adapt(support_x, torch.arange(5))(query_x))
+    assert not torch.equal(*scores)

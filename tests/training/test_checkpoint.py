@@ -14,14 +14,14 @@ from rich.console import Console
 from safetensors import safe_open
 
 from fewstep import InputError
-from fewstep.config.recipes import RECIPES, find_recipe, with_algorithm
+from fewstep.config.algorithms import with_algorithm
+from fewstep.config.recipes import RECIPES, find_recipe
 from fewstep.files import write_whole
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import load_run, train
-
-from .shared import run
+from fewstep.training.runs import load_run
+from tests.training.shared import run, train
 
 CONFIG = replace(
     find_recipe("sinusoid").config,
@@ -30,8 +30,10 @@ CONFIG = replace(
     val_tasks=2,
     checkpoint_every=4,
     meta_batch=2,
-    averaging=0.9,
+    ema_decay=0.9,
 )
+
+
 MORE = replace(CONFIG, steps=10)
 
 
@@ -188,7 +190,7 @@ def test_every_learner_goes_on_and_so_does_an_older_run(algorithm, recipe, tmp_p
     as_before_checksums(old.best)
     load_run(old.path, None, "cpu")
     console = Console(file=io.StringIO())
-    train(replace(config, steps=4), old.path, None, console)
+    train(replace(config, steps=4), old.path, console)
     # Nothing is known of what it was computed with, so nothing is said of it.
     assert "bit for bit" not in console.file.getvalue()
     run(replace(config, steps=4), new.path)
@@ -221,3 +223,19 @@ def test_weights_that_overflow_are_not_saved(tmp_path, monkeypatch):
         run(replace(CONFIG, steps=5), tmp_path)
     assert "last.safetensors" not in written
     assert RunDir(tmp_path).last.read_bytes() == good
+
+
+def test_a_damaged_or_foreign_checkpoint(tmp_path):
+    run(replace(CONFIG, steps=10), tmp_path / "run")
+    files = RunDir(tmp_path / "run")
+    content = files.best.read_bytes()
+    files.best.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="is damaged"):
+        load_run(tmp_path / "run", None, "cpu")
+    values, progress = {"other.weight": torch.zeros(2)}, checkpoint.Progress()
+    checkpoint.save(files.best, values, progress)
+    with pytest.raises(InputError, match="of another network"):
+        load_run(tmp_path / "run", None, "cpu")
+    files.best.unlink()
+    with pytest.raises(InputError, match="has no validated checkpoint yet"):
+        load_run(tmp_path / "run", None, "cpu")

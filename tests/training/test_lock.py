@@ -10,13 +10,12 @@ import threading
 from functools import partial
 
 import pytest
-from tests.processes import end, finish, start, until
 
 from fewstep import InputError
-from fewstep.runtime.locks import NoLocksError, hold
+from fewstep.runtime.locks import NoLocksError
 from fewstep.training.lock import locked
-
-from .shared import lines
+from tests.processes import end, finish, start, until
+from tests.training.shared import lines
 
 RUN = [
     *("train", "sinusoid", "--steps", "600", "--val-every", "200", "--val-tasks", "2"),
@@ -80,23 +79,6 @@ def test_another_thread_is_refused(tmp_path):
         thread.start()
         thread.join()
     assert "in use by process" in told[0]
-
-
-def test_a_lock_that_its_owner_removed_meanwhile(tmp_path, monkeypatch):
-    path, opened = tmp_path / "lock", []
-    real = os.open
-
-    def removed_after_opening(*arguments):
-        descriptor = real(*arguments)
-        if not opened:
-            path.unlink()
-        opened.append(descriptor)
-        return descriptor
-
-    monkeypatch.setattr(os, "open", removed_after_opening)
-    with hold(path) as lock:
-        assert len(opened) == 2
-        assert os.path.samestat(os.fstat(lock), path.stat())
 
 
 def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog):

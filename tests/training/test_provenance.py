@@ -10,12 +10,13 @@ from rich.console import Console
 from fewstep.config.recipes import RECIPES
 from fewstep.data.glyphs import load_glyphs
 from fewstep.data.images import ImageClasses
-from fewstep.training.build import learner, samplers
+from fewstep.data.registry import task_sources
+from fewstep.training.build import learner
 from fewstep.training.provenance import provenance
-from fewstep.training.runs import train
+from tests.training.shared import train
 
 CONFIG = replace(
-    RECIPES["sinusoid"].config, steps=2, val_every=2, val_tasks=2, meta_batch=2, averaging=0.9
+    RECIPES["sinusoid"].config, steps=2, val_every=2, val_tasks=2, meta_batch=2, ema_decay=0.9
 )
 GLYPHS = replace(
     RECIPES["glyphs-5way-1shot"].config,
@@ -24,9 +25,9 @@ GLYPHS = replace(
 
 
 def told(config, path):
-    """What a run says about its bits."""
+    """The lines of a run that tell of its bits."""
     console = Console(file=io.StringIO())
-    train(config, path, None, console)
+    train(config, path, console)
     return [line for line in console.file.getvalue().splitlines() if "bit for bit" in line]
 
 
@@ -56,7 +57,7 @@ def test_other_conditions_are_told_once(change, line, tmp_path, monkeypatch):
     [
         {"final_outer_lr": 1e-5},
         {"multi_step_loss": 0.5, "inner_steps": 2, "test_inner_steps": 2},
-        {"first_order": 0.5},
+        {"first_order_share": 0.5},
     ],
     ids=repr,
 )
@@ -83,7 +84,7 @@ def test_changed_pictures(tmp_path, monkeypatch):
         return images | {"val": ImageClasses(pictures, val.names, val.counts)}
 
     assert told(GLYPHS, tmp_path) == []
-    monkeypatch.setattr("fewstep.training.build.load_glyphs", changed)
+    monkeypatch.setattr("fewstep.data.glyphs.load_glyphs", changed)
     (said,) = told(replace(GLYPHS, steps=2), tmp_path)
     assert said.endswith(": data changed")
 
@@ -91,7 +92,7 @@ def test_changed_pictures(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("workers", "used"), [(0, 2), (1, 1), (3, 3)])
 def test_the_workers_that_are_used(workers, used, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    monkeypatch.setattr("fewstep.training.build.worth_sharing", lambda *_: True)
+    monkeypatch.setattr("fewstep.training.build.should_parallelise", lambda *_: True)
     config = replace(GLYPHS, workers=workers)
-    tasks = samplers(config, None)
-    assert provenance(config, learner(config, tasks["train"]), tasks)["workers"] == used
+    tasks = task_sources(config)
+    assert provenance(learner(config, tasks["train"]), tasks)["workers"] == used

@@ -1,7 +1,8 @@
-"""The command line: one file a command."""
+"""The command line: one file a command (internal)."""
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -10,8 +11,7 @@ from fewstep import __version__
 from fewstep.cli.failures import NOBODY_READS, OUTPUT_FAILED, status_and_line
 from fewstep.cli.streams import discard_output, guarded_streams
 from fewstep.errors import InputError
-from fewstep.runtime.memory import keep_memory
-from fewstep.runtime.waiting import wait_briefly
+from fewstep.runtime.startup import keep_memory, wait_briefly
 from fewstep.training.interrupt import quiet_end
 
 COMMANDS = {
@@ -30,7 +30,7 @@ from a few examples in a few gradient steps.
 commands:
 {_LISTED}
 
-fewstep COMMAND --help shows the options of a command; fewstep --version the version.
+fewstep help COMMAND shows the options of a command; fewstep --version the version.
 Start with: fewstep train glyphs-5way-1shot
 """
 
@@ -72,6 +72,8 @@ def _run_and_flush(given: list[str]) -> int:
 
 
 def _run(given: list[str]) -> int:
+    if given[:1] == ["help"]:
+        given = [*given[1:2], "--help"]
     if not given or given[0] in ("-h", "--help"):
         print(_HELP, end="")
         return 0
@@ -80,9 +82,9 @@ def _run(given: list[str]) -> int:
         return 0
     command, *arguments = given
     if command not in COMMANDS:
-        raise InputError(
-            f"unknown command {command!r}; expected one of {', '.join(COMMANDS)} (fewstep --help)"
-        )
+        close = difflib.get_close_matches(command, COMMANDS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(COMMANDS)}"
+        raise InputError(f"unknown command {command!r}; {hint} (fewstep --help)")
     # Before PyTorch is imported: both are of no use after that.
     keep_memory()
     wait_briefly()

@@ -6,12 +6,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import tyro
+from tyro.conf import Positional, arg
 
 from fewstep.cli.console import error_console, plain_console
-from fewstep.cli.options import check_counts, check_is_text, data_folder, parse
+from fewstep.cli.options import DataDir, Tasks, check_is_text, data_folder, parse
+from fewstep.config.limits import Count, Limit
 from fewstep.errors import InputError
 from fewstep.files import check_may_replace, make_folder
 
@@ -19,46 +20,45 @@ if TYPE_CHECKING:
     from fewstep.config.schema import Config
     from fewstep.evaluation.evaluate import Results
 
+_PATHS = arg(metavar="PATH ...", help_behavior_hint="")
+
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Judge runs on the same tasks, beside a random initialisation: table and picture.
+    """Evaluate runs on the same tasks, beside a random initialisation: table and picture.
 
     A pre-trained network (--algorithm finetune) is fine-tuned as a whole, and in its new last layer
     alone.
-
-    Attributes:
-        run_dirs: Run directories of fewstep train whose tasks are of the same kind.
-        tasks: How many test tasks.
-        inner_steps: Most inner steps.
-        picture: Where to write the adaptation curves as PNG.
-        json: Print one JSON object and nothing else.
-        data_dir: The folder that holds omniglot/: that of the variable FEWSTEP_DATA unless given.
-        device: Where to compute: cpu, cuda, ...
     """
 
-    run_dirs: tyro.conf.Positional[tuple[Path, ...]]
-    tasks: int = 600
-    inner_steps: int = 10
+    run_dirs: Annotated[Positional[tuple[Path, ...]], _PATHS]
+    """Run directories of fewstep train whose tasks are of the same kind."""
+    tasks: Tasks = 600
+    """Tasks to evaluate on."""
+    inner_steps: Annotated[Count, Limit(10_000)] = 10
+    """Most inner steps."""
     picture: Path = Path("comparison.png")
+    """Where to write the adaptation curves as PNG."""
     json: bool = False
-    data_dir: Path | None = None
+    """Print one JSON object and nothing else."""
+    data_dir: DataDir = None
+    """The folder that holds omniglot/; that of FEWSTEP_DATA or of each run unless given."""
     device: str = "cpu"
+    """Where to compute: cpu, cuda, ..."""
 
 
 def main(arguments: list[str]) -> int:
-    """Judge all runs; print a table or JSON; draw the picture."""
+    """Evaluate all runs; print a table or JSON; draw the picture."""
     options = parse(CompareOptions, "compare", arguments)
-    check_counts(options.tasks, options.inner_steps)
     if not options.run_dirs:
         raise InputError("no run directory given; expected at least one (fewstep compare --help)")
     for path in options.run_dirs:
         check_is_text(path)
-    data_dir = data_folder(options.data_dir)
-    # Now, since all runs are judged before it is drawn.
+    folder = data_folder(options.data_dir)
+    # Now, since all runs are evaluated before it is drawn.
     _check_picture(options.picture)
 
-    from fewstep.cli.judge import judge
+    from fewstep.cli.results import evaluate
     from fewstep.report.summary import summary
     from fewstep.report.table import ScoreTable, protocol
     from fewstep.training.runs import (
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
     )
 
     runs = {
-        name: load_run(path, data_dir, options.device)
+        name: load_run(path, folder, options.device)
         for name, path in zip(_names(options.run_dirs), options.run_dirs, strict=True)
     }
     check_comparable(runs)
@@ -85,10 +85,10 @@ def main(arguments: list[str]) -> int:
     config, norm = first.config, first.config.norm
     errors = error_console()
     results = {
-        name: judge(run, options.tasks, options.inner_steps, norm, "test", errors)
+        name: evaluate(run, options.tasks, options.inner_steps, norm, "test", errors)
         for name, run in starts.items()
     }
-    # What was judged comes first: no place for the picture costs it.
+    # The results come first: no place for the picture costs them.
     if options.json:
         told = {
             name: summary(run.config, results[name], run.progress, "test")

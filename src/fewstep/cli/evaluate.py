@@ -1,73 +1,77 @@
-"""``fewstep evaluate RUN_DIR``: judge a run on tasks of classes never seen."""
+"""``fewstep evaluate RUN_DIR``: evaluate a run on tasks of classes never seen."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-import tyro
+from tyro.conf import Positional, arg
 
+from fewstep.choices import Norm, Split
 from fewstep.cli.console import error_console, plain_console
-from fewstep.cli.options import check_counts, check_is_text, data_folder, parse
+from fewstep.cli.options import DataDir, InnerSteps, Tasks, check_is_text, data_folder, parse
+from fewstep.config.limits import Limit, OptionalCount, OptionalSeed
+
+_NORM = arg(metavar="{transductive,inductive}", help_behavior_hint="")
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """Accuracy (or error) after 0, 1, ... inner steps, with a 95% interval over tasks.
+    """Accuracy (or error) after 0, 1, ... inner steps, with a 95% interval over tasks."""
 
-    Attributes:
-        run_dir: A run directory of fewstep train; an unfinished one is judged by its best
-            checkpoint so far.
-        tasks: How many tasks.
-        inner_steps: Most inner steps; the config's test_inner_steps unless given.
-        norm: Which statistics of batch norm come first, and are the main figures in JSON and those
-            of the diagnosis; the config's unless given.
-        split: Which classes the tasks are from.
-        json: Print one JSON object and nothing else.
-        data_dir: The folder that holds omniglot/: that of the variable FEWSTEP_DATA unless given.
-        device: Where to compute: cpu, cuda, ...
-    """
-
-    run_dir: tyro.conf.Positional[Path]
-    tasks: int = 600
-    inner_steps: int | None = None
-    norm: Literal["transductive", "inductive"] | None = None
-    split: Literal["test", "val", "train"] = "test"
+    run_dir: Positional[Path]
+    """A run directory of fewstep train; an unfinished one is evaluated by its best checkpoint."""
+    tasks: Tasks = 600
+    """Tasks to evaluate on."""
+    inner_steps: InnerSteps = None
+    """Most inner steps; those of the run's own test unless given."""
     json: bool = False
-    data_dir: Path | None = None
+    """Print one JSON object and nothing else."""
+    split: Split = "test"
+    """The classes that the tasks are from."""
+    norm: Annotated[Norm | None, _NORM] = None
+    """Statistics of batch norm whose figures are the main ones; those of the run unless given."""
+    n_way: OptionalCount = None
+    """Classes of a task; those of the run unless given, and of most algorithms those alone."""
+    k_shot: Annotated[OptionalCount, Limit(10_000)] = None
+    """Support examples of each class (of the task, in a regression); the run's unless given."""
+    q_query: Annotated[OptionalCount, Limit(10_000)] = None
+    """Query examples of each class (of the task, in a regression); the run's unless given."""
+    seed: OptionalSeed = None
+    """Seed of the tasks; that of the run unless given."""
+    data_dir: DataDir = None
+    """The folder that holds omniglot/; that of FEWSTEP_DATA or of the run unless given."""
     device: str = "cpu"
+    """Where to compute: cpu, cuda, ..."""
 
 
 def main(arguments: list[str]) -> int:
-    """Judge, and print a table or JSON."""
+    """Evaluate, and print a table or JSON."""
     options = parse(EvaluateOptions, "evaluate", arguments)
-    check_counts(options.tasks, options.inner_steps)
     check_is_text(options.run_dir)
-    data_dir = data_folder(options.data_dir)
+    folder = data_folder(options.data_dir)
 
-    from fewstep.cli.judge import judge
-    from fewstep.evaluation.measurements import examine
-    from fewstep.report.diagnosis import diagnosis_lines
+    from fewstep.cli.results import diagnosis_lines, evaluate
+    from fewstep.evaluation.diagnosis import findings
     from fewstep.report.summary import summary
     from fewstep.report.table import ScoreTable, protocol
-    from fewstep.training.run_dir import RunDir
-    from fewstep.training.runs import check_inner_steps, load_run
+    from fewstep.training.runs import check_inner_steps, diagnose, load_run
 
     console = error_console()
-    run = load_run(options.run_dir, data_dir, options.device)
+    sizes = {name: getattr(options, name) for name in ("n_way", "k_shot", "q_query", "seed")}
+    run = load_run(options.run_dir, folder, options.device, sizes)
     norm = options.norm or run.config.norm
     steps = options.inner_steps or run.config.test_inner_steps
     check_inner_steps({str(options.run_dir): run}, steps)
-    results = judge(run, options.tasks, steps, norm, options.split, console)
-    figures = examine(run, RunDir(options.run_dir), steps, norm, options.tasks)
+    results = evaluate(run, options.tasks, steps, norm, options.split, console)
+    figures = diagnose(run, options.run_dir, steps, norm, options.tasks)
     if options.json:
         print(json.dumps(summary(run.config, results, run.progress, options.split, figures)))
         return 0
     output = plain_console()
     output.print(ScoreTable(run.config, {run.config.algorithm: results}), crop=False)
-    output.print(protocol(run.config, results, options.split), soft_wrap=True)
-    for line in diagnosis_lines(figures):
+    for line in (protocol(run.config, results, options.split), *diagnosis_lines(findings(figures))):
         output.print(line, soft_wrap=True)
     return 0

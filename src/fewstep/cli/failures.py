@@ -10,7 +10,7 @@ WRONG_INPUT, OUTPUT_FAILED, INTERRUPTED, NOBODY_READS = 2, 74, 130, 141
 """74 is EX_IOERR of sysexits.h; the last two are 128 and a signal's number, as shells have it."""
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-"""What PyTorch's errors say, by device and system."""
+"""Signs in PyTorch's errors, by device and system."""
 
 
 def status_and_line(error: BaseException) -> tuple[int, str] | None:

@@ -7,13 +7,18 @@ import io
 import os
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import tyro
+from tyro.conf import arg
 
+from fewstep.config.limits import Count, Limit, OptionalCount, check_numbers
 from fewstep.errors import InputError
 
 Options = TypeVar("Options")
+Tasks = Annotated[Count, Limit(10**7)]
+InnerSteps = Annotated[OptionalCount, Limit(10_000)]
+DataDir = Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")]
 
 
 def parse(
@@ -28,12 +33,12 @@ def parse(
         default: Values of the flags that are not given.
 
     Raises:
-        InputError: An unknown flag or a value that does not fit.
+        InputError: An unknown flag, or a value that does not fit or is out of range.
     """
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(
+            options = tyro.cli(
                 kind,
                 prog=f"fewstep {command}",
                 args=arguments,
@@ -43,41 +48,36 @@ def parse(
         if stop.code in (0, None):
             raise
         raise InputError(f"{_one_line(complaint.getvalue())} (fewstep {command} --help)") from stop
+    check_numbers(options, least=0)
+    return options
 
 
 def _one_line(frame: str) -> str:
-    """The gist of tyro's framed message: what it says before it explains the option at length."""
+    """The gist of tyro's framed message, without the long explanation of the option."""
     rows = [row.strip("│╭╮╰╯|+ ") for row in frame.splitlines()[1:]]
     text = " ".join("|" if set(row) <= {"─", "-"} else row for row in rows if row)
     parts = [part.strip(" .") for part in text.split("|")]
     kept = [part for part in parts if part and not part.startswith(("For full", "Argument help"))]
-    return re.sub(r"\s+", " ", "; ".join(kept))
+    line = re.sub(r"\s+", " ", "; ".join(kept))
+    # The flags that are meant, without their descriptions.
+    line = re.sub(r"Perhaps you meant: (--[\w-]+).*", r"did you mean \1?", line)
+    similar = r"Arguments similar to (\S+): (--[\w-]+).*?(?=; Arguments similar|$)"
+    return re.sub(similar, r"for \1, did you mean \2?", line)
 
 
-def data_folder(option: Path | None) -> Path | None:
-    """The folder of ``--data-dir``, or of the variable ``FEWSTEP_DATA``, or None.
+def data_folder(option: str | None) -> str | None:
+    """The whole path of ``--data-dir``, or of the variable ``FEWSTEP_DATA``, or None.
 
     Raises:
         InputError: It is no folder.
     """
-    named = str(option) if option else os.environ.get("FEWSTEP_DATA")
+    named = option or os.environ.get("FEWSTEP_DATA")
     if named and not Path(named).is_dir():
         raise InputError(
             f"the data folder {named} does not exist; give the folder that holds omniglot/ with "
             "--data-dir or the variable FEWSTEP_DATA"
         )
-    return Path(named) if named else None
-
-
-def check_counts(tasks: int, inner_steps: int | None) -> None:
-    """See that so many tasks and inner steps can be judged; None stands for the run's own number.
-
-    Raises:
-        InputError: Names the one that is out of range.
-    """
-    for name, value, most in (("tasks", tasks, 10**7), ("inner_steps", inner_steps, 10_000)):
-        if value is not None and not 1 <= value <= most:
-            raise InputError(f"{name} is {value}; expected 1 or more, at most {most}")
+    return os.path.abspath(named) if named else None
 
 
 def check_is_text(run_dir: Path) -> None:

@@ -1,61 +1,85 @@
-"""``fewstep train RECIPE``: meta-train, then judge on classes never seen."""
+"""``fewstep train RECIPE``: meta-train, then evaluate on classes never seen."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated
 
-import tyro
+from rich.console import Console
+from tyro.conf import OmitArgPrefixes, arg
 
 from fewstep.cli.console import error_console
 from fewstep.cli.options import check_is_text, data_folder, parse
-from fewstep.config.effects import check_effects
-from fewstep.config.ranges import check_limits
-from fewstep.config.recipes import DEFAULT, RECIPES, find_recipe, with_algorithm
+from fewstep.config import schema
+from fewstep.config.algorithms import with_algorithm
+from fewstep.config.file import read_config, remembered_folder
+from fewstep.config.limits import check_effects, check_numbers
+from fewstep.config.recipes import DEFAULT, RECIPES, find_recipe
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Meta-train a recipe, then judge it on test classes. The same command again goes on.
+    """Meta-train a recipe, then evaluate it on test classes. The same command again goes on.
 
-    fewstep recipes lists the recipes. Without one it is glyphs-5way-1shot.
-
-    Attributes:
-        config: What decides the result; the defaults are the recipe's.
-        run_dir: Where the run is kept: runs/RECIPE-ALGORITHM-seedN unless given.
-        data_dir: The folder that holds omniglot/: that of the variable FEWSTEP_DATA unless given.
+    fewstep recipes lists the recipes. Without one it is glyphs-5way-1shot. Defaults are those of
+    the recipe and the algorithm.
     """
 
-    config: tyro.conf.OmitArgPrefixes[Config]
-    run_dir: Path | None = None
-    data_dir: Path | None = None
+    task: OmitArgPrefixes[schema.Task]
+    network: OmitArgPrefixes[schema.Network]
+    adaptation: OmitArgPrefixes[schema.Adaptation]
+    outer_loop: OmitArgPrefixes[schema.OuterLoop]
+    evaluation: OmitArgPrefixes[schema.Evaluation]
+    machine: OmitArgPrefixes[schema.Machine]
+    specialist: OmitArgPrefixes[schema.Specialist]
+    run_dir: Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")] = None
+    """Where the run is kept: runs/RECIPE-ALGORITHM-seedN unless given."""
+
+    @property
+    def config(self) -> Config:
+        """All settings together."""
+        groups = [group for name, group in vars(self).items() if name != "run_dir"]
+        return Config(**{name: value for group in groups for name, value in vars(group).items()})
 
 
 def main(arguments: list[str]) -> int:
-    """Train and judge."""
+    """Train and evaluate."""
     options, defaults = _options(arguments)
-    config, data_dir = options.config, data_folder(options.data_dir)
+    config = options.config
+    folder = data_folder(config.data_dir)
     run_dir = options.run_dir or Path(
         "runs", f"{config.recipe}-{config.algorithm}-seed{config.seed}"
     )
     check_is_text(run_dir)
-    if not (run_dir / "config.json").exists():
+    saved = run_dir / "config.json"
+    if not saved.exists():
         # One that goes on may hold what an earlier version took.
-        check_limits(vars(config))
-        check_effects(config, defaults)
+        check_numbers(config, least=0)
+        check_effects(config, replace(defaults, data_dir=config.data_dir))
     console = error_console()
+    if not arguments or arguments[0].startswith("-"):
+        console.print(f"no recipe given, so {DEFAULT} (fewstep recipes lists them)")
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
+    of_run = read_config(saved) if saved.exists() else config
+    config = replace(config, data_dir=remembered_folder(run_dir, folder, of_run))
+    _train(config, run_dir, console)
+    return 0
 
+
+def _train(config: Config, run_dir: Path, console: Console) -> None:
     # After the flags are read, so that a mistake in them is told at once.
-    from fewstep.cli.judge import final_test
+    from fewstep.cli.progress import ProgressBar
+    from fewstep.cli.results import final_test, show_finished
     from fewstep.training.runs import trained
 
-    with trained(config, run_dir, data_dir, console) as run:
+    if show_finished(config, run_dir, console):
+        return
+    with trained(config, run_dir, ProgressBar(console, config)) as run:
         final_test(run, run_dir, console)
-    return 0
 
 
 def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
@@ -67,9 +91,18 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
     recipe = find_recipe(arguments[0] if named else DEFAULT).config
     flags = arguments[1:] if named else arguments
     command = f"train {recipe.recipe}" if named else "train [RECIPE]"
-    algorithm = parse(TrainOptions, command, flags, TrainOptions(recipe)).config.algorithm
+    algorithm = parse(TrainOptions, command, flags, _grouped(recipe)).adaptation.algorithm
     defaults = with_algorithm(recipe, algorithm)
-    return parse(TrainOptions, command, flags, TrainOptions(defaults)), defaults
+    return parse(TrainOptions, command, flags, _grouped(defaults)), defaults
+
+
+def _grouped(config: Config) -> TrainOptions:
+    """The settings of a config as the groups of the help."""
+    groups = [
+        group(**{field.name: getattr(config, field.name) for field in fields(group)})
+        for group in reversed(Config.__bases__)
+    ]
+    return TrainOptions(*groups)
 
 
 def _is_recipe(word: str, before: str) -> bool:

@@ -1,1 +1,1 @@
-"""The settings of a run: their ranges, their file, the recipes."""
+"""The settings of a run: their ranges, their file, the recipes (internal)."""

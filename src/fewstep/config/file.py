@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from fewstep.config.ranges import check_sizes
+from fewstep.config.limits import FREE, check_numbers, rules
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 
+LARGEST = 2**20
+"""The least limit of a file: far larger sizes overflow, with errors of other libraries."""
+_RENAMED = {"ema_decay": "averaging", "first_order_share": "first_order"}
+"""The names that settings had in earlier versions."""
+_FIRST = (
+    "recipe data algorithm model context filters downsample model_norm n_way k_shot q_query "
+    "rotations inner_lr inner_steps inner_optimizer adapting step_sizes order first_order_share "
+    "multi_step_loss per_step_affine per_step_statistics proximal cg_steps new_head norm precision "
+    "meta_batch outer_lr final_outer_lr ema_decay val_every val_tasks seed"
+)
+"""The settings of the first version that decide what an outer step does."""
+_OF_VALIDATION = ("test_k_shot", "test_q_query", "test_inner_steps")
+"""Settings that decide which initialisation is kept, and not what an outer step does."""
 
-def config_json(config: Config) -> str:
-    """One field a line."""
-    return json.dumps(asdict(config), indent=2) + "\n"
 
+def read_config(path: Path, *, resume: bool = False) -> Config:
+    """The config of a run; a setting that an earlier version did not have is at its default.
 
-def read_config(path: Path) -> Config:
-    """The config of a run.
+    Args:
+        path: The file.
+        resume: Whether the run is to go on; then no setting that decides the training may lack.
 
     Raises:
-        InputError: The file is missing or damaged, or holds a key or a value that this version
-            does not know.
+        InputError: The file is missing or damaged, holds a key or a value that this version does
+            not know, or is of `fewstep.fit`.
     """
     try:
         values = read_json_object(path, "restore it or train in a new run directory")
@@ -36,42 +49,72 @@ def read_config(path: Path) -> Config:
         raise InputError(
             f"cannot read {path} ({error.strerror or error}); see that it is a file and may be read"
         ) from error
-    known = {field.name for field in fields(Config)}
-    problem = _difference("unknown", set(values) - known) or _difference(
-        "missing", known - set(values)
-    )
-    if problem:
+    if "made_by" in values:
         raise InputError(
-            f"{path} has {problem}; it is of another version of fewstep: use a new run directory"
+            f"{path.parent} was made by {values['made_by']}, with a network of your own: use it in "
+            f'Python, as in fewstep.evaluate(fewstep.load("{path.parent}", model).learner, tasks)'
         )
+    for name, before in _RENAMED.items():
+        if before in values:
+            values.setdefault(name, values.pop(before))
+    known = {field.name: field.default for field in fields(Config)}
+    needed = decisive() if resume else {n for n, v in known.items() if v is MISSING}
+    for kind, keys in (("unknown", {*values} - {*known}), ("missing", {*needed} - {*values})):
+        if keys:
+            raise InputError(
+                f"{path} has {kind} key {', '.join(sorted(keys))}; it is of another version of "
+                "fewstep: use that version, or a new run directory"
+            )
+    values = {**known, **values}
     for name, expected in get_type_hints(Config).items():
         _check_type(path, name, values[name], expected)
     try:
         config = Config(**values)
-        check_sizes(values)
+        check_numbers(config, least=LARGEST)
     except InputError as error:
         raise InputError(f"{path} holds a setting that cannot be: {error}") from error
     return config
 
 
-NOT_OF_TRAINING = (
-    *("steps", "patience", "device", "checkpoint_every"),
-    *("workers", "memory", "execution", "compile"),
-    *("test_k_shot", "test_q_query", "test_inner_steps", "test_tasks"),
-)
-"""What a run is trained until and by, and what it is tested on."""
+def remembered_folder(run_dir: Path, given: str | None, config: Config) -> str | None:
+    """The folder of the data, if there is one: what is given, or else that of the run.
+
+    Raises:
+        InputError: The run's own has gone.
+    """
+    if not config.data_set.has_folder:
+        return None
+    if given or config.data_dir is None:
+        return given
+    if not Path(config.data_dir).is_dir():
+        raise InputError(
+            f"{run_dir} was trained with the data folder {config.data_dir}, which is not there any "
+            "more; give its new place with --data-dir or the variable FEWSTEP_DATA"
+        )
+    return config.data_dir
+
+
+def decisive() -> list[str]:
+    """The settings that may not differ when a run goes on."""
+    return [name for name, of_setting in rules(Config).items() if FREE not in of_setting]
 
 
 def training_digest(config: Config) -> str:
-    """A digest of all settings that decide what an outer step does."""
-    decisive = {n: v for n, v in asdict(config).items() if n not in NOT_OF_TRAINING}
-    # A number that was written without a fraction is the same number.
-    same = {n: int(v) if isinstance(v, float) and v % 1 == 0 else v for n, v in decisive.items()}
-    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:16]
+    """A digest of all settings that decide what an outer step does.
 
-
-def _difference(kind: str, keys: set[str]) -> str:
-    return f"{kind} key {', '.join(sorted(keys))}" if keys else ""
+    A setting that the first version did not have counts where it is not at its default, so that
+    what an earlier version wrote keeps its digest.
+    """
+    defaults = {field.name: field.default for field in fields(Config)}
+    names = [n for n in decisive() if n not in _OF_VALIDATION]
+    values = {n: getattr(config, n) for n in names}
+    told = {
+        _RENAMED.get(n, n): int(v) if isinstance(v, float) and v % 1 == 0 else v
+        # A number that was written without a fraction is the same number.
+        for n, v in values.items()
+        if n in _FIRST.split() or v != defaults[n]
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _check_type(path: Path, name: str, value: Any, expected: Any) -> None:

@@ -12,7 +12,7 @@ from fewstep.errors import InputError
 
 @dataclass(frozen=True)
 class Recipe:
-    """A configuration and what it is expected to show.
+    """A configuration and the result to expect of it.
 
     Attributes:
         config: Everything that decides the result.
@@ -33,7 +33,7 @@ _GLYPHS = Config(
     filters=32,
     meta_batch=8,
     outer_lr=3e-3,
-    averaging=0.98,
+    ema_decay=0.98,
     steps=700,
     val_every=100,
     val_tasks=100,
@@ -44,7 +44,7 @@ _OMNIGLOT = Config(
     rotations=True,
     meta_batch=8,
     outer_lr=2e-3,
-    averaging=0.999,
+    ema_decay=0.999,
     steps=21_000,
     val_every=500,
     test_inner_steps=3,
@@ -121,47 +121,3 @@ def find_recipe(name: str) -> Recipe:
     close = difflib.get_close_matches(name, RECIPES, n=1)
     hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(RECIPES)}"
     raise InputError(f"unknown recipe {name!r}; {hint} (fewstep recipes lists them)")
-
-
-def with_algorithm(config: Config, algorithm: str) -> Config:
-    """The configuration with the settings that another algorithm needs."""
-    settings: dict[str, Any] = {"algorithm": algorithm, **_SETTINGS.get(algorithm, {})}
-    if config.model == "mlp":
-        settings = {name: value for name, value in settings.items() if name not in _OF_BATCH_NORM}
-        settings |= _OF_MLP.get(algorithm, {})
-    return replace(config, **settings)
-
-
-# A picture's loss hardly depends on the context at first, an error in a regression does.
-_OF_MLP: dict[str, dict[str, Any]] = {"cavia": {"inner_lr": 1.0}}
-_OF_BATCH_NORM = ("per_step_affine", "per_step_statistics")
-
-_SETTINGS: dict[str, dict[str, Any]] = {
-    "finetune": {"inner_lr": 0.1},
-    "reptile": {"inner_lr": 0.1, "inner_steps": 5},
-    "imaml": {
-        "inner_lr": 0.03,
-        "inner_steps": 16,
-        "test_inner_steps": 16,
-        "model_norm": "group",
-        "outer_lr": 5e-4,
-    },
-    "fomaml": {"order": "first"},
-    "anil": {"adapting": "head"},
-    "boil": {"adapting": "body"},
-    "meta-sgd": {"step_sizes": "per-element"},
-    "cavia": {"adapting": "context", "context": 32, "inner_lr": 100.0},
-    "maml++": {
-        "inner_steps": 5,
-        "test_inner_steps": 5,
-        "inner_lr": 0.1,
-        "multi_step_loss": 0.1,
-        "first_order": 0.3,
-        "per_step_statistics": True,
-        "per_step_affine": True,
-        "step_sizes": "per-step",
-        "final_outer_lr": 1e-5,
-    },
-}
-"""Each algorithm is the one inner loop with other settings, but for reptile,
-imaml, protomaml, protonet and finetune."""

@@ -1,143 +1,171 @@
-"""Config: what a run is. The same dataclass is the flags and the saved ``config.json``."""
+"""The settings of a run. The same dataclass is the flags of the help and ``config.json``.
+
+A new setting is one field here: its type with the rules beside it (`fewstep.config.limits`), its
+default, and its description below it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
-import tyro
+from tyro.conf import Suppress, arg
 
-from fewstep.config.ranges import check_ranges
+from fewstep import choices
+from fewstep.config import limits
+from fewstep.config.algorithms import ALGORITHMS, AlgorithmName
+from fewstep.config.limits import FREE, Limit, Only, check_numbers
+from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, DataSetName, NetworkName
 from fewstep.errors import InputError
 
 
 @dataclass(frozen=True)
-class Config:
-    """Everything that decides the result of a run.
+class Task:
+    """Where tasks come from, and how large they are."""
 
-    Attributes:
-        recipe: Name of the recipe that this started from.
-        data: Where tasks come from.
-        algorithm: How the initialisation is learned. Those around maml are maml with other
-            settings, which can be changed one by one; finetune: ordinary training on all training
-            classes, then a new last layer for the tasks.
-        model: The network. conv4: four convolution blocks; mlp: two hidden layers of 40.
-        context: Numbers of the context vector that modulates the network (cavia); 0 for none.
-        filters: Filters of each convolution of conv4.
-        downsample: How each block of conv4 halves the picture.
-        model_norm: Normalisation in each block of conv4.
-        n_way: Classes of a task.
-        k_shot: Support examples of each class (of the task, in a regression).
-        q_query: Query examples of each class (of the task, in a regression).
-        test_k_shot: Support examples in validation and test, where they differ from k_shot.
-        test_q_query: Query examples in validation and test, where they differ from q_query.
-        rotations: Training classes turned by 90, 180 and 270 degrees count as classes of their own.
-        inner_lr: Step size of the inner loop.
-        inner_steps: Inner steps in training.
-        test_inner_steps: Most inner steps in validation and test.
-        inner_optimizer: What makes an inner step of a gradient; without memory of other tasks.
-        adapting: Which parameters adapt: all, the head (the last linear layer), the body without
-            it, or the context alone.
-        step_sizes: inner_lr for all (fixed), or learned from there: one for each parameter tensor
-            and inner step (per-step) or for each single number (per-element).
-        order: exact, or first without the inner gradient's own derivative.
-        first_order: Share of the outer steps, from the first, that are of first order.
-        multi_step_loss: Share of the outer steps over which the query losses before the last inner
-            step count too, less and less; 0 for never.
-        per_step_affine: A scale and a shift of batch norm for each inner step, which do not adapt.
-        per_step_statistics: Record what batch norm sees of training tasks after each inner step;
-            with norm inductive, that is what query sets are normalised by.
-        proximal: lambda of imaml: how strongly adapted parameters are held near the initialisation.
-        cg_steps: Conjugate gradient steps of imaml for each meta-gradient.
-        new_head: The last layer that finetune starts each task with: as a new layer is made
-            (random), or zeros.
-        norm: What batch norm uses on the query set: the query batch's own statistics
-            (transductive) or the support set's (inductive).
-        memory: fast keeps the graph of every inner step, flat that of one.
-        execution: loop computes the tasks of an outer step one by one, vectorised all at once,
-            chunked as many at once as suit the memory, auto decides by the size of a task.
-        compile: Compute by compiled functions; takes up to a minute, once.
-        precision: tf32 and bf16 are faster on some devices and less exact (docs/speed.md).
-        workers: Processes of one thread that share the tasks of an outer step, on the CPU, at
-            most eight a core; 0 for one a core where tasks are large enough.
-        meta_batch: Tasks of an outer step.
-        outer_lr: Step size of the outer optimiser, Adam.
-        final_outer_lr: Where outer_lr falls to by the last outer step, along half a cosine; None
-            for a constant one.
-        averaging: The initialisation that is judged and kept is the exponential moving average
-            of the learned one with this decay; 0 for none.
-        steps: Outer steps.
-        val_every: Outer steps between validations.
-        val_tasks: Tasks of a validation.
-        patience: The run stops early after so many validations without improvement; 0 for never.
-        test_tasks: Tasks of the final test.
-        checkpoint_every: Outer steps between checkpoints.
-        seed: Of the initial weights and of every task.
-        device: Where to compute: cpu, cuda, cuda:1, ...
+    recipe: Suppress[str]
+    """Name of the recipe that this started from."""
+    data: DataSetName
+    """Where tasks come from."""
+    n_way: limits.Count = 5
+    """Classes of a task."""
+    k_shot: Annotated[limits.Count, Limit(10_000)] = 1
+    """Support examples of each class (of the task, in a regression)."""
+    q_query: Annotated[limits.Count, Limit(10_000)] = 5
+    """Query examples of each class (of the task, in a regression)."""
+    rotations: bool = False
+    """Training classes turned by 90, 180 and 270 degrees count as classes of their own."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The model that is learned."""
+
+    model: NetworkName = "conv4"
+    """conv4: four convolution blocks, for pictures; mlp: two hidden layers of 40."""
+    filters: Annotated[limits.Count, Limit(4096)] = 64
+    """Filters of each convolution of conv4."""
+    model_norm: choices.ModelNorm = "batch"
+    """Normalisation in each block of conv4."""
+    downsample: choices.Downsample = "stride"
+    """How each block of conv4 halves the picture."""
+    context: Annotated[limits.Number, Limit(65_536)] = 0
+    """Numbers of the context vector that modulates the network (cavia); 0: none."""
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """The algorithm and its inner loop.
+
+    maml to cavia are one inner loop with other settings, which can be changed one by one. finetune
+    is ordinary training on all training classes, then a new last layer for each task.
     """
 
-    recipe: tyro.conf.Suppress[str]
-    data: Literal["glyphs", "omniglot", "sinusoid"]
-    algorithm: Literal[
-        "maml",
-        "fomaml",
-        "anil",
-        "boil",
-        "meta-sgd",
-        "maml++",
-        "cavia",
-        "reptile",
-        "imaml",
-        "protomaml",
-        "protonet",
-        "finetune",
-    ] = "maml"
-    model: Literal["conv4", "mlp"] = "conv4"
-    context: int = 0
-    filters: int = 64
-    downsample: Literal["stride", "max-pool"] = "stride"
-    model_norm: Literal["batch", "group", "none"] = "batch"
-    n_way: int = 5
-    k_shot: int = 1
-    q_query: int = 5
-    test_k_shot: int | None = None
-    test_q_query: int | None = None
-    rotations: bool = False
-    inner_lr: float = 0.4
-    inner_steps: int = 1
-    test_inner_steps: int = 5
-    inner_optimizer: Literal["sgd", "momentum", "adam"] = "sgd"
-    adapting: Literal["all", "head", "body", "context"] = "all"
-    step_sizes: Literal["fixed", "per-step", "per-element"] = "fixed"
-    order: Literal["exact", "first"] = "exact"
-    first_order: float = 0.0
-    multi_step_loss: float = 0.0
+    algorithm: AlgorithmName = "maml"
+    """How the initialisation is learned."""
+    inner_lr: limits.Rate = 0.4
+    """Step size of the inner loop."""
+    inner_steps: Annotated[limits.Count, Limit(10_000)] = 1
+    """Inner steps in training."""
+    order: choices.Order = "exact"
+    """Derivative of the inner loop: exact, or first-order in all outer steps, which drops it."""
+    adapting: choices.Adapting = "all"
+    """Which parameters adapt; the head is the last linear layer, the body all before it."""
+    step_sizes: choices.StepSizes = "fixed"
+    """inner_lr for all, or learned from there: for each tensor and step, or each number."""
+    norm: Annotated[choices.Norm, Only("model_norm", ("batch",))] = "transductive"
+    """Batch norm on the query set: by its own statistics, or the support set's (inductive)."""
+
+
+@dataclass(frozen=True)
+class OuterLoop:
+    """How the initialisation is trained, over many tasks."""
+
+    steps: Annotated[limits.Count, Limit(10_000_000), FREE] = 60_000
+    """Outer steps."""
+    meta_batch: Annotated[limits.Count, Limit(10_000)] = 32
+    """Tasks of an outer step."""
+    outer_lr: limits.Rate = 1e-3
+    """Step size of the outer optimiser, Adam."""
+    final_outer_lr: Annotated[float | None, arg(metavar="FLOAT")] = None
+    """Where outer_lr falls to by the last outer step, along half a cosine; None: constant."""
+    ema_decay: limits.Decay = 0.0
+    """Decay of the moving average of the initialisation, which is kept; 0: none."""
+    patience: Annotated[limits.Number, FREE] = 0
+    """Stop after so many validations without improvement; 0: never."""
+    seed: limits.Seed = 0
+    """Seed of the initial weights and of every task."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Validation while training, and the final test."""
+
+    test_inner_steps: Annotated[limits.Count, Limit(10_000)] = 5
+    """Most inner steps in validation and test."""
+    test_tasks: Annotated[limits.Count, FREE] = 600
+    """Tasks of the final test."""
+    val_every: limits.Count = 200
+    """Outer steps between validations."""
+    val_tasks: limits.Count = 200
+    """Tasks of a validation."""
+    test_k_shot: Annotated[limits.OptionalCount, Limit(10_000)] = None
+    """Support examples in validation and test; k_shot unless given."""
+    test_q_query: Annotated[limits.OptionalCount, Limit(10_000)] = None
+    """Query examples in validation and test; q_query unless given."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it is computed and kept; changes no result beyond rounding, but for precision."""
+
+    device: Annotated[str, FREE] = "cpu"
+    """Where to compute: cpu, cuda, cuda:1, ..."""
+    data_dir: Annotated[str | None, FREE, arg(metavar="PATH")] = None
+    """The folder that holds omniglot/, or that of FEWSTEP_DATA. A run remembers it."""
+    workers: Annotated[limits.Number, Limit(1024), FREE] = 0
+    """Processes that share an outer step's tasks on the CPU; 0: one a core, for large tasks."""
+    precision: choices.Precision = "float32"
+    """tf32 and bf16 are faster on some devices and less exact (docs/speed.md)."""
+    checkpoint_every: Annotated[limits.Count, FREE] = 50
+    """Outer steps between checkpoints."""
+
+
+@dataclass(frozen=True)
+class Specialist:
+    """Parts of single algorithms, and how tasks are computed."""
+
+    first_order_share: Annotated[limits.Share, Only("order", ("exact",))] = 0.0
+    """Share of the outer steps, from the first, of first order before exact ones (maml++)."""
+    multi_step_loss: Annotated[limits.Share, Only("inner_steps", range(2, 10_001))] = 0.0
+    """Share of the outer steps, from the first, in which earlier inner steps count (maml++)."""
     per_step_affine: bool = False
+    """Learn a scale and a shift of batch norm for each inner step (maml++)."""
     per_step_statistics: bool = False
-    proximal: float = 0.5
-    cg_steps: int = 5
-    new_head: Literal["random", "zeros"] = "random"
-    norm: Literal["transductive", "inductive"] = "transductive"
-    memory: Literal["fast", "flat"] = "fast"
-    execution: Literal["auto", "loop", "vectorised", "chunked"] = "auto"
-    compile: bool = False
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
-    workers: int = 0
-    meta_batch: int = 32
-    outer_lr: float = 1e-3
-    final_outer_lr: float | None = None
-    averaging: float = 0.0
-    steps: int = 60_000
-    val_every: int = 200
-    val_tasks: int = 200
-    patience: int = 0
-    test_tasks: int = 600
-    checkpoint_every: int = 50
-    seed: int = 0
-    device: str = "cpu"
+    """Record batch norm's statistics after each inner step, for norm inductive (maml++)."""
+    inner_optimizer: choices.InnerOptimizer = "sgd"
+    """Makes an inner step of a gradient."""
+    proximal: limits.Rate = 0.5
+    """lambda of imaml: how strongly adapted parameters are held near the initialisation."""
+    cg_steps: limits.Number = 5
+    """Conjugate gradient steps of imaml for each meta-gradient."""
+    new_head: choices.NewHead = "random"
+    """The last layer that finetune starts each task with: as a new layer is made, or zeros."""
+    memory: Annotated[choices.Memory, Only("order", ("exact",)), FREE] = "fast"
+    """Keep the graph of every inner step, or of one at a time (flat)."""
+    execution: Annotated[choices.Execution, FREE] = "auto"
+    """Tasks of an outer step one by one, all at once, or as many as suit the memory."""
+    compile: Annotated[bool, FREE] = False
+    """Compute by compiled functions; compiling takes up to a minute, once."""
+
+
+@dataclass(frozen=True)
+class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Task):
+    """All settings of a run; fields come in the order of the bases, from the last."""
 
     def __post_init__(self) -> None:
-        check_ranges(vars(self))
+        check_numbers(self)
         self._check_data()
         self._check_inner_loop()
         if self.final_outer_lr is not None and not 0 <= self.final_outer_lr <= self.outer_lr:
@@ -148,14 +176,20 @@ class Config:
 
     def _check_data(self) -> None:
         """See that model, algorithm and ways suit the data."""
-        if self.data == "sinusoid" and (self.model != "mlp" or self.algorithm in _OF_CLASSES):
+        examples = self.data_set.examples
+        if NETWORKS[self.model].examples != examples:
+            suited = [name for name, network in NETWORKS.items() if network.examples == examples]
             raise InputError(
-                f"data sinusoid with model {self.model} and algorithm {self.algorithm}; expected "
-                "model mlp and an algorithm other than protomaml, protonet and finetune"
+                f"data {self.data} with model {self.model}; {examples} need model "
+                f"{' or '.join(suited)}"
             )
-        if self.data != "sinusoid" and self.model == "mlp":
-            raise InputError(f"data {self.data} with model mlp; pictures need model conv4")
-        if self.data != "sinusoid" and self.n_way < 2:
+        of_classes = [name for name, row in ALGORITHMS.items() if row.needs_classes]
+        if self.data_set.kind == "regression" and self.algorithm in of_classes:
+            raise InputError(
+                f"data {self.data} with model {self.model} and algorithm {self.algorithm}; "
+                f"expected an algorithm other than {', '.join(of_classes)}, which need classes"
+            )
+        if self.data_set.kind == "classification" and self.n_way < 2:
             raise InputError(f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5")
 
     def _check_inner_loop(self) -> None:
@@ -165,12 +199,12 @@ class Config:
                 "adapting is context and context is 0; give its size, as in --context 32"
             )
         per_step = self.per_step_affine or self.per_step_statistics
-        if per_step and self.model == "mlp":
+        if per_step and "norm" not in NETWORKS[self.model].settings:
             raise InputError(
-                "model mlp has no batch norm; leave per_step_affine and per_step_statistics out"
+                f"model {self.model} has no batch norm; leave per_step_affine and "
+                "per_step_statistics out"
             )
-        of_maml = self.algorithm in OF_MAML
-        if of_maml and self.learns_per_step and self.test_inner_steps > self.inner_steps:
+        if self.learns_per_step and self.test_inner_steps > self.inner_steps:
             raise InputError(
                 f"test_inner_steps is {self.test_inner_steps}, and step sizes or batch norm are "
                 f"learned for each of {self.inner_steps} inner steps; choose --test-inner-steps "
@@ -178,10 +212,16 @@ class Config:
             )
 
     @property
+    def data_set(self) -> DataSet:
+        """The entry of the data set."""
+        return DATA_SETS[self.data]
+
+    @property
     def learns_per_step(self) -> bool:
         """Whether something is learned for each inner step, so that no more can be taken."""
         per_step_norm = self.per_step_affine or self.per_step_statistics
-        return per_step_norm or self.step_sizes == "per-step"
+        learned = per_step_norm or self.step_sizes == "per-step"
+        return learned and "step_sizes" in ALGORITHMS[self.algorithm].settings
 
     def shots(self, split: str) -> tuple[int, int]:
         """Support and query examples of each class (of the task, in a regression)."""
@@ -190,21 +230,35 @@ class Config:
         return self.test_k_shot or self.k_shot, self.test_q_query or self.q_query
 
 
-OF_MAML = ("maml", "fomaml", "anil", "boil", "meta-sgd", "maml++", "cavia")
-"""The algorithms that are MAML with other settings."""
-_OF_CLASSES = ("protomaml", "protonet", "finetune")
+def with_sizes(config: Config, sizes: Mapping[str, int | None]) -> Config:
+    """The config with tasks of another size or seed; of None they are those of the run.
+
+    Raises:
+        InputError: The learner cannot do tasks of so many classes.
+    """
+    given: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
+    n_way, any_n_way = given.get("n_way", config.n_way), ALGORITHMS[config.algorithm].any_n_way
+    if n_way != config.n_way and not any_n_way:
+        able = ", ".join(name for name, row in ALGORITHMS.items() if row.any_n_way)
+        raise InputError(
+            f"n_way is {n_way} and the network of the run has {config.n_way} outputs; leave "
+            f"--n-way out, or evaluate a run that makes its last layer for each task ({able})"
+        )
+    for name in given.keys() & {"k_shot", "q_query"}:
+        given[f"test_{name}"] = given[name]
+    return replace(config, **given)
 
 
 def score_name(config: Config) -> str:
-    """``"accuracy"``, a fraction, or ``"mse"`` in a regression."""
-    return "mse" if config.data == "sinusoid" else "accuracy"
+    """Name of the metric that decides which initialisation is kept."""
+    return config.data_set.score
 
 
 def has_batch_norm(config: Config) -> bool:
     """Whether a prediction may depend on the batch that it is made in."""
-    return config.model != "mlp" and config.model_norm == "batch"
+    return "norm" in NETWORKS[config.model].settings and config.model_norm == "batch"
 
 
 def batch_norm(config: Config, *norms: str) -> str:
-    """Which statistics batch norm uses on the query set, in words."""
+    """The statistics that batch norm uses on the query set, in words."""
     return f"{' and '.join(norms)} batch norm" if has_batch_norm(config) else "no batch norm"

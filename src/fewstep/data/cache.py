@@ -34,13 +34,13 @@ def cache_dir() -> Path:
 def cached(
     name: str, side: int, classes: int | None, build: Callable[[], ImageClasses]
 ) -> ImageClasses:
-    """What ``build`` makes, from the cache where it was made before.
+    """The pictures that ``build`` makes, from the cache where they were made before.
 
     Args:
         name: The file's name without its ending; it has to change whenever the content would.
         side: Height and width of the pictures in pixels; there is one channel.
         classes: How many there are; None where only ``build`` knows.
-        build: Makes the pictures. Called once, or again where the cached file is damaged.
+        build: Called once, or again where the cached file is damaged.
     """
     path = cache_dir() / f"{name}.npz"
     try:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from fewstep.config.schema import Config
 from fewstep.data.images import ImageClasses
+from fewstep.data.source import SPLITS, Split, TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
 Integers = npt.NDArray[np.int64]
 
 
@@ -25,16 +24,8 @@ def generator(seed: int, split: str, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(split.encode()), index])
 
 
-class Choice(NamedTuple):
-    """The pictures of one task, each array ``int64 [n_way, ...]``."""
-
-    classes: Integers
-    turns: Integers
-    pictures: Integers
-
-
 @dataclass(frozen=True)
-class EpisodeSampler:
+class EpisodeSampler(TaskSource):
     """Draws tasks; task number i is always the same task.
 
     Attributes:
@@ -49,6 +40,11 @@ class EpisodeSampler:
 
     Raises:
         InputError: There are too few classes or pictures.
+
+    >>> pictures = np.zeros((12, 1, 28, 28), np.uint8)
+    >>> images = ImageClasses(pictures, ("a", "b", "c"), np.array([4, 4, 4]))
+    >>> EpisodeSampler(images, n_way=2, k_shot=1, q_query=3).batch(range(8)).query_x.shape
+    torch.Size([8, 6, 1, 28, 28])
     """
 
     images: ImageClasses
@@ -60,9 +56,7 @@ class EpisodeSampler:
     rotations: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("n_way", "k_shot", "q_query"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        super().__post_init__()
         if self.n_way > self.classes:
             raise InputError(
                 f"n_way is {self.n_way}, but the {self.split} split has {self.classes} classes; "
@@ -75,6 +69,11 @@ class EpisodeSampler:
                 f"pictures of each class, but {self.images.names[fewest]!r} has "
                 f"{self.images.counts[fewest]}; choose a smaller sum"
             )
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Pictures as ``[channels, height, width]``, and one output a way."""
+        return TaskSpec.classification(self.images.pictures.shape[1:], self.n_way, self.classes)
 
     @property
     def classes(self) -> int:
@@ -92,34 +91,34 @@ class EpisodeSampler:
             Pictures as ``float32 [tasks, n_way * examples, channels, height, width]`` from 0 to
             1, class by class; labels as ``int64 [tasks, n_way * examples]`` from 0 to n_way - 1.
         """
-        choices = [self._choose(index) for index in indices]
-        pictures = np.stack([self._gather(choice) for choice in choices])
+        classes, pictures = map(np.stack, zip(*map(self._draw, indices), strict=True))
         support, query = np.split(pictures, [self.k_shot], axis=2)
         return TaskBatch(
             self._tensor(support),
-            self._labels(len(choices), self.k_shot),
+            self._labels(len(indices), self.k_shot),
             self._tensor(query),
-            self._labels(len(choices), self.q_query),
-            torch.from_numpy(np.stack([c.classes * self._turns + c.turns for c in choices])),
+            self._labels(len(indices), self.q_query),
+            torch.from_numpy(classes),
         )
 
-    def _choose(self, index: int) -> Choice:
+    def content(self) -> Iterator[bytes | memoryview]:
+        """The names of the classes, their counts and all pictures."""
+        yield f"{self.split} {self.images.names} {self.images.counts.tolist()}".encode()
+        yield self.images.pictures.ravel().data
+
+    def _draw(self, index: int) -> tuple[Integers, npt.NDArray[np.uint8]]:
+        """One task: its classes and ``uint8 [n_way, examples, channels, height, width]``."""
         random = generator(self.seed, self.split, index)
-        classes, turns = np.divmod(
-            random.choice(self.classes, self.n_way, replace=False), self._turns
-        )
+        numbers = random.choice(self.classes, self.n_way, replace=False)
+        classes, turns = np.divmod(numbers, self._turns)
         wanted = self.k_shot + self.q_query
         rows = [random.permutation(self.images.counts[c])[:wanted] for c in classes]
-        return Choice(classes, turns, np.stack(rows) + self.images.starts[classes][:, None])
-
-    def _gather(self, choice: Choice) -> npt.NDArray[np.uint8]:
-        """``uint8 [n_way, examples, channels, height, width]``."""
-        pictures = self.images.pictures[choice.pictures]
+        pictures = self.images.pictures[np.stack(rows) + self.images.starts[classes][:, None]]
         turned = [
             np.rot90(of_class, turn, axes=(-2, -1))
-            for of_class, turn in zip(pictures, choice.turns, strict=True)
+            for of_class, turn in zip(pictures, turns, strict=True)
         ]
-        return np.stack(turned)
+        return numbers, np.stack(turned)
 
     def _labels(self, tasks: int, examples: int) -> torch.Tensor:
         return torch.arange(self.n_way).repeat_interleave(examples).repeat(tasks, 1)
@@ -128,3 +127,18 @@ class EpisodeSampler:
         """``[tasks, n_way, examples, ...]`` bytes to ``[tasks, n_way * examples, ...]`` floats."""
         flat = pictures.reshape(len(pictures), -1, *pictures.shape[3:])
         return torch.from_numpy(np.ascontiguousarray(flat)).float() / 255
+
+
+def episodes(images: Mapping[str, ImageClasses], config: Config) -> dict[Split, TaskSource]:
+    """The tasks that a config asks for, of the classes of each split."""
+    return {
+        split: EpisodeSampler(
+            images[split],
+            config.n_way,
+            *config.shots(split),
+            config.seed,
+            split,
+            rotations=config.rotations and split == "train",
+        )
+        for split in SPLITS
+    }

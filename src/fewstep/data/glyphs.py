@@ -16,9 +16,12 @@ import PIL
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
+from fewstep.config.schema import Config
 from fewstep.data.cache import cached
 from fewstep.data.distort import distort
+from fewstep.data.episodes import episodes
 from fewstep.data.images import ImageClasses
+from fewstep.data.source import Split, TaskSource
 
 SCRIPTS = {
     "test": ("ARMENIAN", "HEBREW", "LAO", "TIFINAGH", "NKO"),
@@ -29,12 +32,8 @@ SCRIPTS = {
 
 FACES = [
     f"DejaVu{family}{style}.ttf"
-    for family, styles in {
-        "Sans": ("", "-Bold", "-Oblique", "-BoldOblique"),
-        "SansMono": ("", "-Bold", "-Oblique", "-BoldOblique"),
-        "Serif": ("", "-Bold", "-Italic", "-BoldItalic"),
-    }.items()
-    for style in styles
+    for family, slant in (("Sans", "Oblique"), ("SansMono", "Oblique"), ("Serif", "Italic"))
+    for style in ("", "-Bold", f"-{slant}", f"-Bold{slant}")
 ]
 DRAWINGS = 20
 SIDE = 28
@@ -57,6 +56,9 @@ def load_glyphs() -> dict[str, ImageClasses]:
 
     Returns:
         The classes of ``"train"``, ``"val"`` and ``"test"``, named ``SCRIPT/letter U+CODE``.
+
+    >>> load_glyphs()["train"].pictures.shape[1:]
+    (1, 28, 28)
     """
     name = f"glyphs-1-{matplotlib.__version__}-{PIL.__version__}"
     letters = cached(name, SIDE, None, _draw_all)
@@ -65,6 +67,11 @@ def load_glyphs() -> dict[str, ImageClasses]:
         split: letters.subset([i for i, script in enumerate(of_script) if script in scripts])
         for split, scripts in SCRIPTS.items()
     }
+
+
+def sources(config: Config, _: Path | None) -> dict[Split, TaskSource]:
+    """The tasks of each split's letters."""
+    return episodes(load_glyphs(), config)
 
 
 def _draw_all() -> ImageClasses:

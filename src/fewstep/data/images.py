@@ -23,6 +23,10 @@ class ImageClasses:
 
     Raises:
         InputError: The three do not belong together.
+
+    >>> pictures = np.zeros((5, 3, 84, 84), np.uint8)
+    >>> len(ImageClasses(pictures, ("owl", "crow"), np.array([2, 3])).subset([1]).pictures)
+    3
     """
 
     pictures: npt.NDArray[np.uint8]

@@ -14,9 +14,12 @@ import numpy.typing as npt
 import pooch
 from PIL import Image
 
+from fewstep.config.schema import Config
 from fewstep.data.archives import Pictures, folder_pictures, zip_pictures
 from fewstep.data.cache import cache_dir, cached
+from fewstep.data.episodes import episodes
 from fewstep.data.images import ImageClasses
+from fewstep.data.source import Split, TaskSource
 from fewstep.errors import InputError, first_line
 
 CHARACTERS = {"images_background": 964, "images_evaluation": 659}
@@ -33,7 +36,7 @@ MD5 = {
 }
 
 
-def load_omniglot(data_dir: Path | None) -> dict[str, ImageClasses]:
+def load_omniglot(data_dir: Path | None = None) -> dict[str, ImageClasses]:
     """The characters of both parts, split 1,100 / 100 / 423 as in the MAML paper's code.
 
     Pictures are 28 x 28 with ink 255 on 0. They are read once and then kept in the cache.
@@ -48,6 +51,9 @@ def load_omniglot(data_dir: Path | None) -> dict[str, ImageClasses]:
 
     Raises:
         InputError: An archive is missing, damaged or holds something else.
+
+    >>> len(load_omniglot(Path("data"))["train"])  # doctest: +SKIP
+    1100
     """
     parts = _download() if data_dir is None else _local(data_dir / "omniglot")
     listing = "\n".join(f"{part} {entry}" for part in parts for entry in parts[part].fingerprint)
@@ -57,6 +63,11 @@ def load_omniglot(data_dir: Path | None) -> dict[str, ImageClasses]:
     order = sorted(range(len(characters)), key=lambda c: characters.names[c])
     random.Random(1).shuffle(order)
     return {split: characters.subset(order[part]) for split, part in SPLIT.items()}
+
+
+def sources(config: Config, data_dir: Path | None) -> dict[Split, TaskSource]:
+    """The tasks of each split's characters."""
+    return episodes(load_omniglot(data_dir), config)
 
 
 def _local(folder: Path) -> dict[str, Pictures]:
@@ -98,18 +109,23 @@ def _download() -> dict[str, Pictures]:
 
 
 def _read(parts: dict[str, Pictures]) -> ImageClasses:
-    drawings: dict[str, list[npt.NDArray[np.uint8]]] = {}
+    names: list[str] = []
+    drawings: list[npt.NDArray[np.uint8]] = []
     for part, expected in CHARACTERS.items():
-        drawings |= _read_part(parts[part], part, expected)
-    pictures = np.stack([picture for name in drawings for picture in drawings[name]])[:, None]
-    counts = np.full(len(drawings), DRAWINGS, dtype=np.int64)
-    return ImageClasses(pictures, tuple(drawings), counts)
+        pictures = parts[part]
+        files = _files(pictures, part, expected)
+        names += files
+        with warnings.catch_warnings():
+            # Pillow warns of a picture of very many pixels before it can be asked how many.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            for name, content in pictures.read([name for each in files.values() for name in each]):
+                drawings.append(_small(name, content, pictures.source))
+    counts = np.full(len(names), DRAWINGS, dtype=np.int64)
+    return ImageClasses(np.stack(drawings)[:, None], tuple(names), counts)
 
 
-def _read_part(
-    pictures: Pictures, part: str, expected: int
-) -> dict[str, list[npt.NDArray[np.uint8]]]:
-    """Drawings by ``alphabet/character``, after a check that all are there and nothing else."""
+def _files(pictures: Pictures, part: str, expected: int) -> dict[str, list[str]]:
+    """Names of files by ``alphabet/character``; all have to be there and nothing else."""
     of_character: dict[str, list[str]] = defaultdict(list)
     for name in sorted(pictures.names):
         folders = name.split("/")
@@ -130,14 +146,7 @@ def _read_part(
             f"{pictures.source} has {len(of_character)} characters, expected {expected}; get the "
             "archive again"
         )
-    ordered = [name for names in of_character.values() for name in names]
-    drawings: dict[str, list[npt.NDArray[np.uint8]]] = defaultdict(list)
-    with warnings.catch_warnings():
-        # Pillow warns of a picture of very many pixels before it can be asked how many.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for name, content in pictures.read(ordered):
-            drawings["/".join(name.split("/")[1:3])].append(_small(name, content, pictures.source))
-    return drawings
+    return of_character
 
 
 def _small(name: str, content: bytes, source: Path) -> npt.NDArray[np.uint8]:

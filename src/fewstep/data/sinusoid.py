@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from fewstep.data.episodes import Split, generator
-from fewstep.errors import InputError
+from fewstep.config.schema import Config
+from fewstep.data.episodes import generator
+from fewstep.data.source import SPLITS, Split, TaskSource, TaskSpec
 from fewstep.tasks import TaskBatch
 
 BLOCK = 1000
@@ -19,7 +21,7 @@ BLOCK = 1000
 
 
 @dataclass(frozen=True)
-class SinusoidSampler:
+class SinusoidSampler(TaskSource):
     """Draws tasks y = A sin(x - phase); task number i is always the same task.
 
     The amplitude A is uniform in [0.1, 5], the phase in [0, pi], x in [-5, 5].
@@ -32,6 +34,9 @@ class SinusoidSampler:
 
     Raises:
         InputError: ``k_shot`` or ``q_query`` is less than 1.
+
+    >>> SinusoidSampler(k_shot=5, q_query=10).batch(range(25)).support_y.shape
+    torch.Size([25, 5, 1])
     """
 
     k_shot: int
@@ -39,10 +44,10 @@ class SinusoidSampler:
     seed: int = 0
     split: Split = "train"
 
-    def __post_init__(self) -> None:
-        for name in ("k_shot", "q_query"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more")
+    @property
+    def spec(self) -> TaskSpec:
+        """One number an example, and one to predict."""
+        return TaskSpec.regression((1,))
 
     def batch(self, indices: Sequence[int]) -> TaskBatch:
         """The tasks of these numbers: every tensor is ``float32 [tasks, points, 1]``."""
@@ -75,3 +80,8 @@ def _waves(seed: int, split: Split, block: int, points: int) -> npt.NDArray[np.f
     phase = random.uniform(0.0, np.pi, (BLOCK, 1, 1))
     x = random.uniform(-5.0, 5.0, (BLOCK, points, 1))
     return np.stack([x, amplitude * np.sin(x - phase)], 1).astype(np.float32)
+
+
+def sources(config: Config, _: Path | None) -> dict[Split, TaskSource]:
+    """The waves of each split."""
+    return {split: SinusoidSampler(*config.shots(split), config.seed, split) for split in SPLITS}

@@ -1,1 +1,1 @@
-"""Several processes compute one meta-batch."""
+"""Several processes compute one meta-batch (internal)."""

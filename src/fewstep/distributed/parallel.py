@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from fewstep.distributed.workers import Workers, check_number
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
-from fewstep.learners.base import Evaluation
+from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_tasks
-from fewstep.learners.gradient_based import GradientBased
-from fewstep.metagrad.unroll import Judgement
-from fewstep.runtime.exclusive import exclusive
-from fewstep.runtime.modes import Modes, computing_in, current_modes
+from fewstep.metagrad.objective import QueryResult
+from fewstep.runtime.modes import CallerModes, computing_in, current_modes, exclusive
 from fewstep.runtime.rng import numbered_from, seeded_calls
 from fewstep.tasks import Inputs, TaskBatch
 
 
-class Parallel:
+class Parallel(Learner):
     """Computes what a learner computes, with the tasks shared out among processes of one thread.
 
     On a CPU this is the fastest way for networks such as Conv-4; each process takes the memory of
@@ -39,52 +36,59 @@ class Parallel:
 
     Raises:
         InputError: ``workers`` is not at least 1, or more than eight for each core.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> learner = fewstep.Parallel(fewstep.MAML(torch.nn.Linear(4, 3)), workers=2)
+    >>> learner(fewstep.TaskBatch(x, y, x, y)).backward()
     """
 
-    def __init__(self, learner: GradientBased, workers: int) -> None:
+    _PREFIXES: ClassVar[dict[str, str]] = {"learner": ""}
+
+    def __init__(self, learner: Learner, workers: int) -> None:
+        super().__init__()
         check_number(workers)
-        if not isinstance(learner, GradientBased):
+        if not isinstance(learner, Learner):
             raise InputError(
                 f"learner is a {type(learner).__name__}; expected one as in fewstep.MAML(model)"
             )
         self.learner = learner
-        self._workers = Workers(workers)
+        self.workers = workers
+        self._processes = Workers(workers)
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy, of whatever kind, has processes of its own.
-        return {**vars(self), "_workers": Workers(self._workers.number)}
+        return {**vars(self), "_processes": Workers(self.workers)}
 
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """Those of the learner."""
-        return self.learner.parameters()
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Those of the learner."""
-        return self.learner.named_parameters()
-
-    def meta_gradient(self, tasks: TaskBatch, outer_step: int = 0) -> tuple[Tensor, Params]:
-        """As `MAML.meta_gradient`."""
-        result = self.differentiate(tasks, outer_step)
-        return result.judgement.losses.mean(), result.gradient
+    def meta_parameters(self) -> dict[str, nn.Parameter]:
+        return self.learner.meta_parameters()
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """As `MAML.differentiate`.
+        """The learner's, computed by all processes where each task has a gradient of its own.
 
         Raises:
             InputError: The tasks do not fit, are not on the CPU, or a process ended.
         """
+        if not self.learner.tasks_are_independent:
+            return self.learner.differentiate(tasks, outer_step)
         parts: list[MetaGradient] = self._each("differentiate", tasks, outer_step)
-        judgement = Judgement(
-            torch.cat([part.judgement.losses for part in parts]),
-            _cat([part.judgement.metrics for part in parts]),
+        query = QueryResult(
+            torch.cat([part.query.losses for part in parts]),
+            _cat([part.query.metrics for part in parts]),
         )
-        shares = [len(part.judgement.losses) / len(tasks) for part in parts]
+        shares = [len(part.query.losses) / len(tasks) for part in parts]
         gradient = _mean([part.gradient for part in parts], shares)
         statistics = [part.statistics for part in parts if part.statistics is not None]
-        return MetaGradient(judgement, gradient, _mean(statistics, shares) if statistics else None)
+        return MetaGradient(query, gradient, _mean(statistics, shares) if statistics else None)
 
-    def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """As `MAML.evaluate`."""
+    def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
+        if not self.learner.tasks_are_independent:
+            return self.learner.query_losses(tasks, outer_step)
+        return torch.cat(self._each("query_losses", tasks, outer_step))
+
+    def evaluate(
+        self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
+    ) -> Evaluation:
         parts: list[Evaluation] = self._each("evaluate", tasks, steps, norm)
         return Evaluation(
             torch.cat([part.losses for part in parts]), _cat([part.metrics for part in parts])
@@ -93,11 +97,21 @@ class Parallel:
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
-        """As `MAML.adapt`, in this process."""
         return self.learner.adapt(x, y, steps, norm)
 
+    def variants(self) -> dict[str, Learner]:
+        found: dict[str, Learner] = {}
+        for name, variant in self.learner.variants().items():
+            found[name] = shared = Parallel(variant, self.workers)
+            shared._processes = self._processes
+        return found
+
+    @property
+    def inner_steps(self) -> int:  # type: ignore[override]
+        return self.learner.inner_steps
+
     def _each(self, method: str, tasks: TaskBatch, *arguments: Any) -> list[Any]:
-        """What a method of the learner returns for each share of the tasks."""
+        """The results of a method of the learner, one for each share of the tasks."""
         check_tasks(tasks)
         device = tasks.device
         if device.type != "cpu":
@@ -105,10 +119,10 @@ class Parallel:
                 f"the tasks are on {device}; workers are for the CPU, use the learner itself or "
                 "--workers 1"
             )
-        number = min(self._workers.number, len(tasks))
+        number = min(self.workers, len(tasks))
         bounds = [len(tasks) * part // number for part in range(number + 1)]
         modes = current_modes()
-        with exclusive(), self._workers.taken() as run, seeded_calls(device) as seed:
+        with exclusive(), self._processes.taken() as run, seeded_calls(device) as seed:
             return run(
                 [
                     (
@@ -122,9 +136,9 @@ class Parallel:
 
 def _share(
     method: str,
-    learner: GradientBased,
+    learner: Learner,
     tasks: TaskBatch,
-    modes: Modes,
+    modes: CallerModes,
     seed: int,
     first: int,
     *arguments: Any,

@@ -20,12 +20,12 @@ import torch
 from fewstep.distributed.messages import Channel, Message, packed, packed_error, unpacked
 from fewstep.distributed.team import Team
 from fewstep.errors import InputError
-from fewstep.runtime.threads import one_thread
+from fewstep.runtime.modes import one_thread
 
 Job = tuple[Callable[..., Any], tuple[Any, ...]]
 """A function and its arguments."""
 Outcome = tuple[Any, Exception | None]
-"""What it returned, or what it raised."""
+"""A result, or the error instead of it."""
 
 MOST_PER_CORE = 8
 """A process computes with one thread, so more than one a core gain nothing. Several are allowed,

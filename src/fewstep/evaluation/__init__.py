@@ -1,1 +1,1 @@
-"""How well a learner adapts: means, intervals, a diagnosis."""
+"""How well a learner adapts: means, intervals, a diagnosis (internal)."""

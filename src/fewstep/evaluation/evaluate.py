@@ -1,4 +1,4 @@
-"""Judging a learner on many tasks: mean and 95% interval after each number of inner steps."""
+"""Evaluation on many tasks: mean and 95% interval after each number of inner steps."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from fewstep.errors import InputError
+from fewstep.evaluation.task_sets import TaskSet, task_batches
 from fewstep.functional.call import Norm
 from fewstep.learners.base import Evaluation, Learner
-from fewstep.training.build import EVALUATED, Sampler
+from fewstep.runtime.rng import preserve_rng_state
 
 
 class Means(NamedTuple):
@@ -28,9 +30,9 @@ class Means(NamedTuple):
     ci95: list[float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
-    """What a number of tasks showed.
+    """Means over tasks, with their protocol.
 
     Attributes:
         metrics: By name; there is one at least.
@@ -38,61 +40,127 @@ class Result:
         tasks: How many tasks.
         diverged: The first task with a loss that is not finite, and after which inner step; or
             None.
+        norm: Which statistics batch norm used on the query sets; None where that is not known.
     """
 
     metrics: dict[str, Means]
     loss: Means
     tasks: int
     diverged: tuple[int, int] | None
+    norm: Norm | None = None
 
     @property
     def score(self) -> Means:
         """The first metric."""
         return next(iter(self.metrics.values()))
 
+    def __repr__(self) -> str:
+        columns = {**self.metrics, "loss": self.loss}
+        rows = [["inner steps", *columns]] + [
+            [str(step), *(_cell(name, means, step) for name, means in columns.items())]
+            for step in range(len(self.loss.mean))
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = ["  ".join(map(str.rjust, row, widths)) for row in rows]
+        norm = f"; {self.norm} batch norm" if self.norm else ""
+        return "\n".join([*table, f"mean ± 95% interval over {self.tasks} tasks{norm}"])
+
 
 Results = dict[Norm, Result]
 """By the statistics that batch norm uses, those of the run's own protocol first."""
 
 
-def judge_each(
+def evaluate(
     learner: Learner,
-    sampler: Sampler,
-    tasks: int,
+    tasks: TaskSet,
+    steps: int | None = None,
+    norm: Norm | None = None,
+    *,
+    n: int | None = None,
+) -> Result:
+    """Adapt to each task and evaluate it after 0, 1, ..., steps inner steps. Nothing is learned.
+
+    Args:
+        learner: Any learner.
+        tasks: A `TaskBatch`; a source, which makes tasks from their numbers by
+            ``batch(indices)``; or an iterable of either batches or single tasks, ``(support_x,
+            support_y, query_x, query_y)``.
+        steps: Most inner steps; the learner's own number unless given.
+        norm: Which statistics batch norm uses on the query sets; the learner's own choice unless
+            given.
+        n: How many tasks at most: all unless given, and 600 of a source.
+
+    Returns:
+        Mean and 95% interval of each metric and of the loss; it prints as a table.
+
+    Raises:
+        InputError: The tasks do not fit the learner, or there is none.
+
+    >>> import torch, fewstep
+    >>> learner = fewstep.MAML(torch.nn.Linear(3, 2), inner_lr=10.0)
+    >>> tasks = fewstep.TaskBatch(
+    ...     torch.zeros(4, 5, 3), torch.zeros(4, 5).long(),
+    ...     torch.zeros(4, 5, 3), torch.zeros(4, 5).long(),
+    ... )
+    >>> fewstep.evaluate(learner, tasks, steps=1).metrics["accuracy"].mean[1]
+    1.0
+    """
+    steps = int(own(learner, "inner_steps")) if steps is None else steps
+    with preserve_rng_state(device_of(learner)):
+        result = means(evaluate_tasks(learner, tasks, n, steps, norm))
+    used: Norm | None = norm or own(learner, "norm")
+    return Result(result.metrics, result.loss, result.tasks, result.diverged, used)
+
+
+def evaluate_tasks(
+    learner: Learner,
+    tasks: TaskSet,
+    n: int | None,
     steps: int,
-    norm: Norm,
-    device: str,
+    norm: Norm | None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """Judge on tasks 0, 1, ..., tasks - 1 of the sampler.
+    """Evaluate on the first ``n`` tasks, each by itself, on the learner's device.
 
     Args:
         learner: Left as it is.
-        sampler: Of the split to judge on.
-        tasks: How many tasks.
+        tasks: As `evaluate` takes them.
+        n: How many tasks; None for all, and for `OF_A_SOURCE` of a source.
         steps: Most inner steps.
         norm: Which statistics batch norm uses on the query set.
-        device: Where the learner is.
         advance: Told how many tasks were done since the last call.
     """
-    parts: list[Evaluation] = []
-    for start in range(0, tasks, EVALUATED):
-        indices = range(start, min(start + EVALUATED, tasks))
-        parts.append(learner.evaluate(sampler.batch(indices).to(device), steps, norm))
-        advance(len(indices))
+    device, parts = device_of(learner), []
+    for batch in task_batches(tasks, n):
+        parts.append(learner.evaluate(batch.to(device), steps, norm))
+        advance(len(batch))
+    if not parts:
+        raise InputError("tasks is empty; expected at least one task")
     return Evaluation(
         torch.cat([part.losses for part in parts]),
         {name: torch.cat([part.metrics[name] for part in parts]) for name in parts[0].metrics},
     )
 
 
-def means(judged: Evaluation) -> Result:
+def own(learner: Any, name: str) -> Any:
+    """A setting of a learner, or of the one that it shares out; None where there is none."""
+    inner = getattr(learner, "learner", learner)
+    return getattr(learner, name, getattr(inner, name, None))
+
+
+def device_of(learner: Learner) -> torch.device:
+    """The device of a learner's parameters; the CPU where it has none."""
+    first = next(iter(learner.named_parameters()), None)
+    return torch.device("cpu") if first is None else first[1].device
+
+
+def means(evaluation: Evaluation) -> Result:
     """The means over tasks, with their intervals."""
-    bad = (~judged.losses.isfinite()).nonzero().tolist()
+    bad = (~evaluation.losses.isfinite()).nonzero().tolist()
     return Result(
-        metrics={name: _means(values) for name, values in judged.metrics.items()},
-        loss=_means(judged.losses),
-        tasks=len(judged.losses),
+        metrics={name: _means(values) for name, values in evaluation.metrics.items()},
+        loss=_means(evaluation.losses),
+        tasks=len(evaluation.losses),
         diverged=tuple(bad[0]) if bad else None,
     )
 
@@ -109,15 +177,22 @@ def interval(scores: Tensor) -> Tensor:
     return 1.96 * scores.std(0) / math.sqrt(tasks)
 
 
+def _cell(name: str, means: Means, step: int) -> str:
+    mean, half = means.mean[step], means.ci95[step]
+    if name == "accuracy":
+        return f"{100 * mean:.1f}%" + (f" ± {100 * half:.1f}" if math.isfinite(half) else "")
+    return f"{mean:.4g}" + (f" ± {half:.2g}" if math.isfinite(half) else "")
+
+
 @contextmanager
 def borrowed(parameters: dict[str, nn.Parameter], values: dict[str, Tensor]) -> Iterator[None]:
     """Let the parameters have other values for a while."""
-    own = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    own_values = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     _copy(parameters, values)
     try:
         yield
     finally:
-        _copy(parameters, own)
+        _copy(parameters, own_values)
 
 
 def _copy(parameters: dict[str, nn.Parameter], values: dict[str, Tensor]) -> None:

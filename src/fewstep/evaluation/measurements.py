@@ -1,116 +1,122 @@
-"""What a diagnosis rests on, measured on a run."""
+"""Measurements that a diagnosis rests on."""
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeGuard
 
-from torch import nn
-
-from fewstep.config.schema import score_name
-from fewstep.data.episodes import EpisodeSampler
-from fewstep.data.sinusoid import SinusoidSampler
-from fewstep.evaluation.diagnosis import Figures
-from fewstep.evaluation.evaluate import interval, judge_each
+from fewstep.evaluation.diagnosis import Figures, Trend
+from fewstep.evaluation.evaluate import evaluate_tasks, interval
+from fewstep.evaluation.task_sets import TaskSet, task_batches
 from fewstep.functional.call import Norm
-from fewstep.learners.base import Evaluation, Learner
+from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
 from fewstep.tasks import TaskBatch
-from fewstep.training.build import Sampler
-from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import Run
 
 TASKS = 100
-"""The most tasks of a split that an examination takes."""
+"""The most tasks of a split that are measured on."""
 OUTER_STEPS = 100
-"""The outer steps whose gradients it looks at."""
+"""The outer steps whose gradients are looked at."""
+VALIDATIONS = 8
+"""With fewer validations it is the training that tells whether it was at a plateau."""
 
 
-def examine(run: Run, run_dir: RunDir, steps: int, norm: Norm, tasks: int) -> Figures:
-    """Measure the figures of a run.
+def measure(
+    learner: Learner,
+    training: TaskSet | None,
+    validation: TaskSet,
+    steps: int,
+    norm: Norm | None,
+    tasks: int,
+    *,
+    larger_is_better: bool,
+    metrics: Sequence[dict[str, Any]] = (),
+    kept_at: int = 0,
+    planned: int | None = None,
+) -> Figures:
+    """Measure the figures of a learner.
 
     Args:
-        run: The learner, and tasks of training and validation classes.
-        run_dir: Its metrics tell the outer gradient.
+        learner: Left as it is.
+        training: Tasks of training classes, of the size of those of validation; or None.
+        validation: Tasks of validation classes.
         steps: Inner steps.
         norm: Which statistics batch norm uses on the query set.
         tasks: How many tasks of each split, `TASKS` at most.
+        larger_is_better: Whether more of the first metric is better.
+        metrics: The lines of ``metrics.jsonl``, which tell how the training went.
+        kept_at: The outer step after which this initialisation was kept.
+        planned: The outer steps of a training that has not come to its end; None where it has.
     """
     tasks = min(tasks, TASKS)
-    shots = run.config.shots("val")
-    training = _with_shots(run.tasks["train"], *shots)
-    validation = run.tasks["val"]
-
-    def judged(sampler: Sampler) -> Evaluation:
-        return judge_each(run.learner, sampler, tasks, steps, norm, run.config.device)
-
-    seen = judged(training).scores
-    on_validation = judged(validation)
-    losses, unseen = on_validation.losses, on_validation.scores
-    support_losses = judged(_SupportAgain(validation)).losses
-    lengths = _told_of(run_dir, "train/gradient_norm", run.progress.step)
-    named = _told_of(run_dir, "train/score", run.progress.step)
-    classes = _pretrained_classes(run.learner)
+    on_validation = evaluate_tasks(learner, validation, tasks, steps, norm)
+    losses, scores = on_validation.losses, on_validation.scores
+    again = evaluate_tasks(learner, _on_support(validation, tasks), tasks, steps, norm).losses
+    seen = scores[:0]
+    if training is not None:
+        seen = evaluate_tasks(learner, training, tasks, steps, norm).scores
+    lengths = _told(metrics, "train/gradient_norm", kept_at)[-OUTER_STEPS:]
+    named = _told(metrics, "train/score", kept_at)[-OUTER_STEPS:]
+    classes = _pretrained_classes(learner)
     return Figures(
-        score=score_name(run.config),
-        training=seen[:, -1].mean().item(),
-        training_ci95=interval(seen[:, -1]).item(),
-        validation=unseen[:, -1].mean().item(),
-        validation_ci95=interval(unseen[:, -1]).item(),
-        support_loss_before=support_losses[:, 0].mean().item(),
-        support_loss_after=support_losses[:, -1].mean().item(),
+        score=next(iter(on_validation.metrics)),
+        larger_is_better=larger_is_better,
+        training=seen[:, -1].mean().item() if len(seen) else None,
+        training_ci95=interval(seen[:, -1]).item() if len(seen) else None,
+        validation=scores[:, -1].mean().item(),
+        validation_ci95=interval(scores[:, -1]).item(),
+        before=scores[:, 0].mean().item(),
+        gain_ci95=interval(scores[:, -1] - scores[:, 0]).item(),
+        support_loss_before=again[:, 0].mean().item(),
+        support_loss_after=again[:, -1].mean().item(),
         # A loss that is not a number is worse than any.
         worse=(~(losses[:, -1] <= losses[:, 0])).float().mean().item(),
         gradient_norm=statistics.median(lengths) if lengths else None,
         gradient_peak=max(lengths, default=None),
-        tasks=tasks,
+        tasks=len(losses),
         pretraining=statistics.median(named) if classes and named else None,
         classes=classes,
+        trained=metrics[-1]["step"] if metrics else None,
+        planned=planned,
+        trend=None if classes else _trend(metrics),
     )
 
 
 def _pretrained_classes(learner: Learner) -> int | None:
     """How many classes ordinary training tells apart; None where tasks are what is trained on."""
-    if not isinstance(learner, FineTune):
+    one = getattr(learner, "learner", learner)
+    return one.classes if isinstance(one, FineTune) else None
+
+
+def _on_support(tasks: TaskSet, n: int) -> Iterator[TaskBatch]:
+    """Tasks that are evaluated on what they adapt to: their query set is their support set."""
+    for batch in task_batches(tasks, n):
+        yield replace(batch, query_x=batch.support_x, query_y=batch.support_y)
+
+
+def _trend(metrics: Sequence[dict[str, Any]]) -> Trend | None:
+    """The first metric in the last quarter of a training and in the quarter before."""
+    validations = _told(metrics, "val/score", sys.maxsize)
+    by_validation = len(validations) >= VALIDATIONS
+    scores = validations if by_validation else _told(metrics, "train/score", sys.maxsize)
+    quarter = len(scores) // 4
+    if quarter < VALIDATIONS // 4:
         return None
-    head = learner.wide.get_submodule(learner.head)
-    assert isinstance(head, nn.Linear)
-    return head.out_features
+    before, after = scores[-2 * quarter : -quarter], scores[-quarter:]
+    noise = sum(statistics.variance(part) / quarter for part in (before, after)) ** 0.5
+    split = "validation" if by_validation else "training"
+    return Trend(split, statistics.fmean(before), statistics.fmean(after), noise)
 
 
-@dataclass(frozen=True)
-class _SupportAgain:
-    """Tasks that are judged on what they adapt to: their query set is their support set."""
-
-    sampler: Sampler
-
-    def batch(self, indices: Sequence[int]) -> TaskBatch:
-        tasks = self.sampler.batch(indices)
-        return replace(tasks, query_x=tasks.support_x, query_y=tasks.support_y)
+def _told(metrics: Sequence[dict[str, Any]], name: str, until: int) -> list[float]:
+    """A figure of the outer steps up to a given one, by its name in the metrics."""
+    values = (line.get(name) for line in metrics if line["step"] <= until)
+    return [float(value) for value in values if _is_number(value)]
 
 
-def _with_shots(sampler: Sampler, k_shot: int, q_query: int) -> Sampler:
-    """Training tasks of the size of validation tasks: only then do their scores compare."""
-    assert isinstance(sampler, EpisodeSampler | SinusoidSampler)
-    return replace(sampler, k_shot=k_shot, q_query=q_query)
-
-
-def _told_of(run_dir: RunDir, name: str, until: int) -> list[float]:
-    """A figure of the last outer steps up to a given one, by its name in the metrics."""
-    try:
-        text = run_dir.metrics.read_text(encoding="utf-8")
-        # What is behind the last line's end is the part of a line that is just being written.
-        lines = [json.loads(line) for line in text.split("\n")[:-1]]
-        values = [line.get(name) for line in lines if line["step"] <= until]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        # Metrics that are missing or damaged cost one figure, and no evaluation.
-        return []
-    return [value for value in values if _is_number(value)][-OUTER_STEPS:]
-
-
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     """Whether a value of JSON is a number that a float can hold."""
     return isinstance(value, int | float) and abs(value) <= sys.float_info.max

@@ -1,1 +1,1 @@
-"""How a meta-batch is run: task by task, vectorised or compiled."""
+"""How a meta-batch is run: task by task, vectorised or compiled (internal)."""

@@ -1,209 +1,134 @@
 """A whole outer step as one CUDA graph: nothing of it is launched, or waited for, one by one.
 
-The tasks and all that is meta-learned lie in memory that stays in place. One inner step, its
-transposed derivative and the gradient of the query loss are compiled for their shapes, an outer
-step is put together of them and recorded, and from then on it is replayed. It is the gradient of
-`fewstep.metagrad.unroll.replayed`: of each inner step only the state is kept.
+The tasks and all that is meta-learned lie in memory that stays in place. An outer step is recorded
+once for each shape of tasks, and from then on it is replayed.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from fewstep.errors import InputError, first_line
-from fewstep.execution.looped import MetaGradient
-from fewstep.execution.steps import Steps, add_at_step, at_step
-from fewstep.execution.traced import Linearised, Traced
-from fewstep.functional.layers import layer_at_fault
+from fewstep.errors import InputError, UnsuitableError, first_line
+from fewstep.execution.executor import MetaGradient
+from fewstep.execution.outer_step import Outcome, OuterStep
+from fewstep.execution.vmapped import Vmapped
+from fewstep.functional.guards import layer_at_fault
 from fewstep.functional.swapped import Params
-from fewstep.metagrad.inner_loop import INNER_LR, InnerLoop
-from fewstep.metagrad.metrics import Metrics
-from fewstep.metagrad.objective import Problem
-from fewstep.metagrad.unroll import Judgement, Memory, Order
+from fewstep.metagrad.inner_loop import PER_STEP
+from fewstep.metagrad.objective import Objective, QueryResult, Traceable
+from fewstep.metagrad.unroll import GradientRule, ThroughInnerLoop
 from fewstep.tasks import TaskBatch
 
 MOST_KEPT = 4
-"""Shapes of tasks of which the recording is kept, those used last."""
-
-
-class NotCapturableError(InputError):
-    """A model or a loss whose outer step cannot be recorded."""
-
-
-class Outcome(NamedTuple):
-    """What an outer step computes.
-
-    Attributes:
-        losses: ``[tasks]``, weighted.
-        metrics: ``{name: [tasks]}``, of the last step; without those that users give.
-        needed: What the user's metrics need of the predictions.
-        statistics: ``[steps + 1, ...]``, the mean over the tasks; none or one.
-        gradient: By name.
-    """
-
-    losses: Tensor
-    metrics: dict[str, Tensor]
-    needed: list[Tensor]
-    statistics: list[Tensor]
-    gradient: Params
+"""Recordings that are kept, those used last."""
 
 
 @dataclass
-class Captured:
-    """Computes meta-gradients from recordings, one for each shape of tasks.
+class Recordings:
+    """The recordings of one learner.
 
     Attributes:
-        problem: What each task is.
-        loop: The inner loop.
-        order: Whether the inner steps' derivatives are exact.
-        record: Whether the statistics of each step are wanted.
-        fixed: The model's tensors that are not learned.
         compiled: Whether functions are compiled.
-        recorded: Whether outer steps are recorded, which needs CUDA.
-        memory: ``"fast"`` keeps of each inner step what is expensive to compute again; ``"flat"``
-            its state alone.
+        recorded: Whether outer steps are recorded, which needs CUDA; else they are computed in the
+            same memory, operation by operation.
     """
 
-    problem: Problem
-    loop: InnerLoop
-    order: Order = "exact"
-    record: bool = False
-    fixed: Params = field(default_factory=dict)
     compiled: bool = True
     recorded: bool = True
-    memory: Memory = "fast"
+    _kept: OrderedDict[Hashable, _Recording] = field(default_factory=OrderedDict)
 
-    def __post_init__(self) -> None:
-        self._kept: OrderedDict[Hashable, _Recording] = OrderedDict()
+    def of(self, key: Hashable, record: Callable[[], _Recording]) -> _Recording:
+        """The recording of a key, made now where there is none."""
+        if key not in self._kept:
+            self._kept[key] = record()
+            if len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
-    def meta_gradient(self, tasks: TaskBatch, importances: Sequence[float]) -> MetaGradient:
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+class Captured(Vmapped):
+    """Computes meta-gradients from recordings; query sets are evaluated vectorised.
+
+    Args:
+        objective: Of each task.
+        traceable: Its parts; only what decides the recording is read.
+        recordings: Those that there are.
+        chunk: As for `Vmapped`.
+    """
+
+    def __init__(
+        self, objective: Objective, traceable: Traceable, recordings: Recordings, chunk: int
+    ) -> None:
+        super().__init__(objective, chunk)
+        self.recordings = recordings
+        self._kind: Hashable = (traceable.kind, traceable.by_query)
+        learned = objective.meta_learned
+        self._fixed: Params = {
+            name: value.detach()
+            for name, value in traceable.pure.tensors.items()
+            if name not in learned and PER_STEP + name not in learned
+        }
+
+    def meta_gradient(self, tasks: TaskBatch, rule: GradientRule) -> MetaGradient:
         """The gradient of the mean query loss of a meta-batch.
 
         Args:
             tasks: The meta-batch.
-            importances: ``steps + 1`` weights of the query losses after 0, 1, ... steps.
+            rule: Which gradient.
 
         Raises:
-            NotCapturableError: The model or the loss cannot be computed so.
+            UnsuitableError: The model or the loss cannot be computed so, or it is another rule than
+                through the inner loop.
         """
-        learned = {name: v.detach() for name, v in self.problem.meta_learned.items()}
-        tensors = [*tasks.tensors, *learned.values(), *self.fixed.values()]
-        counted = tuple(weight != 0 for weight in importances)
-        key = (counted, tuple((t.shape, t.dtype, t.device) for t in tensors))
-        recording = self._kept.get(key)
-        if recording is None:
-            try:
-                recording = self._new_recording(tasks, learned, counted, tensors)
-            except (RuntimeError, InputError, NotImplementedError) as error:
-                if isinstance(error, torch.OutOfMemoryError):
-                    raise
-                raise NotCapturableError(f"not recorded for the GPU: {_reason(error)}") from error
-            self._kept[key] = recording
-            if len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
+        if not isinstance(rule, ThroughInnerLoop):
+            raise UnsuitableError("only gradients through the inner loop are recorded")
+        learned = {name: v.detach() for name, v in self.objective.meta_learned.items()}
+        tensors = [*tasks.tensors, *learned.values(), *self._fixed.values()]
+        counted = tuple(float(weight != 0) for weight in rule.weights)
+        rule_of_key = replace(rule, importances=counted)
+        shapes = tuple((t.shape, t.dtype, t.device) for t in tensors)
+        key = (rule_of_key, shapes, tuple(learned), self.objective.modes, self._kind)
         with torch.no_grad():
-            found = recording(tensors, importances)
-            return self._told(found, tasks)
+            recording = self.recordings.of(
+                key, lambda: self._record(tasks, learned, rule_of_key, tensors)
+            )
+            found = recording(tensors, rule.weights)
+            metrics = found.metrics or self.objective.metrics.of(
+                found.needed, tasks.query_y, found.losses
+            )
+        statistics = found.statistics[0][None] if found.statistics else None
+        return MetaGradient(QueryResult(found.losses, metrics, statistics), found.gradient)
 
-    def _new_recording(
-        self, tasks: TaskBatch, learned: Params, counted: Sequence[bool], tensors: list[Tensor]
+    def _record(
+        self, tasks: TaskBatch, learned: Params, rule: ThroughInnerLoop, tensors: list[Tensor]
     ) -> _Recording:
-        outer_step = _OuterStep(self, counted)
+        fixed = self._fixed
+        settings = self.recordings
+        outer_step = OuterStep(self.objective, rule, frozenset(fixed), settings.compiled)
 
         def function(static: list[Tensor], weights: Tensor) -> Outcome:
             given = iter(static)
             here = tasks.with_tensors([next(given) for _ in tasks.tensors])
             mine = {name: next(given) for name in learned}
-            fixed = {name: next(given) for name in self.fixed}
-            return outer_step(here, mine, fixed, weights)
+            return outer_step(here, mine, {name: next(given) for name in fixed}, weights)
 
-        with torch.no_grad():
-            return _Recording(function, tensors, len(counted), self.recorded)
-
-    def _told(self, found: Outcome, tasks: TaskBatch) -> MetaGradient:
-        metrics = found.metrics or self.problem.metrics.of(
-            found.needed, tasks.query_y, found.losses
-        )
-        statistics = found.statistics[0][None] if found.statistics else None
-        return MetaGradient(Judgement(found.losses, metrics, statistics), found.gradient)
-
-
-class _OuterStep:
-    """An outer step as the sequence of its pieces; nothing in it waits for the device."""
-
-    def __init__(self, captured: Captured, counted: Sequence[bool]) -> None:
-        self._captured, self._loop, self._counted = captured, captured.loop, counted
-        steps = Steps(captured.problem, captured.loop, captured.order, frozenset(captured.fixed))
-        about = f"for the GPU ({captured.loop.steps} inner steps)"
-
-        def traced(function: Callable[..., Any], name: str) -> Traced:
-            return Traced(function, f"{name} {about}", captured.compiled)
-
-        kept = captured.memory == "fast"
-        self._step = Linearised(steps.step, f"an inner step {about}", captured.compiled, kept)
-        self._query = traced(steps.query, "the query gradient")
-        self._look = traced(steps.look, "the query loss")
-
-    def __call__(
-        self, tasks: TaskBatch, learned: Params, fixed: Params, weights: Tensor
-    ) -> Outcome:
-        loop = self._loop
-        shared = [{**at_step(loop, learned, s), **fixed} for s in range(loop.steps + 1)]
-        numbers = [weights.new_full((), s) for s in range(loop.steps)]
-        support = (tasks.support_x, tasks.support_y)
-        query = (tasks.support_x, tasks.query_x, tasks.query_y)
-        own = {n: learned[n].expand(len(tasks), *learned[n].shape) for n in loop.adapting}
-        state = {n: v.contiguous() for n, v in loop.begin(own).items()}
-        path = []
-        for step in range(loop.steps):
-            arguments = (state, shared[step], numbers[step], *support)
-            after, kept = self._step.forward(arguments, state)
-            path.append((state, kept))
-            state = after
-        total = {name: torch.zeros_like(value) for name, value in learned.items()}
-        rows = []
-        losses, needed, statistics, cotangent, shares = self._query(
-            state, _seen(shared[-1]), *query, weights[-1]
-        )
-        losses = losses * weights[-1]
-        rows.append(statistics)
-        add_at_step(loop, total, shares, loop.steps)
-        for step in reversed(range(loop.steps)):
-            state, kept = path.pop()
-            cotangent, shares = self._step.back(kept, cotangent)
-            add_at_step(loop, total, shares, step)
-            if self._counted[step]:
-                here, _, statistics, more, shares = self._query(
-                    state, _seen(shared[step]), *query, weights[step]
-                )
-                losses = losses + here * weights[step]
-                cotangent = {name: value + more[name] for name, value in cotangent.items()}
-                add_at_step(loop, total, shares, step)
-                rows.append(statistics)
-            elif self._captured.record:
-                rows.append(self._look(state, _seen(shared[step]), *query)[2])
-        for name in loop.adapting:
-            total[name] += cotangent[name].sum(0)
-        gradient = {name: value / len(tasks) for name, value in total.items()}
-        means = [torch.stack([r[0].mean(0) for r in reversed(rows)])] if rows[0] else []
-        return Outcome(losses, *self._measured(needed, tasks, losses), means, gradient)
-
-    def _measured(
-        self, needed: list[Tensor], tasks: TaskBatch, losses: Tensor
-    ) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Metrics, where they are not the user's own, which may wait for the device."""
-        metrics: Metrics = self._captured.problem.metrics
-        if metrics._given:
-            return {}, needed
-        return metrics.of(needed, tasks.query_y, losses), []
+        try:
+            return _Recording(function, tensors, len(rule.weights), settings.recorded)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, TypeError, NotImplementedError, InputError) as error:
+            raise UnsuitableError(f"an outer step is not recorded: {_reason(error)}") from error
 
 
 class _Recording:
@@ -225,14 +150,14 @@ class _Recording:
     ) -> None:
         device = tensors[-1].device
         self._static = [t.to(device, copy=True).contiguous() for t in tensors]
-        self._weights = torch.zeros(weights, dtype=torch.float64, device=device)
+        self._weights = torch.ones(weights, dtype=torch.float64, device=device)
         self._given: list[float] = []
         self._function = function
-        self._graph: torch.cuda.CUDAGraph | None = None
+        self._graph: Any = None
         if not recorded:
             function(self._static, self._weights)
             return
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             # Compiles, and lets libraries allocate what they need.
@@ -240,7 +165,7 @@ class _Recording:
         torch.cuda.current_stream().wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-            self._outcome = _packed(function(self._static, self._weights))
+            self._packed = _packed(function(self._static, self._weights))
 
     def __call__(self, tensors: list[Tensor], weights: Sequence[float]) -> Outcome:
         """The function's result, in memory of its own."""
@@ -253,7 +178,7 @@ class _Recording:
         if self._graph is None:
             return self._function(self._static, self._weights)
         self._graph.replay()
-        return _unpacked(self._outcome)
+        return _unpacked(self._packed)
 
 
 def _by_type(*lists: list[Tensor]) -> Iterator[tuple[list[Tensor], ...]]:
@@ -265,10 +190,10 @@ def _by_type(*lists: list[Tensor]) -> Iterator[tuple[list[Tensor], ...]]:
 
 
 class _Packed(NamedTuple):
-    """Tensors of one type side by side, and what each of a tree was.
+    """A tree of tensors, as one tensor a type, which is copied faster.
 
     Attributes:
-        flat: One tensor a type.
+        flat: The tensors of a type side by side.
         places: Of each tensor of the tree, in order: its type, where it begins, and its shape.
         form: Of the tree.
     """
@@ -281,13 +206,11 @@ class _Packed(NamedTuple):
 def _packed(tree: Outcome) -> _Packed:
     tensors, form = pytree.tree_flatten(tree)
     parts: dict[torch.dtype, list[Tensor]] = {}
-    ends: dict[torch.dtype, int] = {}
     places = []
     for tensor in tensors:
-        begin = ends.get(tensor.dtype, 0)
-        places.append((tensor.dtype, begin, tensor.shape))
-        parts.setdefault(tensor.dtype, []).append(tensor.reshape(-1))
-        ends[tensor.dtype] = begin + tensor.numel()
+        before = parts.setdefault(tensor.dtype, [])
+        places.append((tensor.dtype, sum(t.numel() for t in before), tensor.shape))
+        before.append(tensor.reshape(-1))
     return _Packed({kind: torch.cat(some) for kind, some in parts.items()}, places, form)
 
 
@@ -302,12 +225,10 @@ def _unpacked(packed: _Packed) -> Outcome:
     return found
 
 
-def _seen(shared: Params) -> Params:
-    """What the model consists of, of what tasks share."""
-    return {name: value for name, value in shared.items() if not name.startswith(INNER_LR)}
-
-
 def _reason(error: Exception) -> str:
-    if "randomness" in str(error):
-        return "a layer draws random numbers, which a recording would repeat"
+    text = str(error)
+    if "randomness" in text:
+        return "a layer draws random numbers, and would draw the same every time"
+    if "tracing tensor" in text:
+        return f"{layer_at_fault(error)} looks at a number, which is another for other tasks"
     return f"{layer_at_fault(error)} ({first_line(error)})"

@@ -1,21 +1,29 @@
-"""How many tasks of a meta-batch are computed at once."""
+"""Which executor computes a meta-batch."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Literal
+from collections.abc import Callable, Hashable
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from fewstep.execution.vmapped import NotVectorisableError, can_vectorise
-from fewstep.metagrad.inner_loop import leaves
-from fewstep.metagrad.objective import Problem
-from fewstep.runtime.rng import undisturbed
+from fewstep.errors import UnsuitableError
+from fewstep.execution import whole
+from fewstep.execution.compiled import Compiled
+from fewstep.execution.executor import Executor
+from fewstep.execution.looped import Looped
+from fewstep.execution.vmapped import Vmapped, can_vectorise
+from fewstep.metagrad.inner_loop import as_leaf_tensors
+from fewstep.metagrad.objective import Objective
+from fewstep.metagrad.unroll import GradientRule, ThroughInnerLoop
+from fewstep.runtime.compile_cache import operations_of
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch, map_tensors
 
 Execution = Literal["auto", "loop", "vectorised", "chunked"]
+Found = TypeVar("Found")
 
 CPU_BUDGET = 64 * 2**20
 """Bytes of the graph of one inner step of the tasks that are computed at once.
@@ -24,7 +32,7 @@ Measured on two cores: up to it, fewer and larger calls pay; far beyond, memory 
 """
 GPU_SHARE = 1 / 64
 """The same as a share of the device's memory; a guess that leaves room for the derivatives."""
-WORTH, WORTH_WITH_ONE_THREAD = 4, 8
+MIN_VMAP_TASKS, MIN_VMAP_TASKS_ONE_THREAD = 4, 8
 """With fewer tasks at once, vectorising costs more than it saves."""
 
 
@@ -37,62 +45,121 @@ class Planner:
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
         self._most: dict[Hashable, int] = {}
+        self._whole: dict[Hashable, bool | None] = {}
 
-    def at_once(self, problem: Problem, together: bool, tasks: TaskBatch) -> int:
-        """About how many tasks to vectorise over; 0 for one after another.
+    def run(
+        self,
+        objective: Objective,
+        tasks: TaskBatch,
+        compute: Callable[[Executor], Found],
+        rule: GradientRule | None = None,
+    ) -> Found:
+        """Compute by the best executor that is suitable.
 
         Args:
-            problem: What each task is, with the model as it is now.
-            together: Whether several tasks at once would be what they are alone. Where the model
-                draws from generators that are not PyTorch's, those would be asked once for all.
+            objective: Of each task, with the model as it is now.
             tasks: The meta-batch.
+            compute: Computes it; called again where an executor turns out to be unsuitable.
+            rule: Of the meta-gradient, if that is what is computed.
 
         Raises:
-            NotVectorisableError: It is to be vectorised, and cannot be.
+            UnsuitableError: It is to be vectorised, and cannot be.
         """
+        state = torch.get_rng_state()
+        while True:
+            executor = self.executor(objective, tasks, rule)
+            try:
+                return compute(executor)
+            except UnsuitableError:
+                # Of compiled functions none will be used from now on. The model has changed since
+                # it was vectorised, a dropout perhaps.
+                if isinstance(executor, Vmapped) and not isinstance(executor, whole.Whole):
+                    if self.execution != "auto":
+                        raise
+                    self._most[_key(objective, tasks)] = 0
+            torch.set_rng_state(state)
+
+    def executor(
+        self, objective: Objective, tasks: TaskBatch, rule: GradientRule | None = None
+    ) -> Executor:
+        """The executor for such tasks; for the arguments see `run`.
+
+        Raises:
+            UnsuitableError: They are to be vectorised, and cannot be.
+        """
+        chunk = self._chunk(objective, tasks)
+        compiles = objective.traceable is not None and objective.traceable.usable
+        if compiles and rule is not None and chunk >= len(tasks):
+            single_thread = self._single_thread(objective, tasks, rule)
+            if single_thread is not None:
+                return whole.Whole(objective, chunk, single_thread)
+        if compiles and (rule is not None or not chunk):
+            return Compiled(objective)
+        return Vmapped(objective, chunk) if chunk else Looped(objective)
+
+    def _chunk(self, objective: Objective, tasks: TaskBatch) -> int:
+        """About how many tasks to vectorise over; 0 for one after another."""
         if self.execution == "loop":
             return 0
-        if not together:
+        if not objective.vectorisable:
             if self.execution == "auto":
                 return 0
-            raise NotVectorisableError(
+            raise UnsuitableError(
                 "the model draws random numbers from a generator that is not PyTorch's own, which "
                 'vmap would ask once for all tasks; use that one, or execution="loop"'
             )
         if self.execution == "vectorised":
             return len(tasks)
-        key = _key(problem, tasks)
+        key = _key(objective, tasks)
         if key not in self._most:
-            self._most[key] = self._decide(problem, tasks)
+            self._most[key] = self._fitting(objective, tasks)
         number = min(len(tasks), self._most[key])
-        return number if self.execution == "chunked" or number >= _worth() else 0
+        return number if self.execution == "chunked" or number >= _min_vmap_tasks() else 0
 
-    def give_up(self, problem: Problem, tasks: TaskBatch) -> None:
-        """Vectorise such tasks no more."""
-        self._most[_key(problem, tasks)] = 0
-
-    def _decide(self, problem: Problem, tasks: TaskBatch) -> int:
-        fitting = max(1, _budget(tasks.device) // max(graph_bytes(problem, tasks), 1))
-        if self.execution == "chunked" or fitting < _worth():
+    def _fitting(self, objective: Objective, tasks: TaskBatch) -> int:
+        fitting = max(1, _budget(tasks.device) // max(graph_bytes(objective, tasks), 1))
+        if self.execution == "chunked" or fitting < _min_vmap_tasks():
             return fitting
-        return fitting if can_vectorise(problem, tasks) else 0
+        return fitting if can_vectorise(objective, tasks) else 0
+
+    def _single_thread(
+        self, objective: Objective, tasks: TaskBatch, rule: GradientRule
+    ) -> bool | None:
+        """Whether one thread is to compute a meta-gradient; None where it is not compiled whole."""
+        traceable = objective.traceable
+        assert traceable is not None
+        # Other importances change from outer step to outer step.
+        if not isinstance(rule, ThroughInnerLoop) or not rule.of_last_loss:
+            return None
+        if not traceable.learned_alone:
+            return None
+        key = (len(tasks), rule, traceable.kind, *_key(objective, tasks))
+        if key not in self._whole:
+            x, y, *_ = tasks.task(0)
+            with preserve_rng_state(tasks.device):
+                forward = operations_of(lambda: objective.support_loss(objective.start, x, y))
+            # A gradient is about three times its function, and its derivative three times that.
+            few = forward * (9 * rule.loop.steps + 3) <= whole.MOST_OPERATIONS
+            kept = graph_bytes(objective, tasks) * len(tasks)
+            self._whole[key] = kept < whole.WORTH_TWO_THREADS if few else None
+        return self._whole[key]
 
 
-def _key(problem: Problem, tasks: TaskBatch) -> Hashable:
-    return (*(t.shape[1:] for t in tasks.tensors), tasks.device, problem.modes)
+def _key(objective: Objective, tasks: TaskBatch) -> tuple[Hashable, ...]:
+    return (*(t.shape[1:] for t in tasks.tensors), tasks.device, objective.modes)
 
 
-def _worth() -> int:
-    return WORTH if torch.get_num_threads() > 1 else WORTH_WITH_ONE_THREAD
+def _min_vmap_tasks() -> int:
+    return MIN_VMAP_TASKS if torch.get_num_threads() > 1 else MIN_VMAP_TASKS_ONE_THREAD
 
 
-def worth_sharing(problem: Problem, tasks: TaskBatch, steps: int = 1) -> bool:
+def should_parallelise(objective: Objective, tasks: TaskBatch, steps: int = 1) -> bool:
     """Whether so many inner steps of a meta-batch are enough work for several processes."""
-    return graph_bytes(problem, tasks) * len(tasks) * steps >= CPU_BUDGET
+    return graph_bytes(objective, tasks) * len(tasks) * steps >= CPU_BUDGET
 
 
-def graph_bytes(problem: Problem, tasks: TaskBatch) -> int:
-    """What autograd keeps of one task's support loss and judgement."""
+def graph_bytes(objective: Objective, tasks: TaskBatch) -> int:
+    """Bytes that autograd keeps of one task's support loss and query loss."""
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -101,15 +168,15 @@ def graph_bytes(problem: Problem, tasks: TaskBatch) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    params = leaves(problem.start)
+    params = as_leaf_tensors(objective.start)
     # Copies, since what is kept of a part of the batch counts as all of it.
     x, y, query_x, query_y = (map_tensors(torch.clone, part) for part in tasks.task(0))
     try:
-        with undisturbed(tasks.device), saved_tensors_hooks(note, lambda tensor: tensor):
-            loss = problem.support_loss(params, x, y)
-            judged = problem.judge(params, x, query_x, query_y)
+        with preserve_rng_state(tasks.device), saved_tensors_hooks(note, lambda tensor: tensor):
+            loss = objective.support_loss(params, x, y)
+            output = objective.evaluate_query(params, x, query_x, query_y)
             # Until here, or memory that is freed would be counted once for two tensors.
-            del loss, judged
+            del loss, output
     except RuntimeError as error:
         # Transformations of torch.func inside of a model do not go with such hooks.
         if "saved tensor hooks" not in str(error):

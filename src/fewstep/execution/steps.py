@@ -1,4 +1,4 @@
-"""The pieces that an outer step is put together of, each for all tasks at once.
+"""The pieces that a recorded outer step is put together of, each for all tasks at once.
 
 What a task has of its own, its state, is given with the tasks in front; what all tasks share is
 given once.
@@ -6,17 +6,25 @@ given once.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import vmap
+from torch.utils import _pytree as pytree
 
 from fewstep.functional.swapped import Params
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, Slope, leaves, slope
-from fewstep.metagrad.objective import Problem
-from fewstep.metagrad.unroll import Order
+from fewstep.metagrad.inner_loop import (
+    INNER_LR,
+    PER_STEP,
+    GradFn,
+    InnerLoop,
+    InnerState,
+    as_leaf_tensors,
+)
+from fewstep.metagrad.objective import Objective
 from fewstep.ops.written_out import layers_written_out
 from fewstep.tasks import Inputs
 
@@ -26,93 +34,114 @@ class Steps:
     """One inner step with its derivative, and the gradient of the query loss.
 
     Attributes:
-        problem: What each task is.
+        objective: Of each task.
         loop: The inner loop.
-        order: Whether the step's derivative is exact.
+        exact: Whether the step's derivative is exact, or that of first order.
         fixed: Names of the tensors that are not learned; the model may write to some of them.
     """
 
-    problem: Problem
+    objective: Objective
     loop: InnerLoop
-    order: Order
+    exact: bool
     fixed: frozenset[str] = frozenset()
+
+    def init(
+        self, learned: Params, y: Tensor, cotangent: InnerState | None
+    ) -> tuple[InnerState, Params]:
+        """The state before the first step, and the product of a cotangent with its derivative.
+
+        Args:
+            learned: The parameters that adapt, for all tasks.
+            y: As for `step`.
+            cotangent: Of the state; None for the state alone.
+        """
+        learned = as_leaf_tensors(learned)
+        own = {name: value.expand(len(y), *value.shape) for name, value in learned.items()}
+        state = self.loop.init(own, batched=True)
+        if cotangent is None:
+            return state, {}
+        return state, _pull_back(state, pytree.tree_leaves(cotangent), learned, {})[0]
 
     def step(
         self,
-        state: Params,
+        state: InnerState,
         shared: Params,
-        step: Tensor,
+        step: Any,
         x: Inputs,
         y: Tensor,
-        cotangent: Params,
-    ) -> tuple[Params, tuple[Params, Params]]:
+        cotangent: InnerState | None,
+    ) -> tuple[InnerState, tuple[InnerState, Params]]:
         """One inner step, and the product of a cotangent with its derivative.
 
         Args:
             state: Before the step.
             shared: What the tasks share, at this step.
-            step: Its number; a tensor, so that the same operations serve every step.
+            step: Its number; as a tensor, the same operations serve every step.
             x: ``[tasks, examples, ...]``, the support sets.
             y: Their targets.
-            cotangent: Of the state after the step.
+            cotangent: Of the state after the step; None for that state alone.
 
         Returns:
             The state after the step; and the cotangent of the state before it, with that of what is
             shared, summed over the tasks.
         """
-        state, shared = leaves(state), self._learned_leaves(shared)
-        exact = self.order == "exact"
-        number: Any = step
-        after = self._one_step.step(self._slope(x, y), shared, state, number, create_graph=exact)
-        return after, _pull_back(list(after.values()), list(cotangent.values()), state, shared)
+        state, shared = as_leaf_tensors(state), self._learned_leaves(shared)
+        # Step sizes are given as those of this step.
+        fixed = self.loop.step_sizes == "fixed"
+        loop = self.loop if fixed else replace(self.loop, step_sizes="per-element")
+        grad_fn = GradFn(lambda params, _: self._support_loss(params, x, y), batched=True)
+        after = loop.step(grad_fn, shared, state, step, create_graph=self.exact)
+        if cotangent is None:
+            return after, (after, {})
+        pulled = _pull_back(after, pytree.tree_leaves(cotangent), state, shared)
+        return after, pulled
+
+    def numbered(
+        self, number: int, state: InnerState, shared: Params, _: Tensor, *others: Any
+    ) -> tuple[InnerState, tuple[InnerState, Params]]:
+        """One inner step, for an optimiser that needs its number while the step is traced."""
+        return self.step(state, shared, number, *others)
 
     def query(
         self,
-        state: Params,
+        adapted: Params,
         shared: Params,
         support_x: Inputs,
         query_x: Inputs,
         query_y: Tensor,
         weight: Tensor,
     ) -> tuple[Tensor, list[Tensor], list[Tensor], Params, Params]:
-        """The query losses, what metrics need, statistics, and the gradients of weight * losses."""
-        state, shared = leaves(state), self._learned_leaves(shared)
-        losses, needed, statistics = self.look(state, shared, support_x, query_x, query_y)
-        gradients = _pull_back([losses.sum()], [weight.to(losses.dtype)], state, shared)
-        return losses, needed, statistics, *gradients
+        """The query losses, tensors for metrics, statistics, and gradients of weight * losses."""
+        adapted, shared = as_leaf_tensors(adapted), self._learned_leaves(shared)
+        losses, needed, statistics = self.look(adapted, shared, support_x, query_x, query_y)
+        cotangents = [weight.to(losses.dtype)]
+        return losses, needed, statistics, *_pull_back(losses.sum(), cotangents, adapted, shared)
 
     def look(
-        self, state: Params, shared: Params, support_x: Inputs, query_x: Inputs, query_y: Tensor
+        self, adapted: Params, shared: Params, support_x: Inputs, query_x: Inputs, query_y: Tensor
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """The same without gradients."""
-        params = self.loop.seen(shared, state, 0)
-        judge = vmap(self.problem.judge, in_dims=(self._dims(params, state), 0, 0, 0))
+        params = self.loop.model_params(shared, adapted, 0)
+        dims = (self._dims(params), 0, 0, 0)
         with layers_written_out():
-            return judge(self._writable(params), support_x, query_x, query_y)
+            evaluate = vmap(self.objective.evaluate_query, in_dims=dims)
+            return evaluate(self._writable(params), support_x, query_x, query_y)
 
-    def _slope(self, x: Inputs, y: Tensor) -> Slope:
-        def objective(params: Params, _: int) -> Tensor:
-            dims = self._dims(params, self.loop.adapting)
-            losses = vmap(self.problem.support_loss, in_dims=(dims, 0, 0))
-            with layers_written_out():
-                return losses(self._writable(params), x, y).sum()
+    def _support_loss(self, params: Params, x: Inputs, y: Tensor) -> Tensor:
+        """The sum of all tasks."""
+        with layers_written_out():
+            losses = vmap(self.objective.support_loss, in_dims=(self._dims(params), 0, 0))
+            return losses(self._writable(params), x, y).sum()
 
-        return slope(objective)
-
-    def _dims(self, params: Params, own: Any) -> dict[str, int | None]:
-        return {name: 0 if name in own else None for name in params}
+    def _dims(self, params: Params) -> dict[str, int | None]:
+        return {name: 0 if name in self.loop.adapting else None for name in params}
 
     def _writable(self, params: Params) -> Params:
         return {n: v.clone() if n in self.fixed else v for n, v in params.items()}
 
     def _learned_leaves(self, shared: Params) -> Params:
-        return {**shared, **leaves({n: v for n, v in shared.items() if n not in self.fixed})}
-
-    @property
-    def _one_step(self) -> InnerLoop:
-        """The loop, when step sizes are given as those of one step."""
-        fixed = self.loop.step_sizes == "fixed"
-        return self.loop if fixed else replace(self.loop, step_sizes="per-element")
+        learned = {name: value for name, value in shared.items() if name not in self.fixed}
+        return {**shared, **as_leaf_tensors(learned)}
 
 
 def at_step(loop: InnerLoop, learned: Params, step: int) -> Params:
@@ -150,9 +179,15 @@ def _per_step(loop: InnerLoop) -> bool:
 
 
 def _pull_back(
-    outputs: list[Tensor], cotangents: list[Tensor], state: Params, shared: Params
-) -> tuple[Params, Params]:
-    inputs = {**state, **{n: v for n, v in shared.items() if v.requires_grad}}
-    found = torch.autograd.grad(outputs, list(inputs.values()), cotangents, materialize_grads=True)
-    gradients = dict(zip(inputs, found, strict=True))
-    return {n: gradients.pop(n) for n in state}, gradients
+    outputs: Any, cotangents: Iterable[Tensor], own: Any, shared: Params
+) -> tuple[Any, Params]:
+    """Products with the derivatives for trees of what tasks have of their own, and share."""
+    leaves, form = pytree.tree_flatten(own)
+    learned = {name: value for name, value in shared.items() if value.requires_grad}
+    # A slot of an optimiser may be a constant.
+    pairs = zip(pytree.tree_leaves(outputs), cotangents, strict=True)
+    used, given = map(list, zip(*(pair for pair in pairs if pair[0].requires_grad), strict=True))
+    inputs = [*leaves, *learned.values()]
+    found = torch.autograd.grad(used, inputs, given, materialize_grads=True)
+    of_shared = dict(zip(learned, found[len(leaves) :], strict=True))
+    return pytree.tree_unflatten(list(found[: len(leaves)]), form), of_shared

@@ -51,7 +51,8 @@ class Linearised:
 
     Args:
         joint: Of the function's arguments and of a cotangent of its result; returns the result, and
-            the product of the cotangent with the derivative. Both are trees of tensors.
+            the product of the cotangent with the derivative. Both are trees of tensors. Without a
+            cotangent the product does not matter.
         name: For messages.
         compiled: Whether to compile.
         kept: Whether to keep, from the one to the other, what is expensive to compute again; else
@@ -64,15 +65,12 @@ class Linearised:
         self._back: Run | None = None
         self._forms: list[pytree.TreeSpec] = []
 
-    def forward(self, arguments: tuple[Tree, ...], like: Tree) -> tuple[Tree, list[Tensor]]:
-        """The result, and what `back` needs.
-
-        Args:
-            arguments: Of the function.
-            like: A tree of tensors like the result.
-        """
+    def forward(self, arguments: tuple[Tree, ...]) -> tuple[Tree, list[Tensor]]:
+        """The result, and what `back` needs."""
         tensors = pytree.tree_leaves(arguments)
         if self._forward is None:
+            with torch.enable_grad():
+                like = pytree.tree_map(torch.empty_like, self._joint(*arguments, None)[0])
             graph, self._forms = _trace(self._joint, (*arguments, like))
             number = self._forms[0].num_leaves
             forward, self._back_graph, self._kept = _split(graph, len(tensors), number, self._kept)
@@ -127,7 +125,7 @@ def _split(
             the place of the arguments.
     """
     inputs = graph.graph.find_nodes(op="placeholder")
-    outputs = graph.graph.output_node().args[0]
+    outputs = _outputs(graph)
     if kept:
         try:
             return *_cut(_part(graph, inputs, outputs), arguments, results), True
@@ -148,9 +146,13 @@ def _cut(
     cotangents = [node.name for node in inputs[arguments:]]
     graph.recompile()
     forward, back = min_cut_rematerialization_partition(graph, None, num_fwd_outputs=results)
-    kept = [node.name for node in forward.graph.output_node().args[0][results:]]
+    kept = [node.name for node in _outputs(forward)[results:]]
     placeholders = {node.name: node for node in back.graph.find_nodes(op="placeholder")}
     return forward, _part(back, [placeholders.get(name) for name in (*kept, *cotangents)], None)
+
+
+def _outputs(graph: fx.GraphModule) -> Any:
+    return graph.graph.output_node().args[0]
 
 
 def _part(graph: fx.GraphModule, inputs: Sequence[fx.Node | None], outputs: Any) -> fx.GraphModule:
@@ -165,7 +167,7 @@ def _part(graph: fx.GraphModule, inputs: Sequence[fx.Node | None], outputs: Any)
         known = all(before in copies for before in node.all_input_nodes)
         if known and node.op not in ("placeholder", "output"):
             copies[node] = part.node_copy(node, copies.__getitem__)
-    wanted = graph.graph.output_node().args[0] if outputs is None else outputs
+    wanted = _outputs(graph) if outputs is None else outputs
     part.output([None if node is None else copies[node] for node in wanted])
     part.eliminate_dead_code()
     return fx.GraphModule(graph, part)

@@ -3,76 +3,96 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
-from fewstep.errors import InputError, first_line
-from fewstep.functional.layers import layer_at_fault
+from fewstep.errors import InputError, UnsuitableError, first_line
+from fewstep.execution.executor import Executor, Piece
+from fewstep.functional.guards import layer_at_fault
 from fewstep.functional.swapped import Params
-from fewstep.metagrad.inner_loop import Slope, leaves, slope
-from fewstep.metagrad.objective import Problem
-from fewstep.metagrad.unroll import Judge, Judgement
-from fewstep.runtime.rng import undisturbed
+from fewstep.metagrad.inner_loop import GradFn, as_leaf_tensors
+from fewstep.metagrad.objective import Objective, QueryResult
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch
 
 
-def stacked(problem: Problem, tasks: TaskBatch, start: Params) -> tuple[Slope, Judge, Params]:
-    """All tasks, each with its own copy of ``start``: every tensor has the task in front.
+class Vmapped(Executor):
+    """Computes a meta-batch by chunks of tasks.
+
+    Args:
+        objective: Of each task.
+        chunk: About how many tasks to vectorise over.
+    """
+
+    def __init__(self, objective: Objective, chunk: int) -> None:
+        super().__init__(objective)
+        self.chunk = chunk
+
+    def pieces(self, tasks: TaskBatch) -> Iterator[Piece]:
+        """A piece for each chunk.
+
+        They are of almost the same size, so that none is too small to be worth it; up to half
+        larger than was asked for, since fewer are faster.
+        """
+        learned = self._learned()
+        number = max(1, round(len(tasks) / self.chunk))
+        bounds = [len(tasks) * chunk // number for chunk in range(number + 1)]
+        for first, end in pairwise(bounds):
+            yield stacked(self.objective, tasks[first:end], learned)
+
+
+def stacked(objective: Objective, tasks: TaskBatch, learned: Params) -> Piece:
+    """All tasks, each with its own copy of ``learned``: every tensor has the task in front.
 
     The tasks do not touch one another, so the gradient of the sum of their losses with respect to
     the stacked parameters holds the gradient of each.
     """
-    losses = vmap(problem.support_loss)
-    judgements = vmap(problem.judge)
+    losses = vmap(objective.support_loss)
+    query_outputs = vmap(objective.evaluate_query)
 
-    def objective(params: Params, _: int) -> Tensor:
-        with _told_what_to_do():
+    def step_loss(params: Params, _: int) -> Tensor:
+        with _naming_the_way_out():
             return losses(params, tasks.support_x, tasks.support_y).sum()
 
-    def judge(params: Params) -> Judgement:
-        with _told_what_to_do():
-            loss, needed, statistics = judgements(
+    def evaluate_query(params: Params) -> QueryResult:
+        with _naming_the_way_out():
+            loss, needed, statistics = query_outputs(
                 params, tasks.support_x, tasks.query_x, tasks.query_y
             )
-        metrics = problem.metrics.of(needed, tasks.query_y, loss)
-        return Judgement(loss, metrics, statistics[0] if statistics else None)
+        metrics = objective.metrics.of(needed, tasks.query_y, loss)
+        return QueryResult(loss, metrics, statistics[0] if statistics else None)
 
-    return slope(objective), judge, _for_each(tasks, start)
+    copies = {name: value.expand(len(tasks), *value.shape) for name, value in learned.items()}
+    return Piece(GradFn(step_loss, batched=True), evaluate_query, copies)
 
 
-def can_vectorise(problem: Problem, tasks: TaskBatch) -> bool:
+def can_vectorise(objective: Objective, tasks: TaskBatch) -> bool:
     """Whether the model and the loss can be computed for several tasks at once, fast."""
-    gradient, judge, start = stacked(problem, tasks[:2], problem.start)
+    grad_fn, evaluate_query, start = stacked(objective, tasks[:2], objective.start)
     try:
-        with undisturbed(tasks.device), warnings.catch_warnings():
+        with preserve_rng_state(tasks.device), warnings.catch_warnings():
             # PyTorch warns where vmap falls back to a loop of its own.
             warnings.simplefilter("error")
-            gradient(leaves(start), 0, False)
-            judge(start)
+            grad_fn(as_leaf_tensors(start), 0, False)
+            evaluate_query(start)
     except (InputError, Warning):
         return False
     return True
 
 
-def _for_each(tasks: TaskBatch, params: Params) -> Params:
-    return {name: value.expand(len(tasks), *value.shape) for name, value in params.items()}
-
-
-class NotVectorisableError(InputError):
-    """A model or a loss that can only be computed for one task after another."""
-
-
-class _told_what_to_do:  # noqa: N801 - reads as a statement
-    """Names the way out where a layer cannot be vectorised."""
+class _naming_the_way_out:  # noqa: N801 - reads as a statement
+    """Names the layer that cannot be vectorised, and what to do."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
-            raise NotVectorisableError(
+            raise UnsuitableError(
                 f"{layer_at_fault(error)} cannot be vectorised over tasks ({first_line(error)}); "
                 'use execution="loop"'
             ) from error

@@ -1,67 +1,91 @@
-"""The whole meta-gradient of a meta-batch by one compiled function."""
+"""The whole meta-gradient of a meta-batch as one function of tensors, and compiled."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from fewstep.execution.compiled import Size
-from fewstep.execution.plan import graph_bytes
-from fewstep.execution.vmapped import stacked
-from fewstep.functional.swapped import Params
+from fewstep.execution.compiled import compiled
+from fewstep.execution.executor import MetaGradient
+from fewstep.execution.vmapped import Vmapped, stacked
 from fewstep.metagrad.metrics import Unmeasured
-from fewstep.metagrad.objective import Problem
-from fewstep.metagrad.unroll import Gradient, Judgement
+from fewstep.metagrad.objective import Objective, QueryResult
+from fewstep.metagrad.unroll import GradientRule
 from fewstep.ops.products import LongSideLast
-from fewstep.runtime.compile_cache import operations_of
-from fewstep.runtime.rng import undisturbed
+from fewstep.runtime.compile_cache import Function, signature
 from fewstep.tasks import TaskBatch
 
+MOST_OPERATIONS = 400
+"""Of a meta-gradient that is compiled whole, by default; more would take minutes to compile."""
+WORTH_TWO_THREADS = 512 * 2**10
+"""Bytes that autograd keeps of one inner step of all tasks.
 
-def whole_gradient(
-    problem: Problem,
-    tasks: TaskBatch,
-    differentiate: partial[Gradient],
-) -> tuple[Judgement, Params] | None:
-    """All tasks by one compiled function; None where they are too much for one."""
-    assert problem.compiled is not None
-    loop, settings = differentiate.args[0], differentiate.keywords
-    importances = tuple(settings["importances"])
-    if any(importances[:-1]) or settings["record"]:
-        # They change from outer step to outer step.
-        return None
-    learned = problem.meta_learned
-    given = tasks.tensors
-    unmeasured = replace(problem, metrics=Unmeasured(problem.metrics))
+Measured on two cores: below, the second saves a tenth at best, and costs up to half where the host
+lets both share one core.
+"""
+
+
+class Whole(Vmapped):
+    """Computes the meta-gradient of all tasks of a meta-batch by one compiled function.
+
+    Args:
+        objective: Of each task; traceable, and without buffers and weights that stay fixed.
+        single_thread: Whether one thread computes it.
+    """
+
+    def __init__(self, objective: Objective, chunk: int, single_thread: bool) -> None:
+        super().__init__(objective, chunk)
+        self.single_thread = single_thread
+
+    def meta_gradient(self, tasks: TaskBatch, rule: GradientRule) -> MetaGradient:
+        """The gradient of the mean query loss of a meta-batch.
+
+        Args:
+            tasks: The meta-batch.
+            rule: Which gradient; it is part of the compiled function's key.
+
+        Raises:
+            UnsuitableError: It cannot be compiled.
+        """
+        traceable = self.objective.traceable
+        assert traceable is not None
+        function, arguments, result_of = as_function(self.objective, tasks, rule)
+        about = f"{len(tasks)} tasks at once"
+        key = ("whole", rule, traceable.by_query, signature(*arguments), traceable.kind)
+        with torch.no_grad():
+            call = compiled(
+                traceable.functions, key, function, arguments, about, self.single_thread
+            )
+            return result_of(call(*arguments))
+
+
+def as_function(
+    objective: Objective, tasks: TaskBatch, rule: GradientRule
+) -> tuple[Function, tuple[Tensor, ...], Callable[[tuple[Tensor, ...]], MetaGradient]]:
+    """The meta-gradient of all tasks at once as a function of tensors alone.
+
+    Returns:
+        The function; its arguments, the tensors of the tasks and all that is meta-learned, without
+        a graph; and what makes a `MetaGradient` of its results. Metrics are computed there.
+    """
+    learned, given = objective.meta_learned, tasks.tensors
+    unmeasured = replace(objective, metrics=Unmeasured(objective.metrics))
 
     def function(*tensors: Tensor) -> tuple[Tensor, ...]:
         start = dict(zip(learned, tensors[len(given) :], strict=True))
         with torch.enable_grad(), LongSideLast():  # type: ignore[no-untyped-call]
-            pieces = stacked(unmeasured, tasks.with_tensors(tensors[: len(given)]), start)
-            judgement, gradient = differentiate(*pieces)
-        return (
-            *(g.mean(0) for g in gradient.values()),
-            judgement.losses,
-            *judgement.metrics.values(),
-        )
+            piece = stacked(unmeasured, tasks.with_tensors(tensors[: len(given)]), start)
+            query, gradient = rule(*piece)
+        means = (g.mean(0) for g in gradient.values())
+        return *means, query.losses, *query.metrics.values()
 
-    def size() -> Size:
-        x, y, *_ = tasks.task(0)
-        with undisturbed(tasks.device):
-            forward = operations_of(lambda: problem.support_loss(problem.start, x, y))
-        # A gradient is about three times its function, and its derivative three times that.
-        steps: int = loop.steps
-        operations = forward * (9 * steps + 3)
-        return Size(operations, graph_bytes(problem, tasks) * len(tasks))
+    def result_of(results: tuple[Tensor, ...]) -> MetaGradient:
+        gradients, (losses, *needed) = results[: len(learned)], results[len(learned) :]
+        metrics = objective.metrics.of(needed, tasks.query_y, losses)
+        gradient = dict(zip(learned, gradients, strict=True))
+        return MetaGradient(QueryResult(losses, metrics), gradient)
 
-    arguments = (*given, *(value.detach() for value in learned.values()))
-    key = (differentiate.func, loop, settings.get("order"))
-    found = problem.compiled.whole(function, key, size, arguments)
-    if found is None:
-        return None
-    gradients, (losses, *needed) = found[: len(learned)], found[len(learned) :]
-    metrics = problem.metrics.of(needed, tasks.query_y, losses)
-    return Judgement(losses, metrics), dict(zip(learned, gradients, strict=True))
+    return function, (*given, *(value.detach() for value in learned.values())), result_of

@@ -1,4 +1,4 @@
-"""Batch norm as meta-learning needs it: what stands in for ``F.batch_norm`` in a pure call.
+"""Batch norm in a pure call of a model: it stands in for ``F.batch_norm``.
 
 No running statistics are handed on: they would be written and then dropped.
 """
@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewstep.errors import InputError
-from fewstep.ops import traceable
 from fewstep.ops.block import Block
-from fewstep.ops.layout import pays
+from fewstep.ops.layout import use_fast_path
 from fewstep.ops.norm_block import norm_block
-from fewstep.ops.vmap import under_vmap, with_all_tasks
+from fewstep.ops.vmap import under_vmap, with_task_dim
 from fewstep.ops.written_out import are_written_out
 
 Statistics = dict[object, list[tuple[Tensor, Tensor]]]
@@ -27,7 +26,7 @@ InTraining = Callable[[Tensor, Tensor | None, Tensor | None, float], Tensor]
 """Batch norm in training mode, of (x, weight, bias, eps)."""
 
 
-def batch_norm(
+def stateless_batch_norm(
     in_training: InTraining,
     x: Tensor,
     running_mean: Tensor | None,
@@ -38,7 +37,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """``F.batch_norm``, with ``in_training`` for its training mode."""
+    """Compute ``F.batch_norm``, with ``in_training`` for its training mode."""
     if training:
         return in_training(x, weight, bias, eps)
     # Where all that a task depends on requires a gradient, recorded statistics do too.
@@ -47,18 +46,27 @@ def batch_norm(
 
 
 def by_own_statistics(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-    """By the statistics of ``x`` alone."""
+    """Normalise by the statistics of ``x`` alone."""
     if are_written_out():
-        return traceable.batch_norm(x, weight, bias, eps)
-    if pays(x):
+        return in_elementary_operations(x, weight, bias, eps)
+    if use_fast_path(x):
         return norm_block(x, weight, bias, Block(eps))
     if under_vmap(x):
-        return with_all_tasks(_side_by_side(eps), x, weight, bias)
+        return with_task_dim(_side_by_side(eps), x, weight, bias)
     return F.batch_norm(x, None, None, weight, bias, True, 0.0, eps)
 
 
+def in_elementary_operations(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    """Normalise by the statistics of ``x`` alone, in operations that a compiler can fuse."""
+    other = [dim for dim in range(x.dim()) if dim != 1]
+    mean = x.mean(other, keepdim=True)
+    return _normalised(x, mean, (x - mean).square().mean(other), weight, bias, eps)
+
+
 def recording(statistics: Statistics) -> InTraining:
-    """As `by_own_statistics`, and appends the statistics of ``x``."""
+    """Return `by_own_statistics` that appends the statistics of ``x``."""
 
     def in_training(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
         statistics.setdefault(_layer(weight, bias), []).append(batch_statistics(x))
@@ -68,7 +76,7 @@ def recording(statistics: Statistics) -> InTraining:
 
 
 def replaying(statistics: Statistics) -> InTraining:
-    """By the recorded statistics of the layer, one pair a call, and from the first again.
+    """Return batch norm by the recorded statistics of the layer, one pair a call, in a circle.
 
     A loss may call the model once more.
     """
@@ -93,7 +101,7 @@ def _layer(weight: Tensor | None, bias: Tensor | None) -> object:
 
 
 def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel of ``[examples, channels, ...]``."""
+    """Return mean and biased variance of each channel of ``[examples, channels, ...]``."""
     other = [dim for dim in range(x.dim()) if dim != 1]
     return x.mean(other), x.var(other, unbiased=False)
 
@@ -110,7 +118,7 @@ def _normalised(
 
 
 def _side_by_side(eps: float) -> Callable[..., Tensor]:
-    """Batch norm of many tasks in one call, with the channels of all side by side.
+    """Return batch norm of many tasks in one call, with the channels of all side by side.
 
     vmap's own rule copies ``x`` and scales it in passes of its own.
     """

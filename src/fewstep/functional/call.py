@@ -1,4 +1,4 @@
-"""A model, and the loss that judges it, as pure functions of their tensors.
+"""A model, and its loss, as pure functions of their tensors.
 
 MAML differentiates through a gradient, so each operation of the model has to have a right second
 derivative. Where PyTorch's own has none, another stands in for it (`fewstep.functional.overrides`)
@@ -7,57 +7,74 @@ while the model is called, without a change to the user's module.
 
 from __future__ import annotations
 
-import sys
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
-from types import FunctionType
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
-from torch.nn.utils.parametrizations import _SpectralNorm
-from torch.nn.utils.spectral_norm import SpectralNorm
 
 from fewstep.errors import InputError
-from fewstep.functional import spectral_norm as spectral
 from fewstep.functional.batch_norm import (
     InTraining,
     Statistics,
     by_own_statistics,
+    in_elementary_operations,
     recording,
     replaying,
 )
-from fewstep.functional.layers import CheckpointingError, layer_at_fault
-from fewstep.functional.overrides import (
-    EAGER,
-    TRACEABLE,
-    StandIns,
-    TwiceDifferentiable,
-    stand_ins_now,
-)
+from fewstep.functional.guards import CheckpointingError, layer_at_fault
+from fewstep.functional.layer_modes import LayerModes, attributes_of
+from fewstep.functional.loss import loss_module, reached_by
+from fewstep.functional.overrides import EAGER, TRACEABLE, Overrides, TwiceDifferentiable
 from fewstep.functional.swapped import Layout, Params, Swapped
-from fewstep.metagrad.metrics import unwrapped
-from fewstep.ops import traceable
 from fewstep.ops.fuse import fused_forward
-from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.tasks import Inputs, fresh, map_tensors
 
 Norm = Literal["transductive", "inductive"]
-Modes = Literal["own", "evaluation", "running"]
-"""Whether layers are in the modes they are in; all but norms in eval mode; or batch norm too."""
 LOSS = "loss."
 """Begins the names of the parameters of a loss."""
 
 
 def trainable(module: nn.Module) -> Params:
-    """The parameters that may change, by name; one that is tied appears once."""
+    """Return the parameters that require a gradient, by name; one that is tied appears once.
+
+    >>> list(trainable(nn.Linear(2, 1)))
+    ['weight', 'bias']
+    """
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
-def call(model: Callable[..., Any], x: Inputs) -> Any:
+def functional_call(model: nn.Module, params: Params, x: Inputs) -> Any:
+    """Call a model with other tensors; the result is exact when it is differentiated twice.
+
+    It is `torch.func.functional_call` for inner loops: operations without a right second
+    derivative are computed by others, batch norm in training mode uses the statistics of ``x``
+    alone, and the model stays as it is, buffers included. Differentiate by `torch.autograd.grad`;
+    `torch.func.vmap` over tasks is fine. For many calls make a `PureModel` once.
+
+    Args:
+        model: Any module.
+        params: Parameters and buffers by name; a name that is missing keeps the model's tensor.
+        x: ``[examples, ...]``; a tuple is given as ``model(*x)``, a dict as ``model(**x)``.
+
+    Raises:
+        InputError: The model uses activation checkpointing, or hides a parameter.
+
+    >>> model = nn.Sequential(nn.Linear(1, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 1))
+    >>> x = torch.linspace(-1, 1, 10)[:, None]
+    >>> start = trainable(model)
+    >>> loss = (functional_call(model, start, x) - x.sin()).square().mean()
+    >>> gradient = torch.autograd.grad(loss, list(start.values()), create_graph=True)
+    >>> adapted = {n: p - 0.1 * g for (n, p), g in zip(start.items(), gradient)}
+    >>> (functional_call(model, adapted, x) - x.sin()).square().mean().backward()
+    >>> model[0].weight.grad.shape
+    torch.Size([8, 1])
+    """
+    return PureModel(model)(params, x)
+
+
+def call_model(model: Callable[..., Any], x: Inputs) -> Any:
     """Call a model with a tensor, the tensors of a tuple, or those of a dict by name."""
     if isinstance(x, Tensor):
         return model(x)
@@ -68,17 +85,21 @@ class PureModel:
     """A model, and perhaps the loss, with all their tensors given from outside.
 
     Whatever they write to buffers and attributes is dropped after each call, so nothing of one
-    reaches the next; and the user's modules are left as they are, bit for bit.
+    reaches the next; and the user's modules are left as they are, bit for bit. One thread at a
+    time may call a model.
 
     Args:
         model: Any module.
         loss: Where it is a module, its parameters are given too, under names that begin with
             ``loss.``.
         modes: Of the layers while they are called.
-        functions: To compile blocks of layers with, if any.
         copies_inputs: Whether it or the loss changes what it is called with, and so is given
             copies.
         replaced: Other ``forward`` functions for some of the model's parts, by their names.
+
+    >>> pure = PureModel(nn.Linear(2, 1))
+    >>> pure({"weight": torch.ones(1, 2), "bias": torch.zeros(1)}, torch.tensor([[3.0, 4.0]]))
+    tensor([[7.]])
     """
 
     def __init__(
@@ -86,8 +107,7 @@ class PureModel:
         model: nn.Module,
         loss: Callable[..., Any] | None = None,
         *,
-        modes: Modes = "own",
-        functions: CompiledFunctions | None = None,
+        modes: LayerModes = "own",
         copies_inputs: bool = False,
         replaced: dict[str, Callable[..., Any]] | None = None,
     ) -> None:
@@ -96,10 +116,9 @@ class PureModel:
         module = loss_module(loss, model)
         modules = {"": model} if module is None else {"": model, LOSS: module}
         self._layout = Layout(modules, reached_by(loss))
-        self._functions = functions
         self._copies_inputs = copies_inputs
         for slot in self._layout.slots:
-            slot.entries.update(_entries(slot.part, modes))
+            slot.entries.update(attributes_of(slot.part, modes))
         for name, forward in (replaced or {}).items():
             part = model.get_submodule(name)
             next(s for s in self._layout.slots if s.part is part).entries["forward"] = forward
@@ -128,20 +147,20 @@ class PureModel:
         *,
         fused: bool = False,
         inputs_repeat: bool = False,
-        stand_ins: StandIns = EAGER,
+        overrides: Overrides = EAGER,
     ) -> Iterator[None]:
-        """Have these tensors inside, where `predict` and the loss are then called.
+        """Let the model have these tensors inside, where `predict` and the loss are then called.
 
         Args:
             params: Replacements by the name of a parameter or buffer. A name that is missing keeps
                 the module's tensor.
             batch_norm: How batch norm in training mode normalises; by the batch alone unless given.
             fused: Whether to compute blocks of layers at once.
-            inputs_repeat: Whether the same examples come again.
-            stand_ins: What stands in for functions of PyTorch.
+            inputs_repeat: Whether it is called with the same examples more than once.
+            overrides: What stands in for functions of PyTorch.
         """
         entries = self._fused_entries(inputs_repeat) if fused else {}
-        mode = TwiceDifferentiable(batch_norm or by_own_statistics, stand_ins_now(stand_ins))
+        mode = TwiceDifferentiable(batch_norm or by_own_statistics, overrides)
         with Swapped(self._layout, params, entries), mode:
             try:
                 yield
@@ -153,22 +172,22 @@ class PureModel:
                 ) from error
 
     def predict(self, x: Inputs) -> Any:
-        """The model's prediction for ``x``, ``[examples, ...]``; inside `having` alone."""
+        """Predict for ``x``, ``[examples, ...]``; to be called inside `having`."""
         x = fresh(x)
-        return call(self.model, map_tensors(torch.clone, x) if self._copies_inputs else x)
+        return call_model(self.model, map_tensors(torch.clone, x) if self._copies_inputs else x)
 
     def target(self, y: Tensor) -> Tensor:
-        """What a loss is given for the targets ``y``."""
+        """Return the targets ``y`` to give to a loss: a copy where the loss may change them."""
         return y.clone() if self._copies_inputs else y
 
     def __call__(self, params: Params, x: Inputs) -> Any:
-        """The prediction for ``x`` with these tensors; batch norm sees ``x`` alone."""
+        """Predict for ``x`` with these tensors; batch norm in training mode sees ``x`` alone."""
         with self.having(params):
             return self.predict(x)
 
     @contextmanager
     def inductive(self, params: Params, support_x: Inputs) -> Iterator[None]:
-        """As `having`, and batch norm normalises by the statistics of ``support_x``.
+        """Let, like `having`, batch norm normalise by the statistics of ``support_x``.
 
         What is predicted inside for one example does not depend on the others.
         """
@@ -180,8 +199,8 @@ class PureModel:
 
     @contextmanager
     def traceable(self, tensors: Params) -> Iterator[None]:
-        """As `having`, for a compiler: all tensors are given, and buffers may be written to."""
-        with self.having(tensors, traceable.batch_norm, stand_ins=TRACEABLE):
+        """Enter `having` for a compiler: all tensors are given, and buffers may be written to."""
+        with self.having(tensors, in_elementary_operations, overrides=TRACEABLE):
             yield
 
     def _fused_entries(self, inputs_repeat: bool) -> dict[int, dict[str, Any]]:
@@ -190,77 +209,6 @@ class PureModel:
                 number: {"forward": forward}
                 for number, slot in enumerate(self._layout.slots)
                 if "forward" not in slot.entries
-                and (forward := fused_forward(slot.part, self._functions, inputs_repeat))
+                and (forward := fused_forward(slot.part, inputs_repeat))
             }
         return self._fused[inputs_repeat]
-
-
-def loss_module(loss: Callable[..., Any] | None, model: nn.Module) -> nn.Module | None:
-    """The module that a loss is, or is a method of, where it is no part of the model."""
-    function = unwrapped(loss)
-    owner = getattr(function, "__self__", function)
-    if not isinstance(owner, nn.Module) or any(part is owner for part in model.modules()):
-        return None
-    return owner
-
-
-def reached_by(loss: object) -> Iterator[Any]:
-    """What the code of a loss holds: its closure, defaults, arguments and global names."""
-    if isinstance(loss, partial):
-        yield from (*loss.args, *loss.keywords.values())
-        yield from reached_by(loss.func)
-    function = getattr(loss, "__func__", loss)
-    if isinstance(function, FunctionType):
-        for cell in function.__closure__ or ():
-            with suppress(ValueError):
-                yield cell.cell_contents
-        yield from function.__defaults__ or ()
-        yield from (function.__kwdefaults__ or {}).values()
-        for name in function.__code__.co_names:
-            yield function.__globals__.get(name)
-
-
-def in_training(layer: nn.Module) -> bool:
-    """Whether a learner takes a layer for one in training mode.
-
-    A batch norm that was given the statistics of a support set is, as it was before, and one
-    without running statistics uses those of each batch in any mode.
-    """
-    if isinstance(layer, _NormBase) and layer.running_mean is None:
-        return True
-    return layer.training or getattr(layer, OF_SUPPORT, False)
-
-
-OF_SUPPORT = "statistics_of_support"
-"""The attribute of a batch norm whose running statistics are those of a support set."""
-
-
-def _entries(part: nn.Module, modes: Modes) -> dict[str, Any]:
-    """The attributes that a part has while it is called."""
-    entries: dict[str, Any] = {}
-    training = in_training(part)
-    if modes != "own" and not isinstance(part, _NormBase):
-        training = False
-    if modes == "running" and isinstance(part, _BatchNorm):
-        training = False
-    if training != part.training:
-        entries["training"] = training
-    if isinstance(part, _SpectralNorm):
-        entries["forward"] = spectral.parametrization(part)
-    elif any(isinstance(hook, SpectralNorm) for hook in part._forward_pre_hooks.values()):
-        entries["_forward_pre_hooks"] = OrderedDict(
-            (number, spectral.pre_hook(hook) if isinstance(hook, SpectralNorm) else hook)
-            for number, hook in part._forward_pre_hooks.items()
-        )
-    # Compiled for one derivative: its second one would be wrong or refused.
-    if part._compiled_call_impl is not None:
-        entries["_compiled_call_impl"] = None
-    if is_compiled(part):
-        entries["forward"] = part._orig_mod
-    return entries
-
-
-def is_compiled(part: nn.Module) -> bool:
-    """Whether a module is what ``torch.compile`` made of another."""
-    module = sys.modules.get("torch._dynamo.eval_frame")
-    return module is not None and isinstance(part, module.OptimizedModule)

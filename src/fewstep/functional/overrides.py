@@ -1,9 +1,9 @@
-"""The one place that says what stands in for functions of PyTorch while a model is called."""
+"""Table of what stands in for functions of PyTorch while a model is called."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,72 +12,41 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from fewstep.functional.batch_norm import InTraining, batch_norm
-from fewstep.functional.layers import refuse_checkpointing
-from fewstep.ops import traceable
-from fewstep.ops.elementary import ELEMENTARY
-from fewstep.ops.replacements import REPLACEMENTS
+from fewstep.functional.batch_norm import InTraining, stateless_batch_norm
+from fewstep.functional.guards import refuse_checkpointing
+from fewstep.ops import elementary, fast, traceable
 from fewstep.ops.vmap import under_vmap
 from fewstep.ops.written_out import WRITTEN_OUT, are_written_out
 
-StandIns = dict[Callable[..., Any], Callable[..., Any]]
+Function = Callable[..., Any]
+Overrides = dict[Function, Function]
 
 
-class TwiceDifferentiable(TorchFunctionMode):
-    """Replaces, while it is active, what PyTorch cannot differentiate twice, or not fast.
+def _plain_attention(function: Function) -> Function:
+    def attend(*args: Any, **kwargs: Any) -> Any:
+        with sdpa_kernel(SDPBackend.MATH):
+            return function(*args, **kwargs)
 
-    Args:
-        batch_norm_in_training: Stands in for ``F.batch_norm`` in training mode.
-        stand_ins: What stands in for other functions.
-    """
-
-    def __init__(self, batch_norm_in_training: InTraining, stand_ins: StandIns) -> None:
-        super().__init__()
-        self._batch_norm_in_training = batch_norm_in_training
-        self._stand_ins = stand_ins
-        self._with_gradients = torch.is_grad_enabled()
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        refuse_checkpointing(self._with_gradients)
-        kwargs = kwargs or {}
-        if func is F.batch_norm:
-            return batch_norm(self._batch_norm_in_training, *args, **kwargs)
-        if func in _FUSED_ATTENTION:
-            with sdpa_kernel(SDPBackend.MATH):
-                return func(*args, **kwargs)
-        if func in _FUSED_RECURRENT:
-            with _without_fused_recurrence():
-                return func(*args, **kwargs)
-        return self._stand_ins.get(func, func)(*args, **kwargs)
+    return attend
 
 
-_FUSED_ATTENTION = (F.scaled_dot_product_attention, F.multi_head_attention_forward)
-_FUSED_RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+def _plain_recurrence(function: Function) -> Function:
+    def recur(*args: Any, **kwargs: Any) -> Any:
+        # The backends' own `flags` change other settings as well, and warn about some of them.
+        backends: tuple[Any, ...] = (torch.backends.mkldnn, torch.backends.cudnn)
+        before = [backend.enabled for backend in backends]
+        try:
+            for backend in backends:
+                backend.enabled = False
+            return function(*args, **kwargs)
+        finally:
+            for backend, enabled in zip(backends, before, strict=True):
+                backend.enabled = enabled
+
+    return recur
 
 
-@contextmanager
-def _without_fused_recurrence() -> Iterator[None]:
-    # The backends' own `flags` change other settings as well, and warn about some of them.
-    backends: tuple[Any, ...] = (torch.backends.mkldnn, torch.backends.cudnn)
-    before = [backend.enabled for backend in backends]
-    try:
-        for backend in backends:
-            backend.enabled = False
-        yield
-    finally:
-        for backend, enabled in zip(backends, before, strict=True):
-            backend.enabled = enabled
-
-
-def _only_without_vmap(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose answer would be another one under vmap, which hides the graph."""
-
+def _not_under_vmap(name: str, function: Function) -> Function:
     def ask(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
         if under_vmap(tensor):
             raise RuntimeError(f"it looks at {name} of a tensor, which vmap hides")
@@ -86,24 +55,84 @@ def _only_without_vmap(name: str, function: Callable[..., Any]) -> Callable[...,
     return ask
 
 
-_OF_THE_GRAPH: StandIns = {
-    function: _only_without_vmap(name, function)
-    for name, function in {
-        "requires_grad": Tensor.requires_grad.__get__,  # type: ignore[attr-defined]
-        "grad_fn": Tensor.grad_fn.__get__,  # type: ignore[union-attr]
-        "is_leaf": Tensor.is_leaf.__get__,  # type: ignore[attr-defined]
-        "the gradient (a hook)": Tensor.register_hook,
-    }.items()
+def _both(function: Function) -> tuple[Function, Function]:
+    return function, function
+
+
+def _wrapped(
+    wrapper: Callable[[Function], Function], *functions: Function
+) -> dict[Function, tuple[Function, Function]]:
+    return {function: _both(wrapper(function)) for function in functions}
+
+
+_REQUIRES_GRAD: Function = Tensor.requires_grad.__get__  # type: ignore[attr-defined]
+_GRAD_FN: Function = Tensor.grad_fn.__get__  # type: ignore[union-attr]
+_IS_LEAF: Function = Tensor.is_leaf.__get__  # type: ignore[attr-defined]
+
+_TABLE: dict[Function, tuple[Function | None, Function | None]] = {
+    # PyTorch's second derivative is slow on a CPU.
+    torch.conv2d: (fast.conv2d, traceable.conv2d),
+    torch.max_pool2d: (fast.max_pool2d, traceable.max_pool2d),
+    F.max_pool2d: (fast.max_pool2d, traceable.max_pool2d),
+    # vmap is slow, or refuses it.
+    F.group_norm: (fast.group_norm, None),
+    F.adaptive_avg_pool2d: (fast.adaptive_avg_pool2d, None),
+    # What a compiler makes of it is slow.
+    F.relu: (None, traceable.relu),
+    torch.relu: (None, traceable.relu),
+    Tensor.relu: (None, traceable.relu),
+    # PyTorch's second derivative is wrong.
+    torch._weight_norm: _both(elementary.weight_norm),
+    # PyTorch has no second derivative.
+    F.hardsigmoid: _both(elementary.hardsigmoid),
+    F.hardswish: _both(elementary.hardswish),
+    torch.cdist: _both(elementary.cdist),
+    torch.pdist: _both(elementary.pdist),
+    F.embedding: _both(elementary.embedding),
+    **_wrapped(_plain_attention, F.scaled_dot_product_attention, F.multi_head_attention_forward),
+    **_wrapped(_plain_recurrence, torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu),
+    # vmap hides the graph, so that a model that asks would be another one.
+    _REQUIRES_GRAD: _both(_not_under_vmap("requires_grad", _REQUIRES_GRAD)),
+    _GRAD_FN: _both(_not_under_vmap("grad_fn", _GRAD_FN)),
+    _IS_LEAF: _both(_not_under_vmap("is_leaf", _IS_LEAF)),
+    Tensor.register_hook: _both(_not_under_vmap("the gradient (a hook)", Tensor.register_hook)),
 }
-_ALWAYS: StandIns = {**ELEMENTARY, **_OF_THE_GRAPH}
-EAGER: StandIns = {**REPLACEMENTS, **_ALWAYS}
-"""For a model that is computed operation by operation."""
-TRACEABLE: StandIns = {**traceable.REPLACEMENTS, **_ALWAYS}
-"""For a compiler, of operations that can be fused."""
-RECORDABLE: StandIns = {**WRITTEN_OUT, **_ALWAYS}
-"""For a compiler of kernels for a GPU, and all tasks at once."""
+"""Columns: operation by operation, and where a compiler follows.
+
+Each takes the arguments of what it replaces; None leaves that as it is. `F.batch_norm` is the one
+function that is not listed: what stands in for it depends on the call.
+"""
+
+EAGER: Overrides = {function: row[0] for function, row in _TABLE.items() if row[0]}
+TRACEABLE: Overrides = {function: row[1] for function, row in _TABLE.items() if row[1]}
+RECORDABLE: Overrides = {
+    **{function: row[0] for function, row in _TABLE.items() if row[0] and row[0] is row[1]},
+    **WRITTEN_OUT,
+}
+"""For all tasks at once on a GPU, whose compiler fuses layers that are written out."""
 
 
-def stand_ins_now(stand_ins: StandIns) -> StandIns:
-    """``stand_ins``, or those for a GPU while layers are written out."""
-    return RECORDABLE if are_written_out() else stand_ins
+class TwiceDifferentiable(TorchFunctionMode):
+    """Replaces, while it is active, what PyTorch cannot differentiate twice, or not fast.
+
+    Args:
+        in_training: Stands in for ``F.batch_norm`` in training mode.
+        overrides: What stands in for other functions.
+    """
+
+    def __init__(self, in_training: InTraining, overrides: Overrides) -> None:
+        super().__init__()
+        self._batch_norm = partial(stateless_batch_norm, in_training)
+        self._overrides = RECORDABLE if are_written_out() else overrides
+        self._with_gradients = torch.is_grad_enabled()
+
+    def __torch_function__(
+        self,
+        func: Function,
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        refuse_checkpointing(self._with_gradients)
+        chosen = self._batch_norm if func is F.batch_norm else self._overrides.get(func, func)
+        return chosen(*args, **(kwargs or {}))

@@ -16,7 +16,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 
 
 def largest_singular_value(matrix: Tensor) -> Tensor:
-    """The spectral norm of ``[rows, columns]``, which can be differentiated twice.
+    """Return the spectral norm of ``[rows, columns]``, which can be differentiated twice.
 
     Its singular vector u follows the matrix to first order (perturbation theory of a symmetric
     matrix), and a Rayleigh quotient is then right to third order. PyTorch's own derivatives of
@@ -39,7 +39,7 @@ def largest_singular_value(matrix: Tensor) -> Tensor:
 
 
 def parametrization(module: _SpectralNorm) -> Callable[[Tensor], Tensor]:
-    """The ``forward`` of ``torch.nn.utils.parametrizations.spectral_norm``."""
+    """Return the ``forward`` of ``torch.nn.utils.parametrizations.spectral_norm``."""
 
     def forward(weight: Tensor) -> Tensor:
         if weight.dim() == 1:
@@ -50,7 +50,7 @@ def parametrization(module: _SpectralNorm) -> Callable[[Tensor], Tensor]:
 
 
 def pre_hook(hook: SpectralNorm) -> Callable[[nn.Module, object], None]:
-    """The forward pre-hook of ``torch.nn.utils.spectral_norm``."""
+    """Return the forward pre-hook of ``torch.nn.utils.spectral_norm``."""
 
     def before(module: nn.Module, _: object) -> None:
         weight = getattr(module, f"{hook.name}_orig")
@@ -79,13 +79,9 @@ def _iterations(model: nn.Module) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
                 yield hook.reshape_weight_to_matrix(weight), u, v
         for steps in getattr(part, "parametrizations", {}).values():
             # The first may be computed from several tensors.
-            value, *more = _originals(steps)
+            originals: list[Tensor] = [*steps.parameters(False), *steps.buffers(False)]
+            value, *more = originals
             for number, step in enumerate(steps):
                 if isinstance(step, _SpectralNorm) and value.dim() > 1:
                     yield step._reshape_weight_to_matrix(value), step._u, step._v
                 value = step(value) if number else step(value, *more)
-
-
-def _originals(steps: nn.Module) -> list[Tensor]:
-    """What a list of parametrizations is computed from."""
-    return [*steps.parameters(recurse=False), *steps.buffers(recurse=False)]

@@ -1,4 +1,4 @@
-"""What a module consists of, to see at once whether that has changed."""
+"""Structure of a module, to see at once whether it has changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Value = TypeVar("Value")
 
 
 def structure(module: nn.Module) -> list[object]:
-    """Its parts, their settings, hooks and buffers, their parameters, and which are learned."""
+    """Return its parts, their settings, hooks, buffers, parameters, and which are learned."""
     found: list[object] = []
     for part in module.modules():
         own = part.__dict__
@@ -31,7 +31,7 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 
 def settings(part: nn.Module) -> tuple[object, ...]:
-    """What decides, beside its type and mode, what a part computes."""
+    """Return what decides, beside its type and mode, what a part computes."""
     own = part.__dict__
     named = (v for n, v in own.items() if n != "training" and _can_be_key(v))
     hooks = (hook for name in _HOOKS for hook in own[name].values())
@@ -62,7 +62,7 @@ class Latest(Generic[Value]):
     def of(
         self, made_of: list[object], make: Callable[[], Value], lasting: Callable[[Value], bool]
     ) -> Value:
-        """What ``make`` returned for the same objects, or returns now.
+        """Return what ``make`` made of the same objects, or makes now.
 
         Args:
             made_of: All that the result depends on.

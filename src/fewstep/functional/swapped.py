@@ -83,7 +83,7 @@ class Layout:
                 self._add(part, f"{_HIDDEN}{number}.{path}.", hidden)
 
     def snapshot(self) -> list[tuple[Any, Any]]:
-        """What the parts hold that can change inside, with its contents."""
+        """Return what the parts hold that can change inside, with its contents."""
         return [(held, content_of(held)) for held in self._containers.values()]
 
     def _add(self, part: nn.Module, prefix: str, hidden: list[nn.Module]) -> None:
@@ -131,7 +131,7 @@ class Layout:
                 self._hold(inner, hidden, where)
 
     def _look_beside(self, value: Any) -> None:
-        """Look for parameters alone in what the loss reaches; all else there is its own affair."""
+        """Look for parameters only in what the loss reaches; all else there is its own affair."""
         self._refuse_parameter(value, "the loss")
         if isinstance(value, tuple):
             for inner in value:

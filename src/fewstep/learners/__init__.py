@@ -1,1 +1,1 @@
-"""What learns an initialisation, and what it is compared with."""
+"""Learners of an initialisation, and what they are compared with (internal)."""

@@ -14,10 +14,11 @@ from torch.utils import _pytree as pytree
 
 from fewstep.errors import InputError, first_line
 from fewstep.functional import spectral_norm as spectral
-from fewstep.functional.call import OF_SUPPORT, Norm, PureModel, in_training
+from fewstep.functional.call import Norm, PureModel
+from fewstep.functional.layer_modes import OF_SUPPORT, in_training
 from fewstep.functional.swapped import Params
-from fewstep.learners.recording import CalledTwiceError, statistics_seen
-from fewstep.runtime.rng import reseed, undisturbed
+from fewstep.learners.recording import CalledTwiceError, recorded_statistics
+from fewstep.runtime.rng import preserve_rng_state, reseed
 from fewstep.tasks import Inputs, tensors_of
 
 
@@ -107,13 +108,13 @@ def _remember_statistics(
     for layer in layers.values():
         setattr(layer, OF_SUPPORT, norm == "inductive")
     try:
-        with statistics_seen(layers) as seen:
+        with recorded_statistics(layers) as recorded:
             prediction = predict_seeded(PureModel(model, copies_inputs=True), {}, support_x)
     except CalledTwiceError:
         if norm == "inductive":
             raise
         return None
-    for name, (mean, var) in seen.items():
+    for name, (mean, var) in recorded.items():
         layer = layers[name]
         # A layer that has none would add names to the state dict that the user's model lacks.
         lasting = layer.running_mean is not None
@@ -125,7 +126,7 @@ def _remember_statistics(
 
 def predict_seeded(pure: PureModel, params: Params, x: Inputs) -> Any:
     """A prediction with gradients on, which some models take, and with the same draws each time."""
-    with undisturbed(tensors_of(x)[0].device), torch.enable_grad():
+    with preserve_rng_state(tensors_of(x)[0].device), torch.enable_grad():
         reseed(0)
         return pure(params, x)
 

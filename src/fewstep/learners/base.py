@@ -1,14 +1,22 @@
-"""What every learner offers, so that training and evaluation need not know which one it is."""
+"""The interface of all learners: a module that is trained, evaluated and adapted like any other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, Self
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.functional.call import Norm
+from fewstep.functional.swapped import Params
+from fewstep.learners.known_gradient import with_gradient_of
+from fewstep.learners.meta_parameters import move_statistics
+from fewstep.learners.names import NamedModule
 from fewstep.tasks import Inputs, TaskBatch
 
 
@@ -29,22 +37,173 @@ class Evaluation(NamedTuple):
         return next(iter(self.metrics.values()))
 
 
-class Learner(Protocol):
-    """Learns an initialisation from tasks, and adapts it to a new one."""
+class Learner(NamedModule, ABC):
+    """Learns an initialisation from tasks, and adapts it to a new one.
 
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """What the outer loop changes. Running statistics require no gradient."""
+    It is an ``nn.Module`` whose forward is the query loss after adaptation, for the ordinary loop:
+    ``loss = learner(tasks); loss.backward(); optimizer.step()``.
+    """
 
+    tasks_are_independent: ClassVar[bool] = True
+    """Whether the gradient of several tasks is the mean of theirs, wherever each is computed."""
+    inner_steps: int
+
+    @abstractmethod
+    def meta_parameters(self) -> dict[str, nn.Parameter]:
+        """All that the outer loop changes, by name. Running statistics require no gradient."""
+
+    @abstractmethod
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """One outer step's losses and gradient, by the names of `named_parameters`.
+        """The gradient of `meta_gradient`, with the loss and the metrics of each task."""
 
-        What changes from outer step to outer step depends on ``outer_step``, those done, alone.
+    @abstractmethod
+    def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
+        """``[tasks]``, the losses whose mean `meta_gradient` differentiates, without a graph."""
+
+    @abstractmethod
+    def evaluate(
+        self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
+    ) -> Evaluation:
+        """Losses and metrics of each task after every inner step. Nothing is learned.
+
+        Dropout is off, and no graph outlives an inner step.
+
+        Args:
+            tasks: The tasks.
+            steps: How many inner steps, the learner's own number unless given; may be more than in
+                training where nothing was learned for each step.
+            norm: Overrides the learner's own.
+
+        Raises:
+            InputError: The tasks do not fit the model or the loss, or a setting is out of range.
         """
 
-    def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """Adapt to each task and judge it after every inner step, changing nothing."""
-
+    @abstractmethod
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
-        """A module that is adapted to one task, for one example at a time unless told otherwise."""
+        """The model adapted to one task.
+
+        Args:
+            x: ``[examples, ...]``, the support set.
+            y: ``[examples, ...]``, its targets.
+            steps: How many inner steps; the learner's own number unless given.
+            norm: Which statistics batch norm of the result uses: those of ``x`` (``"inductive"``,
+                the default; those recorded for the step where the learner is inductive and records
+                them), or of each batch that it is called with (``"transductive"``).
+
+        Returns:
+            A copy of the model in eval mode, ready to call with one example or with many. Its
+            `state_dict` fits the model.
+
+        Raises:
+            InputError: The examples do not fit the model or the loss.
+        """
+
+    def forward(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
+        """The loss of `meta_gradient`, whose ``backward`` hands its gradient to the parameters.
+
+        In training mode it moves the running statistics that the learner records for each inner
+        step, as batch norm does. Under ``torch.no_grad()`` it computes the loss alone, and
+        nothing moves.
+
+        Args:
+            tasks: The meta-batch.
+            outer_step: As in `meta_gradient`.
+
+        Returns:
+            A scalar. It can be differentiated once.
+
+        Raises:
+            InputError: As `meta_gradient`.
+        """
+        if not torch.is_grad_enabled():
+            return self.query_losses(tasks, outer_step).mean()
+        found = self.differentiate(tasks, outer_step)
+        if self.training:
+            self.update_statistics(found.statistics or {})
+        return with_gradient_of(found.query.losses.mean(), found.gradient, self.meta_parameters())
+
+    def meta_gradient(self, tasks: TaskBatch, outer_step: int = 0) -> tuple[Tensor, Params]:
+        """The mean query loss after adaptation and its gradient (Algorithm 1, line 8).
+
+        Args:
+            tasks: The meta-batch.
+            outer_step: Outer steps done; matters for ``multi_step_loss`` and
+                ``first_order_steps`` of `MAML` alone.
+
+        Returns:
+            The loss, a scalar without a graph, and ``{parameter name: gradient}``, each of the
+            parameter's shape. With a multi-step loss it is the weighted one.
+
+        Raises:
+            InputError: The tasks do not fit the model or the loss, or the loss or the gradient is
+                not finite.
+        """
+        result = self.differentiate(tasks, outer_step)
+        return result.query.losses.mean(), result.gradient
+
+    def update_statistics(self, statistics: Params) -> None:
+        """Move the running statistics towards those of a meta-batch, once an outer step.
+
+        Args:
+            statistics: Those that `differentiate` found.
+        """
+        move_statistics(self.meta_parameters(), statistics)
+
+    def variants(self) -> dict[str, Learner]:
+        """The ways in which it adapts, by name; "" where there is but one."""
+        return {"": self}
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
+        """All that the outer loop changes, with the names that `meta_gradient` uses.
+
+        The model's own names; ``loss.NAME``, a parameter of the loss; ``inner_lr.NAME``, the step
+        sizes of a parameter; ``per_step.NAME``, a row for each number of inner steps. Running
+        statistics are among them and require no gradient.
+        """
+        # A learner holds none but in its parts.
+        for name, parameter in self.meta_parameters().items() if recurse else ():
+            yield f"{prefix}.{name}" if prefix else name, parameter
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let every parameter of the model, the loss and what is learned beside them, or none."""
+        for part in self.children():
+            part.requires_grad_(requires_grad)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all layers, such as dropout, but norms.
+
+        A norm's mode says whether it uses statistics of batches (``norm`` says which) or running
+        ones. That stays the choice of whoever made the model.
+        """
+        norms = {part: part.training for part in self.modules() if isinstance(part, _NormBase)}
+        super().train(mode)
+        for part, training in norms.items():
+            part.training = training
+        return self
+
+    def extra_repr(self) -> str:
+        """The settings that are not the usual ones."""
+        told, own = [], vars(self)
+        for name, usual in inspect.signature(type(self)).parameters.items():
+            value = own.get(name, own.get(f"_{name}", usual.default))
+            if value != usual.default or name in ("inner_lr", "inner_steps"):
+                told.append(f"{name}={_short(value)}")
+        return ", ".join(told)
+
+    @property
+    def _ddp_params_and_buffers_to_ignore(self) -> set[str]:
+        """Names of parameters that get no gradient, as `DistributedDataParallel` asks for them."""
+        learned = {id(parameter) for parameter in self.meta_parameters().values()}
+        every = nn.Module.named_parameters(self, remove_duplicate=False)
+        return {name for name, parameter in every if id(parameter) not in learned}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(value)}}}"
+    return str(getattr(value, "__name__", None) or repr(value))

@@ -1,4 +1,7 @@
-"""Settings, losses and labels that a learner refuses: each mistake in one line."""
+"""Settings, losses and labels that a learner refuses.
+
+Every function raises `InputError` where it finds a mistake, with one line that says what to do.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from torch.nn.parameter import UninitializedParameter
 
 from fewstep.errors import InputError
 from fewstep.functional.call import LOSS
-from fewstep.functional.layers import check_second_derivative
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, leaves, with_gradient
-from fewstep.metagrad.objective import Problem
-from fewstep.runtime.rng import undisturbed
+from fewstep.functional.guards import check_second_derivative
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, as_leaf_tensors, with_gradient
+from fewstep.metagrad.objective import Objective
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -26,26 +29,13 @@ LOSSES: dict[str, Loss] = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss}
 
 
 def check_choice(name: str, given: object, choices: tuple[str, ...]) -> None:
-    """See that a setting is one of its values.
-
-    Raises:
-        InputError: Names the setting and the values.
-    """
+    """See that a setting is one of its values."""
     if given not in choices:
         raise InputError(f"{name} is {given!r}; expected one of {', '.join(choices)}")
 
 
 def check_at_least_zero(name: str, given: object, *, whole: bool = False) -> None:
-    """See that a setting is a number, not negative and no NaN.
-
-    Args:
-        name: Of the setting.
-        given: Its value.
-        whole: Whether it has to be a whole number.
-
-    Raises:
-        InputError: Names the setting.
-    """
+    """See that a setting is a number, not negative and no NaN."""
     kind = numbers.Integral if whole else numbers.Real
     if type(given) is bool or not isinstance(given, kind):
         expected = "a whole number" if whole else "a number"
@@ -55,11 +45,7 @@ def check_at_least_zero(name: str, given: object, *, whole: bool = False) -> Non
 
 
 def check_module(model: object) -> None:
-    """See that a model is a module that a learner can take.
-
-    Raises:
-        InputError: Says what it is instead.
-    """
+    """See that a model is a module that a learner can take."""
     if isinstance(model, type):
         raise InputError(
             f"model is the class {model.__name__}; expected a module made of it, as in "
@@ -77,11 +63,7 @@ def check_module(model: object) -> None:
 
 
 def check_learns(model: nn.Module) -> None:
-    """See that a model has something to learn.
-
-    Raises:
-        InputError: Nothing of it requires a gradient.
-    """
+    """See that a model has something to learn."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError(
             "no parameter of the model requires a gradient; leave at least one to be learned"
@@ -91,12 +73,7 @@ def check_learns(model: nn.Module) -> None:
 def check_memory(memory: str, repeats: bool) -> None:
     """See that a model can be computed once more, as flat memory has to.
 
-    Args:
-        memory: That of a learner.
-        repeats: Whether the model predicts the same again with the same seeds.
-
-    Raises:
-        InputError: It cannot.
+    ``repeats`` says whether it predicts the same again with the same seeds.
     """
     if memory == "flat" and not repeats:
         raise InputError(
@@ -108,12 +85,7 @@ def check_memory(memory: str, repeats: bool) -> None:
 def check_names(model: nn.Module, loss: nn.Module | None) -> None:
     """See that no name of a model is one that a learner uses itself.
 
-    Args:
-        model: Any module.
-        loss: The loss where it is a module.
-
-    Raises:
-        InputError: Names it.
+    ``loss`` is the loss where that is a module.
     """
     taken = (INNER_LR, PER_STEP, *((LOSS,) if loss is not None else ()))
     for name, _ in (*model.named_parameters(), *model.named_buffers()):
@@ -125,11 +97,7 @@ def check_names(model: nn.Module, loss: nn.Module | None) -> None:
 
 
 def check_examples(x: object, y: object) -> None:
-    """See that a support set is one.
-
-    Raises:
-        InputError: Says what it is instead.
-    """
+    """See that a support set is one."""
     for name, value in (("x", x), ("y", y)):
         if not isinstance(value, Tensor if name == "y" else (Tensor, tuple, dict)):
             also = ", or a tuple or dict of such" if name == "x" else ""
@@ -139,11 +107,7 @@ def check_examples(x: object, y: object) -> None:
 
 
 def check_tasks(tasks: object) -> None:
-    """See that tasks are what they have to be.
-
-    Raises:
-        InputError: They are something else.
-    """
+    """See that tasks are what they have to be."""
     if not isinstance(tasks, TaskBatch):
         raise InputError(
             f"tasks is a {type(tasks).__name__}; expected a fewstep.TaskBatch, as in "
@@ -152,11 +116,7 @@ def check_tasks(tasks: object) -> None:
 
 
 def loss_of(given: Any) -> Loss:
-    """A loss, which may be given by its name.
-
-    Raises:
-        InputError: There is none of this name, or it cannot be called.
-    """
+    """A loss, which may be given by its name."""
     if isinstance(given, str) and given in LOSSES:
         return LOSSES[given]
     if isinstance(given, (str, type)) or not callable(given):
@@ -168,18 +128,15 @@ def loss_of(given: Any) -> Loss:
     return given  # type: ignore[no-any-return]
 
 
-def check_twice_differentiable(problem: Problem, tasks: TaskBatch) -> None:
+def check_twice_differentiable(objective: Objective, tasks: TaskBatch) -> None:
     """See that the support gradient can be differentiated, by the first task.
 
     Once for a learner is enough: it takes a gradient and a walk through its graph.
-
-    Raises:
-        InputError: It cannot.
     """
-    start = leaves(problem.start)
+    start = as_leaf_tensors(objective.start)
     x, y, *_ = tasks.task(0)
-    with undisturbed(tasks.device):
-        loss = problem.support_loss(start, x, y)
+    with preserve_rng_state(tasks.device):
+        loss = objective.support_loss(start, x, y)
     inputs = list(start.values())
     check_second_derivative(
         torch.autograd.grad(with_gradient(loss), inputs, create_graph=True, materialize_grads=True)
@@ -187,11 +144,7 @@ def check_twice_differentiable(problem: Problem, tasks: TaskBatch) -> None:
 
 
 def scalar(value: Tensor) -> Tensor:
-    """The value itself.
-
-    Raises:
-        InputError: It is no tensor with a single value.
-    """
+    """The value itself."""
     if not isinstance(value, Tensor) or value.dim() != 0:
         raise InputError(
             f"the loss returned {shape_of(value)}; expected a tensor with a single value, such as "
@@ -201,11 +154,7 @@ def scalar(value: Tensor) -> Tensor:
 
 
 def check_labels(labels: Tensor, classes: int, whose: str) -> None:
-    """See that labels are those of a number of classes.
-
-    Raises:
-        InputError: Says where they run, and in ``whose`` words what is expected.
-    """
+    """See that labels are those of a number of classes."""
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise InputError(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient, Path
 from fewstep.functional.swapped import Params
-from fewstep.metagrad.inner_loop import Slope, slope
-from fewstep.metagrad.objective import Problem
+from fewstep.metagrad.inner_loop import GradFn
+from fewstep.metagrad.objective import Objective
 from fewstep.runtime.rng import first_task
 from fewstep.tasks import TaskBatch, tensors_of
 
@@ -39,29 +38,29 @@ class DivergedError(InputError):
 
 def check_finite(
     found: MetaGradient,
-    problem: Problem,
+    objective: Objective,
     tasks: TaskBatch,
-    path: Callable[[Slope, Params], Iterator[Params]],
+    path: Path,
 ) -> None:
     """See that losses and gradient are finite; a GPU is asked once.
 
     Args:
         found: The meta-gradient.
-        problem: What each task is.
+        objective: What each task is.
         tasks: The meta-batch.
-        path: Takes the support gradient and all that is meta-learned; returns theta_0, theta_1, ...
+        path: Of a task.
 
     Raises:
         DivergedError: They are not. Names the task, and the inner step where it can be found.
     """
     lengths = torch._foreach_norm(list(found.gradient.values()))
-    if math.isfinite(torch.stack([*lengths, found.judgement.losses.sum()]).sum().item()):
+    if math.isfinite(torch.stack([*lengths, found.query.losses.sum()]).sum().item()):
         return
-    tensors = {"the query loss": found.judgement.losses, **found.gradient}
+    tensors = {"the query loss": found.query.losses, **found.gradient}
     if all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         return
     for number in range(len(tasks)):
-        what = _first_not_finite(problem, tasks, number, path)
+        what = _first_not_finite(objective, tasks, number, path)
         if what:
             raise DivergedError(what, first_task() + number)
     name = next(name for name, tensor in tensors.items() if not bool(tensor.isfinite().all()))
@@ -71,48 +70,41 @@ def check_finite(
 
 
 def check_adapted(
-    problem: Problem,
+    objective: Objective,
     tasks: TaskBatch,
     params: Params,
-    path: Callable[[Slope, Params], Iterator[Params]],
+    path: Path,
 ) -> None:
-    """See that adapted parameters are finite.
-
-    Args:
-        problem: What the task is.
-        tasks: It, alone.
-        params: Adapted to it.
-        path: As in `check_finite`.
+    """See that parameters adapted to the only one of ``tasks`` are finite, as `check_finite` does.
 
     Raises:
         DivergedError: They are not. Names the inner step.
     """
     if not all(map(_finite, params.values())):
-        raise DivergedError(_first_not_finite(problem, tasks, 0, path) or "adapted weights", None)
+        raise DivergedError(_first_not_finite(objective, tasks, 0, path) or "adapted weights", None)
 
 
 def _first_not_finite(
-    problem: Problem,
+    objective: Objective,
     tasks: TaskBatch,
     number: int,
-    path: Callable[[Slope, Params], Iterator[Params]],
+    path: Path,
 ) -> str | None:
-    """What of a task is the first that is not finite, in words."""
+    """First part of a task that is not finite, in words; None where all are."""
     support_x, support_y, query_x, query_y = tasks.task(number)
     for name, inputs in (("support_x", support_x), ("query_x", query_x)):
         if not all(map(_finite, tensors_of(inputs))):
             return f"{name} has a number that is not finite"
 
     def support_loss(params: Params, _: int) -> Tensor:
-        return problem.support_loss(params, support_x, support_y)
+        return objective.support_loss(params, support_x, support_y)
 
-    assert problem.learned is not None
-    for step, params in enumerate(path(slope(support_loss), problem.learned)):
+    for step, params in enumerate(path(GradFn(support_loss), objective.meta_learned)):
         if not all(map(_finite, params.values())):
             return f"the parameters are not finite after {step} inner steps"
         if not _finite(support_loss(params, step)):
             return f"the support loss is not finite after {step} inner steps"
-    loss, *_ = problem.judge(params, support_x, query_x, query_y)
+    loss, *_ = objective.evaluate_query(params, support_x, query_x, query_y)
     return None if _finite(loss) else f"the query loss is not finite after {step} inner steps"
 
 

@@ -1,4 +1,4 @@
-"""What to say of an error that a model raises for examples: whose it is, and what to do."""
+"""Words for an error that a model raises for examples: whose it is, and what to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PACKAGE = Path(__file__).parent
 
 
 def cure(error: BaseException, model: nn.Module, x: Inputs) -> str:
-    """What to do, where it can be guessed from the examples."""
+    """Advice, where it can be guessed from the examples."""
     tensors = tensors_of(x)
     own = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     for tensor in tensors:

@@ -8,33 +8,30 @@ gradient descent.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewstep.distributed.parallel import Parallel
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.executor import MetaGradient
 from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm, call
-from fewstep.learners.adapted import copy_of
-from fewstep.learners.base import Evaluation
+from fewstep.functional.call import Norm, call_model
+from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_choice, check_labels
-from fewstep.learners.heads import last_linear, with_new_linear
+from fewstep.learners.heads import last_linear, new_linear, with_layer
 from fewstep.learners.maml import MAML
 from fewstep.learners.traits import FitCheck
-from fewstep.metagrad.unroll import Judgement
-from fewstep.runtime.exclusive import exclusive
+from fewstep.metagrad.objective import QueryResult
+from fewstep.runtime.modes import exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 Head = Literal["random", "zeros"]
 Adapts = Literal["whole", "head"]
 
 
-class FineTune:
+class FineTune(Learner):
     """Ordinary training on all training classes; a new last layer for the tasks.
 
     Every task starts from the same new layer.
@@ -51,11 +48,23 @@ class FineTune:
         inner_steps: Steps of fine-tuning.
         execution: How several tasks are fine-tuned, as in `MAML`.
         norm: Which statistics batch norm uses on the query set, as in `MAML`.
-        workers: How many processes share the tasks of an evaluation, as in `Parallel`.
 
     Raises:
         InputError: The model has no linear layer to replace, or a setting is out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y, classes=torch.randint(10, (8, 3)))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> learner = fewstep.FineTune(model, classes=10)
+    >>> learner(tasks).backward()
+    >>> learner.evaluate(tasks).scores.shape
+    torch.Size([8, 6])
     """
+
+    _PREFIXES: ClassVar[dict[str, str]] = {"wide": "", "_new_layer": "new_head."}
+    # Batch norm sees the examples of all tasks at once.
+    tasks_are_independent: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -68,27 +77,28 @@ class FineTune:
         adapts: Adapts = "whole",
         execution: Execution = "auto",
         norm: Norm = "transductive",
-        workers: int = 1,
     ) -> None:
+        super().__init__()
         check_choice("new_head", new_head, get_args(Head))
         check_choice("adapts", adapts, get_args(Adapts))
         self.head = last_linear(model)
-        self.narrow = with_new_linear(model, self.head)
-        self.wide = with_new_linear(model, self.head, classes)
+        self._new_layer = new_linear(model, self.head)
+        self.wide = with_layer(model, self.head, new_linear(model, self.head, classes))
         if new_head == "zeros":
-            for parameter in self.narrow.get_submodule(self.head).parameters():
+            for parameter in self._new_layer.parameters():
                 nn.init.zeros_(parameter)
+        self.classes = classes
+        self.new_head: Head = new_head
         self.adapts: Adapts = adapts
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
         self.execution: Execution = execution
         self.norm: Norm = norm
         self._check_fit = FitCheck(F.cross_entropy)
-        self._parallel = Parallel(self.few_shot(), workers) if workers > 1 else None
 
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+    def meta_parameters(self) -> dict[str, nn.Parameter]:
         """Those of the network with one output a training class that require a gradient."""
-        return ((n, p) for n, p in self.wide.named_parameters() if p.requires_grad)
+        return {n: p for n, p in self.named("wide").items() if p.requires_grad}
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """The gradient of ordinary training on all pictures of the tasks at once.
@@ -100,36 +110,37 @@ class FineTune:
         Raises:
             InputError: The tasks do not say it, or do not fit the model.
         """
+        with exclusive():
+            losses, scores = self._ordinary_training(tasks)
+            names, parameters = zip(*self.meta_parameters().items(), strict=True)
+            gradients = torch.autograd.grad(losses.mean(), parameters, materialize_grads=True)
+        query = QueryResult(losses.detach(), {"accuracy": scores})
+        return MetaGradient(query, dict(zip(names, gradients, strict=True)))
+
+    def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
+        with exclusive(), torch.no_grad():
+            return self._ordinary_training(tasks)[0]
+
+    def _ordinary_training(self, tasks: TaskBatch) -> tuple[Tensor, Tensor]:
+        """The loss and the accuracy of each task's examples among all training classes."""
         support_y, query_y = _classes_of(tasks, tasks.support_y), _classes_of(tasks, tasks.query_y)
         self._check_fit(self.wide, TaskBatch(tasks.support_x, support_y, tasks.query_x, query_y))
-        x = map_tensors(lambda *both: torch.cat(both, 1), tasks.support_x, tasks.query_x)
         y = torch.cat([support_y, query_y], 1)
-        with exclusive():
-            return self._ordinary_gradient(x, y)
-
-    def _ordinary_gradient(self, x: Inputs, y: Tensor) -> MetaGradient:
-        """That of the loss on ``[tasks, examples, ...]``."""
-        prediction = call(self.wide, map_tensors(lambda t: t.flatten(0, 1), x))
-        prediction = prediction.unflatten(0, y.shape)
+        x = map_tensors(
+            lambda *both: torch.cat(both, 1).flatten(0, 1), tasks.support_x, tasks.query_x
+        )
+        prediction = call_model(self.wide, x).unflatten(0, y.shape)
         losses = F.cross_entropy(prediction.movedim(-1, 1), y, reduction="none").mean(1)
-        names, parameters = zip(*self.named_parameters(), strict=True)
-        gradients = torch.autograd.grad(losses.mean(), parameters, materialize_grads=True)
-        scores = (prediction.argmax(-1) == y).float().mean(1)
-        judgement = Judgement(losses.detach(), {"accuracy": scores})
-        return MetaGradient(judgement, dict(zip(names, gradients, strict=True)))
+        return losses, (prediction.argmax(-1) == y).float().mean(1)
 
-    def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """Fine-tune on each task and judge after every step, as `MAML.evaluate` does."""
-        learner = self.few_shot()
-        if self._parallel is None:
-            return learner.evaluate(tasks, steps, norm)
-        self._parallel.learner = learner
-        return self._parallel.evaluate(tasks, steps, norm)
+    def evaluate(
+        self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
+    ) -> Evaluation:
+        return self.few_shot().evaluate(tasks, steps, norm)
 
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
-        """The network fine-tuned on one task, as `MAML.adapt` returns it."""
         return self.few_shot().adapt(x, y, steps, norm)
 
     def head_only(self) -> FineTune:
@@ -138,11 +149,12 @@ class FineTune:
         other.adapts = "head"
         return other
 
+    def variants(self) -> dict[str, Learner]:
+        return {"whole": self, "head": self.head_only()}
+
     def few_shot(self) -> MAML:
         """The pre-trained body under the last layer that every task starts from."""
-        model = copy_of(self.narrow)
-        body = {n: p for n, p in self.wide.state_dict().items() if not self._of_head(n)}
-        model.load_state_dict(body, strict=False)
+        model = with_layer(self.wide, self.head, copy.deepcopy(self._new_layer))
         if self.adapts == "head":
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(self._of_head(name))

@@ -1,22 +1,23 @@
-"""What all learners share that adapt by gradient steps from a meta-learned initialisation."""
+"""The learners that adapt by gradient steps from a meta-learned initialisation."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
 
-from fewstep.execution.looped import MetaGradient, judge_paths, mean_gradient
+from fewstep.execution.executor import MetaGradient, Path
 from fewstep.execution.plan import Execution, Planner
-from fewstep.execution.vmapped import NotVectorisableError
-from fewstep.functional.call import LOSS, Modes, Norm, PureModel, loss_module
+from fewstep.functional.call import LOSS, Norm, PureModel
+from fewstep.functional.layer_modes import LayerModes
+from fewstep.functional.loss import loss_module
 from fewstep.functional.swapped import Params
 from fewstep.learners.adapted import adapted_module, predict_seeded
-from fewstep.learners.base import Evaluation
+from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import (
     Loss,
     check_at_least_zero,
@@ -27,276 +28,212 @@ from fewstep.learners.checks import (
     check_module,
     check_names,
     check_twice_differentiable,
-    loss_of,
 )
 from fewstep.learners.divergence import check_adapted, check_finite
-from fewstep.learners.objectives import judge_of, support_loss_of
+from fewstep.learners.objectives import query_function, support_loss_of
+from fewstep.learners.settings import Settings
 from fewstep.learners.traits import FitCheck, Traits
-from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapted_path, last, slope
-from fewstep.metagrad.metrics import Metric, Metrics
-from fewstep.metagrad.objective import Problem
-from fewstep.metagrad.unroll import Gradient
-from fewstep.runtime.compile_cache import CompiledFunctions
-from fewstep.runtime.exclusive import exclusive
-from fewstep.runtime.precision import Precision, multiplying_in
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
+from fewstep.metagrad.metrics import Metrics
+from fewstep.metagrad.objective import Objective, QueryResult
+from fewstep.metagrad.unroll import GradientRule, Memory, Order, last_only
+from fewstep.runtime.modes import Precision, exclusive, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
-Found = TypeVar("Found")
 
-
-class GradientBased(ABC):
+class GradientBased(Learner):
     """The parameters of ``model`` are the initialisation, and each task takes gradient steps.
 
     A subclass says which gradient an outer step takes, in `_gradient`, and explains the arguments.
     """
 
+    _PREFIXES: ClassVar[dict[str, str]] = {"model": "", "_loss_parameters": LOSS}
+    model: nn.Module
+    loss: Loss
+    execution: Execution
+    precision: Precision
+    norm: Norm
+    order: Order
+    memory: Memory
+
     def __init__(
-        self,
-        model: nn.Module,
-        inner_lr: float,
-        inner_steps: int,
-        *,
-        loss: Loss | str,
-        metrics: Mapping[str, Metric] | None,
-        execution: Execution,
-        precision: Precision,
-        norm: Norm,
+        self, model: nn.Module, inner_lr: float, inner_steps: int, settings: Settings
     ) -> None:
+        super().__init__()
         check_module(model)
-        check_choice("execution", execution, get_args(Execution))
-        check_choice("precision", precision, get_args(Precision))
-        check_choice("norm", norm, get_args(Norm))
         check_at_least_zero("inner_lr", inner_lr)
         check_at_least_zero("inner_steps", inner_steps, whole=True)
-        self.loss: Loss = loss_of(loss)
-        self._loss_module = loss_module(self.loss, model)
-        check_names(model, self._loss_module)
-        check_learns(model)
+        # Not by setattr, which would make another part of a loss that is a module.
+        vars(self).update(vars(settings))
         self.model = model
         self.inner_lr = inner_lr
         self.inner_steps = inner_steps
-        self.metrics = Metrics(self.loss, metrics)
-        self.execution: Execution = execution
-        self.precision: Precision = precision
-        self.norm: Norm = norm
-        self._planner = Planner(execution)
+        module = loss_module(self.loss, model)
+        check_names(model, module)
+        check_learns(model)
+        if module is not None:
+            self._loss_parameters = module
+        self._metrics = Metrics(self.loss, settings.metrics)
+        self._planner = Planner(self.execution)
         self._check_fit = FitCheck(self.loss)
         self._twice_differentiable = False
 
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """What the outer optimiser changes: the initialisation and what is learned beside it."""
-        return (parameter for _, parameter in self.named_parameters())
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The same, with the names that `meta_gradient` uses.
-
-        The model's own names; ``loss.NAME`` for the parameters of a loss that is a module.
-        """
-        yield from self._plain().items()
-        yield from self._of_loss().items()
-
-    def meta_gradient(self, tasks: TaskBatch, outer_step: int = 0) -> tuple[Tensor, Params]:
-        """The mean query loss after adaptation and its gradient (Algorithm 1, line 8).
-
-        Args:
-            tasks: The meta-batch.
-            outer_step: Outer steps done; matters for ``multi_step_loss`` and
-                ``first_order_steps`` of `MAML` alone.
-
-        Returns:
-            The loss, a scalar without a graph, and ``{parameter name: gradient}``, each of the
-            parameter's shape. With a multi-step loss it is the weighted one.
-
-        Raises:
-            InputError: The tasks do not fit the model or the loss, or the loss or the gradient is
-                not finite.
-        """
-        result = self.differentiate(tasks, outer_step)
-        return result.judgement.losses.mean(), result.gradient
+    def meta_parameters(self) -> dict[str, nn.Parameter]:
+        return {**self._plain(), **self._of_loss()}
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """As `meta_gradient`, with the loss and the metrics of each task."""
+        tasks = self._for_training(tasks)
         with exclusive():
-            problem, traits = self.problem(tasks, self.norm, training=True)
+            objective, traits = self.objective(tasks, self.norm, training=True)
             if self._needs_second_derivative(outer_step) and not self._twice_differentiable:
-                check_twice_differentiable(problem, tasks)
+                check_twice_differentiable(objective, tasks)
                 self._twice_differentiable = True
-            check_memory(getattr(self, "memory", "fast"), traits.repeats)
-            gradient = self._gradient(outer_step)
-            found = self._execute(
-                problem, traits, tasks, lambda n: mean_gradient(problem, tasks, n, gradient)
-            )
-            check_finite(found, problem, tasks, partial(self._path, steps=self.inner_steps))
+            check_memory(self.memory, traits.repeats)
+            rule = self._gradient(outer_step)
+            with multiplying_in(self.precision):
+                found = self._planner.run(
+                    objective, tasks, lambda executor: executor.meta_gradient(tasks, rule), rule
+                )
+            check_finite(found, objective, tasks, partial(self._path, steps=self.inner_steps))
             return found
 
-    def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """Adapt to each task and judge it after every inner step. Nothing is learned.
+    def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
+        weights = self._importances(outer_step)
 
-        Dropout is off, and no graph outlives an inner step.
+        def counted(grad_fn: GradFn, learned: Params) -> Iterator[Params]:
+            path = self._path(grad_fn, learned, self.inner_steps)
+            return (params for params, weight in zip(path, weights, strict=True) if weight)
 
-        Args:
-            tasks: The tasks.
-            steps: How many inner steps; may be more than in training where nothing was learned
-                for each step.
-            norm: Overrides the learner's own.
+        results = self._query_results(self._for_training(tasks), self.norm, counted, training=True)
+        pairs = zip(results, filter(None, weights), strict=True)
+        return torch.stack([weight * query.losses for query, weight in pairs]).sum(0)
 
-        Raises:
-            InputError: The tasks do not fit the model or the loss, or a setting is out of range.
-        """
-        self._check_steps(steps)
-        if norm is not None:
-            check_choice("norm", norm, get_args(Norm))
-        path = partial(self._path, steps=steps)
-        with exclusive():
-            problem, traits = self.problem(tasks, norm or self.norm)
-            judgements = self._execute(
-                problem, traits, tasks, lambda n: judge_paths(problem, tasks, n, path)
-            )
+    def evaluate(
+        self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
+    ) -> Evaluation:
+        path = partial(self._path, steps=self._checked(steps, norm))
+        results = self._query_results(tasks, norm or self.norm, path)
         return Evaluation(
-            torch.stack([judgement.losses for judgement in judgements], 1),
+            torch.stack([query.losses for query in results], 1),
             {
-                name: torch.stack([judgement.metrics[name] for judgement in judgements], 1)
-                for name in judgements[0].metrics
+                name: torch.stack([query.metrics[name] for query in results], 1)
+                for name in results[0].metrics
             },
         )
 
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
-        """The model adapted to one task.
-
-        Args:
-            x: ``[examples, ...]``, the support set.
-            y: ``[examples, ...]``, its targets.
-            steps: How many inner steps; the learner's own number unless given.
-            norm: What batch norm of the result uses: the statistics of ``x`` (``"inductive"``, the
-                default; those recorded for the step where the learner is inductive and records
-                them), or of each batch that it is called with (``"transductive"``).
-
-        Returns:
-            A copy of the model in eval mode, ready to call with one example or with many. Its
-            `state_dict` fits the model.
-
-        Raises:
-            InputError: The examples do not fit the model or the loss.
-        """
-        steps = self.inner_steps if steps is None else steps
-        self._check_steps(steps)
-        if norm is not None:
-            check_choice("norm", norm, get_args(Norm))
+        steps = self._checked(steps, norm)
         check_examples(x, y)
         with exclusive():
             batch = map_tensors(lambda tensor: tensor[None], x)
             tasks = TaskBatch(batch, y[None], batch, y[None])
-            problem, traits = self.problem(tasks, norm or self.norm)
-            assert problem.learned is not None
-            on_support = slope(lambda params, _: problem.support_loss(params, x, y))
-            params = last(self._path(on_support, problem.learned, steps))
-            check_adapted(problem, tasks, params, partial(self._path, steps=steps))
+            objective, traits = self.objective(tasks, norm or self.norm)
+            grad_fn = GradFn(lambda params, _: objective.support_loss(params, x, y))
+            params = last(self._path(grad_fn, objective.meta_learned, steps))
+            check_adapted(objective, tasks, params, partial(self._path, steps=steps))
             expected = None
             if traits.repeats and not any(name.endswith(".running_mean") for name in params):
                 expected = predict_seeded(self._pure("evaluation", traits), params, x)
             room = self._with_room_for(params)
             return adapted_module(room, params, x, norm or "inductive", expected)
 
-    def problem(
+    def objective(
         self, tasks: TaskBatch, norm: Norm, *, training: bool = False
-    ) -> tuple[Problem, Traits]:
-        """What a task is for this learner, as pure functions, and what the model is like.
+    ) -> tuple[Objective, Traits]:
+        """Pure functions of a task for this learner, and properties of the model.
 
         Raises:
             InputError: The tasks do not fit the model or the loss.
         """
         traits = self._check(tasks, "own" if training else "evaluation")
-        return self._problem(tasks, traits, norm, training), traits
+        return self._objective(tasks, traits, norm, training), traits
 
-    def _check(self, tasks: TaskBatch, modes: Modes) -> Traits:
+    def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         """See that the tasks fit."""
         check_learns(self.model)
         return self._check_fit(self.model, tasks, modes)
 
-    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+    def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         pure = self._pure("own" if training else "evaluation", traits)
         learned: Params = {**self._plain(), **self._of_loss()}
-        return Problem(
+        return Objective(
             support_loss_of(pure, self.loss, self.precision),
-            judge_of(pure, self.loss, self.metrics, norm, self.precision),
+            query_function(pure, self.loss, self._metrics, norm, self.precision),
             learned,
-            self.metrics,
+            self._metrics,
             learned=learned,
-            judges_with_gradients=traits.needs_gradients,
+            needs_gradients=traits.needs_gradients,
+            vectorisable=traits.vectorisable,
             modes=tuple(training for _, training in pure.modes),
         )
 
-    def _pure(self, modes: Modes, traits: Traits, **settings: Any) -> PureModel:
+    def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
         return PureModel(
             self.model,
             self.loss,
             modes=modes,
-            functions=self._functions,
             copies_inputs=traits.changes_inputs,
             **settings,
         )
 
-    def _execute(
-        self,
-        problem: Problem,
-        traits: Traits,
-        tasks: TaskBatch,
-        compute: Callable[[int], Found],
-    ) -> Found:
-        """Compute as many tasks at once as is planned."""
-        together = traits.repeats and not traits.draws_outside
-        at_once = self._planner.at_once(problem, together, tasks)
-        state = torch.get_rng_state()
-        with multiplying_in(self.precision):
-            try:
-                return compute(at_once)
-            except NotVectorisableError:
-                # The model has changed since it was planned, a dropout perhaps.
-                if self.execution != "auto":
-                    raise
-        torch.set_rng_state(state)
-        self._planner.give_up(problem, tasks)
-        with multiplying_in(self.precision):
-            return compute(0)
+    def _query_results(
+        self, tasks: TaskBatch, norm: Norm, path: Path, training: bool = False
+    ) -> list[QueryResult]:
+        """The query losses and metrics of all tasks at each point on a path of parameters."""
+        with exclusive():
+            objective, _ = self.objective(tasks, norm, training=training)
+            with multiplying_in(self.precision):
+                return self._planner.run(
+                    objective, tasks, lambda executor: executor.evaluate(tasks, path)
+                )
 
     def _with_room_for(self, params: Params) -> nn.Module:
         """The model, or one like it, that adapted parameters fit into."""
         return self.model
 
-    @property
-    def _functions(self) -> CompiledFunctions | None:
-        """What parts of the model are compiled with, if they are."""
-        return None
-
     @abstractmethod
-    def _gradient(self, outer_step: int) -> partial[Gradient]:
-        """What `mean_gradient` takes: which gradient an outer step is made along."""
+    def _gradient(self, outer_step: int) -> GradientRule:
+        """Which gradient an outer step is made along."""
+
+    def _importances(self, outer_step: int) -> tuple[float, ...]:
+        """How much the query loss after 0, 1, ... inner steps counts in an outer step."""
+        return last_only(self.inner_steps)
 
     def _needs_second_derivative(self, outer_step: int) -> bool:
         """Whether `_gradient` differentiates an inner gradient."""
         return True
 
+    def _for_training(self, tasks: TaskBatch) -> TaskBatch:
+        """The tasks as an outer step takes them."""
+        return tasks
+
     @property
     def _loop(self) -> InnerLoop:
         return InnerLoop(self.inner_steps, self.inner_lr, tuple(self._plain()))
 
-    def _path(self, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
-        """What the model consists of after 0, 1, ..., steps inner steps."""
-        return adapted_path(self._loop, slope, learned, steps)
+    def _path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
+        """All tensors of the model after 0, 1, ..., steps inner steps."""
+        return self._loop.path(grad_fn, learned, steps)
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """The model's parameters that are learned."""
-        return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        return {name: p for name, p in self.named("model").items() if p.requires_grad}
 
     def _of_loss(self) -> dict[str, nn.Parameter]:
         """Those of the loss, which do not adapt."""
-        if self._loss_module is None:
-            return {}
         own = {id(parameter) for parameter in self.model.parameters()}
-        named = self._loss_module.named_parameters()
-        return {LOSS + n: p for n, p in named if p.requires_grad and id(p) not in own}
+        named = self.named("_loss_parameters")
+        return {name: p for name, p in named.items() if p.requires_grad and id(p) not in own}
+
+    def _checked(self, steps: int | None, norm: Norm | None) -> int:
+        """The number of inner steps, the learner's own unless it is given."""
+        steps = self.inner_steps if steps is None else steps
+        self._check_steps(steps)
+        if norm is not None:
+            check_choice("norm", norm, get_args(Norm))
+        return steps
 
     def _check_steps(self, steps: int) -> None:
         check_at_least_zero("steps", steps, whole=True)

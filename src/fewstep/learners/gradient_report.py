@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
+from fewstep.learners.base import Learner
 from fewstep.learners.reptile import Reptile
-from fewstep.runtime.exclusive import exclusive
+from fewstep.runtime.modes import exclusive
 from fewstep.tasks import TaskBatch
 
 Verdict = Literal["exact", "kink", "wrong"]
@@ -48,6 +49,12 @@ class GradientReport:
     Attributes:
         parameters: By name.
         tolerance: The deviation up to which a gradient counts as exact.
+
+    >>> import fewstep
+    >>> from fewstep.learners.gradient_report import ParameterCheck
+    >>> report = fewstep.GradientReport({"weight": ParameterCheck(2e-9, 1e-9, "exact")}, 1e-6)
+    >>> report.exact, report.deviation
+    (True, 2e-09)
     """
 
     parameters: dict[str, ParameterCheck]
@@ -71,18 +78,12 @@ class GradientReport:
             for name, check in self.parameters.items()
         )
         blunt = self.tolerance > TOLERANCE[torch.float64]
-        advice = "; float32 is a blunt judge, float64 a sharp one: model.double()" if blunt else ""
+        advice = "; float32 tells little, float64 much: model.double()" if blunt else ""
         return "\n".join((*rows, f"tolerance {self.tolerance:.0e}{advice}"))
 
 
-class _Differentiable(Protocol):
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
-
-    def meta_gradient(self, tasks: TaskBatch, outer_step: int = 0) -> tuple[Tensor, Params]: ...
-
-
 def check_gradient(
-    learner: _Differentiable, tasks: TaskBatch, *, directions: int = 2, seed: int = 0
+    learner: Learner, tasks: TaskBatch, *, directions: int = 2, seed: int = 0
 ) -> GradientReport:
     """Compare a meta-gradient with central differences of its loss, parameter by parameter.
 
@@ -100,8 +101,14 @@ def check_gradient(
 
     Raises:
         InputError: The tasks do not fit, or the learner's outer step follows no gradient.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(2, 6, 4).double(), torch.arange(3).repeat(2, 2)
+    >>> learner = fewstep.MAML(torch.nn.Linear(4, 3).double(), inner_lr=0.4)
+    >>> fewstep.check_gradient(learner, fewstep.TaskBatch(x, y, x, y)).exact
+    True
     """
-    if not hasattr(learner, "meta_gradient"):
+    if not isinstance(learner, Learner):
         raise InputError(
             f"learner is a {type(learner).__name__}; expected a learner, as in fewstep.MAML(model)"
         )
@@ -133,7 +140,7 @@ def check_gradient(
     steepest = max(row.steepest for all_of in rows.values() for row in all_of)
     tolerance = TOLERANCE.get(real, TOLERANCE[torch.float32])
     floor = FLOOR * steepest or 1.0
-    return GradientReport({n: _judge(r, floor, tolerance) for n, r in rows.items()}, tolerance)
+    return GradientReport({n: _verdict(r, floor, tolerance) for n, r in rows.items()}, tolerance)
 
 
 class _Row(NamedTuple):
@@ -198,7 +205,7 @@ def _holding(parameter: nn.Parameter, value: Tensor) -> Iterator[None]:
             parameter.copy_(before)
 
 
-def _judge(rows: list[_Row], floor: float, tolerance: float) -> ParameterCheck:
+def _verdict(rows: list[_Row], floor: float, tolerance: float) -> ParameterCheck:
     scale = max(floor, *(row.steepest for row in rows))
     deviation = max(abs(row.own - row.narrow) for row in rows) / scale
     spread = max(row.spread for row in rows) / scale

@@ -40,12 +40,16 @@ def check_plain(model: nn.Module, name: str) -> None:
         )
 
 
-def with_new_linear(model: nn.Module, name: str, outputs: int | None = None) -> nn.Module:
-    """A copy of the model whose layer ``name`` is new, with another number of outputs if given."""
+def new_linear(model: nn.Module, name: str, outputs: int | None = None) -> nn.Linear:
+    """A new layer to stand in the place of ``name``, with another number of outputs if given."""
     old = model.get_submodule(name)
     assert isinstance(old, nn.Linear)
-    new = nn.Linear(old.in_features, outputs or old.out_features).to(old.weight)
+    return nn.Linear(old.in_features, outputs or old.out_features).to(old.weight)
+
+
+def with_layer(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:
+    """A copy of the model with this layer in the place of ``name``."""
     changed = copy_of(model)
     parent, _, child = name.rpartition(".")
-    setattr(changed.get_submodule(parent), child, new)
+    setattr(changed.get_submodule(parent), child, layer)
     return changed

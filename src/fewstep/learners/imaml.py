@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -12,18 +11,19 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
 from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm, in_training
+from fewstep.functional.call import Norm
+from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, check_at_least_zero
 from fewstep.learners.gradient_based import GradientBased
+from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
-from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapt, last, leaves
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors, last
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.objective import Problem
-from fewstep.metagrad.unroll import Gradient, Judge, unrolled
-from fewstep.runtime.precision import Precision
+from fewstep.metagrad.objective import EvaluateQuery, Objective
+from fewstep.metagrad.unroll import Gradient, GradientRule, Unrolled
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
 
@@ -41,14 +41,19 @@ class ImplicitMAML(GradientBased):
         proximal: lambda, how strongly phi is held near theta; more than 0.
         cg_steps: Steps of the conjugate gradient method that solves for the meta-gradient. None
             takes the query gradient at phi as it is.
-        loss: As in `MAML`.
-        metrics: As in `MAML`.
-        execution: As in `MAML`.
-        precision: As in `MAML`.
-        norm: As in `MAML`; without batch norm both are the same.
+        loss, metrics, execution, precision, norm: As in `MAML`; without batch norm both norms are
+            the same.
 
     Raises:
         InputError: The model uses batch statistics, or a setting is out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> learner = fewstep.ImplicitMAML(torch.nn.Linear(4, 3), inner_steps=16, proximal=2.0)
+    >>> loss, gradient = learner.meta_gradient(tasks)
+    >>> list(gradient)
+    ['weight', 'bias']
     """
 
     def __init__(
@@ -65,16 +70,8 @@ class ImplicitMAML(GradientBased):
         precision: Precision = "float32",
         norm: Norm = "transductive",
     ) -> None:
-        super().__init__(
-            model,
-            inner_lr,
-            inner_steps,
-            loss=loss,
-            metrics=metrics,
-            execution=execution,
-            precision=precision,
-            norm=norm,
-        )
+        settings = Settings(loss, metrics, execution, precision, norm)
+        super().__init__(model, inner_lr, inner_steps, settings)
         _refuse_batch_statistics(model)
         check_at_least_zero("cg_steps", cg_steps, whole=True)
         if not proximal > 0:
@@ -87,14 +84,13 @@ class ImplicitMAML(GradientBased):
         self.proximal = proximal
         self.cg_steps = cg_steps
 
-    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """As `MAML.differentiate`, by the implicit gradient (equation 6)."""
+    def _for_training(self, tasks: TaskBatch) -> TaskBatch:
         _refuse_batch_statistics(self.model)
-        return super().differentiate(tasks, outer_step)
+        return tasks
 
-    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+    def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         """With the proximal term in the support loss."""
-        plain = super()._problem(tasks, traits, norm, training)
+        plain = super()._objective(tasks, traits, norm, training)
         theta = {name: value.detach() for name, value in self._plain().items()}
 
         def support_loss(params: Params, x: Inputs, y: Tensor) -> Tensor:
@@ -103,66 +99,75 @@ class ImplicitMAML(GradientBased):
 
         return replace(plain, support_loss=support_loss)
 
-    def _gradient(self, outer_step: int) -> partial[Gradient]:
-        return partial(implicit, self._loop, proximal=self.proximal, cg_steps=self.cg_steps)
+    def _gradient(self, outer_step: int) -> GradientRule:
+        """The implicit one (equation 6)."""
+        return Implicit(self._loop, self.proximal, self.cg_steps)
 
 
-def implicit(
-    loop: InnerLoop,
-    slope: Slope,
-    judge: Judge,
-    params: Params,
-    proximal: float,
-    cg_steps: int,
-) -> Gradient:
+@dataclass(frozen=True)
+class Implicit(GradientRule):
     """The meta-gradient from the last parameters of the inner loop alone.
 
-    Args:
+    Attributes:
         loop: The inner loop.
-        slope: The gradient of the support loss with the proximal term, whose derivative is
-            H + lambda I.
-        judge: The query losses and scores.
-        params: theta, and psi, what is learned beside it and does not adapt.
         proximal: lambda.
         cg_steps: Steps of the conjugate gradient method.
     """
-    end = leaves(last(adapt(loop, slope, params, loop.steps)))
-    beside = leaves({name: value for name, value in params.items() if name not in end})
-    judgement, at_end = unrolled(replace(loop, steps=0), slope, judge, {**end, **beside})
-    inner = slope({**end, **beside}, loop.steps, True, list(end))
 
-    tasks = len(judgement.losses)
+    loop: InnerLoop
+    proximal: float
+    cg_steps: int
 
-    def flat(tree: Params) -> Tensor:
-        return torch.cat([tree[name].reshape(tasks, -1) for name in end], 1)
+    def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
+        """The implicit gradient (equation 6).
 
-    def tree(vector: Tensor) -> Params:
-        parts = torch.split(vector, [value.numel() // tasks for value in end.values()], 1)
-        pairs = zip(end.items(), parts, strict=True)
-        return {name: part.reshape(value.shape) for (name, value), part in pairs}
+        Args:
+            grad_fn: The gradient of the support loss with the proximal term, whose derivative is
+                H + lambda I.
+            evaluate_query: The query losses and metrics.
+            learned: theta, and psi, what is learned beside it and does not adapt.
+        """
+        end = as_leaf_tensors(last(adapt(self.loop, grad_fn, learned, self.loop.steps)).params)
+        beside = as_leaf_tensors(
+            {name: value for name, value in learned.items() if name not in end}
+        )
+        query, at_end = Unrolled(replace(self.loop, steps=0))(
+            grad_fn, evaluate_query, {**end, **beside}
+        )
+        inner = grad_fn({**end, **beside}, self.loop.steps, True, list(end))
 
-    def product(vector: Tensor) -> Tensor:
-        products = torch.autograd.grad(
+        tasks = len(query.losses)
+
+        def flat(tree: Params) -> Tensor:
+            return torch.cat([tree[name].reshape(tasks, -1) for name in end], 1)
+
+        def tree(vector: Tensor) -> Params:
+            parts = torch.split(vector, [value.numel() // tasks for value in end.values()], 1)
+            pairs = zip(end.items(), parts, strict=True)
+            return {name: part.reshape(value.shape) for (name, value), part in pairs}
+
+        def product(vector: Tensor) -> Tensor:
+            products = torch.autograd.grad(
+                list(inner.values()),
+                list(end.values()),
+                list(tree(vector).values()),
+                retain_graph=True,
+                materialize_grads=True,
+            )
+            return flat(dict(zip(end, products, strict=True))) / self.proximal
+
+        solved = tree(conjugate_gradient(product, flat(at_end), self.cg_steps))
+        if not beside:
+            return Gradient(query, solved)
+        # d phi / d psi = -(H + lambda I)^-1 times the derivative of the inner gradient by psi.
+        through = torch.autograd.grad(
             list(inner.values()),
-            list(end.values()),
-            list(tree(vector).values()),
-            retain_graph=True,
+            list(beside.values()),
+            [-value / self.proximal for value in solved.values()],
             materialize_grads=True,
         )
-        return flat(dict(zip(end, products, strict=True))) / proximal
-
-    solved = tree(conjugate_gradient(product, flat(at_end), cg_steps))
-    if not beside:
-        return Gradient(judgement, solved)
-    # d phi / d psi = -(H + lambda I)^-1 times the derivative of the inner gradient by psi.
-    through = torch.autograd.grad(
-        list(inner.values()),
-        list(beside.values()),
-        [-value / proximal for value in solved.values()],
-        materialize_grads=True,
-    )
-    of_psi = {n: at_end[n] + part for n, part in zip(beside, through, strict=True)}
-    return Gradient(judgement, solved | of_psi)
+        of_psi = {n: at_end[n] + part for n, part in zip(beside, through, strict=True)}
+        return Gradient(query, solved | of_psi)
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, steps: int) -> Tensor:

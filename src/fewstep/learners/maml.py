@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import get_args
+from functools import reduce
+from operator import or_
+from typing import Any, ClassVar, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from fewstep.errors import InputError
-from fewstep.execution.compiled import Compiled, Compiler
-from fewstep.execution.looped import MetaGradient
+from fewstep.execution.compiled import Compiler
+from fewstep.execution.executor import MetaGradient
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
-from fewstep.learners import meta_parameters as extras
+from fewstep.learners import meta_parameters as beside
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.objectives import judge_of
+from fewstep.learners.objectives import query_function
 from fewstep.learners.schedules import importances
 from fewstep.learners.selection import adapting_names
+from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, InnerOptimizer, StepSizes
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, StepSizes
+from fewstep.metagrad.inner_optimizers import inner_optimizer as optimizer_of
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.objective import Problem
-from fewstep.metagrad.unroll import Gradient, Memory, Order, through_inner_loop
+from fewstep.metagrad.objective import Objective, Traceable
+from fewstep.metagrad.unroll import GradientRule, Memory, Order, through_inner_loop
 from fewstep.ops.fuse import has_blocks
-from fewstep.runtime.compile_cache import CompiledFunctions
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch
 
 
@@ -59,20 +61,23 @@ class MAML(GradientBased):
             ``"chunked"`` as many at once as suit the machine's memory; ``"auto"`` decides between
             the loop and chunks by the size of a task. All give the same gradient.
         compile: Compute by functions that `torch.compile` makes, once for each shape of tasks: the
-            whole meta-gradient of a meta-batch where it has few operations; on a CPU the blocks of
-            a convolutional network (batch norm and what follows it in ``nn.Sequential``); otherwise
-            the inner gradient and the judgement, one task after another. It needs a C++ compiler,
-            and what the model's code does in Python is fixed by the first call.
+            whole meta-gradient of a meta-batch where it has few operations; otherwise the inner
+            gradient and the query, one task after another; nothing of a network with blocks (batch
+            norm and what surrounds it in ``nn.Sequential``) on a CPU, which are faster without. It
+            needs a C++ compiler, and what the model's code does in Python is fixed by the first
+            call.
         precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
             ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
-        norm: What batch norm in training mode uses when the query set is judged: the query
+        norm: What batch norm in training mode uses on the query set: the query
             batch's own statistics (``"transductive"``, as in the paper) or the support set's
             (``"inductive"``).
         adapting: Which parameters adapt: ``"all"``, the ``"head"`` (ANIL), the ``"body"`` without
             the head (BOIL), or names of parameters or modules.
         head: Name of the head; the last ``nn.Linear`` unless given.
-        inner_optimizer: What makes a step of a gradient: ``"sgd"``, ``"momentum"`` (0.9) or
-            ``"adam"``. It starts every task without memory.
+        inner_optimizer: Makes a step of a gradient: ``"sgd"``, ``"momentum"`` (0.9), ``"adam"``, or
+            a pair of functions of your own, as in `fewstep.metagrad.inner_optimizers`:
+            ``init(params) -> slots``, ``update(gradients, slots, step) -> (updates, slots)``. It
+            starts every task anew.
         step_sizes: ``"fixed"``; ``"per-step"`` learns one for each parameter tensor and inner step
             (MAML++); ``"per-element"`` one for each number of each parameter (Meta-SGD).
         multi_step_loss: For so many outer steps the query losses after all inner steps count,
@@ -81,12 +86,33 @@ class MAML(GradientBased):
         per_step_affine: Batch norm in training mode has a scale and a shift for each inner step.
             They are learned by the outer loop and do not adapt (MAML++).
         per_step_statistics: Record what batch norm in training mode sees of the query sets after
-            each inner step (`update_statistics`). In training the query set is judged by its own
-            statistics; to judge inductively means by those recorded for the step, from then on.
+            each inner step (`update_statistics`). In training the query set is evaluated by its own
+            statistics; to evaluate inductively means by those recorded for the
+            step, from then on.
 
     Raises:
         InputError: A setting is out of range, or the model has no such part.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> learner = fewstep.MAML(torch.nn.Linear(4, 3), inner_lr=0.4)
+    >>> optimizer = torch.optim.Adam(learner.parameters())
+    >>> loss = learner(tasks)
+    >>> loss.backward()
+    >>> optimizer.step()
+    >>> learner.evaluate(tasks, steps=5).scores.shape
+    torch.Size([8, 6])
+    >>> learner.adapt(x[0], y[0])(x[0]).shape
+    torch.Size([6, 3])
     """
+
+    _PREFIXES: ClassVar[dict[str, str]] = {
+        **GradientBased._PREFIXES,
+        "_step_sizes": INNER_LR,
+        "_affine": PER_STEP,
+        "_statistics": PER_STEP,
+    }
 
     def __init__(
         self,
@@ -104,26 +130,15 @@ class MAML(GradientBased):
         norm: Norm = "transductive",
         adapting: str | Sequence[str] = "all",
         head: str | None = None,
-        inner_optimizer: InnerOptimizer = "sgd",
+        inner_optimizer: str | tuple[Callable[..., Any], Callable[..., Any]] = "sgd",
         step_sizes: StepSizes = "fixed",
         multi_step_loss: int = 0,
         first_order_steps: int = 0,
         per_step_affine: bool = False,
         per_step_statistics: bool = False,
     ) -> None:
-        super().__init__(
-            model,
-            inner_lr,
-            inner_steps,
-            loss=loss,
-            metrics=metrics,
-            execution=execution,
-            precision=precision,
-            norm=norm,
-        )
-        check_choice("order", order, get_args(Order))
-        check_choice("memory", memory, get_args(Memory))
-        check_choice("inner_optimizer", inner_optimizer, get_args(InnerOptimizer))
+        settings = Settings(loss, metrics, execution, precision, norm, order, memory)
+        super().__init__(model, inner_lr, inner_steps, settings)
         check_choice("step_sizes", step_sizes, get_args(StepSizes))
         if compile and execution not in ("auto", "loop"):
             raise InputError(
@@ -132,115 +147,102 @@ class MAML(GradientBased):
             )
         check_at_least_zero("multi_step_loss", multi_step_loss)
         check_at_least_zero("first_order_steps", first_order_steps)
-        self.order: Order = order
-        self.memory: Memory = memory
-        self.compile = compile
+        self._compile = compile
+        self.adapting, self.head = adapting, head
+        self.inner_optimizer = inner_optimizer
+        self.step_sizes: StepSizes = step_sizes
         self.multi_step_loss = multi_step_loss
         self.first_order_steps = first_order_steps
+        self.per_step_affine, self.per_step_statistics = per_step_affine, per_step_statistics
         self._compiler = Compiler() if compile else None
-        self._affine = extras.per_step_affine(model, inner_steps) if per_step_affine else {}
-        self._statistics = (
-            extras.per_step_statistics(model, inner_steps) if per_step_statistics else {}
-        )
-        self._adapting = (adapting, head)
-        self._inner_optimizer: InnerOptimizer = inner_optimizer
-        self._kind_of_steps: StepSizes = step_sizes
+        if per_step_affine:
+            self._affine = beside.per_step_affine(model, inner_steps)
+        if per_step_statistics:
+            self._statistics = beside.per_step_statistics(model, inner_steps)
         start = self._adapting_parameters()
-        self._step_sizes = extras.step_sizes(step_sizes, start, inner_lr, inner_steps)
+        self._optimizer = optimizer_of(inner_optimizer, dict(start))
+        if step_sizes != "fixed":
+            self._step_sizes = beside.learned_step_sizes(step_sizes, start, inner_lr, inner_steps)
 
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The same, with the names that `meta_gradient` uses.
-
-        The model's own names; ``loss.NAME``, a parameter of the loss; ``inner_lr.NAME``, the step
-        sizes of a parameter; ``per_step.NAME``, a row for each number of inner steps. Running
-        statistics are among them and require no gradient.
-        """
-        yield from super().named_parameters()
-        yield from (self._step_sizes | self._affine | self._statistics).items()
+    def meta_parameters(self) -> dict[str, nn.Parameter]:
+        more = map(self.named, ("_step_sizes", "_affine", "_statistics"))
+        return reduce(or_, more, super().meta_parameters())
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """As `meta_gradient`, with the loss and the score of each task."""
         found = super().differentiate(tasks, outer_step)
-        seen = found.judgement.statistics
-        if seen is None:
+        rows = found.query.statistics
+        if rows is None:
             return found
-        statistics = extras.named_statistics(self._statistics, seen.mean(0))
-        return MetaGradient(found.judgement._replace(statistics=None), found.gradient, statistics)
+        statistics = beside.named_statistics(self.named("_statistics"), rows.mean(0))
+        return MetaGradient(found.query._replace(statistics=None), found.gradient, statistics)
 
-    def update_statistics(self, statistics: Params) -> None:
-        """Move the running statistics towards those of a meta-batch, once an outer step.
-
-        Args:
-            statistics: What `differentiate` found.
-        """
-        extras.move_statistics(self._statistics, statistics)
-
-    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+    def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         if self._compiler is None or not training:
-            return self._new_problem(tasks, traits, norm, training)
+            return self._new_objective(tasks, traits, norm, training)
         # Making it takes a good part of the time of a small network's outer step.
         given_up = self._compiler.functions.given_up
-        problem: Problem = self._compiler.latest.of(
+        return self._compiler.latest.of(
             [norm, self.precision, given_up, self.loss, traits, *self._check_fit.made_of],
-            lambda: self._new_problem(tasks, traits, norm, training),
+            lambda: self._new_objective(tasks, traits, norm, training),
             # What is not compiled may depend on other attributes of the model's parts.
-            lambda problem: problem.compiled is not None,
+            lambda objective: objective.traceable is not None,
         )
-        return problem
 
-    def _new_problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
-        plain = super()._problem(tasks, traits, norm, training)
-        learned: Params = {**plain.meta_learned, **self._step_sizes, **self._affine}
-        judge = plain.judge
-        if self._statistics and training:
-            # By the query set's own statistics, which are returned.
-            recorded = extras.recorder(self.model, list(self._statistics))
-            pure = self._pure("own", traits)
-            judge = judge_of(
-                pure, self.loss, self.metrics, "transductive", self.precision, recorded
+    def _new_objective(
+        self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
+    ) -> Objective:
+        plain = super()._objective(tasks, traits, norm, training)
+        learned: Params = {
+            **plain.meta_learned,
+            **self.named("_step_sizes"),
+            **self.named("_affine"),
+        }
+        evaluate_query = plain.evaluate_query
+        statistics = self.named("_statistics")
+        if statistics and (training or norm == "inductive"):
+            # In training by the query set's own, which are returned; else by those of the step.
+            pure = self._pure("own" if training else "running", traits)
+            recorded = beside.recorder(self.model, list(statistics)) if training else None
+            evaluate_query = query_function(
+                pure, self.loss, self._metrics, "transductive", self.precision, recorded
             )
-        elif self._statistics and norm == "inductive":
-            # By those that were recorded for the step.
-            pure = self._pure("running", traits)
-            judge = judge_of(pure, self.loss, self.metrics, "transductive", self.precision)
-            learned |= self._statistics
+            learned |= {} if training else statistics
         with torch.no_grad():
-            start = self._loop.seen(learned, self._loop.begin(learned), 0)
+            start = self._loop.model_params(learned, learned, 0)
         return replace(
             plain,
-            judge=judge,
+            evaluate_query=evaluate_query,
             start=start,
-            compiled=self._compiled(traits, norm, training),
+            traceable=self._traceable(traits, norm, training),
             learned=learned,
         )
 
-    def _compiled(self, traits: Traits, norm: Norm, training: bool) -> Compiled | None:
+    def _traceable(self, traits: Traits, norm: Norm, training: bool) -> Traceable | None:
         compiler = self._compiler
-        if compiler is None or compiler.functions.given_up or self._by_block(self.model):
+        if compiler is None or compiler.functions.given_up:
             return None
-        if traits.draws_outside or not traits.repeats:
+        on_cpu = next(self.model.parameters()).device.type == "cpu"
+        if on_cpu and self.precision != "bf16" and has_blocks(self.model):
+            # Its blocks are computed faster by operations of their own.
+            return None
+        if not traits.vectorisable:
             compiler.functions.give_up("random layers are not compiled: they would draw once")
             return None
-        by_query = norm == "transductive" and not self._statistics
+        by_query = norm == "transductive" and not self.per_step_statistics
         pure = self._pure("own" if training else "evaluation", traits)
-        return Compiled(compiler, self.loss, pure, self.metrics, by_query, self.precision)
+        return Traceable(compiler.functions, pure, self.loss, self.precision, by_query)
 
-    def _by_block(self, model: nn.Module) -> bool:
-        """Whether the blocks of a network are compiled, and the rest is not worth it."""
-        on_cpu = next(model.parameters()).device.type == "cpu"
-        return on_cpu and self.precision != "bf16" and has_blocks(model)
-
-    @property
-    def _functions(self) -> CompiledFunctions | None:
-        return None if self._compiler is None else self._compiler.functions
-
-    def _gradient(self, outer_step: int) -> partial[Gradient]:
-        return partial(
-            through_inner_loop(self._order(outer_step), self.memory),
+    def _gradient(self, outer_step: int) -> GradientRule:
+        return through_inner_loop(
             self._loop,
-            importances=importances(self.inner_steps, outer_step, self.multi_step_loss),
-            record=bool(self._statistics),
+            self._order(outer_step),
+            self.memory,
+            self._importances(outer_step),
+            self.per_step_statistics,
         )
+
+    def _importances(self, outer_step: int) -> tuple[float, ...]:
+        return importances(self.inner_steps, outer_step, self.multi_step_loss)
 
     def _needs_second_derivative(self, outer_step: int) -> bool:
         return self._order(outer_step) == "exact"
@@ -251,41 +253,25 @@ class MAML(GradientBased):
     @property
     def _loop(self) -> InnerLoop:
         names = tuple(self._adapting_parameters())
-        if self._kind_of_steps != "fixed":
-            late = [name for name in names if INNER_LR + name not in self._step_sizes]
-            if late:
-                raise InputError(
-                    f"parameter {late[0]!r} requires a gradient only since the learner was made, "
-                    "and has no step sizes; make a new learner"
-                )
-        if self._kind_of_steps == "per-step":
-            learned = min(map(len, self._step_sizes.values()))
-            if self.inner_steps > learned:
-                raise InputError(
-                    f"inner_steps is {self.inner_steps}, and step sizes were made for {learned}; "
-                    "make a new learner"
-                )
-        return InnerLoop(
-            self.inner_steps, self.inner_lr, names, self._inner_optimizer, self._kind_of_steps
-        )
+        sizes = self.named("_step_sizes")
+        beside.check_step_sizes(self.step_sizes, sizes, names, self.inner_steps)
+        return InnerLoop(self.inner_steps, self.inner_lr, names, self._optimizer, self.step_sizes)
 
     def _adapting_parameters(self) -> dict[str, nn.Parameter]:
         """Those that adapt, of the model as it is now."""
-        if self._adapting[0] == "all":
+        if self.adapting == "all":
             return self._plain()
-        names = set(adapting_names(self.model, *self._adapting))
+        names = set(adapting_names(self.model, self.adapting, self.head))
         return {name: p for name, p in self._plain().items() if name in names}
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """Without those that have a value for each step."""
-        plain = super()._plain()
-        if not self._affine:
-            return plain
-        return {n: p for n, p in plain.items() if PER_STEP + n not in self._affine}
+        affine = self.named("_affine")
+        return {n: p for n, p in super()._plain().items() if PER_STEP + n not in affine}
 
     def _check_steps(self, steps: int) -> None:
         super()._check_steps(steps)
-        per_step = self._kind_of_steps == "per-step" or self._affine or self._statistics
+        per_step = self.step_sizes == "per-step" or self.per_step_affine or self.per_step_statistics
         if per_step and steps > self.inner_steps:
             raise InputError(
                 f"steps is {steps}, but step sizes or batch norm were learned for each of "

@@ -1,8 +1,8 @@
-"""What is meta-learned beside the model: step sizes, and batch norm of each step."""
+"""Meta-parameters beside the model's: step sizes, and batch norm of each step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
@@ -10,26 +10,27 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.errors import InputError
-from fewstep.functional.call import in_training
+from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
-from fewstep.learners.recording import statistics_seen
+from fewstep.learners.names import ParameterTree
+from fewstep.learners.recording import recorded_statistics
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, StepSizes
 
 STATISTICS = ("running_mean", "running_var")
-MOMENTUM = 0.1
+STATISTICS_MOMENTUM = 0.1
 """The share of each outer step in the running statistics, as in ``nn.BatchNorm2d``."""
 
-Extras = dict[str, nn.Parameter]
 
-
-def move_statistics(running: Mapping[str, Tensor], seen: Params) -> None:
+def move_statistics(running: Mapping[str, Tensor], recorded: Params) -> None:
     """Move running statistics towards those of a meta-batch."""
     with torch.no_grad():
-        for name, value in seen.items():
-            running[name].lerp_(value, MOMENTUM)
+        for name, value in recorded.items():
+            running[name].lerp_(value, STATISTICS_MOMENTUM)
 
 
-def step_sizes(kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps: int) -> Extras:
+def learned_step_sizes(
+    kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps: int
+) -> ParameterTree:
     """Learned step sizes, all of them ``lr`` at first.
 
     Args:
@@ -39,31 +40,50 @@ def step_sizes(kind: StepSizes, adapting: Mapping[str, Tensor], lr: float, steps
         lr: alpha.
         steps: How many inner steps.
     """
-    if kind == "fixed":
-        return {}
-    return {
-        INNER_LR + name: nn.Parameter(
-            value.new_full((steps,) if kind == "per-step" else value.shape, lr)
+    shapes = {n: (steps,) if kind == "per-step" else v.shape for n, v in adapting.items()}
+    return ParameterTree(
+        {name: nn.Parameter(adapting[name].new_full(shape, lr)) for name, shape in shapes.items()}
+    )
+
+
+def check_step_sizes(
+    kind: StepSizes, sizes: Mapping[str, Tensor], adapting: Iterable[str], steps: int
+) -> None:
+    """See that each parameter that adapts has a step size for each inner step.
+
+    Raises:
+        InputError: The model or the number of steps has changed.
+    """
+    late = [name for name in adapting if kind != "fixed" and INNER_LR + name not in sizes]
+    if late:
+        raise InputError(
+            f"parameter {late[0]!r} requires a gradient only since the learner was made, and has "
+            "no step sizes; make a new learner"
         )
-        for name, value in adapting.items()
-    }
+    learned = min(map(len, sizes.values())) if kind == "per-step" else steps
+    if steps > learned:
+        raise InputError(
+            f"inner_steps is {steps}, and step sizes were made for {learned}; make a new learner"
+        )
 
 
-def per_step_affine(model: nn.Module, steps: int) -> Extras:
+def per_step_affine(model: nn.Module, steps: int) -> ParameterTree:
     """Scale and shift of each batch norm, for 0, 1, ..., steps inner steps (MAML++, section 4.4).
 
     Raises:
         InputError: The model has no batch norm that is scaled and shifted.
     """
-    return {
-        f"{PER_STEP}{layer}.{name}": nn.Parameter(value.detach().repeat(steps + 1, 1))
-        for layer, part in batch_norms(model).items()
-        for name, value in part.named_parameters(recurse=False)
-        if value.requires_grad
-    }
+    return ParameterTree(
+        {
+            f"{layer}.{name}": nn.Parameter(value.detach().repeat(steps + 1, 1))
+            for layer, part in batch_norms(model).items()
+            for name, value in part.named_parameters(recurse=False)
+            if value.requires_grad
+        }
+    )
 
 
-def per_step_statistics(model: nn.Module, steps: int) -> Extras:
+def per_step_statistics(model: nn.Module, steps: int) -> ParameterTree:
     """Running statistics of each batch norm, for 0, 1, ..., steps inner steps.
 
     They are recorded, not learned, and so require no gradient.
@@ -71,13 +91,14 @@ def per_step_statistics(model: nn.Module, steps: int) -> Extras:
     Raises:
         InputError: The model has no batch norm that keeps running statistics.
     """
-    return {
-        f"{PER_STEP}{layer}.{name}": nn.Parameter(
-            part.get_buffer(name).repeat(steps + 1, 1), requires_grad=False
-        )
+    rows = {
+        f"{layer}.{name}": part.get_buffer(name).repeat(steps + 1, 1)
         for layer, part in batch_norms(model).items()
         for name in STATISTICS
     }
+    return ParameterTree(
+        {name: nn.Parameter(row, requires_grad=False) for name, row in rows.items()}, learned=False
+    )
 
 
 def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
@@ -118,11 +139,11 @@ def recorder(
     @contextmanager
     def recorded() -> Iterator[list[Tensor]]:
         row: list[Tensor] = []
-        with statistics_seen(batch_norms(model)) as seen:
+        with recorded_statistics(batch_norms(model)) as found:
             yield row
         values = {
             f"{PER_STEP}{layer}.{name}": value
-            for layer, statistics in seen.items()
+            for layer, statistics in found.items()
             for name, value in zip(STATISTICS, statistics, strict=True)
         }
         row.append(torch.cat([values[name] for name in names]))
@@ -130,7 +151,7 @@ def recorder(
     return recorded
 
 
-def named_statistics(statistics: Extras, rows: Tensor) -> Params:
-    """``[steps + 1, ...]``, with columns as `call_and_record` orders them, by name."""
+def named_statistics(statistics: Mapping[str, Tensor], rows: Tensor) -> Params:
+    """``[steps + 1, ...]``, with columns as `recorder` orders them, by name."""
     sizes = [value.shape[-1] for value in statistics.values()]
     return dict(zip(statistics, torch.split(rows, sizes, 1), strict=True))

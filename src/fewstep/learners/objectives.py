@@ -1,4 +1,4 @@
-"""What one task is: its support loss and its judgement, as pure functions of the parameters."""
+"""Support loss and query loss of a task, as pure functions of the parameters."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, scalar
 from fewstep.metagrad.metrics import Metrics
 from fewstep.metagrad.objective import QueryOutput
-from fewstep.runtime.precision import Precision, autocast
+from fewstep.runtime.modes import Precision, autocast
 from fewstep.tasks import Inputs
 
-Judge = Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
-"""The ``judge`` of a `Problem`."""
+QueryFunction = Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
+"""Computes the query loss of adapted parameters: the ``evaluate_query`` of an `Objective`."""
 
 
 def support_loss_of(
     pure: PureModel, loss: Loss, precision: Precision
 ) -> Callable[[Params, Inputs, Tensor], Tensor]:
-    """The ``support_loss`` of a `Problem`. Model and loss are one function of the parameters."""
+    """The ``support_loss`` of an `Objective`. Model and loss are one function of the parameters."""
 
     def support_loss(params: Params, x: Inputs, y: Tensor) -> Tensor:
         with (
@@ -34,20 +34,20 @@ def support_loss_of(
     return support_loss
 
 
-def judge_of(
+def query_function(
     pure: PureModel,
     loss: Loss,
     metrics: Metrics,
     norm: Norm,
     precision: Precision,
     recorded: Callable[[], AbstractContextManager[list[Tensor]]] | None = None,
-) -> Judge:
-    """How a query set is solved by adapted parameters.
+) -> QueryFunction:
+    """The ``evaluate_query`` of an `Objective`.
 
     Args:
         pure: The model.
         loss: Of (prediction, target).
-        metrics: What is told of predictions.
+        metrics: Of predictions and targets.
         norm: Whose statistics batch norm uses.
         precision: Of the model's own computation.
         recorded: Within, a list is filled with the statistics of what batch norms see, if they
@@ -59,18 +59,19 @@ def judge_of(
             return pure.inductive(params, support_x)
         return pure.having(params, fused=recorded is None)
 
-    def judge(params: Params, support_x: Inputs, query_x: Inputs, query_y: Tensor) -> QueryOutput:
+    def evaluate_query(
+        params: Params, support_x: Inputs, query_x: Inputs, query_y: Tensor
+    ) -> QueryOutput:
         statistics: list[Tensor] = []
         with autocast(precision, query_y.device), having(params, support_x):
             if recorded is None:
                 prediction = pure.predict(query_x)
             else:
-                with recorded() as seen:
+                with recorded() as statistics:
                     prediction = pure.predict(query_x)
-                statistics = seen
             # Before the loss, which may change what was predicted.
             needed = metrics.needed(prediction)
             value = scalar(loss(prediction, pure.target(query_y)))
         return value, needed, statistics
 
-    return judge
+    return evaluate_query

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from functools import partial
-from typing import Any, get_args
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,20 +12,22 @@ from torch import Tensor, nn
 
 from fewstep.errors import InputError
 from fewstep.execution.plan import Execution
-from fewstep.functional.call import Modes, Norm, PureModel
+from fewstep.functional.call import Norm, PureModel
+from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.swapped import Params
-from fewstep.learners.checks import check_choice, check_tasks
+from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.heads import check_plain, last_linear, with_new_linear
-from fewstep.learners.objectives import judge_of, support_loss_of
+from fewstep.learners.heads import check_plain, last_linear, new_linear, with_layer
+from fewstep.learners.objectives import query_function, support_loss_of
 from fewstep.learners.prototypes import check_classes, number_of_classes, prototypes
+from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
-from fewstep.metagrad.inner_loop import InnerLoop, Slope, leaves
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, as_leaf_tensors
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.objective import Problem
-from fewstep.metagrad.unroll import Gradient, Judge, Memory, Order, through_inner_loop
-from fewstep.runtime.precision import Precision, autocast
-from fewstep.runtime.rng import undisturbed
+from fewstep.metagrad.objective import EvaluateQuery, Objective
+from fewstep.metagrad.unroll import Gradient, GradientRule, Memory, Order, through_inner_loop
+from fewstep.runtime.modes import Precision, autocast
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import Inputs, TaskBatch
 
 _COEFFICIENTS = "prototype coefficients"
@@ -44,18 +45,23 @@ class ProtoMAML(GradientBased):
 
     Args:
         model: A classifier whose last layer is an ``nn.Linear``. That layer is not learned.
-        inner_lr: As in `MAML`.
-        inner_steps: As in `MAML`.
+        inner_lr, inner_steps: As in `MAML`.
         order: As in `MAML`. The derivative through the prototypes is always taken.
-        memory: As in `MAML`.
-        metrics: As in `MAML`.
-        execution: As in `MAML`.
-        precision: As in `MAML`.
-        norm: As in `MAML`.
+        memory, metrics, execution, precision, norm: As in `MAML`.
 
     Raises:
         InputError: The model has no linear layer inside or nothing else to learn, or a setting is
             out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 5))
+    >>> learner = fewstep.ProtoMAML(model, inner_lr=0.1)
+    >>> list(learner.meta_gradient(tasks)[1])
+    ['0.weight', '0.bias']
+    >>> learner.adapt(x[0], y[0])(x[0]).shape
+    torch.Size([6, 3])
     """
 
     def __init__(
@@ -71,34 +77,22 @@ class ProtoMAML(GradientBased):
         precision: Precision = "float32",
         norm: Norm = "transductive",
     ) -> None:
-        super().__init__(
-            model,
-            inner_lr,
-            inner_steps,
-            loss=F.cross_entropy,
-            metrics=metrics,
-            execution=execution,
-            precision=precision,
-            norm=norm,
-        )
-        check_choice("order", order, get_args(Order))
-        check_choice("memory", memory, get_args(Memory))
-        self.order: Order = order
-        self.memory: Memory = memory
+        settings = Settings(F.cross_entropy, metrics, execution, precision, norm, order, memory)
+        super().__init__(model, inner_lr, inner_steps, settings)
         self.head = last_linear(model)
         check_plain(model, self.head)
-        if not dict(self.named_parameters()):
+        if not self.meta_parameters():
             raise InputError(
                 f"no parameter outside the last layer {self.head!r} requires a gradient; leave at "
                 "least one to be learned"
             )
 
-    def _problem(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Problem:
+    def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         """With the prototypes as the gradient of the coefficients."""
-        modes: Modes = "own" if training else "evaluation"
+        modes: LayerModes = "own" if training else "evaluation"
         pure = self._pure(modes, traits)
-        seen: list[Tensor] = []
-        features = self._pure(modes, traits, replaced={self.head: self._noting(seen)})
+        inputs: list[Tensor] = []
+        features = self._pure(modes, traits, replaced=self._replaced(inputs.append))
         whole_loss = support_loss_of(pure, self.loss, self.precision)
         ways = number_of_classes(tasks.support_y)
         layer = self.model.get_submodule(self.head)
@@ -108,41 +102,48 @@ class ProtoMAML(GradientBased):
             if _COEFFICIENTS not in params:
                 return whole_loss(params, x, y)
             body = {name: value for name, value in params.items() if name != _COEFFICIENTS}
-            seen.clear()
+            inputs.clear()
             with (
                 autocast(self.precision, y.device),
                 features.having(body, fused=True, inputs_repeat=True),
             ):
                 features.predict(x)
-            centres = prototypes(self._features(seen, len(y), layer), y, ways)
+            centres = prototypes(self._features(inputs, len(y), layer), y, ways)
             return (params[_COEFFICIENTS] * centres).sum()
 
         body = dict(self._plain())
-        return Problem(
+        return Objective(
             support_loss,
-            judge_of(pure, self.loss, self.metrics, norm, self.precision),
+            query_function(pure, self.loss, self._metrics, norm, self.precision),
             {**body, **self._new_head(ways)},
-            self.metrics,
+            self._metrics,
             learned={**body, _COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features)},
-            judges_with_gradients=traits.needs_gradients,
+            needs_gradients=traits.needs_gradients,
+            vectorisable=traits.vectorisable,
             modes=tuple(training for _, training in pure.modes),
         )
 
-    def _check(self, tasks: TaskBatch, modes: Modes) -> Traits:
+    def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         check_tasks(tasks)
         ways = number_of_classes(tasks.support_y)
-        traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced)
+        traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced())
         check_classes(tasks.support_y, ways)
         return traits
 
-    def _pure(self, modes: Modes, traits: Traits, **settings: Any) -> PureModel:
-        return super()._pure(modes, traits, **{"replaced": self._replaced, **settings})
+    def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
+        return super()._pure(modes, traits, **{"replaced": self._replaced(), **settings})
 
-    @property
-    def _replaced(self) -> dict[str, Callable[[Tensor], Tensor]]:
-        """The last layer takes any number of classes, and a bias where it has none itself."""
+    def _replaced(
+        self, note: Callable[[Tensor], None] = lambda _: None
+    ) -> dict[str, Callable[[Tensor], Tensor]]:
+        """A last layer of any number of classes, with a bias in any case; notes its inputs."""
         layer: Any = self.model.get_submodule(self.head)
-        return {self.head: lambda x: F.linear(x, layer.weight, layer.bias)}
+
+        def forward(x: Tensor) -> Tensor:
+            note(x)
+            return F.linear(x, layer.weight, layer.bias)
+
+        return {self.head: forward}
 
     def _new_head(self, ways: int) -> Params:
         """The last layer's parameters for a number of classes, zeros."""
@@ -153,89 +154,82 @@ class ProtoMAML(GradientBased):
         return dict(zip(_names(self.head), zeros, strict=True))
 
     def _with_room_for(self, params: Params) -> nn.Module:
-        with undisturbed(torch.device("cpu")):
-            return with_new_linear(self.model, self.head, len(params[_names(self.head)[0]]))
+        with preserve_rng_state(torch.device("cpu")):
+            layer = new_linear(self.model, self.head, len(params[_names(self.head)[0]]))
+        return with_layer(self.model, self.head, layer)
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """Without those of the last layer, which each task makes anew."""
         return {name: p for name, p in super()._plain().items() if not self._of_head(name)}
 
-    def _gradient(self, outer_step: int) -> partial[Gradient]:
-        inner = through_inner_loop(self.order, self.memory)
-        return partial(through_prototypes, self._loop, inner=inner, head=self.head)
+    def _gradient(self, outer_step: int) -> GradientRule:
+        inner = through_inner_loop(self._loop, self.order, self.memory)
+        return ThroughPrototypes(inner, self.head)
 
     def _needs_second_derivative(self, outer_step: int) -> bool:
         return self.order == "exact" and self.inner_steps > 0
 
     @property
     def _loop(self) -> InnerLoop:
-        body = [name for name, _ in self.named_parameters()]
+        body = self.meta_parameters()
         return replace(super()._loop, adapting=(*body, *_names(self.head)))
 
-    def _path(self, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
-        return super()._path(slope, _with_head(slope, leaves(learned), self.head), steps)
-
-    def _noting(self, seen: list[Tensor]) -> Callable[[Tensor], Tensor]:
-        """The last layer, and what it is called with."""
-        layer: Any = self.model.get_submodule(self.head)
-
-        def forward(x: Tensor) -> Tensor:
-            seen.append(x)
-            return F.linear(x, layer.weight, layer.bias)
-
-        return forward
+    def _path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
+        return super()._path(
+            grad_fn, _with_head(grad_fn, as_leaf_tensors(learned), self.head), steps
+        )
 
     @staticmethod
-    def _features(seen: list[Tensor], examples: int, layer: nn.Linear) -> Tensor:
-        shapes = [list(features.shape) for features in seen]
+    def _features(inputs: list[Tensor], examples: int, layer: nn.Linear) -> Tensor:
+        shapes = [list(features.shape) for features in inputs]
         if shapes != [[examples, layer.in_features]]:
             raise InputError(
                 f"the last linear layer is called with {', '.join(map(str, shapes)) or 'nothing'}; "
                 f"prototypes need [examples, {layer.in_features}], once: flatten before that layer"
             )
-        return seen[0].to(layer.weight.dtype)
+        return inputs[0].to(layer.weight.dtype)
 
     def _of_head(self, name: str) -> bool:
         return name.startswith(f"{self.head}.")
 
 
-def through_prototypes(
-    loop: InnerLoop,
-    slope: Slope,
-    judge: Judge,
-    learned: Params,
-    inner: Callable[..., Gradient],
-    head: str,
-) -> Gradient:
+@dataclass(frozen=True)
+class ThroughPrototypes(GradientRule):
     """The gradient through the inner loop, and through the last layer that it starts from.
 
-    Args:
-        loop: The inner loop.
-        slope: The gradient of the support loss, and the prototypes.
-        judge: The query losses and scores.
-        learned: theta without the last layer, and the coefficients.
-        inner: The gradient through the inner loop, of (loop, slope, judge, theta).
+    Attributes:
+        inner: The gradient through the inner loop.
         head: Name of the last layer.
     """
-    start = leaves(learned)
-    whole = _with_head(slope, start, head)
-    judgement, gradient = inner(loop, slope, judge, whole)
-    body = {name: value for name, value in start.items() if name in whole}
-    through = torch.autograd.grad(
-        [whole[name] for name in _names(head)],
-        list(body.values()),
-        [gradient[name] for name in _names(head)],
-        materialize_grads=True,
-    )
-    return Gradient(
-        judgement,
-        {name: gradient[name] + part for name, part in zip(body, through, strict=True)},
-    )
+
+    inner: GradientRule
+    head: str
+
+    def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
+        """The gradient.
+
+        Args:
+            grad_fn: The gradient of the support loss, and the prototypes.
+            evaluate_query: The query losses and metrics.
+            learned: theta without the last layer, and the coefficients.
+        """
+        start = as_leaf_tensors(learned)
+        whole = _with_head(grad_fn, start, self.head)
+        query, gradient = self.inner(grad_fn, evaluate_query, whole)
+        body = {name: value for name, value in start.items() if name in whole}
+        through = torch.autograd.grad(
+            [whole[name] for name in _names(self.head)],
+            list(body.values()),
+            [gradient[name] for name in _names(self.head)],
+            materialize_grads=True,
+        )
+        pairs = zip(body, through, strict=True)
+        return Gradient(query, {name: gradient[name] + part for name, part in pairs})
 
 
-def _with_head(slope: Slope, start: Params, head: str) -> Params:
+def _with_head(grad_fn: GradFn, start: Params, head: str) -> Params:
     """All parameters at the start of the inner loop, the last layer's made of the others."""
-    centres = slope(start, 0, True, [_COEFFICIENTS])[_COEFFICIENTS]
+    centres = grad_fn(start, 0, True, [_COEFFICIENTS])[_COEFFICIENTS]
     body = {name: value for name, value in start.items() if name != _COEFFICIENTS}
     made = (2 * centres, -(centres**2).sum(-1))
     return {**body, **dict(zip(_names(head), made, strict=True))}

@@ -12,7 +12,7 @@ from fewstep.learners.base import Evaluation
 from fewstep.learners.checks import check_at_least_zero
 from fewstep.learners.protomaml import ProtoMAML
 from fewstep.metagrad.metrics import Metric
-from fewstep.runtime.precision import Precision
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
 
@@ -25,13 +25,17 @@ class ProtoNet(ProtoMAML):
 
     Args:
         model: A classifier whose last layer is an ``nn.Linear``. That layer is not learned.
-        metrics: As in `MAML`.
-        execution: As in `MAML`.
-        precision: As in `MAML`.
-        norm: As in `MAML`.
+        metrics, execution, precision, norm: As in `MAML`.
 
     Raises:
         InputError: The model has no linear layer inside or nothing else to learn.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 5))
+    >>> fewstep.ProtoNet(model).evaluate(tasks).losses.shape
+    torch.Size([8, 1])
     """
 
     def __init__(
@@ -47,8 +51,11 @@ class ProtoNet(ProtoMAML):
             model, 0.0, 0, metrics=metrics, execution=execution, precision=precision, norm=norm
         )
 
-    def evaluate(self, tasks: TaskBatch, steps: int, norm: Norm | None = None) -> Evaluation:
-        """Judge each task; the same after every number of steps, since there are none."""
+    def evaluate(
+        self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
+    ) -> Evaluation:
+        """Losses and metrics, the same after every number of steps, since there are none."""
+        steps = steps or 0
         check_at_least_zero("steps", steps, whole=True)
         once = super().evaluate(tasks, 0, norm)
         return Evaluation(

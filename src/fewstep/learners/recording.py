@@ -1,4 +1,4 @@
-"""What the batch norms of a model see in one prediction."""
+"""Statistics of the batches that the batch norms of a model are given in one prediction."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.errors import InputError
 from fewstep.functional.batch_norm import batch_statistics
-from fewstep.runtime.precision import at_least_float32
+from fewstep.runtime.modes import at_least_float32
 
-Seen = dict[str, tuple[Tensor, Tensor]]
+ByLayer = dict[str, tuple[Tensor, Tensor]]
 """Mean and variance of each batch norm, by its name."""
 
 
@@ -21,31 +21,31 @@ class CalledTwiceError(InputError):
 
 
 @contextmanager
-def statistics_seen(layers: Mapping[str, _BatchNorm]) -> Iterator[Seen]:
+def recorded_statistics(layers: Mapping[str, _BatchNorm]) -> Iterator[ByLayer]:
     """Record the statistics of what these batch norms are called with inside, without a graph.
 
     Raises:
         CalledTwiceError: One is called twice.
     """
-    seen: Seen = {}
+    found: ByLayer = {}
     hooks = [
-        layer.register_forward_pre_hook(_recorder(seen, name)) for name, layer in layers.items()
+        layer.register_forward_pre_hook(_recorder(found, name)) for name, layer in layers.items()
     ]
     try:
-        yield seen
+        yield found
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def _recorder(seen: Seen, name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+def _recorder(found: ByLayer, name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
     def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if name in seen:
+        if name in found:
             raise CalledTwiceError(
                 f"batch norm {name!r} is called more than once in one prediction, and can keep "
                 "only one of its statistics; use a layer for each call, or "
                 'norm="transductive" without per_step_statistics'
             )
-        seen[name] = batch_statistics(at_least_float32(inputs[0].detach()))
+        found[name] = batch_statistics(at_least_float32(inputs[0].detach()))
 
     return record

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.errors import InputError
-from fewstep.execution.looped import MetaGradient
 from fewstep.execution.plan import Execution
 from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.metagrad.inner_loop import InnerLoop, Slope, adapted_path, last
+from fewstep.learners.settings import Settings
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.unroll import Gradient, Judge, detached
-from fewstep.runtime.precision import Precision
+from fewstep.metagrad.objective import EvaluateQuery
+from fewstep.metagrad.unroll import Gradient, GradientRule
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch, map_tensors
 
 
@@ -35,14 +36,18 @@ class Reptile(GradientBased):
         inner_lr: alpha, the step size of the inner loop; more than 0.
         inner_steps: How many inner steps lead from theta to phi; with a single one this is
             ordinary training on all tasks.
-        loss: As in `MAML`.
-        metrics: As in `MAML`.
-        execution: As in `MAML`.
-        precision: As in `MAML`.
-        norm: As in `MAML`.
+        loss, metrics, execution, precision, norm: As in `MAML`.
 
     Raises:
         InputError: A setting is out of range.
+
+    >>> import torch, fewstep
+    >>> x, y = torch.randn(8, 6, 4), torch.arange(3).repeat(8, 2)
+    >>> tasks = fewstep.TaskBatch(x, y, x, y)
+    >>> learner = fewstep.Reptile(torch.nn.Linear(4, 3), inner_lr=0.4, inner_steps=5)
+    >>> learner(tasks).backward()
+    >>> learner.model.weight.grad.shape
+    torch.Size([3, 4])
     """
 
     def __init__(
@@ -57,22 +62,14 @@ class Reptile(GradientBased):
         precision: Precision = "float32",
         norm: Norm = "transductive",
     ) -> None:
-        super().__init__(
-            model,
-            inner_lr,
-            inner_steps,
-            loss=loss,
-            metrics=metrics,
-            execution=execution,
-            precision=precision,
-            norm=norm,
-        )
+        settings = Settings(loss, metrics, execution, precision, norm)
+        super().__init__(model, inner_lr, inner_steps, settings)
         for name, value in (("inner_lr", inner_lr), ("inner_steps", inner_steps)):
             if not value > 0:
                 raise InputError(f"{name} is {value}; Reptile moves only where it is more than 0")
 
-    def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """The outer step, with the query loss and score of each task after training on it."""
+    def _for_training(self, tasks: TaskBatch) -> TaskBatch:
+        """With all examples in the support set."""
         # Before they are joined, so that a mistake is told of the sets that were given.
         self._check(tasks, "own")
 
@@ -84,31 +81,32 @@ class Reptile(GradientBased):
                 )
             return torch.cat([support, query], 1)
 
-        joined = TaskBatch(
-            map_tensors(join, tasks.support_x, tasks.query_x),
-            join(tasks.support_y, tasks.query_y),
-            tasks.query_x,
-            tasks.query_y,
-        )
-        return super().differentiate(joined, outer_step)
+        # Tensors that are made in inference mode have no gradients ever after.
+        with torch.inference_mode(False):
+            x = map_tensors(join, tasks.support_x, tasks.query_x)
+            y = join(tasks.support_y, tasks.query_y)
+        return TaskBatch(x, y, tasks.query_x, tasks.query_y)
 
-    def _gradient(self, outer_step: int) -> partial[Gradient]:
-        return partial(displacement, self._loop)
+    def _gradient(self, outer_step: int) -> GradientRule:
+        return Displacement(self._loop)
 
     def _needs_second_derivative(self, outer_step: int) -> bool:
         return False
 
 
-def displacement(loop: InnerLoop, slope: Slope, judge: Judge, params: Params) -> Gradient:
+@dataclass(frozen=True)
+class Displacement(GradientRule):
     """The way from where the inner loop ends back to where it began, in units of its step size.
 
-    Args:
-        loop: The inner loop.
-        slope: The gradient of the loss on all examples of the task.
-        judge: The query losses and scores.
-        params: theta.
+    Attributes:
+        loop: The inner loop, on all examples of the task.
     """
-    end = last(adapted_path(loop, slope, params, loop.steps))
-    with torch.no_grad():
-        gradient = {name: (params[name] - end[name]) / loop.lr for name in end}
-    return Gradient(detached(judge(end)), gradient)
+
+    loop: InnerLoop
+
+    def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
+        """(theta - phi) / alpha."""
+        end = last(self.loop.path(grad_fn, learned, self.loop.steps))
+        with torch.no_grad():
+            gradient = {name: (learned[name] - end[name]) / self.loop.lr for name in end}
+        return Gradient(evaluate_query(end).detach(), gradient)

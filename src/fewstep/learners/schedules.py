@@ -7,10 +7,10 @@ import math
 from fewstep.metagrad.unroll import last_only
 
 FLOOR = 0.03
-"""What is left, before the annealing ends, of a loss's first importance."""
+"""The share of a loss's first importance that is left until the annealing ends."""
 
 
-def importances(steps: int, outer_step: int, annealed_over: int) -> list[float]:
+def importances(steps: int, outer_step: int, annealed_over: int) -> tuple[float, ...]:
     """How much the query loss after 0, 1, ..., steps inner steps counts (MAML++, section 4.1).
 
     At first those after 1, 2, ..., steps count the same. Each but the last loses its importance to
@@ -24,7 +24,7 @@ def importances(steps: int, outer_step: int, annealed_over: int) -> list[float]:
     if outer_step >= annealed_over or steps < 2:
         return last_only(steps)
     other = max(1 - outer_step / annealed_over, FLOOR) / steps
-    return [0.0, *[other] * (steps - 1), 1 - (steps - 1) * other]
+    return (0.0, *[other] * (steps - 1), 1 - (steps - 1) * other)
 
 
 def cosine(first: float, last: float | None, step: int, steps: int) -> float:

@@ -12,21 +12,23 @@ from torch.nn.utils import parametrize
 from torch.utils import _pytree as pytree
 
 from fewstep.errors import InputError, first_line
-from fewstep.functional.call import Modes, PureModel, loss_module
-from fewstep.functional.layers import check_layers
+from fewstep.functional.call import PureModel
+from fewstep.functional.guards import check_layers
+from fewstep.functional.layer_modes import LayerModes
+from fewstep.functional.loss import loss_module
 from fewstep.functional.structure import same, structure
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, check_labels, check_tasks, scalar, shape_of
 from fewstep.learners.explain import cure, is_of_the_model, told
 from fewstep.metagrad.metrics import ignored_label, is_of_classes
-from fewstep.runtime.rng import outside_generators, reseed, undisturbed
+from fewstep.runtime.rng import outside_generators, preserve_rng_state, reseed
 from fewstep.tasks import Inputs, TaskBatch, map_tensors, tensors_of
 
 _DOES_NOT_FIT = (RuntimeError, ValueError, IndexError, TypeError, AttributeError)
 
 
 class Traits(NamedTuple):
-    """What was found out of a model with tasks of a shape.
+    """Properties of a model, found out with tasks of a shape.
 
     Attributes:
         classes: How many classes the labels choose from; None where targets are no labels.
@@ -41,6 +43,11 @@ class Traits(NamedTuple):
     draws_outside: bool
     repeats: bool
     changes_inputs: bool
+
+    @property
+    def vectorisable(self) -> bool:
+        """Whether several tasks at once would be what they are alone."""
+        return self.repeats and not self.draws_outside
 
 
 class FitCheck:
@@ -62,7 +69,7 @@ class FitCheck:
         self,
         model: nn.Module,
         tasks: TaskBatch,
-        modes: Modes = "own",
+        modes: LayerModes = "own",
         params: Params | None = None,
         replaced: dict[str, Callable[..., Any]] | None = None,
     ) -> Traits:
@@ -88,8 +95,10 @@ class FitCheck:
             )
         _refuse_inference_tensors(tasks.tensors)
         self._forget_another(model)
+        first = next(model.parameters())
         shape = (
             modes,
+            *(first.dtype, first.device),
             *((t.shape[1:], t.dtype) for t in tasks.tensors),
             *((name, value.shape) for name, value in (params or {}).items()),
             tasks.device,
@@ -135,10 +144,10 @@ class _Trial:
         """Call both for the first task, twice with the same seeds."""
         x, y, query_x, _ = tasks.task(0)
         tried, target = map_tensors(torch.clone, x), y.clone()
-        with undisturbed(tasks.device):
+        with preserve_rng_state(tasks.device):
             classes, first = self._call("support", tried, target, tasks)
-            again = map_tensors(torch.clone, x), y.clone()
-            _, second = self._call("support", *again, tasks)
+            copies = map_tensors(torch.clone, x), y.clone()
+            _, second = self._call("support", *copies, tasks)
             if len(tensors_of(query_x)[0]) == 1:
                 # Batch norm may refuse a single example.
                 self._call("query", map_tensors(torch.clone, query_x), None, tasks)
@@ -165,11 +174,11 @@ class _Trial:
                         return None, []
                     classes = _classes(prediction, self._loss)
                     _check_labels(tasks, classes, self._loss)
-                    seen = [t.detach().clone() for t in _tensors_in(prediction)]
-                    seen.append(_try_loss(self._loss, prediction, y).detach())
+                    results = [t.detach().clone() for t in _tensors_in(prediction)]
+                    results.append(_try_loss(self._loss, prediction, y).detach())
                 self._check_unchanged(copies)
                 self._draws_outside |= outside_generators() != before
-                return classes, seen
+                return classes, results
             except InputError:
                 raise
             except _DOES_NOT_FIT as error:
@@ -221,8 +230,8 @@ def _close(one: Tensor, other: Tensor) -> bool:
 
 
 def _tensors_in(prediction: Any) -> list[Tensor]:
-    leaves = pytree.tree_leaves(prediction)
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.layout is torch.strided]
+    tensors = (leaf for leaf in pytree.tree_leaves(prediction) if isinstance(leaf, Tensor))
+    return [tensor for tensor in tensors if tensor.layout is torch.strided]
 
 
 def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> Tensor:

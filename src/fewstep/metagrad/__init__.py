@@ -1,1 +1,1 @@
-"""The mathematics: objectives, metrics, the inner loop and its derivatives."""
+"""The mathematics: objectives, metrics, the inner loop and its derivatives (internal)."""

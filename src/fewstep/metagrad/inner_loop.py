@@ -7,8 +7,14 @@ names, and beside them
 - ``per_step.NAME``: values of NAME, a parameter or a buffer, ``[steps + 1, channels]``: the model
   that was adapted by s steps has row s.
 
-What the inner loop carries from step to step is another, the state: the parameters that adapt, and
-what the optimiser remembers of each. Every tensor may have more dimensions in front, one a task.
+The inner loop carries an `InnerState` from step to step. Every tensor may have one more dimension
+in front, the task.
+
+>>> import torch
+>>> loop = InnerLoop(steps=2, lr=0.1, adapting=("w",))
+>>> grad_fn = GradFn(lambda params, step: params["w"].square() / 2)
+>>> [round(params["w"].item(), 2) for params in loop.path(grad_fn, {"w": torch.tensor(1.0)}, 2)]
+[1.0, 0.9, 0.81]
 """
 
 from __future__ import annotations
@@ -16,62 +22,55 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
+from fewstep.metagrad.inner_optimizers import INNER_OPTIMIZERS, InnerOptimizer
 
-Objective = Callable[[Params, int], Tensor]
+StepLoss = Callable[[Params, int], Tensor]
 """The support loss, a scalar, as a function of the parameters and of the inner step's number."""
-InnerOptimizer = Literal["sgd", "momentum", "adam"]
 StepSizes = Literal["fixed", "per-step", "per-element"]
+Tree = TypeVar("Tree")
 
 INNER_LR, PER_STEP = "inner_lr.", "per_step."
-MOMENTUM = 0.9
-ADAM_DECAYS = (0.9, 0.999)
-ADAM_EPSILON = 1e-5
-"""Larger than usual: at a gradient that is only rounding, 1 / epsilon is the step's derivative."""
 
 
-class Slope(Protocol):
-    """The gradient of the support loss."""
+class GradFn:
+    """The gradient of the support loss, by autograd; zero for a parameter without influence.
+
+    Args:
+        step_loss: The support loss, or the sum of those of all tasks.
+        batched: Whether all tensors have the task in front.
+    """
+
+    def __init__(self, step_loss: StepLoss, *, batched: bool = False) -> None:
+        self._step_loss = step_loss
+        self.batched = batched
 
     def __call__(
-        self,
-        params: Params,
-        step: int,
-        create_graph: bool,
-        adapting: Sequence[str] | None = None,
+        self, params: Params, step: int, create_graph: bool, adapting: Sequence[str] | None = None
     ) -> Params:
         """The gradient by name.
 
         Args:
-            params: What the model consists of.
+            params: All tensors of the model.
             step: Number of the inner step.
             create_graph: Whether to keep its graph.
             adapting: With respect to which of ``params``; all unless given.
         """
-
-
-def slope(objective: Objective) -> Slope:
-    """The gradient by autograd; zero for a parameter without influence."""
-
-    def gradient(
-        params: Params, step: int, create_graph: bool, adapting: Sequence[str] | None = None
-    ) -> Params:
         names = list(params) if adapting is None else adapting
         gradients = torch.autograd.grad(
-            with_gradient(objective(params, step)),
+            with_gradient(self._step_loss(params, step)),
             [params[name] for name in names],
             create_graph=create_graph,
             materialize_grads=True,
         )
         return dict(zip(names, gradients, strict=True))
-
-    return gradient
 
 
 def with_gradient(loss: Tensor) -> Tensor:
@@ -88,6 +87,13 @@ def with_gradient(loss: Tensor) -> Tensor:
     return loss
 
 
+class InnerState(NamedTuple):
+    """The parameters that adapt, and the optimiser's slots."""
+
+    params: Params
+    slots: Any
+
+
 @dataclass(frozen=True)
 class InnerLoop:
     """The settings of an inner loop.
@@ -96,7 +102,7 @@ class InnerLoop:
         steps: How many inner steps.
         lr: alpha, the step size of every parameter that has none of its own.
         adapting: Names of the parameters that adapt.
-        optimizer: What makes a step of a gradient; it starts each task without memory.
+        optimizer: Makes a step of a gradient.
         step_sizes: alpha for all (``"fixed"``), or learned ones: a number for each parameter
             tensor and step (MAML++), or one for each element (Meta-SGD).
     """
@@ -104,34 +110,32 @@ class InnerLoop:
     steps: int
     lr: float
     adapting: tuple[str, ...]
-    optimizer: InnerOptimizer = "sgd"
+    optimizer: InnerOptimizer = INNER_OPTIMIZERS["sgd"]
     step_sizes: StepSizes = "fixed"
 
-    def begin(self, learned: Params) -> Params:
-        """The state before the first step: theta_0, and optimisers that remember nothing."""
-        state = {name: learned[name] for name in self.adapting}
-        for memory in _MEMORIES[self.optimizer]:
-            state |= {memory + name: torch.zeros_like(learned[name]) for name in self.adapting}
-        return state
+    def init(self, learned: Params, *, batched: bool) -> InnerState:
+        """The state before the first step: theta_0, and the optimiser's first slots."""
+        params = {name: learned[name] for name in self.adapting}
+        return InnerState(params, self._optimizer(batched).init(params))
 
-    def seen(self, learned: Params, state: Params, step: int) -> Params:
-        """What the model consists of after ``step`` steps."""
+    def model_params(self, learned: Params, adapted: Params, step: int) -> Params:
+        """All tensors of the model after ``step`` steps, with those that adapted among them."""
         params = {n: v for n, v in learned.items() if not n.startswith((INNER_LR, PER_STEP))}
-        params |= {name: state[name] for name in self.adapting}
+        params |= {name: adapted[name] for name in self.adapting}
         for name, values in learned.items():
             if name.startswith(PER_STEP):
                 params[name.removeprefix(PER_STEP)] = values.select(-2, step)
         return params
 
     def step(
-        self, slope: Slope, learned: Params, state: Params, step: int, *, create_graph: bool
-    ) -> Params:
+        self, grad_fn: GradFn, learned: Params, state: InnerState, step: int, *, create_graph: bool
+    ) -> InnerState:
         """One step on the support set (MAML, Algorithm 1, line 6; Algorithm 2, line 7).
 
         Args:
-            slope: The gradient of the support loss.
+            grad_fn: The gradient of the support loss.
             learned: All that is meta-learned.
-            state: theta_s and what the optimiser remembers; every tensor requires a gradient.
+            state: theta_s and the optimiser's slots; every tensor requires a gradient.
             step: s, counted from 0.
             create_graph: Keep the derivative of the gradient itself. Without it the result still
                 depends on ``state`` and ``learned``, but as if the gradient were a constant (first
@@ -141,22 +145,25 @@ class InnerLoop:
             The state with theta_{s+1} = theta_s - alpha * gradient, or what the optimiser makes
             of the gradient.
         """
-        gradients = slope(self.seen(learned, state, step), step, create_graph, self.adapting)
-        updates: list[Tensor] = []
-        after: Params = {}
-        for name, gradient in gradients.items():
-            memories = [state[memory + name] for memory in _MEMORIES[self.optimizer]]
-            update, *memories = _UPDATES[self.optimizer](gradient, step, *memories)
-            updates.append(update)
-            for memory, value in zip(_MEMORIES[self.optimizer], memories, strict=True):
-                after[memory + name] = value
-        thetas = [state[name] for name in gradients]
+        params = self.model_params(learned, state.params, step)
+        gradients = grad_fn(params, step, create_graph, self.adapting)
+        optimizer = self._optimizer(grad_fn.batched)
+        updates, slots = optimizer.update(gradients, state.slots, step)
+        names = list(gradients)
+        thetas, updates_of = ([tree[name] for name in names] for tree in (state.params, updates))
         fixed = self.step_sizes == "fixed"
-        rates = self.lr if fixed else [self._lr(learned, name, step) for name in gradients]
+        rates = self.lr if fixed else [self._lr(learned, name, step) for name in names]
         # Of all tensors by one call: one by one, calling takes longer than computing.
-        moved = torch._foreach_sub(thetas, torch._foreach_mul(updates, rates))
-        after |= dict(zip(gradients, moved, strict=True))
-        return {name: after[name] for name in state}
+        moved = torch._foreach_sub(thetas, torch._foreach_mul(updates_of, rates))
+        return InnerState(dict(zip(names, moved, strict=True)), slots)
+
+    def path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
+        """All tensors of the model after 0, 1, ..., steps steps, with no graph kept."""
+        for step, state in enumerate(adapt(self, grad_fn, learned, steps)):
+            yield self.model_params(learned, state.params, step)
+
+    def _optimizer(self, batched: bool) -> InnerOptimizer:
+        return self.optimizer.over_tasks() if batched else self.optimizer
 
     def _lr(self, learned: Params, name: str, step: int) -> Tensor:
         """The learned step size of a parameter, in a shape to multiply it by."""
@@ -166,12 +173,12 @@ class InnerLoop:
         return lr.reshape(*lr.shape, *[1] * (learned[name].dim() - lr.dim()))
 
 
-def adapt(loop: InnerLoop, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
+def adapt(loop: InnerLoop, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[InnerState]:
     """The states before and after each inner step, one after another, with no graph kept.
 
     Args:
         loop: How to adapt.
-        slope: The gradient of the support loss.
+        grad_fn: The gradient of the support loss.
         learned: All that is meta-learned.
         steps: How many inner steps.
 
@@ -179,62 +186,23 @@ def adapt(loop: InnerLoop, slope: Slope, learned: Params, steps: int) -> Iterato
         States 0, 1, ..., steps, each detached and requiring a gradient. Only the last is kept.
     """
     learned = {name: value.detach() for name, value in learned.items()}
-    state = leaves(loop.begin(learned))
+    state = as_leaf_tensors(loop.init(learned, batched=grad_fn.batched))
     yield state
     for step in range(steps):
         with torch.enable_grad():
-            state = leaves(loop.step(slope, learned, state, step, create_graph=False))
+            state = as_leaf_tensors(loop.step(grad_fn, learned, state, step, create_graph=False))
         yield state
 
 
-def adapted_path(loop: InnerLoop, slope: Slope, learned: Params, steps: int) -> Iterator[Params]:
-    """As `adapt`, but what the model consists of after 0, 1, ..., steps steps."""
-    for step, state in enumerate(adapt(loop, slope, learned, steps)):
-        yield loop.seen(learned, state, step)
+def last(path: Iterator[Tree]) -> Tree:
+    """The last of them.
 
-
-def last(path: Iterator[Params]) -> Params:
-    """The last of them."""
+    >>> last(iter("abc"))
+    'c'
+    """
     return deque(path, maxlen=1)[0]
 
 
-def leaves(params: Params) -> Params:
+def as_leaf_tensors(tree: Tree) -> Tree:
     """The same values, cut off from every graph, each requiring a gradient."""
-    return {name: value.detach().requires_grad_() for name, value in params.items()}
-
-
-def _sgd(gradient: Tensor, _: int) -> tuple[Tensor]:
-    return (gradient,)
-
-
-def _momentum(gradient: Tensor, _: int, velocity: Tensor) -> tuple[Tensor, Tensor]:
-    velocity = MOMENTUM * velocity + gradient
-    return velocity, velocity
-
-
-def _adam(gradient: Tensor, step: int, mean: Tensor, square: Tensor) -> tuple[Tensor, ...]:
-    """Kingma and Ba 2015, Algorithm 1, with epsilon inside the root.
-
-    The root of zero has no finite derivative, and the gradient of a dead unit is exactly zero. The
-    real and the imaginary part of a complex number are two numbers.
-    """
-    if gradient.is_complex():
-        parts = map(torch.view_as_real, (gradient, mean, square))
-        return tuple(map(torch.view_as_complex, _adam(next(parts), step, *parts)))
-    first, second = ADAM_DECAYS
-    mean = first * mean + (1 - first) * gradient
-    square = second * square + (1 - second) * gradient.square()
-    root = (square / (1 - second ** (step + 1)) + ADAM_EPSILON**2).sqrt()
-    return mean / (1 - first ** (step + 1)) / root, mean, square
-
-
-_UPDATES: dict[str, Callable[..., tuple[Tensor, ...]]] = {
-    "sgd": _sgd,
-    "momentum": _momentum,
-    "adam": _adam,
-}
-_MEMORIES: dict[str, tuple[str, ...]] = {
-    "sgd": (),
-    "momentum": ("velocity/",),
-    "adam": ("mean/", "square/"),
-}
+    return pytree.tree_map(lambda value: value.detach().requires_grad_(), tree)  # type: ignore[no-any-return]

@@ -13,6 +13,7 @@ from torch._C._functorch import is_batchedtensor
 from torch.utils import _pytree as pytree
 
 from fewstep.errors import InputError, first_line
+from fewstep.functional.loss import unwrapped
 
 Metric = Callable[[Any, Tensor], Any]
 """Of (prediction, target) of one task, to a number."""
@@ -191,13 +192,6 @@ def ignored_label(loss: object) -> int:
     if isinstance(loss, partial):
         return int(loss.keywords.get("ignore_index", ignored_label(loss.func)))
     return int(getattr(loss, "ignore_index", IGNORED))
-
-
-def unwrapped(loss: object) -> object:
-    """The function or module that a loss with some of its arguments given is made of."""
-    while isinstance(loss, partial):
-        loss = loss.func
-    return loss
 
 
 _OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss)

@@ -1,46 +1,130 @@
-"""What has to be computed for one task."""
+"""One task: its support loss and its query loss, as pure functions of the parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from fewstep.execution.compiled import Compiled
+from fewstep.functional.call import PureModel
+from fewstep.functional.structure import settings
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.metrics import Metrics
+from fewstep.runtime.compile_cache import CompiledFunctions
+from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs
 
 QueryOutput = tuple[Tensor, list[Tensor], list[Tensor]]
-"""The query loss, a scalar; what the metrics need of the prediction; statistics, one or none."""
+"""The query loss, a scalar; the tensors that the metrics need; statistics, one or none."""
+
+
+class QueryResult(NamedTuple):
+    """Losses and metrics of adapted parameters on the query sets of tasks.
+
+    Attributes:
+        losses: ``[tasks]``, the query loss of each task.
+        metrics: ``{name: [tasks]}``, how well each task is solved.
+        statistics: ``[tasks, ...]``, what batch norm saw of the query set; None where nobody asks.
+    """
+
+    losses: Tensor
+    metrics: dict[str, Tensor]
+    statistics: Tensor | None = None
+
+    @property
+    def scores(self) -> Tensor:
+        """``[tasks]``, the first metric."""
+        return next(iter(self.metrics.values()))
+
+    def detach(self) -> QueryResult:
+        """The same without a graph."""
+        statistics = None if self.statistics is None else self.statistics.detach()
+        return QueryResult(self.losses.detach(), self.metrics, statistics)
+
+
+EvaluateQuery = Callable[[Params], QueryResult]
+"""Of adapted parameters."""
+
+
+@dataclass(frozen=True, eq=False)
+class Traceable:
+    """The parts of a task's losses, for a compiler to follow.
+
+    Attributes:
+        functions: Those that were compiled for the learner.
+        pure: The model.
+        loss: Of (prediction, target).
+        precision: Of the model's own computation.
+        by_query: Whether batch norm uses the statistics of the query set; only then is the query
+            loss compiled.
+    """
+
+    functions: CompiledFunctions
+    pure: PureModel
+    loss: Callable[[Any, Tensor], Tensor]
+    precision: Precision
+    by_query: bool
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing has failed to compile."""
+        return not self.functions.given_up
+
+    @property
+    def learned_alone(self) -> bool:
+        """Whether the model has no buffers, and no weights that stay fixed."""
+        learned = all(tensor.requires_grad for tensor in self.pure.tensors.values())
+        return learned and not self.pure.buffers
+
+    @cached_property
+    def kind(self) -> Hashable:
+        """The layers with their settings, the precision, the loss, and how it is evaluated."""
+        layers = tuple(
+            (type(part), training or type(part) in _WITHOUT_MODES, settings(part))
+            for part, training in self.pure.modes
+        )
+        return layers, self.precision, self.loss
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Support loss and judgement of a task, as pure functions of the parameters.
+class Objective:
+    """Support loss and query loss of a task, as pure functions of the parameters.
 
     Attributes:
         support_loss: (parameters, support_x, support_y) to a scalar.
-        judge: (parameters, support_x, query_x, query_y) to how the query set is solved.
+        evaluate_query: (parameters, support_x, query_x, query_y) to how the query set is solved.
         start: The parameters before the first inner step, theta_0.
-        metrics: What is told of predictions.
-        compiled: Compiled functions to use where there are any, or None.
+        metrics: Of predictions and targets.
         learned: All that is meta-learned, where that is not ``start`` itself.
-        judges_with_gradients: Whether the model takes derivatives when it predicts.
+        needs_gradients: Whether the model takes derivatives when it predicts.
+        vectorisable: Whether several tasks at once would be what they are alone. Where the model
+            draws from generators that are not PyTorch's, those would be asked once for all.
         modes: Of all parts of the model, while it is called.
+        traceable: The same for a compiler, or None where nothing is to be compiled.
     """
 
     support_loss: Callable[[Params, Inputs, Tensor], Tensor]
-    judge: Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
+    evaluate_query: Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
     start: Params
     metrics: Metrics
-    compiled: Compiled | None = None
     learned: Params | None = None
-    judges_with_gradients: bool = False
+    needs_gradients: bool = False
+    vectorisable: bool = True
     modes: tuple[bool, ...] = ()
+    traceable: Traceable | None = None
 
     @property
     def meta_learned(self) -> Params:
         """All that is meta-learned, in any case."""
         return self.start if self.learned is None else self.learned
+
+
+_WITHOUT_MODES = (
+    *(nn.Sequential, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Flatten, nn.LayerNorm, nn.GroupNorm),
+    *(nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid),
+    *(nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Embedding),
+)
+"""Evaluation puts all layers into eval mode; for these alone nothing has to be compiled again."""

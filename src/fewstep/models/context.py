@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class WithContext(nn.Module):
     """A network, one layer of which is modulated by a vector that can adapt to a task.
 
-    What the layer returns, h, becomes gamma * h + beta for each channel, with
+    The layer's output h becomes gamma * h + beta for each channel, with
     gamma = 1 + A context and beta = B context (FiLM, Perez et al. 2018, arXiv 1709.07871; as CAVIA,
     Zintgraf et al. 2019, arXiv 1810.03642, does for pictures). The vector, ``context``, is zero at
     first, so that the network computes what it did before.
@@ -22,6 +22,10 @@ class WithContext(nn.Module):
         layer: Name of the module in ``model`` that is modulated, which returns
             ``[examples, channels, ...]``.
         channels: How many it returns.
+
+    >>> model = WithContext(nn.Sequential(nn.Linear(2, 8), nn.ReLU()), 4, layer="0", channels=8)
+    >>> model(torch.ones(3, 2)).shape, model.context.shape
+    (torch.Size([3, 8]), torch.Size([4]))
     """
 
     def __init__(self, model: nn.Module, size: int, layer: str, channels: int) -> None:
@@ -32,7 +36,7 @@ class WithContext(nn.Module):
         self.modulation = nn.Linear(size, 2 * channels, bias=False)
 
     def forward(self, x: Tensor) -> Any:
-        """What the model predicts in this context."""
+        """Predict in this context."""
         # For this call alone, so that a copy of the model carries no hook of the original.
         hook = self.model.get_submodule(self.layer).register_forward_hook(self._modulate)
         try:

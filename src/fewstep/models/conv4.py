@@ -7,6 +7,9 @@ from typing import Literal
 
 from torch import nn
 
+from fewstep.config.schema import Config
+from fewstep.errors import InputError
+
 Downsample = Literal["stride", "max-pool"]
 ModelNorm = Literal["batch", "group", "none"]
 
@@ -21,7 +24,7 @@ def conv4(
 ) -> nn.Sequential:
     """Four blocks of 3x3 convolution, batch norm and ReLU, then a linear layer.
 
-    As in the MAML paper: with ``"stride"`` for Omniglot (the convolutions halve the picture and
+    The MAML paper's: with ``"stride"`` for Omniglot (the convolutions halve the picture and
     the last feature map is averaged), with ``"max-pool"`` and 32 filters for mini-ImageNet.
 
     Args:
@@ -35,7 +38,19 @@ def conv4(
 
     Returns:
         A module from ``[examples, channels, size, size]`` to ``[examples, ways]``.
+
+    Raises:
+        InputError: The pictures are too small to be halved four times.
+
+    >>> import torch
+    >>> conv4(channels=3, size=84, ways=5)(torch.zeros(10, 3, 84, 84)).shape
+    torch.Size([10, 5])
     """
+    if downsample == "max-pool" and size < 16:
+        raise InputError(
+            f"size is {size}; max-pool halves a picture four times, so it needs 16 or more pixels: "
+            "choose downsample stride"
+        )
     widths = [channels] + [filters] * 4
     blocks = [_block(widths[i], filters, downsample, norm) for i in range(4)]
     if downsample == "stride":
@@ -45,6 +60,12 @@ def conv4(
     network = nn.Sequential(*body, nn.Flatten(), nn.Linear(features, ways))
     network.apply(_initialise)
     return network
+
+
+def from_config(config: Config, example_shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """The network of a config for square pictures."""
+    channels, size, _ = example_shape
+    return conv4(channels, size, outputs, config.filters, config.downsample, config.model_norm)
 
 
 def _block(inputs: int, filters: int, downsample: Downsample, norm: ModelNorm) -> nn.Sequential:

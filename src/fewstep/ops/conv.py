@@ -12,37 +12,41 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fewstep.ops.layout import channels_last, own, pair
+from fewstep.ops.layout import as_output, channels_last, pair
 from fewstep.ops.vmap import (
     can_be_summed,
-    each_task,
     is_shared,
-    under_vmap,
-    with_all_tasks,
+    loop_over_tasks,
+    with_task_dim,
 )
 
 _aten = torch.ops.aten
 
 
 class Geometry(NamedTuple):
-    """Of a convolution, each for height and width."""
+    """Settings of a convolution, each for height and width."""
 
     stride: tuple[int, int]
     padding: tuple[int, int]
     dilation: tuple[int, int]
     groups: int
 
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """Those of PyTorch's convolution, which may also be transposed."""
+        return self.stride, self.padding, self.dilation, False, (0, 0), self.groups
+
 
 def geometry_of(layer: nn.Conv2d) -> Geometry | None:
-    """That of a layer; None where it pads in a way of its own."""
+    """Return that of a layer; None where it pads in a way of its own."""
     if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
         return None
     padding = pair(layer.padding)
     return Geometry(pair(layer.stride), padding, pair(layer.dilation), layer.groups)
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """``F.conv2d``.
+def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    """Compute ``F.conv2d``.
 
     Args:
         x: ``[examples, channels, height, width]``.
@@ -54,9 +58,7 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -
     def apply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return _Convolution.apply(channels_last(x), weight, bias, geometry)
 
-    if under_vmap(x, weight, bias):
-        return with_all_tasks(apply, x, weight, bias)
-    return apply(x, weight, bias)
+    return with_task_dim(apply, x, weight, bias)
 
 
 class _Convolution(torch.autograd.Function):
@@ -68,7 +70,7 @@ class _Convolution(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.geometry, ctx.bias = geometry, bias is not None
-        return own(convolve(x, weight, bias, geometry))
+        return as_output(convolve(x, weight, bias, geometry))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -127,29 +129,29 @@ class _WeightGradient(torch.autograd.Function):
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """C(x, w) + b, of one task or of many, without a graph."""
+    """Compute C(x, w) + b, of one task or of many, without a graph."""
     if x.dim() == 4:
-        return torch.convolution(channels_last(x), weight, bias, *_arguments(geometry))
+        return torch.convolution(channels_last(x), weight, bias, *geometry.arguments)
     if is_shared(weight) and (bias is None or is_shared(bias)):
         one = convolve(x.flatten(0, 1), weight[0], None if bias is None else bias[0], geometry)
         return one.view(*x.shape[:2], *one.shape[1:])
-    return each_task(convolve, x, weight, bias, geometry=geometry)
+    return loop_over_tasks(convolve, x, weight, bias, geometry=geometry)
 
 
 def input_gradient(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """I(g, w), likewise; of ``x`` only the shape matters."""
+    """Compute I(g, w), likewise; of ``x`` only the shape matters."""
     if g.dim() == 4:
         return _gradients(g, x, weight, (True, False, False), geometry)[0]
     if is_shared(weight):
         one = input_gradient(g.flatten(0, 1), x.flatten(0, 1), weight[0], geometry)
         return one.view(x.shape)
-    return each_task(input_gradient, g, x, weight, geometry=geometry)
+    return loop_over_tasks(input_gradient, g, x, weight, geometry=geometry)
 
 
 def weight_gradient(
     g: Tensor, x: Tensor, weight: Tensor, bias: bool, geometry: Geometry
 ) -> tuple[Tensor, Tensor | None]:
-    """W(g, x), and the sum of g where there is a bias, likewise."""
+    """Compute W(g, x), and the sum of g where there is a bias, likewise."""
     if g.dim() == 4:
         _, of_weight, of_bias = _gradients(g, x, weight, (False, True, bias), geometry)
         return of_weight, of_bias if bias else None
@@ -157,17 +159,11 @@ def weight_gradient(
         total, _ = weight_gradient(g.flatten(0, 1), x.flatten(0, 1), weight[0], False, geometry)
         mean = (total / len(g)).expand(len(g), *total.shape)
         return mean, g.sum((1, 3, 4)) if bias else None
-    return each_task(weight_gradient, g, x, weight, bias=bias, geometry=geometry)
+    return loop_over_tasks(weight_gradient, g, x, weight, bias=bias, geometry=geometry)
 
 
 def _gradients(
     g: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool], geometry: Geometry
 ) -> tuple[Tensor, Tensor, Tensor]:
-    arguments = (weight.shape[:1], *_arguments(geometry), wanted)
+    arguments = (weight.shape[:1], *geometry.arguments, wanted)
     return _aten.convolution_backward(channels_last(g), channels_last(x), weight, *arguments)
-
-
-def _arguments(geometry: Geometry) -> tuple[Any, ...]:
-    """As PyTorch's convolution takes them, which may also be transposed."""
-    stride, padding, dilation, groups = geometry
-    return stride, padding, dilation, False, (0, 0), groups

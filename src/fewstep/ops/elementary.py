@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +16,7 @@ from fewstep.ops.vmap import under_vmap
 
 
 def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
-    """A weight of direction ``v`` and length ``g``, as ``torch._weight_norm``.
+    """Compute ``torch._weight_norm``: a weight of direction ``v`` and length ``g``.
 
     Salimans and Kingma 2016 (arXiv 1602.07868), equation 2.
 
@@ -31,22 +30,22 @@ def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """``F.hardsigmoid``."""
+    """Compute ``F.hardsigmoid``."""
     return _result(input, lambda x: (x + 3).clamp(0, 6) / 6, inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``F.hardswish``."""
+    """Compute ``F.hardswish``."""
     return _result(input, lambda x: x * (x + 3).clamp(0, 6) / 6, inplace)
 
 
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: object = None) -> Tensor:  # noqa: ARG001
-    """``torch.cdist``: ``[..., n, width]`` and ``[..., m, width]`` to ``[..., n, m]``."""
+    """Compute ``torch.cdist``, ``[..., n, m]``, of ``[..., n, width]`` and ``[..., m, width]``."""
     return _length(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
-    """``F.pdist``: the distances of all pairs of ``[n, width]``, ``[n (n - 1) / 2]``."""
+    """Compute ``F.pdist``: the distances of all pairs of ``[n, width]``, ``[n (n - 1) / 2]``."""
     first, second = torch.triu_indices(len(input), len(input), 1, device=input.device)
     return _length(input[first] - input[second], p)
 
@@ -60,7 +59,7 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,  # noqa: ARG001
 ) -> Tensor:
-    """``F.embedding``, whose gradient is never sparse: a sparse one cannot be differentiated."""
+    """Compute ``F.embedding``, with a gradient that is not sparse and so can be differentiated."""
     if not under_vmap(input, weight):
         return F.embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
     # vmap would leave both settings out, without a word.
@@ -92,14 +91,3 @@ def _away_from_zero(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """A function that is 0 at 0, where its derivatives may be infinite and count as 0."""
     zero = x == 0
     return function(x.masked_fill(zero, 1.0)).masked_fill(zero, 0.0)
-
-
-ELEMENTARY: dict[Callable[..., Any], Callable[..., Any]] = {
-    torch._weight_norm: weight_norm,
-    F.hardsigmoid: hardsigmoid,
-    F.hardswish: hardswish,
-    torch.cdist: cdist,
-    torch.pdist: pdist,
-    F.embedding: embedding,
-}
-"""Each takes the arguments of what it replaces."""

@@ -5,9 +5,9 @@ mean w . m and variance w . S w. Batch norm after it is therefore another convol
 f w with f = scale / sqrt(w . S w + eps) and with bias shift - f w . m, and no pass over what the
 convolution makes is needed but the pooling's: neither on the way forward nor back nor back again.
 
-That pays where patches are small beside the number of filters, as those of pictures of one channel
-are, or come again, as those of the support set in every inner step; and in the first block alone,
-since in others S would have a derivative, too.
+That is faster where patches are small beside the number of filters, as those of pictures of one
+channel are, or are the same in every inner step, as those of the support set; and in the first
+block alone, since in others S would have a derivative, too.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewstep.ops.block import Block
-from fewstep.ops.conv import Geometry, conv2d
-from fewstep.ops.max_pool import max_pool2d
+from fewstep.ops.conv import Geometry, convolution
+from fewstep.ops.max_pool import max_pool
 from fewstep.ops.vmap import has_gradient
 
-ONCE, AGAIN = 3, 1
-"""How many filters a patch's numbers have to be worth.
+MIN_FILTERS, MIN_FILTERS_IF_REPEATED = 3, 1
+"""Filters for each number of a patch, at least.
 
 Measured: for patches that come once 64 filters of 9 numbers are, and 32 of 27 are not.
 """
 
 
 class Patches(NamedTuple):
-    """Of all pictures together.
+    """Statistics of the patches of all pictures together.
 
     Attributes:
         mean: ``[numbers]``.
@@ -41,16 +41,16 @@ class Patches(NamedTuple):
     covariance: Tensor
 
 
-def pays_folded(x: Tensor, weight: Tensor, geometry: Geometry, again: bool) -> bool:
+def use_folding(x: Tensor, weight: Tensor, geometry: Geometry, inputs_repeat: bool) -> bool:
     """Whether a block on ``x`` is computed faster this way.
 
     Args:
         x: ``[examples, channels, height, width]``.
         weight: ``[filters, channels / groups, height, width]``.
         geometry: Of the convolution.
-        again: Whether ``x`` comes more than once, as the same tensor.
+        inputs_repeat: Whether ``x`` comes more than once, as the same tensor.
     """
-    worth = AGAIN if again else ONCE
+    worth = MIN_FILTERS_IF_REPEATED if inputs_repeat else MIN_FILTERS
     small = worth * weight.shape[1:].numel() <= len(weight)
     return small and geometry.groups == 1 and not has_gradient(x)
 
@@ -64,7 +64,7 @@ def first_block(
     geometry: Geometry,
     block: Block,
 ) -> Tensor:
-    """Convolution, batch norm by the statistics of the batch, and what comes after.
+    """Compute convolution, batch norm by the statistics of the batch, and what comes after.
 
     Args:
         x: ``[examples, channels, height, width]``.
@@ -79,16 +79,17 @@ def first_block(
     rows = weight.flatten(1)
     variance = ((rows @ covariance) * rows).sum(1)
     factor = scale * (variance + block.eps).rsqrt()
-    y = conv2d(x, weight * factor[:, None, None, None], shift - factor * (rows @ mean), geometry)
+    folded, bias = weight * factor[:, None, None, None], shift - factor * (rows @ mean)
+    y = convolution(x, folded, bias, geometry)
     if block.window is None:
         return F.relu(y) if block.relu else y
-    y = max_pool2d(y, block.window)
+    y = max_pool(y, block.window)
     # ReLU that keeps what it was given: a layer that comes after may change its result in place.
     return F.threshold(y, 0.0, 0.0) if block.relu else y
 
 
 def patches_of(x: Tensor, size: tuple[int, int], geometry: Geometry) -> Patches:
-    """What filters of a size, height and width, see of ``[examples, channels, height, width]``."""
+    """Return the statistics of what filters of a size see of ``[examples, channels, ...]``."""
     unfolded = F.unfold(x, size, geometry.dilation, geometry.padding, geometry.stride)
     columns = unfolded.transpose(0, 1).flatten(1)
     mean = columns.mean(1)

@@ -1,26 +1,21 @@
-"""Finds, in ``nn.Sequential``, the layers that can be computed as one operation."""
+"""Blocks of layers in ``nn.Sequential`` that are computed as one operation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple, TypeGuard, TypeVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
-from fewstep.ops.block import Block, Steps
-from fewstep.ops.block_compiled import CompiledSteps, can_be_compiled
-from fewstep.ops.block_eager import EAGER
+from fewstep.ops.block import Block
 from fewstep.ops.conv import Geometry, geometry_of
-from fewstep.ops.conv_block import ConvBlock, conv_block
-from fewstep.ops.first_block import Patches, first_block, patches_of, pays_folded
-from fewstep.ops.layout import pays
+from fewstep.ops.first_block import Patches, first_block, patches_of, use_folding
+from fewstep.ops.layout import use_fast_path
 from fewstep.ops.max_pool import window_of
 from fewstep.ops.norm_block import norm_block
 from fewstep.ops.vmap import under_vmap
 from fewstep.ops.written_out import are_written_out
-from fewstep.runtime.compile_cache import CompiledFunctions
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -32,15 +27,11 @@ class FusedForward:
 
     Args:
         sequential: Exactly an ``nn.Sequential``. It is left as it is.
-        functions: To compile the arithmetic of blocks with; None for PyTorch's operations.
         inputs_repeat: Whether it will be called more than once with the same examples.
     """
 
-    def __init__(
-        self, sequential: nn.Sequential, functions: CompiledFunctions | None, inputs_repeat: bool
-    ) -> None:
+    def __init__(self, sequential: nn.Sequential, inputs_repeat: bool) -> None:
         self._sequential = sequential
-        self._functions = functions
         self._inputs_repeat = inputs_repeat
         self._kept: tuple[object, Tensor, Patches] | None = None
 
@@ -55,7 +46,7 @@ class FusedForward:
                 x = part.convolution._conv_forward(x, part.convolution.weight, None)
                 for layer in filter(None, part[1:]):
                     x = layer(x)
-            elif part.norm.training and pays(x) and not are_written_out():
+            elif part.norm.training and use_fast_path(x) and not are_written_out():
                 x = self._at_once(part, x)
             else:
                 for layer in filter(None, part):
@@ -65,30 +56,25 @@ class FusedForward:
     def _at_once(self, layers: _Layers, x: Tensor) -> Tensor:
         convolution, norm, *_ = layers
         block = _block(layers)
-        steps = _steps(block, self._functions)
-        if convolution is None:
-            return norm_block(x, norm.weight, norm.bias, block, steps)
-        geometry = geometry_of(convolution)
-        weight = convolution.weight
-        tensors = (weight, norm.weight, norm.bias)
-        if geometry is not None and norm.weight is not None and norm.bias is not None:
-            # vmap makes another tensor of the same examples every time.
-            again = self._inputs_repeat and not under_vmap(x)
-            if pays_folded(x, weight, geometry, again):
-                patches = self._patches_of(x, convolution, geometry, again)
-                return first_block(x, patches, *tensors, geometry, block)
-            if not under_vmap(x, *tensors):
-                return conv_block(x, *tensors, ConvBlock(geometry, block, steps))
-        # Batch norm would subtract a bias again.
-        x = convolution._conv_forward(x, weight, None)
-        return norm_block(x, norm.weight, norm.bias, block, steps)
+        if convolution is not None:
+            geometry = geometry_of(convolution)
+            weight = convolution.weight
+            if geometry is not None and norm.weight is not None and norm.bias is not None:
+                # vmap makes another tensor of the same examples every time.
+                repeat = self._inputs_repeat and not under_vmap(x)
+                if use_folding(x, weight, geometry, repeat):
+                    patches = self._patches_of(x, convolution, geometry, repeat)
+                    return first_block(x, patches, weight, norm.weight, norm.bias, geometry, block)
+            # Batch norm would subtract a bias again.
+            x = convolution._conv_forward(x, weight, None)
+        return norm_block(x, norm.weight, norm.bias, block)
 
     def _patches_of(
-        self, x: Tensor, convolution: nn.Conv2d, geometry: Geometry, again: bool
+        self, x: Tensor, convolution: nn.Conv2d, geometry: Geometry, inputs_repeat: bool
     ) -> Patches:
-        """Those of ``x``, kept for the next inner step, which comes with the same examples."""
+        """Return patches, kept for the next inner step, which comes with the same examples."""
         size = (convolution.weight.shape[2], convolution.weight.shape[3])
-        if not again:
+        if not inputs_repeat:
             return patches_of(x, size, geometry)
         key = (x.data_ptr(), x.shape, x.stride(), x._version, convolution)
         if self._kept is None or self._kept[0] != key:
@@ -98,24 +84,21 @@ class FusedForward:
         return self._kept[2]
 
 
-def fused_forward(
-    module: nn.Module, functions: CompiledFunctions | None = None, inputs_repeat: bool = False
-) -> FusedForward | None:
-    """Another ``forward`` for a module where that computes the same faster, else None.
+def fused_forward(module: nn.Module, inputs_repeat: bool = False) -> FusedForward | None:
+    """Return another ``forward`` for a module where that computes the same faster, else None.
 
     It can be told from the module's own by nothing but its speed: the module is exactly an
     ``nn.Sequential``, and what is computed at once are exactly the known layers, as they come.
 
     Args:
         module: Any module.
-        functions: To compile the arithmetic of blocks with, if any.
         inputs_repeat: Whether it will be called more than once with the same examples.
     """
     if not is_untouched(module, nn.Sequential):
         return None
     if not any(isinstance(part, _Layers) for part in _parts(list(module))):
         return None
-    return FusedForward(module, functions, inputs_repeat)
+    return FusedForward(module, inputs_repeat)
 
 
 def has_blocks(module: nn.Module) -> bool:
@@ -128,7 +111,7 @@ def has_blocks(module: nn.Module) -> bool:
 
 
 class _Layers(NamedTuple):
-    """What can be computed at once."""
+    """Layers that can be computed at once."""
 
     convolution: nn.Conv2d | None
     norm: nn.BatchNorm2d
@@ -177,14 +160,7 @@ def _block(layers: _Layers) -> Block:
     return Block(layers.norm.eps, layers.relu is not None, window)
 
 
-def _steps(block: Block, functions: CompiledFunctions | None) -> Steps:
-    if functions is None or functions.given_up or not can_be_compiled(block):
-        return EAGER
-    # What is computed once, without a gradient, is not worth code of its own.
-    return CompiledSteps(functions) if torch.is_grad_enabled() else EAGER
-
-
 _FORWARDS: dict[type[nn.Module], object] = {
     kind: kind.forward for kind in (nn.Sequential, nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d)
 }
-"""As PyTorch defines them; somebody may have put another in their place for all layers."""
+"""PyTorch's own; somebody may have put another in their place for all layers."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-Size = int | tuple[int, ...]
+IntOrPair = int | tuple[int, ...]
 """One number for height and width, or one each."""
 
 
-def pair(size: Size) -> tuple[int, int]:
-    """Height and width."""
+def pair(size: IntOrPair) -> tuple[int, int]:
+    """Return height and width."""
     if isinstance(size, int):
         return size, size
     return size[0], size[-1]
 
 
-def pays(x: Tensor) -> bool:
+def use_fast_path(x: Tensor) -> bool:
     """Whether pictures like ``x`` are computed faster here than by PyTorch's own derivatives."""
     return (
         x.device.type == "cpu"
@@ -27,7 +27,7 @@ def pays(x: Tensor) -> bool:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The same values, with the channels of a pixel side by side in memory."""
+    """Return the same values, with the channels of a pixel side by side in memory."""
     # contiguous() would keep the strides of a picture of one channel, which oneDNN reads as
     # channels-first; view() may put them back, so a task taken out of many is passed through here
     # again.
@@ -36,17 +36,17 @@ def channels_last(x: Tensor) -> Tensor:
     return x.flatten(0, 1).to(memory_format=torch.channels_last).view(x.shape)
 
 
-def own(result: Tensor) -> Tensor:
-    """What an operation may return: no view, which a layer after it could not change in place."""
+def as_output(result: Tensor) -> Tensor:
+    """Return it as no view, which a layer that comes after could not change in place."""
     return result.detach()
 
 
 def rows(x: Tensor) -> Tensor:
-    """``[..., examples, channels, height, width]`` as ``[..., pixels, channels]``, a view."""
+    """View ``[..., examples, channels, height, width]`` as ``[..., pixels, channels]``."""
     return x.movedim(-3, -1).flatten(-4, -2)
 
 
 def pictures(rows: Tensor, like: Tensor) -> Tensor:
-    """What `rows` of a tensor of this shape gave, as pictures again."""
+    """Undo `rows`, of a tensor of the shape of ``like``."""
     *front, channels, height, width = like.shape
     return rows.view(*front, height, width, channels).movedim(-1, -3)

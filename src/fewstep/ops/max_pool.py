@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fewstep.ops.layout import Size, channels_last, own, pair, pictures, rows
-from fewstep.ops.vmap import tasks_as_examples, under_vmap, with_all_tasks
+from fewstep.ops.layout import IntOrPair, as_output, channels_last, pair, pictures, rows
+from fewstep.ops.vmap import fold_tasks_into_batch, with_task_dim
 
 _aten = torch.ops.aten
 
 
 class Window(NamedTuple):
-    """Of a pooling, each for height and width."""
+    """Settings of a pooling, each for height and width."""
 
     size: tuple[int, int]
     stride: tuple[int, int]
@@ -24,24 +24,24 @@ class Window(NamedTuple):
 
 
 def window_of(
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    dilation: Size = 1,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
     ceil_mode: bool = False,
 ) -> Window:
-    """From the arguments of ``F.max_pool2d``."""
+    """Make a window of the arguments of ``F.max_pool2d``."""
     size = pair(kernel_size)
     return Window(size, pair(stride or size), pair(padding), pair(dilation), ceil_mode)
 
 
-def max_pool2d(x: Tensor, window: Window) -> Tensor:
-    """``F.max_pool2d`` of ``[examples, channels, height, width]``."""
+def max_pool(x: Tensor, window: Window) -> Tensor:
+    """Compute ``F.max_pool2d`` of ``[examples, channels, height, width]``."""
 
     def pool(x: Tensor) -> Tensor:
         return _MaxPool.apply(channels_last(x), window)
 
-    return with_all_tasks(pool, x) if under_vmap(x) else pool(x)
+    return with_task_dim(pool, x)
 
 
 class _MaxPool(torch.autograd.Function):
@@ -50,7 +50,7 @@ class _MaxPool(torch.autograd.Function):
         result, where = largest(x, window)
         ctx.save_for_backward(x, where)
         ctx.window = window
-        return own(result)
+        return as_output(result)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -70,21 +70,21 @@ class _Scatter(torch.autograd.Function):
 
 
 def largest(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
-    """The largest number of each window, and its position among the pixels of its picture."""
+    """Return the largest number of each window, and its position among its picture's pixels."""
     if x.dim() == 5:
-        return tasks_as_examples(largest, x, window=window)
+        return fold_tasks_into_batch(largest, x, window=window)
     return _aten.max_pool2d_with_indices(x, *window)
 
 
 def scatter(g: Tensor, x: Tensor, where: Tensor, window: Window) -> Tensor:
-    """Each number put at its position in zeros of the shape of ``x``."""
+    """Put each number at its position in zeros of the shape of ``x``."""
     if x.dim() == 5:
-        return tasks_as_examples(scatter, g, x, where, window=window)
+        return fold_tasks_into_batch(scatter, g, x, where, window=window)
     return _aten.max_pool2d_with_indices_backward(g, x, *window, where)
 
 
 def gather(x: Tensor, where: Tensor) -> Tensor:
-    """The numbers of ``x`` at the positions."""
+    """Return the numbers of ``x`` at the positions."""
     *front, channels, height, width = x.shape
     by_picture = rows(x).view(*front, height * width, channels)
     positions = rows(where).view(*front, -1, channels)

@@ -1,8 +1,12 @@
-"""The same layers written so that a compiler can fuse them with what surrounds them."""
+"""Layers written so that a compiler can fuse them with what surrounds them.
+
+A compiler's kernels read and write boolean masks one by one, so none are used here: a mask is a
+number, made by a sign.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
@@ -10,41 +14,56 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewstep.ops.layout import Size, channels_last
+from fewstep.ops.layout import IntOrPair, channels_last
 from fewstep.ops.max_pool import window_of
-from fewstep.ops.relu import RELU
 
 
-def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-    """Batch norm by the statistics of ``x`` alone."""
-    other = [dim for dim in range(x.dim()) if dim != 1]
-    shape = [1, -1] + [1] * (x.dim() - 2)
-    centred = x - x.mean(other, keepdim=True)
-    result = centred * (centred.square().mean(other, keepdim=True) + eps).rsqrt()
-    if weight is not None:
-        result = result * weight.view(shape)
-    return result if bias is None else result + bias.view(shape)
-
-
-def _conv2d(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+def conv2d(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Compute ``F.conv2d`` in channels-last layout."""
     return F.conv2d(channels_last(x) if x.dim() == 4 else x, *args, **kwargs)
 
 
-def _max_pool2d(
+def max_pool2d(
     x: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    dilation: Size = 1,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
+    """Compute ``F.max_pool2d``; windows of 2x2 in operations that can be fused."""
     window = window_of(kernel_size, stride, padding, dilation, ceil_mode)
     simple = window == ((2, 2), (2, 2), (0, 0), (1, 1), False)
     if return_indices or not simple or x.dim() != 4:
         settings = (kernel_size, stride, padding, dilation, ceil_mode)
         return F.max_pool2d(x, *settings, return_indices)  # type: ignore[call-overload]
     return _largest_of_four(x)
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """Compute ``F.relu``, with the sign of its result in the place of a comparison."""
+    if inplace:
+        return F.relu_(input)
+    result: Tensor = _Relu.apply(input)
+    return result
+
+
+class _Relu(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clamp_min(0)
+
+    @staticmethod
+    def setup_context(ctx: Any, _: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (output,) = ctx.saved_tensors
+        return grad * output.detach().sign()
 
 
 def _largest_of_four(x: Tensor) -> Tensor:
@@ -65,16 +84,6 @@ def _first_largest(values: Sequence[Tensor]) -> list[Tensor]:
     left = torch.ones_like(largest)
     masks = []
     for value in values:
-        # Not by comparison: the compiler reads and writes truth values one by one.
         masks.append(left * (1 - (largest - value).sign()))
         left = left - masks[-1]
     return masks
-
-
-REPLACEMENTS: dict[Callable[..., Any], Callable[..., Any]] = {
-    **RELU,
-    torch.conv2d: _conv2d,
-    torch.max_pool2d: _max_pool2d,
-    F.max_pool2d: _max_pool2d,
-}
-"""Each takes the arguments of what it replaces."""

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch._C._functorch import get_unwrapped, is_batchedtensor
 
-from fewstep.ops.layout import Size, pair
+from fewstep.ops.layout import IntOrPair, pair
 from fewstep.ops.vmap import under_vmap
 
 _aten = torch.ops.aten
@@ -32,9 +32,9 @@ def conv2d(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: Size = 1,
-    padding: Size | str = 0,
-    dilation: Size = 1,
+    stride: IntOrPair = 1,
+    padding: IntOrPair | str = 0,
+    dilation: IntOrPair = 1,
     groups: int = 1,
 ) -> Tensor:
     """Compute ``F.conv2d``; under vmap with weights of each task by products."""
@@ -49,9 +49,9 @@ def conv1d(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: Size = 1,
-    padding: Size | str = 0,
-    dilation: Size = 1,
+    stride: IntOrPair = 1,
+    padding: IntOrPair | str = 0,
+    dilation: IntOrPair = 1,
     groups: int = 1,
 ) -> Tensor:
     """Compute ``F.conv1d``, likewise, as the convolution of pictures one pixel high."""
@@ -159,7 +159,7 @@ def _pieces(weight: Tensor, rows: int, columns: int, filters: int) -> int:
 
 
 def _padding(
-    padding: Size | str, weight: Tensor, dilation: tuple[int, int]
+    padding: IntOrPair | str, weight: Tensor, dilation: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """Pixels of zeros on top, at the bottom, left and right."""
     if padding == "valid":

@@ -28,7 +28,7 @@ def has_gradient(tensor: Tensor) -> bool:
 
 @contextmanager
 def sums_suffice() -> Iterator[None]:
-    """Within, what is wanted of a gradient is its sum over the tasks, where they share the tensor.
+    """Ask, inside, for the sum of a gradient over the tasks only, where they share the tensor.
 
     The gradients of the tasks may then be given as their mean, for each the same. Other threads
     keep to those of each task, and so does a GPU, whose way back autograd takes in a thread of its
@@ -51,13 +51,13 @@ def can_be_summed(value: Tensor) -> bool:
     return _sums_suffice.get() and is_shared(value)
 
 
-def with_all_tasks(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
-    """Call, under vmap, a function of tensors that have the tasks in front.
+def with_task_dim(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
+    """Call a function of tensors, which under vmap have the tasks in front.
 
     What it does is recorded by the ordinary autograd beneath vmap, so it can be differentiated as
     often as any.
     """
-    return _AllTasks.apply(function, *tensors)
+    return _AllTasks.apply(function, *tensors) if under_vmap(*tensors) else function(*tensors)
 
 
 class _AllTasks(torch.autograd.Function):
@@ -83,7 +83,7 @@ class _AllTasks(torch.autograd.Function):
         return function(*stacked), 0
 
 
-def each_task(function: Callable[..., Any], *tensors: Tensor | None, **settings: Any) -> Any:
+def loop_over_tasks(function: Callable[..., Any], *tensors: Tensor | None, **settings: Any) -> Any:
     """Call a function once a task, and stack each of its results."""
     tasks = next(len(tensor) for tensor in tensors if tensor is not None)
     columns = ([None] * tasks if tensor is None else tensor for tensor in tensors)
@@ -93,8 +93,8 @@ def each_task(function: Callable[..., Any], *tensors: Tensor | None, **settings:
     return tuple(map(_stack, zip(*results, strict=True)))
 
 
-def tasks_as_examples(function: Callable[..., Any], *tensors: Tensor, **settings: Any) -> Any:
-    """Call a function that treats each example alone once, with the examples of all tasks."""
+def fold_tasks_into_batch(function: Callable[..., Any], *tensors: Tensor, **settings: Any) -> Any:
+    """Call a function that treats each example for itself, once, with those of all tasks."""
     tasks = len(tensors[0])
     results = function(*(tensor.flatten(0, 1) for tensor in tensors), **settings)
     if isinstance(results, Tensor):

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewstep.ops.layout import Size
+from fewstep.ops.layout import IntOrPair
 from fewstep.ops.max_pool import Window, window_of
 from fewstep.ops.unfolded_conv import conv1d, conv2d
 
@@ -40,10 +40,10 @@ def are_written_out() -> bool:
 
 def max_pool2d(
     input: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    dilation: Size = 1,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:

@@ -1,1 +1,1 @@
-"""Pictures, tables and summaries of results."""
+"""Pictures, tables and summaries of results (internal)."""

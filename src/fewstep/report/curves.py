@@ -13,7 +13,7 @@ from fewstep.evaluation.evaluate import Means, Results
 from fewstep.files import write_whole
 from fewstep.report.table import protocol
 
-LABELS = {"mse": "mean squared error", "loss": "cross-entropy, nats,"}
+LABELS = {"mse": "mean squared error"}
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -40,8 +40,11 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
     for axes, metric in zip(panels, names, strict=True):
         for number, row in enumerate(rows):
             _draw(axes, f"start {number}", COLOURS[number % len(COLOURS)], row[metric])
-        axes.set_ylim(bottom=0)
-        axes.set_ylabel(f"{LABELS.get(metric, metric)} on the query set")
+        if not any(value < 0 for row in rows for value in row[metric].mean):
+            axes.set_ylim(bottom=0)
+        nats = metric == "loss" and config.data_set.kind == "classification"
+        label = "cross-entropy, nats," if nats else LABELS.get(metric, metric)
+        axes.set_ylabel(f"{label} on the query set", parse_math=False)
         if metric == "accuracy":
             axes.axhline(1 / config.n_way, color="grey", linestyle=":", label="chance")
             axes.set_ylim(0, 1.02)

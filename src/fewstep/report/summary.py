@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import shlex
 import sys
-from typing import Any
+from typing import Any, cast
 
 from fewstep.config.schema import Config
-from fewstep.data.episodes import Split
+from fewstep.data.source import Split
 from fewstep.evaluation.diagnosis import Figures
-from fewstep.evaluation.evaluate import Result, Results
+from fewstep.evaluation.evaluate import Means, Result, Results
+from fewstep.files import rounded
 from fewstep.training.checkpoint import Progress
-from fewstep.training.versions import versions
+from fewstep.training.provenance import versions
 
 
 def summary(
@@ -25,22 +26,23 @@ def summary(
     """The result as JSON values, by number of inner steps.
 
     Args:
-        config: Of the run; ``seed`` is also that of the tasks judged on.
-        results: What the tasks showed; the first are the main figures.
-        progress: Of the initialisation that was judged.
+        config: Of the run; ``seed`` is also that of the tasks.
+        results: Of the tasks, by norm; the first are the main figures.
+        progress: Of the initialisation that was evaluated.
         split: Which classes the tasks are from.
         figures: For the diagnosis, which is left out without them.
     """
     diagnosis = figures and figures.as_json()
     k_shot, q_query = config.shots(split)
     norm, result = next(iter(results.items()))
-    return {
+    told = {
         "recipe": config.recipe,
         "algorithm": config.algorithm,
         **{name: _by_steps(means.mean) for name, means in result.metrics.items()},
         "ci95": _by_steps(result.score.ci95),
         "loss": _by_steps(result.loss.mean),
-        "diverged": _diverged(result),
+        "diverged": result.diverged
+        and dict(zip(("task", "inner_step"), result.diverged, strict=True)),
         "norms": {name: _figures(of_norm) for name, of_norm in results.items()},
         "tasks": result.tasks,
         "split": split,
@@ -53,11 +55,25 @@ def summary(
         "seed": config.seed,
         "outer_step": progress.step,
         "validation_score": progress.best_score,
-        "training_seconds": round(progress.seconds, 3),
+        "training_seconds": progress.seconds,
         "device": config.device,
         "command": shlex.join(["fewstep", *sys.argv[1:]]),
         "versions": versions(),
         **({"diagnosis": diagnosis} if diagnosis else {}),
+    }
+    return cast(dict[str, Any], rounded(told))
+
+
+def results_of(told: dict[str, Any]) -> Results:
+    """The results that a summary tells, as far as its digits go."""
+    return {
+        norm: Result(
+            metrics={name: _means(f) for name, f in figures.items() if name != "loss"},
+            loss=_means(figures["loss"]),
+            tasks=told["tasks"],
+            diverged=told["diverged"] and tuple(told["diverged"].values()),
+        )
+        for norm, figures in told["norms"].items()
     }
 
 
@@ -70,11 +86,13 @@ def _figures(result: Result) -> dict[str, Any]:
     }
 
 
-def _diverged(result: Result) -> dict[str, int] | None:
-    """In which task the loss was not finite, and after which inner step."""
-    return result.diverged and dict(zip(("task", "inner_step"), result.diverged, strict=True))
+def _by_steps(values: list[float]) -> dict[str, float]:
+    return {str(step): value for step, value in enumerate(values)}
 
 
-def _by_steps(values: list[float]) -> dict[str, float | None]:
-    # JSON knows no NaN: the interval of a single task, say.
-    return {str(s): value if math.isfinite(value) else None for s, value in enumerate(values)}
+def _means(told: dict[str, dict[str, float | None]]) -> Means:
+    mean, ci95 = (
+        [math.nan if value is None else value for value in told[of].values()]
+        for of in ("mean", "ci95")
+    )
+    return Means(mean, ci95)

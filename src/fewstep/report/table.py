@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fewstep.config.schema import Config, batch_norm
-from fewstep.data.episodes import Split
+from fewstep.data.source import Split
 from fewstep.evaluation.evaluate import Means, Results
 
 SHOWN_STEPS = (0, 1, 3, 5, 10)
@@ -56,8 +56,8 @@ class ScoreTable:
 
     @property
     def _title(self) -> str:
-        units = {n: "accuracy in %" if n == "accuracy" else n for n in self._metrics}
-        return f"{', '.join(units.values())} after inner steps"
+        units = [f"{name} in {unit(name)}" if unit(name) else name for name in self._metrics]
+        return f"{', '.join(units)} after inner steps"
 
     @property
     def _metrics(self) -> list[str]:
@@ -106,17 +106,26 @@ class ScoreTable:
 
 def _cell(metric: str, means: Means, step: int) -> str:
     mean, ci95 = means.mean[step], means.ci95[step]
-    scale, digits = (100, 1) if metric == "accuracy" else (1, 2)
     # A single task has no interval.
-    half = f" ± {scale * ci95:.{digits}f}" if math.isfinite(ci95) else ""
-    return f"{scale * mean:.{digits}f}{half}"
+    half = f" ± {number(metric, ci95)}" if math.isfinite(ci95) else ""
+    return f"{number(metric, mean)}{half}"
+
+
+def number(metric: str, value: float) -> str:
+    """A metric as text; an accuracy in percent, whose sign the unit has."""
+    return f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.2f}"
+
+
+def unit(metric: str) -> str:
+    """The sign behind the number of a metric."""
+    return "%" if metric == "accuracy" else ""
 
 
 def protocol(config: Config, results: Results, split: Split) -> str:
     """The line that belongs under every number."""
     result = next(iter(results.values()))
     k_shot, q_query = config.shots(split)
-    ways = "" if config.data == "sinusoid" else f"{config.n_way}-way "
+    ways = f"{config.n_way}-way " if config.data_set.kind == "classification" else ""
     return (
         f"{result.tasks} {split} tasks of {config.data}, {ways}{k_shot}-shot {q_query}-query; "
         f"mean ± 95% interval over tasks; {batch_norm(config, *results)}; one model, "

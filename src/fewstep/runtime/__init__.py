@@ -1,1 +1,1 @@
-"""Process state of PyTorch: memory, random numbers, precision, threads, compiled code."""
+"""Process state of PyTorch: memory, random numbers, precision, threads, compilation (internal)."""

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fewstep.errors import first_line
-from fewstep.runtime.threads import one_thread
+from fewstep.runtime.modes import one_thread
 
 Function = Callable[..., tuple[Tensor, ...]]
-"""Of tensors, given one by one."""
+"""Takes tensors, one by one."""
 
 log = logging.getLogger("fewstep")
 
@@ -45,9 +45,9 @@ class CompiledFunctions:
         function: Function,
         arguments: tuple[Tensor, ...],
         about: str,
-        alone: bool = False,
+        single_thread: bool = False,
     ) -> Function | None:
-        """The compiled function, or None where it cannot be compiled.
+        """Return the compiled function, or None where it cannot be compiled.
 
         Args:
             key: Everything that decides what is computed, shapes included.
@@ -55,10 +55,10 @@ class CompiledFunctions:
             arguments: It is compiled for tensors like these. Its derivative with respect to those
                 that require a gradient is compiled as well.
             about: What it is for, in words.
-            alone: Whether one thread computes it.
+            single_thread: Whether one thread computes it.
         """
         if key not in self._functions and not self.given_up:
-            self._compile(key, function, arguments, about, alone)
+            self._compile(key, function, arguments, about, single_thread)
         return self._functions.get(key)
 
     def give_up(self, reason: str) -> None:
@@ -72,9 +72,9 @@ class CompiledFunctions:
         function: Function,
         arguments: tuple[Tensor, ...],
         about: str,
-        alone: bool,
+        single_thread: bool,
     ) -> None:
-        compiled = _in_one_thread(function) if alone else _compiled(function)
+        compiled = _compiled(function, single_thread)
         new = about not in self._told
         self._told.add(about)
         if new:
@@ -95,7 +95,7 @@ class CompiledFunctions:
 
 
 def operations_of(function: Callable[[], object]) -> int:
-    """How many operations a function runs, views left out."""
+    """Count the operations that a function runs, views left out."""
     counting = _Counting()  # type: ignore[no-untyped-call]
     with torch.no_grad(), counting:
         function()
@@ -111,7 +111,7 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def signature(*values: Tensor) -> Hashable:
-    """What a compiled function depends on, of the tensors it is given."""
+    """Return all that a compiled function depends on, of the tensors it is given."""
     return tuple((v.shape, v.dtype, v.device, v.requires_grad) for v in values)
 
 
@@ -126,17 +126,7 @@ def _run_both_ways(function: Function, arguments: tuple[Tensor, ...]) -> None:
         torch.autograd.grad(outputs, inputs, cotangents, allow_unused=True)
 
 
-def _in_one_thread(function: Function) -> Function:
-    compiled = _compiled(function, {"cpp.threads": 1})
-
-    def call(*arguments: Tensor) -> tuple[Tensor, ...]:
-        with one_thread():
-            return compiled(*arguments)
-
-    return call
-
-
-def _compiled(function: Function, options: dict[str, Any] | None = None) -> Function:
+def _compiled(function: Function, single_thread: bool) -> Function:
     # Not traced by Dynamo, which does not follow torch.autograd.grad, but by what comes after it.
     torch.compiler.allow_in_graph(function)  # type: ignore[no-untyped-call]
 
@@ -145,5 +135,6 @@ def _compiled(function: Function, options: dict[str, Any] | None = None) -> Func
 
     # The compiler keeps few versions of the same code, and this code serves every function.
     call.__code__ = call.__code__.replace(co_name=f"function_{id(function)}")
+    options: dict[str, Any] | None = {"cpp.threads": 1} if single_thread else None
     compiled: Any = torch.compile(call, fullgraph=True, dynamic=False, options=options)
-    return compiled  # type: ignore[no-any-return]
+    return one_thread()(compiled) if single_thread else compiled  # type: ignore[no-any-return]

@@ -25,13 +25,13 @@ def seeded_calls(device: torch.device) -> Iterator[int]:
     """
     given = _given.get()
     seed = int(torch.randint(2**48, ())) if given is None else given
-    with undisturbed(device):
+    with preserve_rng_state(device):
         yield seed
 
 
 @contextmanager
 def numbered_from(seed: int, first: int) -> Iterator[None]:
-    """Inside, tasks draw what those from number ``first`` on draw after this seed."""
+    """Let tasks draw, inside, what those from number ``first`` on draw after this seed."""
     given, number = _given.set(seed_of(seed, first, 0)), _first.set(first)
     try:
         yield
@@ -41,12 +41,12 @@ def numbered_from(seed: int, first: int) -> Iterator[None]:
 
 
 def first_task() -> int:
-    """The number, in the whole meta-batch, of the first task of the part that is computed here."""
+    """Return the number, in the whole meta-batch, of the first task that is computed here."""
     return _first.get()
 
 
 @contextmanager
-def undisturbed(device: torch.device) -> Iterator[None]:
+def preserve_rng_state(device: torch.device) -> Iterator[None]:
     """Give the generators of PyTorch, Python and NumPy back as they were."""
     before, numpy_before = random.getstate(), numpy.random.get_state()
     try:
@@ -58,13 +58,13 @@ def undisturbed(device: torch.device) -> Iterator[None]:
 
 
 def outside_generators() -> tuple[object, ...]:
-    """The states of the generators that models may draw from beside PyTorch's."""
+    """Return the states of the generators that models may draw from beside PyTorch's."""
     kind, keys, *others = numpy.random.get_state()
     return random.getstate(), kind, numpy.asarray(keys).tobytes(), *others
 
 
 def seed_of(seed: int, task: int, step: int | None) -> int:
-    """For an inner step of a task, or for its judgement where there is none."""
+    """Return the seed of an inner step of a task, or of its query set where there is none."""
     return seed + task * (_MOST_STEPS + 1) + (_MOST_STEPS if step is None else step)
 
 

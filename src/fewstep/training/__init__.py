@@ -1,1 +1,1 @@
-"""The outer loop and all that surrounds it."""
+"""The outer loop and all that surrounds it (internal)."""

@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -33,6 +34,7 @@ class Progress:
         computed_with: What decided the bits beside the config (`training.provenance`); empty
             where that was not recorded.
         settings: Digest of the settings that it is trained by; empty where it was not recorded.
+        optimizer: Settings of the optimiser and what it keeps beside tensors, by name.
     """
 
     step: int = 0
@@ -41,6 +43,7 @@ class Progress:
     best_score: float | None = None
     computed_with: dict[str, str | int] = field(default_factory=dict)
     settings: str = ""
+    optimizer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         numbers = (self.step, self.best_step, self.seconds, self.best_score or 0.0)
@@ -50,6 +53,11 @@ class Progress:
             raise ValueError(f"outer step {self.step} with the best one {self.best_step}")
         if not isinstance(self.computed_with, dict):
             raise TypeError(f"computed with {self.computed_with!r}")
+
+    def is_spent(self, patience: int, val_every: int) -> bool:
+        """Whether so many validations since the best one found nothing better."""
+        fruitless = self.step // val_every - self.best_step // val_every
+        return 0 < patience <= fruitless and self.best_score is not None
 
 
 def save(path: Path, tensors: dict[str, Tensor], progress: Progress) -> None:
@@ -63,7 +71,7 @@ def save(path: Path, tensors: dict[str, Tensor], progress: Progress) -> None:
     if bad:
         raise InputError(
             f"{bad} is not finite after outer step {progress.step} and was not saved to {path}; "
-            "try a smaller --inner-lr or --outer-lr in a new run directory"
+            "try a smaller step size, inner or outer, in a new run directory"
         )
     told = json.dumps(asdict(progress))
     metadata = {"format": FORMAT, "progress": told, "sha256": _checksum(ready, told)}

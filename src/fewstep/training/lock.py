@@ -33,13 +33,13 @@ def locked(folder: Path) -> Iterator[None]:
             if path.exists() and not path.is_file():
                 raise InputError(
                     f"{path} is no regular file, as it has to be; remove it or choose another "
-                    "--run-dir"
+                    "run directory"
                 )
             lock = stack.enter_context(hold(path))
             if lock is None:
                 raise InputError(
                     f"{folder} is in use by {_owner(path)}; wait until that has ended, or choose "
-                    "another --run-dir"
+                    "another run directory"
                 )
             os.ftruncate(lock, 0)
             os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
@@ -58,7 +58,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def no_run(folder: Path) -> InputError:
     """The one line for a place that holds something else."""
-    return InputError(f"{folder} exists and is no run directory; choose another --run-dir")
+    return InputError(f"{folder} exists and is no run directory; choose another run directory")
 
 
 def _owner(path: Path) -> str:

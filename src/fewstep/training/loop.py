@@ -2,188 +2,186 @@
 
 from __future__ import annotations
 
-import math
 import time
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from fewstep.cli.progress import ProgressBar
-from fewstep.config.file import training_digest
-from fewstep.config.schema import Config
-from fewstep.data.episodes import Split
 from fewstep.errors import InputError
-from fewstep.evaluation.evaluate import borrowed, judge_each, means
-from fewstep.execution.looped import MetaGradient
+from fewstep.evaluation.evaluate import borrowed, evaluate_tasks, means
+from fewstep.evaluation.task_sets import TaskSet
 from fewstep.learners.base import Learner
-from fewstep.learners.divergence import DivergedError
-from fewstep.learners.meta_parameters import move_statistics
-from fewstep.learners.schedules import cosine
-from fewstep.tasks import TaskBatch
-from fewstep.training import checkpoint
-from fewstep.training.build import Sampler
 from fewstep.training.interrupt import Interrupt, Interrupted
-from fewstep.training.metrics_log import Metrics
-from fewstep.training.prefetch import meta_batches
-from fewstep.training.provenance import differences, provenance
-from fewstep.training.run_dir import RunDir
-from fewstep.training.state import State, fresh_state
+from fewstep.training.keeping import Keeper
+from fewstep.training.outer_step import NotFiniteError, outer_step
+from fewstep.training.provenance import Provenance, differences
+from fewstep.training.reporter import Reporter
+from fewstep.training.settings import OuterSettings
+from fewstep.training.state import fresh_state
+from fewstep.training.streams import Stream
 
 
 @dataclass
 class OuterLoop:
-    """One run.
+    """One training.
 
     Attributes:
-        config: Everything that decides the result.
+        settings: What it does.
         learner: Its parameters are changed.
-        tasks: Those to train on and those to validate on.
-        run: Where metrics and checkpoints go.
-        bar: Shows how far it is.
+        optimizer: Over those parameters.
+        train: The tasks to train on.
+        validation: The tasks to validate on; without any, the last initialisation is kept.
+        keeper: Where figures and checkpoints go.
+        reporters: Told how far it is.
+        conditions: What decides the bits beside the settings.
     """
 
-    config: Config
+    settings: OuterSettings
     learner: Learner
-    tasks: dict[Split, Sampler]
-    run: RunDir
-    bar: ProgressBar
+    optimizer: torch.optim.Optimizer
+    train: Stream
+    validation: TaskSet | None
+    keeper: Keeper
+    reporters: Sequence[Reporter]
+    conditions: Provenance
 
-    def train(self, resume: bool) -> State:
-        """Run to the end, and leave the learner with the last parameters.
+    def __post_init__(self) -> None:
+        self.state = fresh_state(self.learner, self.optimizer, self.settings.ema_decay)
+
+    def run(self) -> None:
+        """Train, from what the keeper has, and leave the learner with the last parameters.
 
         With patience it ends early where validation finds nothing better.
-
-        Args:
-            resume: Go on from the last checkpoint.
 
         Raises:
             InputError: A loss is not finite, or something cannot be written. The last checkpoint
                 stays, if there is one.
             Interrupted: The user stopped it. It is saved.
         """
-        self.state = fresh_state(self.learner, self.config.outer_lr, self.config.averaging)
-        if resume:
-            self.state.load(self.run.last)
-        self.state.progress = replace(self.state.progress, settings=training_digest(self.config))
-        first = self.state.progress.step
+        self.keeper.load_last(self.state)
+        self.state.progress = replace(self.state.progress, settings=self.settings.digest)
+        first, steps = self.state.progress.step, self.settings.steps
         self.kept = first
-        self.bar.start(first, self.config.steps)
-        # No file of a run that is done is touched: it may be tested again and again.
-        if first < self.config.steps and not self._is_stopped_early():
-            self._compare_provenance()
-            with Metrics(self.run, first) as self.metrics, Interrupt() as interrupt:
-                self._train_from(first, interrupt)
-        return self.state
+        for reporter in self.reporters:
+            reporter.start(first, steps)
+        try:
+            if first == steps:
+                self._say(f"all {steps:,} outer steps are done")
+            elif first:
+                self._say(f"going on after outer step {first:,}")
+            # No file of a run that is done is touched: it may be tested again and again.
+            if first < steps and not self._is_stopped_early():
+                self._compare_conditions()
+                self.began = time.monotonic() - self.state.progress.seconds
+                with self.keeper.open(first) as log, Interrupt() as interrupt:
+                    if log is not None and log.missing:
+                        self._say(
+                            f"{log.path} lacks {log.missing:,} of the {first:,} outer steps done; "
+                            "the weights are whole, so training goes on"
+                        )
+                    self._train_from(first, interrupt)
+        finally:
+            for reporter in self.reporters:
+                reporter.stop()
 
     def _train_from(self, first: int, interrupt: Interrupt) -> None:
-        if self.metrics.missing:
-            self.bar.say(
-                f"{self.run.metrics} lacks {self.metrics.missing:,} of the {first:,} outer steps "
-                "done; the weights are whole, so training goes on"
-            )
-        self.began = time.monotonic() - self.state.progress.seconds
-        for step, numbers, batch in meta_batches(self.tasks["train"], self.config, first):
-            self._outer_step(step, numbers, batch)
-            last = step + 1 == self.config.steps
-            if (step + 1) % self.config.val_every == 0 or last:
-                self._validate()
-            if last and (step + 1) % self.config.val_every:
-                self._note_extra_validation(step + 1)
+        step, steps = first, self.settings.steps
+        for numbers, batch in self.train(first, steps):
+            try:
+                figures = outer_step(self.learner, self.state, self.settings, numbers, batch)
+            except NotFiniteError as error:
+                raise self._diverged(str(error), step + 1) from error
+            step += 1
+            self.keeper.add(step, figures)
+            for reporter in self.reporters:
+                reporter.step(step, figures)
+            last = step == steps
+            self._validate_after(step, last)
             # Read once: a signal that comes later is taken after the next outer step.
             stop = interrupt.requested
             done = last or stop or self._patience_is_spent()
-            if (step + 1) % self.config.checkpoint_every == 0 or done:
+            if step % self.settings.checkpoint_every == 0 or done:
                 self._checkpoint()
             if stop:
-                raise Interrupted(f"stopped after outer step {step + 1}")
-            if not last and self._is_stopped_early():
+                raise Interrupted(f"stopped after outer step {step}")
+            if last or self._is_stopped_early():
                 return
+        self._say(
+            f"the training tasks ended after {step:,} of {steps:,} outer steps: give more of them, "
+            "or an iterable that can be gone through again"
+        )
+        if step > first:
+            self._validate_after(step, last=True)
+            self._checkpoint()
 
-    def _compare_provenance(self) -> None:
+    def _compare_conditions(self) -> None:
         """Say so where a resumed run may not end bit for bit where an undisturbed one does."""
-        now = provenance(self.config, self.learner, self.tasks)
-        line = differences(self.state.progress.computed_with, now)
+        line = differences(self.state.progress.computed_with, self.conditions)
         if line:
-            self.bar.say(line)
-        self.state.progress = replace(self.state.progress, computed_with=now)
+            self._say(line)
+        self.state.progress = replace(self.state.progress, computed_with=self.conditions)
 
-    def _note_extra_validation(self, step: int) -> None:
-        """Keep that a run of more steps would not have been validated here."""
-        noted = {**self.state.progress.computed_with, "extra validation": f"after step {step}"}
-        self.state.progress = replace(self.state.progress, computed_with=noted)
+    def _validate_after(self, step: int, last: bool) -> None:
+        """Validate after every ``val_every`` outer steps and after the last one."""
+        regular = step % self.settings.val_every == 0
+        if self.validation is not None and (regular or last):
+            self._validate(self.validation)
+            if not regular:
+                # A run of more steps would not have been validated here.
+                noted = {"extra validation": f"after step {step}"}
+                conditions = {**self.state.progress.computed_with, **noted}
+                self.state.progress = replace(self.state.progress, computed_with=conditions)
 
-    def _outer_step(self, step: int, numbers: range, batch: TaskBatch) -> None:
-        """Lines 4 to 10 of Algorithm 2 for one meta-batch, and the average."""
-        config, state = self.config, self.state
-        # Random layers depend on the step alone, so that a resumed run draws what this one drew.
-        torch.manual_seed(zlib.crc32(f"{config.seed}/{step}".encode()))
-        try:
-            result = self.learner.differentiate(batch, step)
-        except DivergedError as error:
-            task = "" if error.task is None else f" in task {numbers[error.task]}"
-            raise self._diverged(f"{error.what}{task}", step + 1) from error
-        norm = _gradient_norm(result)
-        bad = _not_finite(result, norm, numbers)
-        if bad:
-            raise self._diverged(bad, step + 1)
-        lr = cosine(config.outer_lr, config.final_outer_lr, step, config.steps)
-        state.descend(result.gradient, lr)
-        move_statistics(state.parameters, result.statistics or {})
-        state.average_in(config.averaging)
-        state.progress = replace(state.progress, step=step + 1)
-        loss, score = result.judgement.losses.mean().item(), result.judgement.scores.mean().item()
-        figures = {"train/loss": loss, "train/score": score, "train/gradient_norm": norm}
-        self.metrics.add(step + 1, figures)
-        self.bar.step(step + 1, loss, score)
-
-    def _validate(self) -> None:
-        """Judge on classes that training never sees; keep the initialisation if it is the best."""
-        config, state = self.config, self.state
-        with borrowed(state.parameters, state.judged):
-            judged = judge_each(
-                self.learner,
-                self.tasks["val"],
-                config.val_tasks,
-                config.test_inner_steps,
-                config.norm,
-                config.device,
+    def _validate(self, tasks: TaskSet) -> None:
+        """Evaluate on tasks that training never sees; keep the initialisation if it is the best."""
+        settings, state = self.settings, self.state
+        with borrowed(state.parameters, state.initialisation):
+            found = evaluate_tasks(
+                self.learner, tasks, settings.val_tasks, settings.val_steps, settings.norm
             )
-        result = means(judged)
+        result = means(found)
         step, score, best = state.progress.step, result.score.mean[-1], state.progress.best_score
         if result.diverged:
             task, inner = result.diverged
             raise self._diverged(
                 f"the loss is not finite in validation task {task} after {inner} inner steps", step
             )
-        figures = {"score": score, "ci95": result.score.ci95[-1], "loss": result.loss.mean[-1]}
-        self.metrics.add(step, {f"val/{name}": value for name, value in figures.items()})
-        self.bar.validated(step, result)
-        if best is None or (score < best if config.data == "sinusoid" else score > best):
-            state.progress = replace(state.progress, best_step=step, best_score=score)
-            self._keep_time()
-            # First, because it notices where the run directory is gone.
-            self.metrics.flush()
-            checkpoint.save(self.run.best, state.judged, state.progress)
+        others = {f"val/{name}": m.mean[-1] for name, m in list(result.metrics.items())[1:]}
+        figures = {"val/score": score, "val/ci95": result.score.ci95[-1]}
+        figures |= {"val/loss": result.loss.mean[-1], **others}
+        self.keeper.add(step, figures)
+        for reporter in self.reporters:
+            reporter.validated(step, figures, result)
+        if best is None or (score > best if settings.larger_is_better else score < best):
+            state.progress = replace(state.progress, best_score=score)
+            self._keep_best()
+
+    def _keep_best(self) -> None:
+        self.state.progress = replace(self.state.progress, best_step=self.state.progress.step)
+        self._keep_time()
+        self.keeper.keep_best(self.state.initialisation, self.state.progress)
 
     def _patience_is_spent(self) -> bool:
         """Whether too many validations found nothing better; by what a checkpoint holds alone."""
-        config, progress = self.config, self.state.progress
-        fruitless = progress.step // config.val_every - progress.best_step // config.val_every
-        return 0 < config.patience <= fruitless and progress.best_score is not None
+        return self.state.progress.is_spent(self.settings.patience, self.settings.val_every)
 
     def _is_stopped_early(self) -> bool:
         """Whether patience is spent; says so where it is."""
         progress, spent = self.state.progress, self._patience_is_spent()
         if spent:
-            self.bar.stopped_early(progress.step, progress.best_step)
+            self._say(
+                f"stopped early after step {progress.step:,}: validation was best after step "
+                f"{progress.best_step:,}"
+            )
         return spent
 
     def _checkpoint(self) -> None:
+        if self.validation is None:
+            self._keep_best()
         self._keep_time()
-        self.metrics.flush()
-        self.state.save(self.run.last)
-        self.kept = self.state.progress.step
+        if self.keeper.keep_last(self.state):
+            self.kept = self.state.progress.step
 
     def _keep_time(self) -> None:
         seconds = time.monotonic() - self.began
@@ -193,22 +191,8 @@ class OuterLoop:
         kept = "there is no checkpoint yet"
         if self.kept:
             kept = f"the checkpoint of outer step {self.kept} is kept"
-        return InputError(
-            f"{what} of outer step {step}; {kept}: try a smaller --inner-lr or --outer-lr in "
-            "a new run directory"
-        )
+        return InputError(f"{what} of outer step {step}; {kept}: {self.settings.remedy}")
 
-
-def _gradient_norm(result: MetaGradient) -> float:
-    return float(torch.stack([g.norm() for g in result.gradient.values()]).norm())
-
-
-def _not_finite(result: MetaGradient, norm: float, numbers: range) -> str | None:
-    bad = (~result.judgement.losses.isfinite()).nonzero()
-    if len(bad):
-        return (
-            f"the loss is {result.judgement.losses[bad[0]].item()} in task {numbers[int(bad[0])]}"
-        )
-    if not math.isfinite(norm):
-        return f"the gradient is {norm} in tasks {numbers[0]} to {numbers[-1]}"
-    return None
+    def _say(self, line: str) -> None:
+        for reporter in self.reporters:
+            reporter.say(line)

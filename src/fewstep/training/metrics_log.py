@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import time
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from fewstep.errors import InputError
-from fewstep.files import cannot_write
+from fewstep.files import cannot_write, rounded
 from fewstep.training.appended import Appended
 from fewstep.training.events import Events
 from fewstep.training.run_dir import RunDir
@@ -18,7 +19,7 @@ SECONDS = 10.0
 """How long a reader waits for new lines at most, where outer steps are short."""
 
 
-class Metrics:
+class MetricsLog:
     """Writes the figures of outer steps and validations.
 
     Args:
@@ -35,7 +36,7 @@ class Metrics:
 
     def __init__(self, run: RunDir, step: int) -> None:
         self.path = run.metrics
-        kept = self._lines_until(step)
+        kept = _lines_until(self.path, step)
         run.write(self.path, "".join(kept))
         told = [json.loads(line) for line in kept]
         # Each once: a line may stand there twice, as in a copy that was put together.
@@ -46,7 +47,7 @@ class Metrics:
             self._opened = opened.pop_all()
         self.flushed = time.monotonic()
 
-    def __enter__(self) -> Metrics:
+    def __enter__(self) -> MetricsLog:
         return self
 
     def __exit__(
@@ -71,9 +72,7 @@ class Metrics:
             InputError: They cannot be written.
         """
         self.board.add(step, figures)
-        # JSON knows no NaN.
-        told = {n: value if math.isfinite(value) else None for n, value in figures.items()}
-        self.file.write((json.dumps({"step": step, **told}) + "\n").encode())
+        self.file.write((json.dumps(rounded({"step": step, **figures})) + "\n").encode())
         if time.monotonic() - self.flushed > SECONDS:
             self.flush()
 
@@ -87,24 +86,37 @@ class Metrics:
         self.board.flush()
         self.flushed = time.monotonic()
 
-    def _lines_until(self, step: int) -> list[str]:
-        try:
-            if not self.path.exists():
-                return []
-            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        except UnicodeDecodeError as error:
-            raise self._damaged(error) from error
-        # A line that a kill cut short belongs to a step that is done again.
-        whole = [line for line in lines if line.endswith("\n")]
-        try:
-            return [line for line in whole if json.loads(line)["step"] <= step]
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._damaged(error) from error
 
-    def _damaged(self, error: Exception) -> InputError:
-        return InputError(
-            f"{self.path} has a line that is no metrics ({error}); restore it or train in a new "
-            "run directory"
-        )
+def read_metrics(path: Path, until: int) -> list[dict[str, Any]]:
+    """The figures of outer steps and validations up to an outer step; none where they are damaged.
+
+    What is behind the last line's end is the part of a line that is just being written.
+    """
+    try:
+        return [json.loads(line) for line in _lines_until(path, until)]
+    except InputError:
+        return []
+
+
+def _lines_until(path: Path, step: int) -> list[str]:
+    try:
+        if not path.exists():
+            return []
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    except UnicodeDecodeError as error:
+        raise _damaged(path, error) from error
+    # A line that a kill cut short belongs to a step that is done again.
+    whole = [line for line in lines if line.endswith("\n")]
+    try:
+        return [line for line in whole if json.loads(line)["step"] <= step]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path} has a line that is no metrics ({error}); restore it or train in a new "
+        "run directory"
+    )

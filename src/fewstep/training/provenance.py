@@ -1,46 +1,77 @@
-"""What decides the bits of a run beside its config: software, machine, threads and data."""
+"""Provenance of a run: what it is computed with, and what of that decides its bits."""
 
 from __future__ import annotations
 
 import hashlib
 import platform
+import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
 
-from fewstep.config.schema import Config
-from fewstep.data.episodes import EpisodeSampler, Split
+import fewstep
 from fewstep.distributed.parallel import Parallel
+from fewstep.evaluation.evaluate import device_of
 from fewstep.learners.base import Learner
-from fewstep.training.build import Sampler
 
 Provenance = dict[str, str | int]
+OCCASIONAL = ("steps of the schedule", "extra validation")
+"""What is recorded of some runs alone."""
 
 
-def provenance(config: Config, learner: Learner, tasks: dict[Split, Sampler]) -> Provenance:
-    """What a run is computed with, by name.
+def provenance(learner: Learner, tasks: Mapping[Any, Any]) -> Provenance:
+    """What decides the bits of a run beside its settings, by name.
 
     Args:
-        config: Of the run.
-        learner: Tells whether several processes share an outer step.
+        learner: Tells the device, and whether several processes share an outer step.
         tasks: Of each split.
     """
-    threads = torch.get_num_threads()
-    shared = isinstance(learner, Parallel)
-    told: Provenance = {
+    device = device_of(learner)
+    workers = 1
+    if isinstance(learner, Parallel) and learner.learner.tasks_are_independent:
+        workers = learner.workers
+    return {
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
         "machine": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
-        "device": _device(config.device),
-        "threads": threads,
-        "workers": (config.workers or threads) if shared else 1,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "workers": workers,
         "data": _fingerprint(tasks),
     }
-    scheduled = config.final_outer_lr is not None or config.multi_step_loss or config.first_order
-    return {**told, "steps of the schedule": config.steps} if scheduled else told
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of fewstep, with its commit where that is known, and of what it stands on."""
+    commit = _commit()
+    return {
+        "fewstep": fewstep.__version__,
+        **({"commit": commit} if commit else {}),
+        "torch": str(torch.__version__),
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
+    }
+
+
+def _commit() -> str:
+    """The commit of the checkout that this package stands in; empty where it is installed."""
+    package = Path(fewstep.__file__).resolve().parent
+    root = package.parents[1]
+    if package.parent.name != "src" or not (root / ".git").exists():
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    with suppress(OSError, subprocess.SubprocessError):
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)
+        return found.stdout.strip()
+    return ""
 
 
 def differences(before: Provenance, now: Provenance) -> str:
@@ -50,7 +81,7 @@ def differences(before: Provenance, now: Provenance) -> str:
         if name == "data"
         else f"{name} {before.get(name, 'none')}, now {now.get(name, 'none')}"
         for name in {**before, **now}
-        if before.get(name) != now.get(name)
+        if before.get(name) != now.get(name) and (name in before or name in OCCASIONAL)
     ]
     if not before or not found:
         return ""
@@ -67,17 +98,10 @@ def _processor() -> str:
     return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
-def _device(name: str) -> str:
-    kind = torch.device(name).type
-    return torch.cuda.get_device_name(name) if kind == "cuda" else kind
-
-
-def _fingerprint(tasks: dict[Split, Sampler]) -> str:
-    """A digest of all pictures; sinusoids depend on the config alone."""
+def _fingerprint(tasks: Mapping[Any, Any]) -> str:
+    """A digest of all data; tasks without any depend on the settings alone."""
     digest = hashlib.sha256()
-    for split, sampler in sorted(tasks.items()):
-        if isinstance(sampler, EpisodeSampler):
-            images = sampler.images
-            digest.update(f"{split} {images.names} {images.counts.tolist()}".encode())
-            digest.update(images.pictures.ravel().data)
+    for _, source in sorted(tasks.items()):
+        for part in source.content() if hasattr(source, "content") else ():
+            digest.update(part)
     return digest.hexdigest()[:16]

@@ -1,0 +1,20 @@
+"""The words that a setting may be, where they are no keys of a registry; imports no PyTorch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Split = Literal["train", "val", "test"]
+Norm = Literal["transductive", "inductive"]
+"""What batch norm uses on the query set: its own statistics, or the support set's."""
+Order = Literal["exact", "first"]
+"""The derivative of the inner loop: exact, or first-order, which leaves it out."""
+Memory = Literal["fast", "flat"]
+Execution = Literal["auto", "loop", "vectorised", "chunked"]
+Precision = Literal["float32", "tf32", "bf16"]
+Adapting = Literal["all", "head", "body", "context"]
+InnerOptimizer = Literal["sgd", "momentum", "adam"]
+StepSizes = Literal["fixed", "per-step", "per-element"]
+NewHead = Literal["random", "zeros"]
+Downsample = Literal["stride", "max-pool"]
+ModelNorm = Literal["batch", "group", "none"]

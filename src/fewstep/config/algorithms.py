@@ -1,0 +1,122 @@
+"""The algorithms: one row each, with its defaults and the settings that it allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from fewstep.config.registry import NETWORKS
+
+if TYPE_CHECKING:
+    from fewstep.config.schema import Config
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """The entry of an algorithm; a new one is one file in ``fewstep.learners`` and one entry here.
+
+    Attributes:
+        learner: ``"module:class"``, imported when it is needed. It is given the network, and each
+            setting that its constructor has a parameter for.
+        settings: Those of a config that have an effect with some algorithms alone, this among them.
+        defaults: Its settings where they differ from the recipe's.
+        in_regression: The same in a regression, over ``defaults``.
+        needs_classes: Whether it is for classification alone.
+        any_n_way: Whether it makes its last layer anew for each task, of any number of classes.
+    """
+
+    learner: str
+    settings: frozenset[str]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    in_regression: Mapping[str, Any] = field(default_factory=dict)
+    needs_classes: bool = False
+    any_n_way: bool = False
+
+
+_LOOP = frozenset({"inner_lr", "inner_steps", "precision", "workers"})
+_BATCH_NORM = frozenset({"per_step_affine", "per_step_statistics"})
+_MAML = _LOOP | _BATCH_NORM | {"order", "first_order_share", "multi_step_loss", "step_sizes"}
+_MAML |= {"adapting", "inner_optimizer", "memory", "compile"}
+
+ALGORITHMS: Mapping[str, Algorithm] = {
+    # These are one inner loop with other settings.
+    "maml": Algorithm("fewstep.learners.maml:MAML", _MAML),
+    "fomaml": Algorithm("fewstep.learners.maml:MAML", _MAML, {"order": "first"}),
+    "anil": Algorithm("fewstep.learners.maml:MAML", _MAML, {"adapting": "head"}),
+    "boil": Algorithm("fewstep.learners.maml:MAML", _MAML, {"adapting": "body"}),
+    "meta-sgd": Algorithm("fewstep.learners.maml:MAML", _MAML, {"step_sizes": "per-element"}),
+    "maml++": Algorithm(
+        "fewstep.learners.maml:MAML",
+        _MAML,
+        {
+            "inner_steps": 5,
+            "test_inner_steps": 5,
+            "inner_lr": 0.1,
+            "multi_step_loss": 0.1,
+            "first_order_share": 0.3,
+            "per_step_statistics": True,
+            "per_step_affine": True,
+            "step_sizes": "per-step",
+            "final_outer_lr": 1e-5,
+        },
+    ),
+    "cavia": Algorithm(
+        "fewstep.learners.maml:MAML",
+        _MAML,
+        {"adapting": "context", "context": 32, "inner_lr": 100.0},
+        # A picture's loss hardly depends on the context at first, an error in a regression does.
+        in_regression={"inner_lr": 1.0},
+    ),
+    "reptile": Algorithm(
+        "fewstep.learners.reptile:Reptile", _LOOP, {"inner_lr": 0.1, "inner_steps": 5}
+    ),
+    "imaml": Algorithm(
+        "fewstep.learners.imaml:ImplicitMAML",
+        _LOOP | {"proximal", "cg_steps"},
+        {
+            "inner_lr": 0.03,
+            "inner_steps": 16,
+            "test_inner_steps": 16,
+            "model_norm": "group",
+            "outer_lr": 5e-4,
+        },
+    ),
+    "protomaml": Algorithm(
+        "fewstep.learners.protomaml:ProtoMAML",
+        _LOOP | {"order", "memory"},
+        needs_classes=True,
+        any_n_way=True,
+    ),
+    "protonet": Algorithm(
+        "fewstep.learners.protonet:ProtoNet",
+        frozenset({"precision", "workers"}),
+        needs_classes=True,
+        any_n_way=True,
+    ),
+    # It takes no inner steps while it trains, and test_inner_steps after that.
+    "finetune": Algorithm(
+        "fewstep.learners.finetune:FineTune",
+        frozenset({"inner_lr", "new_head"}),
+        {"inner_lr": 0.1},
+        needs_classes=True,
+        any_n_way=True,
+    ),
+}
+
+
+def with_algorithm(config: Config, algorithm: str) -> Config:
+    """The config with the defaults of another algorithm."""
+    row = ALGORITHMS[algorithm]
+    settings = dict(row.defaults)
+    if config.data_set.kind == "regression":
+        settings |= row.in_regression
+    if "norm" not in NETWORKS[config.model].settings:
+        settings = {name: v for name, v in settings.items() if name not in _BATCH_NORM}
+    return replace(config, algorithm=algorithm, **settings)
+
+
+if TYPE_CHECKING:
+    AlgorithmName = str
+else:
+    AlgorithmName = Literal[tuple(ALGORITHMS)]

@@ -1,0 +1,117 @@
+"""TaskSource: where a learner's tasks come from, and what it has to know of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, Self, get_args
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from fewstep.config.registry import Kind
+from fewstep.errors import InputError
+from fewstep.tasks import TaskBatch
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """The form of a source's tasks, from which a network and a learner can be made.
+
+    Attributes:
+        kind: ``"classification"``, where a target is the number of a class, or ``"regression"``.
+        example_shape: Of one example: (channels, height, width) of a picture, (features,) of a row.
+        outputs: Numbers to predict for one example: the ways, or the width of a target.
+        classes: How many classes ``TaskBatch.classes`` tells apart, for ordinary training.
+        loss: Of (prediction, target), a scalar.
+        metrics: Functions of (prediction, target) by name, the score first; None for the accuracy
+            or, in a regression, the loss.
+        larger_is_better: Whether more of the score is better.
+
+    >>> TaskSpec.classification((1, 28, 28), n_way=5).score
+    'accuracy'
+    >>> replace(TaskSpec.regression((3,)), metrics={"mae": F.l1_loss}).score
+    'mae'
+    """
+
+    kind: Kind
+    example_shape: tuple[int, ...]
+    outputs: int
+    classes: int | None = None
+    loss: Callable[[Any, Tensor], Tensor] = F.cross_entropy
+    metrics: Mapping[str, Callable[[Any, Tensor], Any]] | None = None
+    larger_is_better: bool = True
+
+    @classmethod
+    def classification(
+        cls, example_shape: Sequence[int], n_way: int, classes: int | None = None
+    ) -> TaskSpec:
+        """Tasks of ``n_way`` classes, with cross-entropy and accuracy."""
+        return cls("classification", tuple(example_shape), n_way, classes)
+
+    @classmethod
+    def regression(cls, example_shape: Sequence[int], width: int = 1) -> TaskSpec:
+        """Tasks of ``width`` numbers an example, with the mean squared error."""
+        shape = tuple(example_shape)
+        return cls("regression", shape, width, loss=F.mse_loss, larger_is_better=False)
+
+    @property
+    def score(self) -> str:
+        """Name of the first metric, which decides what initialisation of a training is kept."""
+        if self.metrics:
+            return next(iter(self.metrics))
+        of_loss = "mse" if self.loss is F.mse_loss else "loss"
+        return "accuracy" if self.kind == "classification" else of_loss
+
+
+class Sampler(Protocol):
+    """Anything that makes tasks from their numbers."""
+
+    def batch(self, indices: Sequence[int]) -> TaskBatch:
+        """The tasks of these numbers; task number i is always the same task."""
+
+
+class TaskSource(ABC):
+    """The tasks of one split. A data set is a frozen dataclass made from it.
+
+    It has `spec`, `batch`, and the fields ``k_shot`` and ``q_query`` (or its own `with_shots`).
+
+    >>> import torch
+    >>> @dataclass(frozen=True)
+    ... class Lines(TaskSource):
+    ...     k_shot: int
+    ...     q_query: int
+    ...     spec = TaskSpec.regression((1,))
+    ...     def batch(self, indices):
+    ...         slopes = torch.tensor(indices).float()[:, None, None]
+    ...         x, query_x = (torch.rand(len(indices), n, 1) for n in (self.k_shot, self.q_query))
+    ...         return TaskBatch(x, slopes * x, query_x, slopes * query_x)
+    >>> len(Lines(k_shot=5, q_query=10).batch([0, 1, 2]))
+    3
+    """
+
+    def __post_init__(self) -> None:
+        for name in ("n_way", "k_shot", "q_query"):
+            if getattr(self, name, 1) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more")
+
+    @property
+    @abstractmethod
+    def spec(self) -> TaskSpec:
+        """The form of the tasks."""
+
+    @abstractmethod
+    def batch(self, indices: Sequence[int]) -> TaskBatch:
+        """The tasks of these numbers; task number i is always the same task."""
+
+    def with_shots(self, k_shot: int, q_query: int) -> Self:
+        """The same source with other numbers of support and query examples."""
+        return replace(self, k_shot=k_shot, q_query=q_query)  # type: ignore[type-var]
+
+    def content(self) -> Iterable[bytes | memoryview]:
+        """The data themselves, if there are any: a resumed run tells where they changed."""
+        return ()

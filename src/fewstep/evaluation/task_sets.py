@@ -1,0 +1,83 @@
+"""Sets of tasks in all the forms that a user may have them in, as batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from fewstep.data.source import Sampler
+from fewstep.errors import InputError
+from fewstep.tasks import TaskBatch
+
+EVALUATED = 20
+"""Tasks that are evaluated by one call."""
+OF_A_SOURCE = 600
+"""Tasks of a source that `evaluate` takes unless told otherwise."""
+
+
+TaskSet = Sampler | TaskBatch | Iterable[Any]
+"""Tasks to evaluate on: of a source, of one batch, or of an iterable of batches or tasks."""
+
+
+def task_batches(tasks: TaskSet, n: int | None) -> Iterator[TaskBatch]:
+    """The first ``n`` tasks, in batches of `EVALUATED` at most.
+
+    Raises:
+        InputError: They are no tasks.
+    """
+    if hasattr(tasks, "batch"):
+        end = OF_A_SOURCE if n is None else n
+        for start in range(0, end, EVALUATED):
+            yield tasks.batch(range(start, min(start + EVALUATED, end)))
+        return
+    left = math.inf if n is None else n
+    for whole in [tasks] if isinstance(tasks, TaskBatch) else iterate(tasks):
+        batch = whole[: int(min(left, len(whole)))]
+        yield from (batch[start : start + EVALUATED] for start in range(0, len(batch), EVALUATED))
+        left -= len(batch)
+        if left <= 0:
+            return
+
+
+def iterate(tasks: Any) -> Iterator[TaskBatch]:
+    """Batches of an iterable; a single task, ``(x, y, x, y)``, becomes a batch of one.
+
+    The four tensors of a DataLoader that collates are those of a batch.
+
+    Raises:
+        InputError: It is no iterable, or gives something else.
+    """
+    if not isinstance(tasks, Iterable) or isinstance(tasks, Tensor | nn.Module | str):
+        raise InputError(
+            f"the tasks are of type {type(tasks).__name__}; expected a TaskBatch, a source with "
+            "batch(indices), or an iterable of batches or of (support_x, support_y, query_x, "
+            "query_y)"
+        )
+    return map(
+        partial(_as_batch, collates=getattr(tasks, "batch_sampler", None) is not None), tasks
+    )
+
+
+def _as_batch(item: Any, collates: bool) -> TaskBatch:
+    if isinstance(item, TaskBatch):
+        return item
+    parts = tuple(map(_inputs, item)) if isinstance(item, list | tuple) else item
+    return TaskBatch(*parts) if collates and len(parts) == 4 else TaskBatch.stack([parts])
+
+
+def drawn(tasks: TaskSet, n: int) -> TaskSet:
+    """Tasks that can be gone through again: those of an iterable as a list of batches."""
+    if isinstance(tasks, TaskBatch) or hasattr(tasks, "batch"):
+        return tasks
+    return list(task_batches(tasks, n))
+
+
+def _inputs(value: Any) -> Any:
+    """Tuples where a DataLoader has made lists."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_inputs, value))
+    return {k: _inputs(v) for k, v in value.items()} if isinstance(value, dict) else value

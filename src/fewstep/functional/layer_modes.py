@@ -1,0 +1,56 @@
+"""Attributes that the parts of a model have while it is called: their modes, and exact forwards."""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from typing import Any, Literal
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
+
+from fewstep.functional import spectral_norm as spectral
+
+LayerModes = Literal["own", "evaluation", "running"]
+"""Whether layers are in the modes they are in; all but norms in eval mode; or batch norm too."""
+OF_SUPPORT = "statistics_of_support"
+"""The attribute of a batch norm whose running statistics are those of a support set."""
+
+
+def in_training(layer: nn.Module) -> bool:
+    """Whether a learner takes a layer for one in training mode.
+
+    A batch norm that was given the statistics of a support set is, as it was before, and one
+    without running statistics uses those of each batch in any mode.
+    """
+    if isinstance(layer, _NormBase) and layer.running_mean is None:
+        return True
+    return layer.training or getattr(layer, OF_SUPPORT, False)
+
+
+def attributes_of(part: nn.Module, modes: LayerModes) -> dict[str, Any]:
+    """Return the attributes that a part has while it is called, where they are not its own."""
+    found: dict[str, Any] = {}
+    training = in_training(part)
+    if modes != "own" and not isinstance(part, _NormBase):
+        training = False
+    if modes == "running" and isinstance(part, _BatchNorm):
+        training = False
+    if training != part.training:
+        found["training"] = training
+    if isinstance(part, _SpectralNorm):
+        found["forward"] = spectral.parametrization(part)
+    elif any(isinstance(hook, SpectralNorm) for hook in part._forward_pre_hooks.values()):
+        found["_forward_pre_hooks"] = OrderedDict(
+            (number, spectral.pre_hook(hook) if isinstance(hook, SpectralNorm) else hook)
+            for number, hook in part._forward_pre_hooks.items()
+        )
+    # Compiled for one derivative: its second one would be wrong or refused.
+    if part._compiled_call_impl is not None:
+        found["_compiled_call_impl"] = None
+    dynamo = sys.modules.get("torch._dynamo.eval_frame")
+    if dynamo is not None and isinstance(part, dynamo.OptimizedModule):
+        found["forward"] = part._orig_mod
+    return found

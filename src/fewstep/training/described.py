@@ -1,0 +1,116 @@
+"""A learner and an optimiser as plain values, by which a run knows its own again."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import torch.nn.functional as F
+from torch import nn
+from torch.optim import Optimizer
+
+from fewstep.errors import InputError
+from fewstep.files import read_json_object
+from fewstep.learners.base import Learner
+from fewstep.training.settings import OuterSettings
+
+BY_FIT = "fewstep.fit"
+"""Stands under "made_by" in the config of a run that the command line did not make."""
+MAY_CHANGE = ("steps", "patience", "checkpoint_every")
+_NOT_OF_TRAINING = ("model", "memory", "execution", "compile")
+"""Arguments of a learner that change results by rounding alone, and its model."""
+_OWN = "own: "
+"""Before the name of what only the user's code can make again."""
+_NOT_FOUND = object()
+
+
+def described(learner: Learner, optimizer: Optimizer) -> dict[str, Any]:
+    """Their classes and settings as JSON values."""
+    one = getattr(learner, "learner", learner)
+    told = {"learner": f"{type(one).__module__}:{type(one).__qualname__}"}
+    for name in inspect.signature(type(one)).parameters:
+        if name not in _NOT_OF_TRAINING:
+            told[f"learner.{name}"] = _plain(getattr(one, name, _NOT_FOUND))
+    told["optimizer"] = type(optimizer).__name__
+    return told | {f"optimizer.{n}": _plain(v) for n, v in optimizer.defaults.items()}
+
+
+def settings_of_fit(values: dict[str, Any], larger_is_better: bool) -> OuterSettings:
+    """The settings of the outer loop, of what `fit` was given and of what describes the rest."""
+    decisive = {name: value for name, value in values.items() if name not in MAY_CHANGE}
+    names = ("steps", "val_every", "val_tasks", "val_steps", "patience", "checkpoint_every")
+    return OuterSettings(
+        **{name: values[name] for name in (*names, "seed", "ema_decay")},
+        norm=None,
+        larger_is_better=larger_is_better,
+        lr=None,
+        remedy="try a smaller inner_lr, or a smaller step size of the optimizer, in a new run",
+        digest=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16],
+        recorded=values,
+        decisive=decisive,
+        read=read_fit_config,
+    )
+
+
+def read_fit_config(path: Path) -> dict[str, Any]:
+    """The settings of a run of `fit`.
+
+    Raises:
+        InputError: It is damaged, or of the command line.
+    """
+    values = read_json_object(path, "restore it or train in a new run directory")
+    if values.get("made_by") != BY_FIT:
+        raise InputError(
+            f"{path.parent} was made by fewstep train: go on with it there, or choose another run "
+            "directory"
+        )
+    return values
+
+
+def rebuilt(values: dict[str, Any], model: nn.Module, path: Path) -> Learner:
+    """The learner of a run of `fit`, around a network.
+
+    Raises:
+        InputError: Only the user's code can make it again.
+    """
+    kind, settings = str(values.get("learner")), {}
+    for name, value in values.items():
+        if name.startswith("learner."):
+            settings[name.removeprefix("learner.")] = _given(value)
+    own = [name for name, value in settings.items() if value is _NOT_FOUND]
+    if own or not kind.startswith("fewstep."):
+        raise InputError(
+            f"{path} was trained by a learner with {', '.join(own) or 'code'} of your own; give "
+            "the learner in place of the network, as in fewstep.load(run_dir, learner)"
+        )
+    learner: Learner = resolve_name(kind)(model, **settings)
+    return learner
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON holds it; of a function its name."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    name = getattr(value, "__name__", type(value).__name__)
+    return f"torch:{name}" if getattr(F, name, None) is value else _OWN + name
+
+
+def _given(value: Any) -> Any:
+    """The setting that a JSON value stands for; `_NOT_FOUND` where it is the user's own."""
+    if isinstance(value, dict):
+        given = {name: _given(part) for name, part in value.items()}
+        return _NOT_FOUND if _NOT_FOUND in given.values() else given
+    if not isinstance(value, str):
+        return value
+    if value.startswith("torch:"):
+        return getattr(F, value.removeprefix("torch:"), _NOT_FOUND)
+    return _NOT_FOUND if value.startswith(_OWN) else value

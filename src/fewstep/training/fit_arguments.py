@@ -1,0 +1,86 @@
+"""Arguments of `fewstep.fit`: checked, and made what the outer loop takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.optim import Adam, Optimizer
+
+from fewstep.errors import InputError
+from fewstep.evaluation.task_sets import TaskSet, task_batches
+from fewstep.learners.base import Learner
+
+
+def check_fit(
+    learner: Any, counts: dict[str, int], patience: int, ema_decay: float, validation: object
+) -> None:
+    """See that what `fit` is given is in range.
+
+    Raises:
+        InputError: Something is not.
+    """
+    if not all(hasattr(learner, name) for name in ("differentiate", "evaluate")):
+        raise InputError(
+            f"learner is a {type(learner).__name__}; expected one as in fewstep.MAML(model)"
+        )
+    for name, value in counts.items():
+        if type(value) is not int or value < 1:
+            raise InputError(f"{name} is {value!r}; expected a whole number of 1 or more")
+    if type(patience) is not int or patience < 0 or (patience and validation is None):
+        without = " without validation" if validation is None else ""
+        raise InputError(
+            f"patience is {patience!r}{without}; expected 0, or more with validation tasks"
+        )
+    if not 0 <= ema_decay < 1:
+        raise InputError(f"ema_decay is {ema_decay!r}; expected at least 0 and less than 1")
+
+
+def optimizer_over(learner: Learner, given: Any) -> Optimizer:
+    """The optimiser over a learner's parameters.
+
+    Raises:
+        InputError: It is over none of them, or no optimiser.
+    """
+    parameters = [parameter for _, parameter in learner.named_parameters()]
+    if given is None:
+        return Adam(parameters, lr=1e-3)
+    made = given if isinstance(given, Optimizer) else given(parameters) if callable(given) else None
+    if not isinstance(made, Optimizer):
+        raise InputError(
+            f"optimizer is {given!r}; expected one of torch.optim, or a function of the parameters "
+            "that makes one, as in optimizer=lambda p: torch.optim.SGD(p, lr=0.1)"
+        )
+    ours = {id(parameter) for parameter in parameters}
+    if not any(id(p) in ours for group in made.param_groups for p in group["params"]):
+        raise InputError(
+            "optimizer is over none of the learner's parameters; make it over learner.parameters()"
+        )
+    return made
+
+
+def larger_is_better_of(metric: str, validation: Any) -> bool:
+    """Whether more of a metric is better.
+
+    Raises:
+        InputError: That is not known.
+    """
+    spec: Any = getattr(validation, "spec", None)
+    if getattr(spec, "score", None) == metric:
+        return bool(spec.larger_is_better)
+    if metric not in ("accuracy", "mse", "loss"):
+        raise InputError(
+            f"the first metric is {metric!r}; say larger_is_better=True or False, by which the "
+            "best initialisation is kept"
+        )
+    return metric == "accuracy"
+
+
+def of_the_same_size(train: Any, validation: Any) -> TaskSet | None:
+    """Training tasks of as many examples as those of validation; None where there are none."""
+    if not hasattr(train, "batch"):
+        return None
+    if hasattr(train, "with_shots") and hasattr(validation, "k_shot"):
+        train = train.with_shots(validation.k_shot, validation.q_query)
+    ours, theirs = train.batch([0]), next(task_batches(validation, 1))
+    same = [t.shape[1] for t in ours.tensors] == [t.shape[1] for t in theirs.tensors]
+    return train if same else None

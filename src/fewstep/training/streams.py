@@ -1,0 +1,151 @@
+"""Streams of meta-batches, in the order of the outer steps, from tasks in any form."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from fewstep.data.source import Sampler
+from fewstep.errors import InputError
+from fewstep.evaluation.task_sets import iterate
+from fewstep.runtime.rng import preserve_rng_state, reseed
+from fewstep.tasks import TaskBatch
+
+Stream = Callable[[int, int], Iterator[tuple[Sequence[int], TaskBatch]]]
+"""From outer step ``first`` to ``steps``: the tasks' numbers, for messages, and the tasks."""
+
+
+def stream_of(train: Any, meta_batch: int, seed: int, device: torch.device) -> Stream:
+    """The stream of a source, a callable or an iterable, on a device.
+
+    A callable is called with the number of the outer step. Single tasks of an iterable are stacked
+    to meta-batches, across its end too where it can be gone through again; batches are taken as
+    they are. The random numbers that either draws from PyTorch, NumPy or Python follow from the
+    seed and the outer step alone.
+
+    Raises:
+        InputError: It is none of them.
+    """
+    if hasattr(train, "batch"):
+        return lambda first, steps: meta_batches(train, meta_batch, first, steps, device)
+    if not callable(train):
+        iterate(train)
+        return lambda first, steps: _iterated(train, meta_batch, seed, first, steps, device)
+
+    def called(first: int, steps: int) -> Iterator[tuple[Sequence[int], TaskBatch]]:
+        for step in range(first, steps):
+            with _seeded(seed, step, device):
+                batch = train(step)
+            if not isinstance(batch, TaskBatch):
+                raise InputError(
+                    f"train({step}) returned a {type(batch).__name__}; expected a TaskBatch"
+                )
+            yield range(len(batch)), batch.to(device)
+
+    return called
+
+
+def meta_batches(
+    source: Sampler, meta_batch: int, first: int, steps: int, device: torch.device
+) -> Iterator[tuple[range, TaskBatch]]:
+    """Meta-batches of a source, in which outer step s has the tasks from s * meta_batch on."""
+    numbers = [range(s * meta_batch, (s + 1) * meta_batch) for s in range(first, steps)]
+    batches: Iterator[TaskBatch] = map(source.batch, numbers)
+    if device.type == "cuda":
+        batches = prefetched(source, numbers, pin_memory=True)
+    for of_step, batch in zip(numbers, batches, strict=True):
+        yield of_step, batch.to(device)
+
+
+def prefetched(source: Sampler, numbers: list[range], pin_memory: bool) -> Iterator[TaskBatch]:
+    """The meta-batches of these numbers of tasks, made before they are needed by other processes.
+
+    On the CPU they would take the cores that compute; making a meta-batch is a hundredth of an
+    outer step there.
+    """
+    tasks = _MetaBatches(source, numbers)
+    return iter(DataLoader(tasks, batch_size=None, num_workers=2, pin_memory=pin_memory))
+
+
+class _MetaBatches(Dataset[TaskBatch]):
+    def __init__(self, source: Sampler, numbers: list[range]) -> None:
+        self._source = source
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> TaskBatch:
+        return self._source.batch(self._numbers[index])
+
+
+def _iterated(
+    tasks: Any, meta_batch: int, seed: int, first: int, steps: int, device: torch.device
+) -> Iterator[tuple[Sequence[int], TaskBatch]]:
+    """Those of an iterable; the ones before ``first`` are drawn and passed over."""
+    batches = _stacked(_endless(tasks), meta_batch)
+    for step in range(steps):
+        with _seeded(seed, step, device):
+            batch = next(batches, None)
+        if batch is None and step < first:
+            raise InputError(
+                f"train ended after {step} meta-batches, and {first} outer steps are done; give "
+                "the tasks from the first one on, as when the run began"
+            )
+        if batch is None:
+            return
+        if step >= first:
+            yield range(len(batch)), batch.to(device)
+
+
+def _endless(tasks: Any) -> Iterator[TaskBatch]:
+    """An iterable again and again; an iterator, which gives its tasks once, to its end."""
+    while True:
+        found = False
+        for batch in iterate(tasks):
+            found = True
+            yield batch
+        if isinstance(tasks, Iterator):
+            return
+        if not found:
+            raise InputError("train is empty; expected at least one task")
+
+
+def _stacked(batches: Iterator[TaskBatch], meta_batch: int) -> Iterator[TaskBatch]:
+    """Batches as they are; single tasks, where the first is one, stacked to meta-batches."""
+    waiting: list[TaskBatch] = []
+    single: bool | None = None
+    for batch in batches:
+        single = len(batch) == 1 if single is None else single
+        if not single:
+            yield batch
+            continue
+        if len(batch) > 1:
+            raise InputError(
+                f"train gives single tasks and then {len(batch)} at once; expected either single "
+                "tasks or batches"
+            )
+        waiting.append(batch)
+        if len(waiting) == meta_batch:
+            yield _stack(waiting)
+            waiting = []
+
+
+def _stack(tasks: list[TaskBatch]) -> TaskBatch:
+    batch = TaskBatch.stack(task.task(0) for task in tasks)
+    classes = [task.classes for task in tasks if task.classes is not None]
+    return replace(batch, classes=torch.cat(classes)) if len(classes) == len(tasks) else batch
+
+
+@contextmanager
+def _seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
+    """Random numbers of one outer step's tasks; the generators are given back as they were."""
+    with preserve_rng_state(device):
+        reseed(zlib.crc32(f"{seed}/tasks/{step}".encode()))
+        yield

@@ -1,0 +1,125 @@
+"""A learner is a module: its modes, types, what is frozen, and how it is shown."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from fewstep import MAML, FineTune, InputError, Parallel, ProtoMAML, Reptile
+
+from .every import LEARNERS, every_learner, model, plus_plus, seeded, tasks
+from .shared import WAYS
+
+
+def _float(batch):
+    low = (t.float() if t.is_floating_point() else t for t in batch.tensors)
+    return dataclasses.replace(batch.with_tensors(low), classes=batch.classes)
+
+
+@every_learner
+def test_another_type(make):
+    learner, batch = make(), tasks()
+    learner.float()
+    low = _float(batch)
+    expected, _ = seeded(learner.meta_gradient, low)
+    learner.double()
+    assert torch.float32 not in {value.dtype for value in learner.state_dict().values()}
+    found, gradient = seeded(learner.meta_gradient, batch)
+    torch.testing.assert_close(found.float(), expected, rtol=1e-4, atol=1e-4)
+    assert {value.dtype for value in gradient.values()} == {torch.float64}
+    with pytest.raises(InputError, match=r"the model's parameters are torch.float64"):
+        learner.meta_gradient(low)
+
+
+NORMS = {
+    "with running statistics": lambda: nn.BatchNorm1d(6),
+    "without": lambda: nn.BatchNorm1d(6, track_running_stats=False),
+    "without weights": lambda: nn.BatchNorm1d(6, affine=False),
+    "without both": lambda: nn.BatchNorm1d(6, affine=False, track_running_stats=False),
+}
+KINDS = {
+    "maml": lambda network, norm: MAML(network, 0.3, 2, norm=norm),
+    "protomaml": lambda network, norm: ProtoMAML(network, 0.3, 2, norm=norm),
+    "reptile": lambda network, norm: Reptile(network, 0.3, 2, norm=norm),
+    "finetune": lambda network, norm: FineTune(network, WAYS + 1, 0.3, 2, norm=norm),
+    "parallel": lambda network, norm: Parallel(MAML(network, 0.3, 2, norm=norm), 2),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("layer", [*NORMS.values(), None], ids=[*NORMS, "frozen by the user"])
+@pytest.mark.parametrize("norm", ["transductive", "inductive"])
+def test_modes_change_dropout_and_no_norm(kind, layer, norm):
+    made = nn.BatchNorm1d(6) if layer is None else layer()
+    network = model(made.double(), nn.Dropout(0.4))
+    if layer is None:
+        made.running_mean.fill_(0.3)
+        made.eval()
+    before = [part.training for part in network.modules()]
+    learner, batch = kind(network, norm), tasks()
+    assert [part.training for part in network.modules()] == before
+    expected = learner.evaluate(batch)
+    training, evaluation = seeded(learner.meta_gradient, batch), None
+    for _ in range(2):
+        assert learner.eval() is learner
+        assert not learner.training
+        assert {p.training for p in learner.modules() if isinstance(p, nn.Dropout)} == {False}
+        torch.testing.assert_close(learner.evaluate(batch), expected, rtol=0, atol=0)
+        one, other = learner.meta_gradient(batch), learner.meta_gradient(batch)
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+        evaluation = one
+        assert learner.train() is learner
+        torch.testing.assert_close(learner.evaluate(batch), expected, rtol=0, atol=0)
+        torch.testing.assert_close(seeded(learner.meta_gradient, batch), training, rtol=0, atol=0)
+    assert not torch.isclose(evaluation[0], training[0])
+    assert learner.meta_gradient(batch)[0] != learner.meta_gradient(batch)[0]
+
+
+def test_evaluation_mode_is_that_of_a_model_without_dropout():
+    plain = MAML(model(nn.BatchNorm1d(6).double(), nn.Identity()), 0.3, 2)
+    learner = MAML(model(nn.BatchNorm1d(6).double(), nn.Dropout(0.4)), 0.3, 2).eval()
+    found, expected = (each.meta_gradient(tasks()) for each in (learner, plain))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("make", [LEARNERS["maml"], plus_plus, LEARNERS["parallel"]])
+def test_freezing_all_and_back(make):
+    learner = make()
+    learned = [name for name, p in learner.named_parameters() if p.requires_grad]
+    learner.requires_grad_(False)
+    assert not any(parameter.requires_grad for parameter in learner.parameters())
+    with pytest.raises(InputError, match="no parameter of the model requires a gradient"):
+        learner(tasks())
+    learner.requires_grad_()
+    assert [name for name, p in learner.named_parameters() if p.requires_grad] == learned
+
+
+def test_how_a_learner_is_shown():
+    assert repr(MAML(model(), 0.4, 2)).splitlines() == [
+        "MAML(",
+        "  inner_lr=0.4, inner_steps=2",
+        "  (model): Sequential(",
+        "    (0): Linear(in_features=4, out_features=6, bias=True)",
+        "    (1): Tanh()",
+        "    (2): Linear(in_features=6, out_features=3, bias=True)",
+        "  )",
+        ")",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("learner", "told"),
+    [
+        (lambda: MAML(model(), order="first", loss="mse"), "order='first', loss=mse_loss"),
+        (lambda: MAML(model(), compile=True), "inner_steps=1, compile=True\n"),
+        (lambda: MAML(model(), step_sizes="per-step"), "(_step_sizes): 4 tensors"),
+        (lambda: MAML(model(), metrics={"mae": torch.dist}), "metrics={mae}"),
+        (lambda: MAML(model(), adapting=["0"]), "adapting=['0']"),
+        (lambda: FineTune(model(), 6, new_head="zeros"), "classes=6, inner_lr=0.1, inner_steps=5"),
+        (lambda: Parallel(MAML(model()), 2), "workers=2\n  (learner): MAML("),
+    ],
+)
+def test_what_is_shown_of_the_settings(learner, told):
+    shown = repr(learner())
+    assert set(told.split(", ")) <= set(shown.replace("\n  (", ", (").split(", ")) or told in shown
