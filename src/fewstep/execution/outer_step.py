@@ -57,7 +57,8 @@ class OuterStep:
         steps = Steps(objective, rule.loop, exact, fixed)
         self._rule, self._metrics = rule, objective.metrics
         keep = not isinstance(rule, Recomputed)
-        self._init = Linearised(steps.init, "the start", compiled, keep)
+        # One copy a tensor, whether it is compiled or not.
+        self._init = Linearised(steps.init, "the start", False, keep)
         if rule.loop.optimizer in INNER_OPTIMIZERS.values():
             one = Linearised(steps.step, "an inner step", compiled, keep)
             self._steps = [one] * rule.loop.steps
