@@ -265,7 +265,8 @@ class Row:
     """The process of one row, and what it has said."""
 
     def __init__(self, name: str, log: Any, began: float) -> None:
-        self.name, self.said, self._began = name, {}, began
+        self.name, self.kernels, self._began = name, "", began
+        self.said: dict[str, Any] = {}
         environment = {**os.environ, "TORCHINDUCTOR_COMPILE_THREADS": "3"}
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.gpu", "--row", name]
         self.process = subprocess.Popen(
@@ -283,6 +284,7 @@ class Row:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.said |= json.loads(line)
+            self.kernels = self.said.pop("kernels", self.kernels)
             if "ready" in self.said:
                 self.ready.set()
         self.said["ended_s"] = time.monotonic() - self._began
@@ -291,7 +293,7 @@ class Row:
 
     def go(self, seconds: float) -> None:
         """Let it time, alone."""
-        if self.process.poll() is None and self.process.stdin is not None:
+        if seconds > 0 and self.process.poll() is None and self.process.stdin is not None:
             self.process.stdin.write("go\n")
             self.process.stdin.flush()
             self.done.wait(seconds)
@@ -313,26 +315,30 @@ def main(out: Path, seconds: float, names: list[str]) -> None:
                 started.said["failed"] = "not compiled in time"
                 started.process.kill()
         for started in rows:
-            left = seconds - (time.monotonic() - began)
-            started.go(max(1.0, min(20.0, left)))
-        if "W1 again" in names:
+            # What is known is kept, should the time be up.
+            started.go(min(20.0, seconds - (time.monotonic() - began)))
+            _write(out, rows)
+        left = seconds - (time.monotonic() - began)
+        if "W1 again" in names and left > 20:
             rows.append(Row("W1 again", log, began))
-            rows[-1].ready.wait(max(1.0, seconds - (time.monotonic() - began)))
+            rows[-1].ready.wait(left - 5)
             rows[-1].go(5.0)
+    _write(out, rows)
+    for row in rows:
+        print("\n".join([row.name, *row.kernels.split("\n")[:6]]))
+    for row in rows:
+        rounded = {k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in row.said.items()}
+        print(f"{row.name:18}", rounded)
+
+
+def _write(out: Path, rows: list[Row]) -> None:
     told = {row.name: row.said for row in rows}
-    texts = [f"{row.name}\n{row.said.pop('kernels')}\n" for row in rows if "kernels" in row.said]
-    (out / "kernels.txt").write_text("\n".join(texts))
+    (out / "kernels.txt").write_text("\n".join(f"{row.name}\n{row.kernels}\n" for row in rows))
     about = {
         "card": torch.cuda.get_device_name() if DEVICE == "cuda" else "none",
         "torch": torch.__version__,
     }
     (out / "gpu.json").write_text(json.dumps({**about, "rows": told}, indent=2) + "\n")
-    for text in texts:
-        print("\n".join(text.split("\n")[:7]))
-    print(about)
-    for name, said in told.items():
-        rounded = {k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in said.items()}
-        print(f"{name:18}", rounded)
 
 
 if __name__ == "__main__":
