@@ -108,6 +108,8 @@ def test_inputs_that_are_no_tensors():
         TaskBatch({"x": [1]}, y, {"x": [1]}, y)
     with pytest.raises(InputError, match=r"support_x is empty"):
         TaskBatch({}, y, {}, y)
+    with pytest.raises(InputError, match=r"query_x is empty"):
+        TaskBatch({"x": y}, y, {}, y)
 
 
 def test_a_batch_shows_its_shapes():

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from benchmarks.overfitting.runs import VAL_STEPS, VARIANTS, Budget
-from fewstep.report.curves import COLOURS
+from fewstep.report.pictures import COLOURS
 
 BEHIND = "validation, all causes together"
 TOP = 3.5

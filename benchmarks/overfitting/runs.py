@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from benchmarks.overfitting.failing import Failing, Setup
 from fewstep import MAML
 from fewstep.data.episodes import EpisodeSampler
 from fewstep.data.images import ImageClasses
 from fewstep.data.omniglot import load_omniglot
-from fewstep.evaluation.evaluate import borrowed
 from fewstep.files import write_whole
-from fewstep.learners.schedules import cosine
 from fewstep.models.conv4 import conv4
 from fewstep.tasks import TaskBatch
-from fewstep.training.state import fresh_state
 
 WAYS, FILTERS = 10, 32
 INNER_LR = {"Adam a run": 0.03, "Adam a batch": 0.03, "Adam a task": 0.03, "SGD": 0.4}
 OUTER_LR = 5e-3
-CURE_OUTER_LR, CURE_FINAL_OUTER_LR, AVERAGING = 3e-4, 1e-5, 0.99
+CURE_OUTER_LR, CURE_FINAL_OUTER_LR, EMA_DECAY = 3e-4, 1e-5, 0.99
 VAL_STEPS = 3
 
 
@@ -139,21 +138,25 @@ def _methods(setup: Setup | None, seed: int, budget: Budget) -> tuple[Step, Vali
 def _cure(learner: MAML, steps: int) -> tuple[Step, Validate]:
     """As ``fewstep train --final-outer-lr``: one Adam, whose step size falls along half a cosine.
 
-    The moving average of the initialisation is judged.
+    The moving average of the initialisation is evaluated.
     """
-    state = fresh_state(learner, CURE_OUTER_LR, AVERAGING)
+    optimizer = torch.optim.Adam(learner.parameters(), CURE_OUTER_LR)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, CURE_FINAL_OUTER_LR)
+    averaged = copy.deepcopy(learner)
 
     def step(tasks: TaskBatch) -> float:
-        loss, gradient = learner.meta_gradient(tasks)
-        lr = cosine(CURE_OUTER_LR, CURE_FINAL_OUTER_LR, state.progress.step, steps)
-        state.descend(gradient, lr)
-        state.average_in(AVERAGING)
-        state.progress = replace(state.progress, step=state.progress.step + 1)
+        optimizer.zero_grad()
+        loss = learner(tasks)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        done = schedule.last_epoch
+        move = get_ema_multi_avg_fn(min(EMA_DECAY, done / (done + 9)))
+        move(list(averaged.parameters()), list(learner.parameters()), done)
         return loss.item()
 
     def validate(tasks: TaskBatch) -> tuple[list[float], list[float]]:
-        with borrowed(state.parameters, state.judged):
-            found = learner.evaluate(tasks, VAL_STEPS)
+        found = averaged.evaluate(tasks, VAL_STEPS)
         return found.losses.mean(0).tolist(), found.scores.mean(0).tolist()
 
     return step, validate

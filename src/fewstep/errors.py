@@ -1,4 +1,4 @@
-"""What a user can mend, and what only another way of execution can."""
+"""Errors that a user can mend, and that only another way of execution can."""
 
 from __future__ import annotations
 

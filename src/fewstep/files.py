@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         _remove_parts_of_the_dead(path)
-        with _held(temporary):
+        with contextlib.ExitStack() as stack:
+            # A lock tells others that the writer is alive. Windows moves no file that is open.
+            if sys.platform != "win32":
+                with contextlib.suppress(NoLocksError):
+                    stack.enter_context(hold(temporary))
             write(temporary)
             with temporary.open("rb+") as written:
                 os.fsync(written.fileno())
@@ -57,17 +61,6 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
-
-
-@contextlib.contextmanager
-def _held(part: Path) -> Iterator[None]:
-    """Hold a lock that tells others that the writer of ``part`` is alive."""
-    with contextlib.ExitStack() as stack:
-        # Windows moves no file that is open.
-        if sys.platform != "win32":
-            with contextlib.suppress(NoLocksError):
-                stack.enter_context(hold(part))
-        yield
 
 
 def _remove_parts_of_the_dead(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from operator import itemgetter
 from typing import Any, Union
 
 import torch
@@ -82,11 +81,11 @@ class TaskBatch:
     classes: Tensor | None = None
 
     def __post_init__(self) -> None:
-        tasks = len(_first(self.support_x, "support_x"))
+        tasks: int | None = None
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None or field.name != "classes":
-                _check(field.name, value, tasks, nested=field.name.endswith("_x"))
+                tasks = _checked(field.name, value, tasks)
         for part in ("support", "query"):
             x, y = getattr(self, f"{part}_x"), getattr(self, f"{part}_y")
             for name, tensor in _named(f"{part}_x", x):
@@ -191,32 +190,27 @@ def _named(name: str, value: Inputs) -> list[tuple[str, Tensor]]:
     return [(name, value)]
 
 
-def _first(value: Any, name: str) -> Tensor:
-    named = _named(name, value)
+def _checked(name: str, value: Any, tasks: int | None) -> int:
+    """The number of tasks of a part, which is that of the parts before it."""
+    nested = name.endswith("_x")
+    named = _named(name, value) if nested else [(name, value)]
     if not named:
         raise InputError(f"{name} is empty; expected at least one tensor")
-    _check_tensor(*named[0], nested=True)
-    return named[0][1]
-
-
-def _check(name: str, value: Any, tasks: int, *, nested: bool) -> None:
-    for of, tensor in _named(name, value) if nested else [(name, value)]:
-        _check_tensor(of, tensor, nested=nested)
+    for of, tensor in named:
+        if not isinstance(tensor, Tensor):
+            also = ", or a tuple or dict of such" if nested else ""
+            raise InputError(f"{of} is a {type(tensor).__name__}; expected a torch.Tensor{also}")
+        if tensor.dim() < 2 or 0 in tensor.shape:
+            raise InputError(
+                f"{of} is {list(tensor.shape)}; expected [tasks, examples, ...] with at least one "
+                "of each"
+            )
+        tasks = tasks or len(tensor)
         if len(tensor) != tasks:
             raise InputError(
                 f"{of} has {len(tensor)} tasks and support_x {tasks}; expected the same number"
             )
-
-
-def _check_tensor(name: str, value: Any, *, nested: bool) -> None:
-    if not isinstance(value, Tensor):
-        also = ", or a tuple or dict of such" if nested else ""
-        raise InputError(f"{name} is a {type(value).__name__}; expected a torch.Tensor{also}")
-    if value.dim() < 2 or 0 in value.shape:
-        raise InputError(
-            f"{name} is {list(value.shape)}; expected [tasks, examples, ...] with at least one "
-            "of each"
-        )
+    return len(named[0][1])
 
 
 def _check_as_first(
@@ -242,15 +236,15 @@ def _check_as_first(
 
 def _check_alike(kind: str, support: Inputs, query: Inputs) -> None:
     """See that support and query consist of the same parts, of the same types and shapes."""
-    ours, theirs = (sorted(_named("", x), key=itemgetter(0)) for x in (support, query))
-    if [name for name, _ in ours] != [name for name, _ in theirs]:
-        parts = (", ".join(name for name, _ in named) or "a tensor" for named in (ours, theirs))
+    ours, theirs = (dict(_named("", x)) for x in (support, query))
+    if ours.keys() != theirs.keys():
+        told, other_told = (", ".join(sorted(x)) or "a tensor" for x in (ours, theirs))
         raise InputError(
-            "the support {0}s have {1} and the query {0}s {2}; expected the same parts".format(
-                kind, *parts
-            )
+            f"the support {kind}s have {told} and the query {kind}s {other_told}; expected the "
+            "same parts"
         )
-    for (part, one), (_, other) in zip(ours, theirs, strict=True):
+    for part, one in sorted(ours.items()):
+        other = theirs[part]
         # Beside others a tensor may have a column an example, as an adjacency matrix has.
         single = isinstance(support, Tensor)
         if one.shape[2:] != other.shape[2:] if single else one.dim() != other.dim():

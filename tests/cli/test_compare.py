@@ -96,7 +96,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_table(flag, run, tmp_path, caps
     def full(path, *_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("fewstep.report.curves.draw_curves", full)
+    monkeypatch.setattr("fewstep.report.pictures.draw_curves", full)
     given = ["compare", str(run), "--tasks", "2", "--inner-steps", "1", "--picture", str(picture)]
     capsys.readouterr()
     assert main([*given, *flag]) == 2

@@ -1,13 +1,19 @@
 """Each algorithm is one row: its learner, its settings and its defaults."""
 
+import re
 from dataclasses import replace
 from inspect import signature
+from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
 
+from fewstep import InputError
+from fewstep.config import algorithms, limits, schema
 from fewstep.config.algorithms import ALGORITHMS, with_algorithm
 from fewstep.config.recipes import RECIPES
+from fewstep.data.registry import task_sources
+from fewstep.training import build
 
 GLYPHS, SINUSOID = RECIPES["glyphs-5way-1shot"].config, RECIPES["sinusoid"].config
 OF_THE_RUN = {"workers", "first_order_share"}
@@ -32,3 +38,21 @@ def test_a_regression_has_defaults_of_its_own(algorithm):
     assert config.inner_lr == {"cavia": 1.0}.get(
         algorithm, ALGORITHMS[algorithm].defaults.get("inner_lr", SINUSOID.inner_lr)
     )
+
+
+def test_the_rows_of_the_page_on_extending(monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "extending.md").read_text()
+    row, setting = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
+    monkeypatch.setattr(algorithms, "ALGORITHMS", ALGORITHMS | {})
+    exec(row, vars(algorithms))
+    for module in (limits, schema, build):
+        monkeypatch.setattr(module, "ALGORITHMS", algorithms.ALGORITHMS)
+    config = with_algorithm(SINUSOID, "heavy-ball")
+    made = build.learner(config, task_sources(config)["train"])
+    assert (made.order, made.inner_lr) == ("first", SINUSOID.inner_lr)
+    with pytest.raises(InputError, match=r"proximal is 2\.0 with algorithm heavy-ball"):
+        limits.check_effects(replace(config, proximal=2.0), config)
+    names = dict(vars(schema))
+    exec(f"@dataclass(frozen=True)\nclass More(OuterLoop):\n{setting}", names)
+    with pytest.raises(InputError, match="clip is -1; expected more than 0"):
+        limits.check_numbers(names["More"](clip=-1))

@@ -16,7 +16,7 @@ from fewstep.config.recipes import RECIPES
 from fewstep.training.run_dir import RunDir
 from tests.training.shared import train
 
-PAGE = Path(__file__).parents[2] / "docs" / "extending-data.part.md"
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
 CONFIG = replace(
     RECIPES["sinusoid"].config,

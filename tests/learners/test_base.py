@@ -76,6 +76,18 @@ def test_modes_change_dropout_and_no_norm(kind, layer, norm):
     assert learner.meta_gradient(batch)[0] != learner.meta_gradient(batch)[0]
 
 
+@every_learner
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_evaluation_without_gradients_is_the_same(make, off):
+    learner, batch = make(), tasks()
+    expected = seeded(learner.evaluate, batch)
+    x, y = batch.support_x[0], batch.support_y[0]
+    adapted = learner.adapt(x, y)(x)
+    with off():
+        torch.testing.assert_close(seeded(learner.evaluate, batch), expected)
+        torch.testing.assert_close(learner.adapt(x, y)(x), adapted)
+
+
 def test_evaluation_mode_is_that_of_a_model_without_dropout():
     plain = MAML(model(nn.BatchNorm1d(6).double(), nn.Identity()), 0.3, 2)
     learner = MAML(model(nn.BatchNorm1d(6).double(), nn.Dropout(0.4)), 0.3, 2).eval()

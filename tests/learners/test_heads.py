@@ -1,4 +1,6 @@
-"""The last layer of a classifier, and models that have none to adapt or replace."""
+"""The last layer of a classifier, models that have none, and the parameters that adapt."""
+
+from functools import partial
 
 import pytest
 import torch
@@ -6,7 +8,11 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from fewstep import MAML, InputError, ProtoMAML, ProtoNet
-from tests.factory import make_tasks
+from tests.factory import cnn, make_pictures, make_tasks
+from tests.learners.shared import assert_adapted_as_evaluated
+
+network = partial(cnn, nn.Tanh(), dtype=torch.float64)
+some_tasks = partial(make_pictures, shots=2, dtype=torch.float64)
 
 ODD_HEADS = {
     "weight norm": lambda m: parametrizations.weight_norm(m[2]),
@@ -35,3 +41,68 @@ def test_a_head_that_is_tied_adapts_as_a_whole():
     adapted = learner.adapt(*tasks.task(0)[:2])
     assert not torch.equal(adapted[0].weight, model[0].weight)
     assert torch.equal(adapted[3].weight, model[3].weight)
+
+
+def _changed(learner, model):
+    tasks = some_tasks()
+    adapted = learner.adapt(tasks.support_x[0], tasks.support_y[0], 2)
+    before = dict(model.named_parameters())
+    return [n for n, p in adapted.named_parameters() if not torch.equal(p, before[n])]
+
+
+BODY = ["0.weight", "0.bias", "1.weight", "1.bias"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"adapting": "head"}, ["4.weight", "4.bias"]),
+        ({"adapting": "head", "head": "0"}, ["0.weight", "0.bias"]),
+        ({"adapting": "body"}, BODY),
+        ({"adapting": ["4.bias", "1"]}, ["1.weight", "1.bias", "4.bias"]),
+    ],
+)
+def test_only_the_chosen_parameters_adapt(settings, expected):
+    model = network()
+    # A bias before batch norm has no influence, and so stays where it is.
+    found = [n for n in _changed(MAML(model, 0.2, **settings), model) if n != "0.bias"]
+    assert found == [n for n in expected if n != "0.bias"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"adapting": "head"},
+        {"adapting": "body"},
+        {"inner_optimizer": "momentum"},
+        {"inner_optimizer": "adam"},
+        {"step_sizes": "per-element"},
+    ],
+)
+@pytest.mark.parametrize("memory", ["fast", "flat"])
+def test_training_judging_and_the_adapted_module_adapt_alike(settings, memory):
+    learner = MAML(network(), 0.2, 2, execution="loop", memory=memory, **settings)
+    tasks = some_tasks()
+    loss, _ = learner.meta_gradient(tasks)
+    torch.testing.assert_close(loss, learner.evaluate(tasks, 2).losses[:, -1].mean())
+    assert_adapted_as_evaluated(learner, tasks, 2)
+
+
+def test_what_does_not_adapt_is_meta_learned_all_the_same():
+    _, gradient = MAML(network(), 0.2, 2, adapting="head").meta_gradient(some_tasks())
+    assert gradient["0.weight"].norm() > 0
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "told"),
+    [
+        (nn.Conv2d(1, 3, 4), {"adapting": "head"}, "no nn.Linear inside that could be the head"),
+        (nn.Linear(4, 3), {"adapting": "body"}, "adapting is 'body', and no such parameter"),
+        (network(), {"adapting": "head", "head": "9"}, "the head '9' has no parameter"),
+        (network(), {"adapting": ["0", "tail"]}, "adapting names 'tail', where the model has no"),
+        (nn.ModuleDict({"inner_lr": nn.Linear(2, 2)}), {}, "'inner_lr.weight', a name that"),
+    ],
+)
+def test_a_part_that_is_not_there(model, settings, told):
+    with pytest.raises(InputError, match=told):
+        MAML(model, **settings)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewstep import InputError, Parallel, ProtoMAML, TaskBatch
+from fewstep import InputError, Parallel, ProtoMAML, ProtoNet, TaskBatch
 from tests.factory import make_tasks
 from tests.learners.shared import (
     WAYS,
@@ -132,3 +132,14 @@ def test_features_that_are_not_flat():
         match=r"called with \[6, 2, 3, 3\]; .* \[examples, 3\], once: flatten",
     ):
         learner.meta_gradient(make_tasks(2, shape=SHAPE))
+
+
+def test_prototypes_are_of_what_the_head_is_called_with():
+    torch.manual_seed(0)
+    body, head = nn.Linear(4, 5), nn.Linear(5, 3)
+    plain, odd = nn.Sequential(body, head), nn.Sequential(body, head, nn.LogSoftmax(1))
+    tasks = make_tasks(2, dtype=torch.float32)
+    for kind in (ProtoNet, ProtoMAML):
+        found, expected = (kind(model).evaluate(tasks, 1).losses for model in (odd, plain))
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(*(kind(m).meta_gradient(tasks)[0] for m in (odd, plain)))

@@ -26,7 +26,7 @@ def test_importances_move_from_all_steps_to_the_last():
     for late in (importances(5, 100, 100), importances(5, 10**6, 100), importances(5, 0, 0)):
         assert late == (0, 0, 0, 0, 0, 1)
     assert importances(1, 0, 100) == (0, 1)
-    assert importances(0, 0, 100) == [1]
+    assert importances(0, 0, 100) == (1,)
     for step in range(0, 120, 7):
         assert sum(importances(4, step, 100)) == pytest.approx(1)
 

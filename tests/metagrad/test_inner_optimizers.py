@@ -101,7 +101,7 @@ def _zeros(params):
         ),
         ((_none, lambda g, s, _: (dict.fromkeys(g, 0.1), s)), "returned a float for '0.weight'"),
         ((_zeros, lambda g, s, _: (g, ())), "returned other slots than it was given"),
-        ((_zeros, _in_place), "changes what it is given in place; expected new tensors"),
+        ((_zeros, _in_place), "in-place operation.*; expected a pure function"),
         (
             (_none, lambda g, s, _: ({n: v.detach() for n, v in g.items()}, s)),
             "lost the way back to the gradients",

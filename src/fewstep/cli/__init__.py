@@ -1,7 +1,5 @@
 """The command line: one file a command (internal)."""
 
-from __future__ import annotations
-
 import difflib
 import sys
 from collections.abc import Sequence
@@ -36,21 +34,21 @@ Start with: fewstep train glyphs-5way-1shot
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command, given as on the command line without the program's name.
 
-    Args:
-        arguments: As on the command line, without the program's name.
-
-    Returns:
-        The exit status: 0; 2 for what the user can mend; 74 where standard output cannot be
-        written; 130 where the user stopped it; 141 where nobody reads on.
+    Returns the exit status: 0; 2 for what the user can mend; 74 where standard output cannot be
+    written; 130 where the user stopped it; 141 where nobody reads on.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     with guarded_streams():
         try:
             # Who hands in the words has something to do when the command has ended.
             with quiet_end(for_good=arguments is None):
-                return _run_and_flush(given)
+                try:
+                    return _run(given)
+                finally:
+                    # After --help, too, which ends by SystemExit.
+                    sys.stdout.flush()
         except BaseException as error:
             failure = status_and_line(error)
             if failure is None:
@@ -61,14 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if line:
                 print(f"fewstep: {line}", file=sys.stderr)
             return status
-
-
-def _run_and_flush(given: list[str]) -> int:
-    try:
-        return _run(given)
-    finally:
-        # After --help, too, which ends by SystemExit.
-        sys.stdout.flush()
 
 
 def _run(given: list[str]) -> int:

@@ -1,12 +1,10 @@
 """``fewstep compare RUN_DIR RUN_DIR ...``: adaptation curves side by side."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
@@ -15,10 +13,6 @@ from fewstep.cli.options import DataDir, Tasks, check_is_text, data_folder, pars
 from fewstep.config.limits import Count, Limit
 from fewstep.errors import InputError
 from fewstep.files import check_may_replace, make_folder
-
-if TYPE_CHECKING:
-    from fewstep.config.schema import Config
-    from fewstep.evaluation.evaluate import Results
 
 _PATHS = arg(metavar="PATH ...", help_behavior_hint="")
 
@@ -59,6 +53,7 @@ def main(arguments: list[str]) -> int:
     _check_picture(options.picture)
 
     from fewstep.cli.results import evaluate
+    from fewstep.report.pictures import draw_curves
     from fewstep.report.summary import summary
     from fewstep.report.table import ScoreTable, protocol
     from fewstep.training.runs import (
@@ -82,13 +77,11 @@ def main(arguments: list[str]) -> int:
     }
     first = next(iter(starts.values()))
     starts["random"] = untrained(first)
-    config, norm = first.config, first.config.norm
-    errors = error_console()
+    config, output, errors = first.config, plain_console(), error_console()
     results = {
-        name: evaluate(run, options.tasks, options.inner_steps, norm, "test", errors)
+        name: evaluate(run, options.tasks, options.inner_steps, config.norm, "test", errors)
         for name, run in starts.items()
     }
-    # The results come first: no place for the picture costs them.
     if options.json:
         told = {
             name: summary(run.config, results[name], run.progress, "test")
@@ -96,22 +89,19 @@ def main(arguments: list[str]) -> int:
         }
         told["random"]["algorithm"] = "none"
         print(json.dumps(told))
-        _draw(options.picture, config, results)
-        return 0
-    output = plain_console()
-    output.print(ScoreTable(config, results), crop=False)
-    output.print(protocol(config, results["random"], "test"), soft_wrap=True)
-    _draw(options.picture, config, results)
-    output.print(f"picture: {options.picture}", soft_wrap=True)
+    else:
+        output.print(ScoreTable(results), crop=False)
+        output.print(protocol(config, results["random"], "test"), soft_wrap=True)
+    # The results come first: no place for the picture costs them.
+    make_folder(options.picture.parent)
+    draw_curves(options.picture, config, results)
+    if not options.json:
+        output.print(f"picture: {options.picture}", soft_wrap=True)
     return 0
 
 
 def _check_picture(path: Path) -> None:
-    """See that a picture may be written, as far as can be told before.
-
-    Raises:
-        InputError: It may not.
-    """
+    """See that a picture may be written, as far as can be told before."""
     target = check_may_replace(path)
     if path.suffix.lower() != ".png":
         raise InputError(f"picture {path} is no PNG file by its name; expected one that ends .png")
@@ -121,13 +111,6 @@ def _check_picture(path: Path) -> None:
             f"cannot write {path} (nothing can be made in {folder}); choose a folder that you may "
             "write to"
         )
-
-
-def _draw(path: Path, config: Config, results: dict[str, Results]) -> None:
-    from fewstep.report.curves import draw_curves
-
-    make_folder(path.parent)
-    draw_curves(path, config, results)
 
 
 def _names(paths: tuple[Path, ...]) -> list[str]:

@@ -1,7 +1,5 @@
 """The terminal as every command writes to it."""
 
-from __future__ import annotations
-
 import logging
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """``fewstep evaluate RUN_DIR``: evaluate a run on tasks of classes never seen."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +51,9 @@ def main(arguments: list[str]) -> int:
     check_is_text(options.run_dir)
     folder = data_folder(options.data_dir)
 
-    from fewstep.cli.results import diagnosis_lines, evaluate
+    from fewstep.cli.results import evaluate, show
     from fewstep.evaluation.diagnosis import findings
     from fewstep.report.summary import summary
-    from fewstep.report.table import ScoreTable, protocol
     from fewstep.training.runs import check_inner_steps, diagnose, load_run
 
     console = error_console()
@@ -70,8 +67,5 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps(summary(run.config, results, run.progress, options.split, figures)))
         return 0
-    output = plain_console()
-    output.print(ScoreTable(run.config, {run.config.algorithm: results}), crop=False)
-    for line in (protocol(run.config, results, options.split), *diagnosis_lines(findings(figures))):
-        output.print(line, soft_wrap=True)
+    show(run.config, results, options.split, findings(figures), plain_console())
     return 0

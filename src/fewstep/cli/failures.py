@@ -1,7 +1,5 @@
 """Failures that a user can do something about, as an exit status and one line."""
 
-from __future__ import annotations
-
 from fewstep.cli.streams import OutputError
 from fewstep.errors import InputError, first_line
 from fewstep.training.interrupt import Interrupted
@@ -30,30 +28,26 @@ def status_and_line(error: BaseException) -> tuple[int, str] | None:
                 f"error: cannot write to standard output ({error}); what a run directory holds is "
                 "whole: print it elsewhere"
             )
-    told = _what_to_mend(error)
-    return None if told is None else (WRONG_INPUT, f"error: {told}")
-
-
-def _what_to_mend(error: BaseException) -> str | None:
-    match error:
         case InputError():
             # A path may have a line's end in its name.
-            return r"\n".join(str(error).splitlines())
+            told = r"\n".join(str(error).splitlines())
         case OSError():
-            return f"{first_line(error)}; see that it is there and may be used"
+            told = f"{first_line(error)}; see that it is there and may be used"
         case UnicodeDecodeError() | RecursionError():
-            return (
+            told = (
                 f"a file holds what fewstep never wrote ({first_line(error)}); restore it or use "
                 "another run directory"
             )
-    if isinstance(error, MemoryError) or _of_memory(error):
-        return (
-            f"out of memory ({first_line(error) or 'no more'}); choose a smaller network, fewer "
-            "tasks at once (--meta-batch, --execution loop) or --memory flat"
-        )
-    return None
+        case MemoryError() | RuntimeError() if _of_memory(error):
+            told = (
+                f"out of memory ({first_line(error) or 'no more'}); choose a smaller network, "
+                "fewer tasks at once (--meta-batch, --execution loop) or --memory flat"
+            )
+        case _:
+            return None
+    return WRONG_INPUT, f"error: {told}"
 
 
 def _of_memory(error: BaseException) -> bool:
     told = str(error).lower()
-    return isinstance(error, RuntimeError) and any(sign in told for sign in _OUT_OF_MEMORY)
+    return isinstance(error, MemoryError) or any(sign in told for sign in _OUT_OF_MEMORY)

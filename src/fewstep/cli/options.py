@@ -1,7 +1,5 @@
 """Turns flags into a dataclass, and a mistake in them into one line."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os
@@ -24,17 +22,7 @@ DataDir = Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")]
 def parse(
     kind: type[Options], command: str, arguments: list[str], default: Options | None = None
 ) -> Options:
-    """The options of one command.
-
-    Args:
-        kind: A documented dataclass; its fields are the flags.
-        command: As the user writes it, for the help.
-        arguments: The words after the command.
-        default: Values of the flags that are not given.
-
-    Raises:
-        InputError: An unknown flag, or a value that does not fit or is out of range.
-    """
+    """The options of one command; the fields of ``kind``, a documented dataclass, are its flags."""
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -66,11 +54,7 @@ def _one_line(frame: str) -> str:
 
 
 def data_folder(option: str | None) -> str | None:
-    """The whole path of ``--data-dir``, or of the variable ``FEWSTEP_DATA``, or None.
-
-    Raises:
-        InputError: It is no folder.
-    """
+    """The whole path of ``--data-dir``, or of the variable ``FEWSTEP_DATA``, or None."""
     named = option or os.environ.get("FEWSTEP_DATA")
     if named and not Path(named).is_dir():
         raise InputError(
@@ -81,11 +65,7 @@ def data_folder(option: str | None) -> str | None:
 
 
 def check_is_text(run_dir: Path) -> None:
-    """See that checkpoints and TensorBoard's files can be there.
-
-    Raises:
-        InputError: The path has bytes that are no text.
-    """
+    """See that checkpoints and TensorBoard's files can be there: not where bytes are no text."""
     try:
         str(run_dir.absolute()).encode()
     except UnicodeEncodeError as error:

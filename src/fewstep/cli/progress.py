@@ -1,33 +1,26 @@
 """Progress of a run on a terminal."""
 
-from __future__ import annotations
-
 import math
 import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fewstep.config.schema import Config, batch_norm, score_name
+from fewstep.config.schema import Config, batch_norm
 from fewstep.evaluation.evaluate import Result
+from fewstep.evaluation.numbers import shown
 from fewstep.training.reporter import Figures, Reporter
 
 SMOOTHING = 0.95
 
 
 class ProgressBar(Reporter):
-    """A live bar on a terminal; elsewhere one line for each validation.
-
-    Args:
-        console: Where to show it.
-        config: Of the run.
-    """
+    """A live bar on a terminal; elsewhere one line for each validation."""
 
     def __init__(self, console: Console, config: Config) -> None:
         self.console = console
-        self.score_name = score_name(config)
-        self.meta_batch = config.meta_batch
-        self.norm = batch_norm(config, config.norm)
+        self.score_name = config.data_set.score
+        self.meta_batch, self.norm = config.meta_batch, batch_norm(config, config.norm)
         self.loss = self.score = math.nan
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -60,23 +53,18 @@ class ProgressBar(Reporter):
         self.score = _smooth(self.score, figures["train/score"])
         seconds = max(time.monotonic() - self.began, 1e-9)
         rate = (step - self.first) * self.meta_batch / seconds
-        score = f"{self.score_name} {self._shown(self.score)}"
-        shown = f"loss {self.loss:.3f}  {score}  {rate:.0f} tasks/s"
-        self.bar.update(self.task, completed=step, figures=shown)
+        score = f"{self.score_name} {shown(self.score_name, self.score)}"
+        told = f"loss {shown('loss', self.loss)}  {score}  {rate:.0f} tasks/s"
+        self.bar.update(self.task, completed=step, figures=told)
 
     def validated(self, step: int, figures: Figures, result: Result) -> None:
         """A line of a validation."""
-        ci95 = figures["val/ci95"]
-        # A single task has no interval.
-        half = f" ± {self._shown(ci95)}" if math.isfinite(ci95) else ""
+        name = self.score_name
+        validation = shown(name, figures["val/score"], figures["val/ci95"])
         self.say(
-            f"step {step:>6,}  training {self.score_name} {self._shown(self.score)}  "
-            f"validation {self.score_name} {self._shown(figures['val/score'])}{half} after "
-            f"{len(result.loss.mean) - 1} inner steps, {self.norm}"
+            f"step {step:>6,}  training {name} {shown(name, self.score)}  validation {name} "
+            f"{validation} after {len(result.loss.mean) - 1} inner steps, {self.norm}"
         )
-
-    def _shown(self, value: float) -> str:
-        return f"{value:.1%}" if self.score_name == "accuracy" else f"{value:.3f}"
 
 
 def _smooth(average: float, value: float) -> float:

@@ -1,7 +1,5 @@
 """``fewstep recipes``: what can be trained, and what to expect of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from rich import box

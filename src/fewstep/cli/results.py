@@ -1,27 +1,26 @@
 """Results of a run: evaluated with a progress bar, written to its directory, shown again."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
 from rich.progress import Progress
 
+from fewstep.choices import Norm, Split
 from fewstep.cli.console import plain_console
 from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.schema import Config, batch_norm, has_batch_norm
-from fewstep.data.source import Split
 from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import findings
-from fewstep.evaluation.evaluate import Result, Results, evaluate_tasks, means
+from fewstep.evaluation.evaluate import Results, evaluate_tasks, means
+from fewstep.evaluation.numbers import shown
 from fewstep.files import read_json_object, rounded
-from fewstep.functional.call import Norm
-from fewstep.report.curves import draw_curves
-from fewstep.report.episode import draw_task
+from fewstep.report.pictures import draw_curves, draw_task
 from fewstep.report.summary import results_of, summary
-from fewstep.report.table import ScoreTable, number, protocol, unit
-from fewstep.training import checkpoint
+from fewstep.report.table import ScoreTable, protocol
+from fewstep.training import checkpoint, lock
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run, diagnose
@@ -35,76 +34,53 @@ def evaluate(
     By this norm first, and by the other one where that makes a difference.
     """
     norms = sorted(get_args(Norm), key=lambda other: other != norm)
-    return {
-        n: _evaluate(run, tasks, steps, n, split, console)
-        for n in norms[: 2 if has_batch_norm(run.config) else 1]
-    }
-
-
-def _evaluate(
-    run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console
-) -> Result:
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        shown = bar.add_task(f"{tasks} {split} tasks, {batch_norm(run.config, norm)}", total=tasks)
-        evaluated = evaluate_tasks(
-            run.learner,
-            run.tasks[split],
-            tasks,
-            steps,
-            norm,
-            lambda done: bar.advance(shown, done),
-        )
-    result = means(evaluated)
-    if result.diverged:
-        task, inner = result.diverged
-        console.print(
-            f"diverged: the loss of {split} task {task} is not finite after {inner} inner steps; "
-            "take fewer inner steps, or train with a smaller --inner-lr",
-            soft_wrap=True,
-        )
-    return result
+    results: Results = {}
+    for used in norms[: 2 if has_batch_norm(run.config) else 1]:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+            told = f"{tasks} {split} tasks, {batch_norm(run.config, used)}"
+            advance = partial(bar.advance, bar.add_task(told, total=tasks))
+            results[used] = means(
+                evaluate_tasks(run.learner, run.tasks[split], tasks, steps, used, advance)
+            )
+        if diverged := results[used].diverged:
+            task, inner = diverged
+            console.print(
+                f"diverged: the loss of {split} task {task} is not finite after {inner} inner "
+                "steps; take fewer inner steps, or train with a smaller --inner-lr",
+                soft_wrap=True,
+            )
+    return results
 
 
 def final_test(run: Run, run_dir: Path, console: Console) -> None:
-    """The final test of a run, with its report.
+    """The final test of a run, with its summary, diagnosis and pictures.
 
     Raises:
         Interrupted: The user stopped it.
+        InputError: The run directory holds another run by now.
     """
-    config = run.config
+    files, config, norm = RunDir(run_dir), run.config, run.config.norm
+    tasks, steps = config.test_tasks, config.test_inner_steps
     try:
-        results = evaluate(
-            run, config.test_tasks, config.test_inner_steps, config.norm, "test", console
-        )
-        _check_is_there(run, run_dir)
-        write_report(run, run_dir, results, console)
+        results = evaluate(run, tasks, steps, norm, "test", console)
+        if checkpoint.load(files.best)[1] != run.progress:
+            raise InputError(
+                f"{run_dir} holds another run by now; its files stay, and this test is written "
+                "nowhere"
+            )
+        # All files come first: what cannot be printed costs none of them.
+        figures = diagnose(run, run_dir, steps, norm, tasks)
+        draw_curves(files.curve, config, {config.algorithm: results})
+        pictures = [files.curve]
+        if (config.data_set.kind, config.data_set.examples) == ("classification", "pictures"):
+            first = run.tasks["test"].batch([0])
+            draw_task(files.task, run.learner, first, steps, norm, batch_norm(config, norm))
+            pictures.append(files.task)
+        # Last of the files: where it stands, so do the pictures.
+        files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
+        show(config, results, "test", findings(figures), console, pictures)
     except KeyboardInterrupt:
         raise Interrupted("stopped in the final test") from None
-
-
-def _check_is_there(run: Run, run_dir: Path) -> None:
-    """See that the run directory still holds the run that was tested, by its best checkpoint."""
-    if checkpoint.load(RunDir(run_dir).best)[1] != run.progress:
-        raise InputError(
-            f"{run_dir} holds another run by now; its files stay, and this test is written nowhere"
-        )
-
-
-def write_report(run: Run, run_dir: Path, results: Results, console: Console) -> None:
-    """The summary, the diagnosis and the pictures of a run's final test.
-
-    All files come first: what cannot be printed costs none of them.
-    """
-    files, config = RunDir(run_dir), run.config
-    figures = diagnose(run, run_dir, config.test_inner_steps, config.norm, config.test_tasks)
-    files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
-    draw_curves(files.curve, config, {config.algorithm: results})
-    pictures = [files.curve]
-    if (config.data_set.kind, config.data_set.examples) == ("classification", "pictures"):
-        task, norm = run.tasks["test"].batch([0]), batch_norm(config, config.norm)
-        draw_task(files.task, run.learner, task, config.test_inner_steps, config.norm, norm)
-        pictures.append(files.task)
-    _show(config, results, pictures, findings(figures), console)
 
 
 def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
@@ -128,6 +104,8 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
             or not (last.step == config.steps or last.is_spent(config.patience, config.val_every))
             or any(told[key] != value for key, value in asked.items())
             or not pictures
+            # Another process is at work there, or was killed before its end.
+            or (run_dir / lock.NAME).exists()
         ):
             return False
     # Files that lack, are damaged or of another version: training tells of them, or tests again.
@@ -135,24 +113,26 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
         return False
     more = f"--steps {2 * last.step}" if last.step == config.steps else "--patience 0"
     console.print(
-        f"finished after {last.step:,} outer steps; {name} {number(name, means.mean[-1])}"
-        f"{unit(name)} after {len(means.mean) - 1} inner steps, {batch_norm(config, config.norm)}; "
-        f"more: {more}",
+        f"finished after {last.step:,} outer steps; {name} {shown(name, means.mean[-1])} after "
+        f"{len(means.mean) - 1} inner steps, {batch_norm(config, config.norm)}; more: {more}",
         soft_wrap=True,
     )
-    _show(config, results, pictures, told["diagnosis"]["findings"], console)
+    show(config, results, "test", told["diagnosis"]["findings"], console, pictures)
     return True
 
 
-def _show(
-    config: Config, results: Results, pictures: list[Path], findings: list[str], console: Console
+def show(
+    config: Config,
+    results: Results,
+    split: Split,
+    findings: list[str],
+    console: Console,
+    pictures: Sequence[Path] = (),
 ) -> None:
-    plain_console().print(ScoreTable(config, {config.algorithm: results}), crop=False)
-    told = [protocol(config, results, "test"), f"pictures: {', '.join(map(str, pictures))}"]
-    for line in (*told, *diagnosis_lines(findings)):
-        console.print(line, soft_wrap=True)
-
-
-def diagnosis_lines(findings: list[str]) -> list[str]:
-    """One line for each finding, and one where there is none."""
-    return [f"diagnosis: {sentence}" for sentence in findings or ["nothing is out of line"]]
+    """Print the table, and tell its protocol, the pictures and the findings of the diagnosis."""
+    plain_console().print(ScoreTable({config.algorithm: results}), crop=False)
+    console.print(protocol(config, results, split), soft_wrap=True)
+    if pictures:
+        console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)
+    for sentence in findings or ["nothing is out of line"]:
+        console.print(f"diagnosis: {sentence}", soft_wrap=True)

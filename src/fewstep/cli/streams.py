@@ -4,17 +4,17 @@ What a command prints is its result: where standard output does not take it, the
 it tells on standard error is how far it is: where that goes nowhere, the command goes on.
 """
 
-from __future__ import annotations
-
 import codecs
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TextIO, cast
 
 _SPELLED = {"±": "+-", "…": "..."}
 _IN_ASCII = "fewstep.in_ascii"
+_Guard = Callable[[], contextlib.AbstractContextManager[object]]
 
 
 class OutputError(Exception):
@@ -30,9 +30,10 @@ def guarded_streams() -> Iterator[None]:
     _occupy_closed()
     stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - it is never ours to close
     stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    ignored = partial(contextlib.suppress, OSError)
     with (
-        contextlib.redirect_stdout(cast(TextIO, _Output(stdout))),
-        contextlib.redirect_stderr(cast(TextIO, _Messages(stderr))),
+        contextlib.redirect_stdout(cast(TextIO, _Stream(stdout, _as_output_error))),
+        contextlib.redirect_stderr(cast(TextIO, _Stream(stderr, ignored))),
     ):
         yield
 
@@ -51,40 +52,22 @@ def discard_output() -> None:
 
 
 class _Stream:
-    """A text stream that takes every character."""
+    """A text stream that takes every character and writes within a guard."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, guard: _Guard) -> None:
+        self._stream, self._guard = stream, guard
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        return self._stream.write(encodable(text, self._stream.encoding))
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-
-class _Output(_Stream):
-    def write(self, text: str) -> int:
-        with _as_output_error():
-            return super().write(text)
-
-    def flush(self) -> None:
-        with _as_output_error():
-            super().flush()
-
-
-class _Messages(_Stream):
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            super().write(text)
+        with self._guard():
+            self._stream.write(encodable(text, self._stream.encoding))
         return len(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            super().flush()
+        with self._guard():
+            self._stream.flush()
 
 
 @contextlib.contextmanager

@@ -1,13 +1,10 @@
 """``fewstep train RECIPE``: meta-train, then evaluate on classes never seen."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
 from tyro.conf import OmitArgPrefixes, arg
 
 from fewstep.cli.console import error_console
@@ -51,9 +48,8 @@ def main(arguments: list[str]) -> int:
     options, defaults = _options(arguments)
     config = options.config
     folder = data_folder(config.data_dir)
-    run_dir = options.run_dir or Path(
-        "runs", f"{config.recipe}-{config.algorithm}-seed{config.seed}"
-    )
+    name = f"{config.recipe}-{config.algorithm}-seed{config.seed}"
+    run_dir = options.run_dir or Path("runs", name)
     check_is_text(run_dir)
     saved = run_dir / "config.json"
     if not saved.exists():
@@ -66,20 +62,16 @@ def main(arguments: list[str]) -> int:
     console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
     of_run = read_config(saved) if saved.exists() else config
     config = replace(config, data_dir=remembered_folder(run_dir, folder, of_run))
-    _train(config, run_dir, console)
-    return 0
 
-
-def _train(config: Config, run_dir: Path, console: Console) -> None:
     # After the flags are read, so that a mistake in them is told at once.
     from fewstep.cli.progress import ProgressBar
     from fewstep.cli.results import final_test, show_finished
     from fewstep.training.runs import trained
 
-    if show_finished(config, run_dir, console):
-        return
-    with trained(config, run_dir, ProgressBar(console, config)) as run:
-        final_test(run, run_dir, console)
+    if not show_finished(config, run_dir, console):
+        with trained(config, run_dir, ProgressBar(console, config)) as run:
+            final_test(run, run_dir, console)
+    return 0
 
 
 def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:

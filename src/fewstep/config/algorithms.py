@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from fewstep.config.registry import NETWORKS
@@ -16,22 +17,19 @@ if TYPE_CHECKING:
 class Algorithm:
     """The entry of an algorithm; a new one is one file in ``fewstep.learners`` and one entry here.
 
-    Attributes:
-        learner: ``"module:class"``, imported when it is needed. It is given the network, and each
-            setting that its constructor has a parameter for.
-        settings: Those of a config that have an effect with some algorithms alone, this among them.
-        defaults: Its settings where they differ from the recipe's.
-        in_regression: The same in a regression, over ``defaults``.
-        needs_classes: Whether it is for classification alone.
-        any_n_way: Whether it makes its last layer anew for each task, of any number of classes.
+    Its learner is ``"module:class"``, imported when it is needed. It is given the network, and each
+    setting that its constructor has a parameter for.
     """
 
     learner: str
     settings: frozenset[str]
+    """Those of a config that have an effect with some algorithms alone, this among them."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Its settings where they differ from the recipe's."""
     in_regression: Mapping[str, Any] = field(default_factory=dict)
+    """The same in a regression, over ``defaults``."""
     needs_classes: bool = False
-    any_n_way: bool = False
+    """Whether it makes its last layer anew for each task: of classes alone, however many."""
 
 
 _LOOP = frozenset({"inner_lr", "inner_steps", "precision", "workers"})
@@ -39,32 +37,33 @@ _BATCH_NORM = frozenset({"per_step_affine", "per_step_statistics"})
 _MAML = _LOOP | _BATCH_NORM | {"order", "first_order_share", "multi_step_loss", "step_sizes"}
 _MAML |= {"adapting", "inner_optimizer", "memory", "compile"}
 
+
+def _maml(**defaults: Any) -> Algorithm:
+    return Algorithm("fewstep.learners.maml:MAML", _MAML, defaults)
+
+
+_of_classes = partial(Algorithm, needs_classes=True)
+
 ALGORITHMS: Mapping[str, Algorithm] = {
     # These are one inner loop with other settings.
-    "maml": Algorithm("fewstep.learners.maml:MAML", _MAML),
-    "fomaml": Algorithm("fewstep.learners.maml:MAML", _MAML, {"order": "first"}),
-    "anil": Algorithm("fewstep.learners.maml:MAML", _MAML, {"adapting": "head"}),
-    "boil": Algorithm("fewstep.learners.maml:MAML", _MAML, {"adapting": "body"}),
-    "meta-sgd": Algorithm("fewstep.learners.maml:MAML", _MAML, {"step_sizes": "per-element"}),
-    "maml++": Algorithm(
-        "fewstep.learners.maml:MAML",
-        _MAML,
-        {
-            "inner_steps": 5,
-            "test_inner_steps": 5,
-            "inner_lr": 0.1,
-            "multi_step_loss": 0.1,
-            "first_order_share": 0.3,
-            "per_step_statistics": True,
-            "per_step_affine": True,
-            "step_sizes": "per-step",
-            "final_outer_lr": 1e-5,
-        },
+    "maml": _maml(),
+    "fomaml": _maml(order="first"),
+    "anil": _maml(adapting="head"),
+    "boil": _maml(adapting="body"),
+    "meta-sgd": _maml(step_sizes="per-element"),
+    "maml++": _maml(
+        inner_steps=5,
+        test_inner_steps=5,
+        inner_lr=0.1,
+        multi_step_loss=0.1,
+        first_order_share=0.3,
+        per_step_statistics=True,
+        per_step_affine=True,
+        step_sizes="per-step",
+        final_outer_lr=1e-5,
     ),
-    "cavia": Algorithm(
-        "fewstep.learners.maml:MAML",
-        _MAML,
-        {"adapting": "context", "context": 32, "inner_lr": 100.0},
+    "cavia": replace(
+        _maml(adapting="context", context=32, inner_lr=100.0),
         # A picture's loss hardly depends on the context at first, an error in a regression does.
         in_regression={"inner_lr": 1.0},
     ),
@@ -82,25 +81,13 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             "outer_lr": 5e-4,
         },
     ),
-    "protomaml": Algorithm(
-        "fewstep.learners.protomaml:ProtoMAML",
-        _LOOP | {"order", "memory"},
-        needs_classes=True,
-        any_n_way=True,
-    ),
-    "protonet": Algorithm(
-        "fewstep.learners.protonet:ProtoNet",
-        frozenset({"precision", "workers"}),
-        needs_classes=True,
-        any_n_way=True,
+    "protomaml": _of_classes("fewstep.learners.protomaml:ProtoMAML", _LOOP | {"order", "memory"}),
+    "protonet": _of_classes(
+        "fewstep.learners.protonet:ProtoNet", frozenset({"precision", "workers"})
     ),
     # It takes no inner steps while it trains, and test_inner_steps after that.
-    "finetune": Algorithm(
-        "fewstep.learners.finetune:FineTune",
-        frozenset({"inner_lr", "new_head"}),
-        {"inner_lr": 0.1},
-        needs_classes=True,
-        any_n_way=True,
+    "finetune": _of_classes(
+        "fewstep.learners.finetune:FineTune", frozenset({"inner_lr", "new_head"}), {"inner_lr": 0.1}
     ),
 }
 

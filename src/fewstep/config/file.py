@@ -1,7 +1,5 @@
 """The config of a run as a file, ``config.json``."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import MISSING, fields
@@ -31,13 +29,7 @@ _OF_VALIDATION = ("test_k_shot", "test_q_query", "test_inner_steps")
 def read_config(path: Path, *, resume: bool = False) -> Config:
     """The config of a run; a setting that an earlier version did not have is at its default.
 
-    Args:
-        path: The file.
-        resume: Whether the run is to go on; then no setting that decides the training may lack.
-
-    Raises:
-        InputError: The file is missing or damaged, holds a key or a value that this version does
-            not know, or is of `fewstep.fit`.
+    To resume a run, none that decides the training may lack.
     """
     try:
         values = read_json_object(path, "restore it or train in a new run directory")
@@ -58,7 +50,7 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
         if before in values:
             values.setdefault(name, values.pop(before))
     known = {field.name: field.default for field in fields(Config)}
-    needed = decisive() if resume else {n for n, v in known.items() if v is MISSING}
+    needed = decisive() if resume else [n for n, v in known.items() if v is MISSING]
     for kind, keys in (("unknown", {*values} - {*known}), ("missing", {*needed} - {*values})):
         if keys:
             raise InputError(
@@ -77,11 +69,7 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
 
 
 def remembered_folder(run_dir: Path, given: str | None, config: Config) -> str | None:
-    """The folder of the data, if there is one: what is given, or else that of the run.
-
-    Raises:
-        InputError: The run's own has gone.
-    """
+    """The folder of the data, if there is one: what is given, or else that of the run."""
     if not config.data_set.has_folder:
         return None
     if given or config.data_dir is None:
@@ -106,11 +94,10 @@ def training_digest(config: Config) -> str:
     what an earlier version wrote keeps its digest.
     """
     defaults = {field.name: field.default for field in fields(Config)}
-    names = [n for n in decisive() if n not in _OF_VALIDATION]
-    values = {n: getattr(config, n) for n in names}
+    values = {n: getattr(config, n) for n in decisive() if n not in _OF_VALIDATION}
     told = {
-        _RENAMED.get(n, n): int(v) if isinstance(v, float) and v % 1 == 0 else v
         # A number that was written without a fraction is the same number.
+        _RENAMED.get(n, n): int(v) if isinstance(v, float) and v % 1 == 0 else v
         for n, v in values.items()
         if n in _FIRST.split() or v != defaults[n]
     }

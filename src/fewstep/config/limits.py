@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from tyro.conf import arg
 
-from fewstep.config.algorithms import ALGORITHMS, Algorithm
-from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, Network
+from fewstep.config.algorithms import ALGORITHMS
+from fewstep.config.registry import DATA_SETS, NETWORKS
 from fewstep.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,14 +78,9 @@ rules: Callable[[type], Mapping[str, tuple[Any, ...]]] = cache(_rules)
 
 
 def check_numbers(settings: object, least: float = math.inf) -> None:
-    """See that each number is in its range and at most at its limit.
+    """See that each number is in its range and at most at its limit, where none is below ``least``.
 
-    Args:
-        settings: A config, or the options of a command.
-        least: No limit is below it; so there are none by default, and all of them with 0.
-
-    Raises:
-        InputError: Names the setting and its range.
+    So there are no limits by default, and all of them with 0.
     """
     for name, of_setting in rules(type(settings)).items():
         value = getattr(settings, name)
@@ -105,9 +100,6 @@ def check_effects(config: Config, defaults: Config) -> None:
 
     Defaults may lack one: a recipe has values for all that some algorithm needs. So this is for
     what a user gives, and not for the config of a run, which holds every setting.
-
-    Raises:
-        InputError: Names the setting, and the other one beside which it has none.
     """
     of_settings = rules(type(config))
     changed = [n for n in of_settings if getattr(config, n) != getattr(defaults, n)]
@@ -128,12 +120,7 @@ def check_effects(config: Config, defaults: Config) -> None:
 
 def _of_registries(name: str) -> Iterator[Only]:
     """The algorithms, networks and data sets that have a setting, where not all of them do."""
-    registries: dict[str, Mapping[str, Algorithm | Network | DataSet]] = {
-        "algorithm": ALGORITHMS,
-        "model": NETWORKS,
-        "data": DATA_SETS,
-    }
-    for other, entries in registries.items():
+    for other, entries in (("algorithm", ALGORITHMS), ("model", NETWORKS), ("data", DATA_SETS)):
         having = [key for key, entry in entries.items() if name in entry.settings]
         if having:
             yield Only(other, tuple(having))

@@ -1,7 +1,5 @@
 """Data sets and networks by name, as far as a config has to know them before PyTorch is loaded."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,42 +9,32 @@ Examples = Literal["pictures", "rows"]
 
 @dataclass(frozen=True)
 class DataSet:
-    """The entry of a data set; a new one is one file in ``fewstep.data`` and one entry here.
-
-    Attributes:
-        load: ``"module:function"``, imported when it is needed: makes the `TaskSource` of each
-            split from a config and the folder of the data.
-        kind: Whether targets are classes or numbers.
-        examples: ``"pictures"`` or ``"rows"`` of numbers, which decides what networks suit it.
-        score: Name of the metric that decides which initialisation is kept.
-        settings: Those of a config that have an effect with some data sets alone, this among them.
-        has_folder: Whether it is read from the folder of the data, which a run then remembers.
-    """
+    """The entry of a data set; a new one is one file in ``fewstep.data`` and one entry here."""
 
     load: str
+    """``"module:function"``: the `TaskSource` of each split, of a config and the data's folder."""
     kind: Kind = "classification"
     examples: Examples = "pictures"
+    """Decides what networks suit it."""
     score: str = "accuracy"
+    """Name of the metric that decides which initialisation is kept."""
     settings: tuple[str, ...] = ("n_way", "rotations")
+    """Those of a config that have an effect with some data sets alone, this among them."""
     has_folder: bool = False
+    """Whether it is read from the folder of the data, which a run then remembers."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """The entry of a network; a new one is one file in ``fewstep.models`` and one entry here.
-
-    Attributes:
-        build: ``"module:function"``: makes the network from a config, the shape of one example
-            and the number of outputs.
-        examples: What it takes.
-        modulated: Name of its layer that a context vector modulates.
-        settings: Those of a config that have an effect with some networks alone, this among them.
-    """
+    """The entry of a network; a new one is one file in ``fewstep.models`` and one entry here."""
 
     build: str
+    """``"module:function"``, of a config, the shape of one example and the number of outputs."""
     examples: Examples
     modulated: str
+    """Name of its layer that a context vector modulates."""
     settings: tuple[str, ...] = ()
+    """Those of a config that have an effect with some networks alone, this among them."""
 
 
 DATA_SETS = {

@@ -4,9 +4,7 @@ A new setting is one field here: its type with the rules beside it (`fewstep.con
 default, and its description below it.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -18,6 +16,8 @@ from fewstep.config.algorithms import ALGORITHMS, AlgorithmName
 from fewstep.config.limits import FREE, Limit, Only, check_numbers
 from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, DataSetName, NetworkName
 from fewstep.errors import InputError
+
+_OF_CLASSES = [name for name, row in ALGORITHMS.items() if row.needs_classes]
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Specialist:
     """Learn a scale and a shift of batch norm for each inner step (maml++)."""
     per_step_statistics: bool = False
     """Record batch norm's statistics after each inner step, for norm inductive (maml++)."""
-    inner_optimizer: choices.InnerOptimizer = "sgd"
+    inner_optimizer: choices.InnerOptimizerName = "sgd"
     """Makes an inner step of a gradient."""
     proximal: limits.Rate = 0.5
     """lambda of imaml: how strongly adapted parameters are held near the initialisation."""
@@ -166,49 +166,43 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 
     def __post_init__(self) -> None:
         check_numbers(self)
-        self._check_data()
-        self._check_inner_loop()
-        if self.final_outer_lr is not None and not 0 <= self.final_outer_lr <= self.outer_lr:
-            raise InputError(
-                f"final_outer_lr is {self.final_outer_lr}; expected at least 0 and at most "
-                f"outer_lr ({self.outer_lr})"
-            )
+        for told in self._contradictions():
+            raise InputError(told)
 
-    def _check_data(self) -> None:
-        """See that model, algorithm and ways suit the data."""
-        examples = self.data_set.examples
+    def _contradictions(self) -> Iterator[str]:
+        """A sentence for each of the settings that do not go together."""
+        kind, examples = self.data_set.kind, self.data_set.examples
         if NETWORKS[self.model].examples != examples:
             suited = [name for name, network in NETWORKS.items() if network.examples == examples]
-            raise InputError(
+            yield (
                 f"data {self.data} with model {self.model}; {examples} need model "
                 f"{' or '.join(suited)}"
             )
-        of_classes = [name for name, row in ALGORITHMS.items() if row.needs_classes]
-        if self.data_set.kind == "regression" and self.algorithm in of_classes:
-            raise InputError(
+        if kind == "regression" and self.algorithm in _OF_CLASSES:
+            yield (
                 f"data {self.data} with model {self.model} and algorithm {self.algorithm}; "
-                f"expected an algorithm other than {', '.join(of_classes)}, which need classes"
+                f"expected an algorithm other than {', '.join(_OF_CLASSES)}, which need classes"
             )
-        if self.data_set.kind == "classification" and self.n_way < 2:
-            raise InputError(f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5")
-
-    def _check_inner_loop(self) -> None:
-        """See that the settings of the inner loop go together."""
+        if kind == "classification" and self.n_way < 2:
+            yield f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5"
         if self.adapting == "context" and not self.context:
-            raise InputError(
-                "adapting is context and context is 0; give its size, as in --context 32"
-            )
+            yield "adapting is context and context is 0; give its size, as in --context 32"
         per_step = self.per_step_affine or self.per_step_statistics
         if per_step and "norm" not in NETWORKS[self.model].settings:
-            raise InputError(
+            yield (
                 f"model {self.model} has no batch norm; leave per_step_affine and "
                 "per_step_statistics out"
             )
         if self.learns_per_step and self.test_inner_steps > self.inner_steps:
-            raise InputError(
+            yield (
                 f"test_inner_steps is {self.test_inner_steps}, and step sizes or batch norm are "
                 f"learned for each of {self.inner_steps} inner steps; choose --test-inner-steps "
                 f"{self.inner_steps}, --inner-steps {self.test_inner_steps}, or nothing per step"
+            )
+        if not 0 <= (self.final_outer_lr or 0) <= self.outer_lr:
+            yield (
+                f"final_outer_lr is {self.final_outer_lr}; expected at least 0 and at most "
+                f"outer_lr ({self.outer_lr})"
             )
 
     @property
@@ -231,27 +225,18 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 
 
 def with_sizes(config: Config, sizes: Mapping[str, int | None]) -> Config:
-    """The config with tasks of another size or seed; of None they are those of the run.
-
-    Raises:
-        InputError: The learner cannot do tasks of so many classes.
-    """
+    """The config with tasks of another size or seed; of None they are those of the run."""
     given: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
-    n_way, any_n_way = given.get("n_way", config.n_way), ALGORITHMS[config.algorithm].any_n_way
-    if n_way != config.n_way and not any_n_way:
-        able = ", ".join(name for name, row in ALGORITHMS.items() if row.any_n_way)
+    n_way = given.get("n_way", config.n_way)
+    if n_way != config.n_way and config.algorithm not in _OF_CLASSES:
         raise InputError(
             f"n_way is {n_way} and the network of the run has {config.n_way} outputs; leave "
-            f"--n-way out, or evaluate a run that makes its last layer for each task ({able})"
+            "--n-way out, or evaluate a run that makes its last layer for each task "
+            f"({', '.join(_OF_CLASSES)})"
         )
     for name in given.keys() & {"k_shot", "q_query"}:
         given[f"test_{name}"] = given[name]
     return replace(config, **given)
-
-
-def score_name(config: Config) -> str:
-    """Name of the metric that decides which initialisation is kept."""
-    return config.data_set.score
 
 
 def has_batch_norm(config: Config) -> bool:

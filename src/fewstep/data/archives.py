@@ -1,11 +1,10 @@
 """Picture files of an archive or of a folder, read in place: nothing is ever unpacked."""
 
-from __future__ import annotations
-
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from fewstep.errors import InputError
@@ -18,19 +17,15 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 @dataclass(frozen=True)
 class Pictures:
-    """Named picture files.
-
-    Attributes:
-        source: The archive or folder, for messages.
-        names: Path of each inside ``source``, the name of the folder itself in front.
-        fingerprint: One line a file; another content gives other lines.
-        read: Goes through the files of the given names: (name, bytes), in that order.
-    """
+    """The picture files of an archive or a folder."""
 
     source: Path
     names: list[str]
+    """Path of each inside ``source``, the name of the folder itself in front."""
     fingerprint: list[str]
+    """One line a file; another content gives other lines."""
     read: Callable[[list[str]], Iterator[tuple[str, bytes]]]
+    """Goes through the files of the given names: (name, bytes), in that order."""
 
 
 def zip_pictures(path: Path) -> Pictures:
@@ -45,25 +40,23 @@ def zip_pictures(path: Path) -> Pictures:
             entries = [entry for entry in archive.infolist() if _wanted(entry.filename)]
     except (OSError, NotImplementedError, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from error
+    names: dict[str, int] = {}
     for entry in entries:
-        place = PurePosixPath(entry.filename)
+        name, place = entry.filename, PurePosixPath(entry.filename)
         if place.is_absolute() or ".." in place.parts:
-            raise InputError(
-                f"{path} holds {entry.filename!r}, which is outside its folder; do not use it"
-            )
+            raise InputError(f"{path} holds {name!r}, which is outside its folder; do not use it")
         # No more than this is ever unpacked of an entry, whatever is behind it.
-        _check_size(path, entry.filename, entry.file_size)
+        _check_size(path, name, entry.file_size)
         if entry.compress_type not in _METHODS:
             raise InputError(
-                f"{path} holds {entry.filename!r}, compressed by method {entry.compress_type}; "
-                "expected a zip archive with deflate: get it again"
+                f"{path} holds {name!r}, compressed by method {entry.compress_type}; expected a "
+                "zip archive with deflate: get it again"
             )
-    fingerprint = [f"{entry.filename} {entry.CRC}" for entry in entries]
-    names = [entry.filename for entry in entries]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"{path} holds {twice!r} twice; get the archive again")
-    return Pictures(path, names, fingerprint, lambda wanted: _read_zip(path, wanted))
+        if name in names:
+            raise InputError(f"{path} holds {name!r} twice; get the archive again")
+        names[name] = entry.CRC
+    fingerprint = [f"{name} {crc}" for name, crc in names.items()]
+    return Pictures(path, list(names), fingerprint, partial(_read_zip, path))
 
 
 def _read_zip(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -76,20 +69,14 @@ def _read_zip(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def folder_pictures(folder: Path) -> Pictures:
-    """The pictures of an unpacked archive.
-
-    Raises:
-        InputError: A file is too large.
-    """
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and _wanted(str(file)))
-    names = [file.relative_to(folder.parent).as_posix() for file in files]
-    states = [file.stat() for file in files]
-    for name, state in zip(names, states, strict=True):
+    """The pictures of an unpacked archive, none of which may be too large."""
+    names, fingerprint = [], []
+    for file in sorted(file for file in folder.rglob("*") if file.is_file() and _wanted(str(file))):
+        name, state = file.relative_to(folder.parent).as_posix(), file.stat()
         _check_size(folder, name, state.st_size)
-    fingerprint = [
-        f"{name} {s.st_size} {s.st_mtime_ns}" for name, s in zip(names, states, strict=True)
-    ]
-    return Pictures(folder, names, fingerprint, lambda wanted: _read_folder(folder, wanted))
+        names.append(name)
+        fingerprint.append(f"{name} {state.st_size} {state.st_mtime_ns}")
+    return Pictures(folder, names, fingerprint, partial(_read_folder, folder))
 
 
 def _read_folder(folder: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -97,9 +84,9 @@ def _read_folder(folder: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
         try:
             content = (folder.parent / name).read_bytes()
         except OSError as error:
-            reason = error.strerror or str(error)
             raise InputError(
-                f"cannot read {folder.parent / name} ({reason}); see that the file may be read"
+                f"cannot read {folder.parent / name} ({error.strerror or error}); see that the "
+                "file may be read"
             ) from error
         yield name, content
 

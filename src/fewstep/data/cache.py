@@ -1,7 +1,5 @@
 """Where prepared data is kept between runs, so that it is prepared once."""
 
-from __future__ import annotations
-
 import logging
 import os
 import zipfile
@@ -36,11 +34,8 @@ def cached(
 ) -> ImageClasses:
     """The pictures that ``build`` makes, from the cache where they were made before.
 
-    Args:
-        name: The file's name without its ending; it has to change whenever the content would.
-        side: Height and width of the pictures in pixels; there is one channel.
-        classes: How many there are; None where only ``build`` knows.
-        build: Called once, or again where the cached file is damaged.
+    The name has to change whenever the content would. A file is damaged that has not one channel of
+    ``side`` pixels, or so many classes; None where only ``build`` knows.
     """
     path = cache_dir() / f"{name}.npz"
     try:

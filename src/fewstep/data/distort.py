@@ -1,7 +1,5 @@
 """Random affine and elastic distortion of pictures, as another hand would draw them."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -22,15 +20,9 @@ ELASTIC = 0.07
 def distort(
     pictures: npt.NDArray[np.uint8], side: int, random: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """Turn, scale, shear, shift and bend each picture in its own way.
+    """Turn, scale, shear, shift and bend each picture in its own way, ink 255 on 0.
 
-    Args:
-        pictures: ``uint8 [pictures, 2 * side, 2 * side]``, ink 255 on 0.
-        side: Of the result in pixels.
-        random: Where the distortions come from.
-
-    Returns:
-        ``uint8 [pictures, side, side]``.
+    ``uint8 [pictures, 2 * side, 2 * side]`` to ``uint8 [pictures, side, side]``.
     """
     parts = [
         _distort(torch.from_numpy(pictures[start : start + CHUNK]), side, random)

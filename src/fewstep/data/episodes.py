@@ -1,18 +1,18 @@
 """N-way K-shot Q-query tasks drawn from a set of classes."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.images import ImageClasses
-from fewstep.data.source import SPLITS, Split, TaskSource, TaskSpec
+from fewstep.data.source import SPLITS, TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 
@@ -28,13 +28,10 @@ def generator(seed: int, split: str, index: int) -> np.random.Generator:
 class EpisodeSampler(TaskSource):
     """Draws tasks; task number i is always the same task.
 
+    A task has ``n_way`` classes, of each ``k_shot`` support and ``q_query`` query pictures; none is
+    in both sets. Another seed or split gives other tasks.
+
     Attributes:
-        images: The classes to draw from.
-        n_way: Classes of a task.
-        k_shot: Support pictures of each class.
-        q_query: Query pictures of each class; no picture is in both sets.
-        seed: Of the tasks.
-        split: Name of the class split; another split gives other tasks for the same seed.
         rotations: Take each class four times, turned by 0, 90, 180 and 270 degrees, as four
             classes. Class ``c`` turned by ``90 * r`` degrees has the number ``4 * c + r``.
 
@@ -114,11 +111,8 @@ class EpisodeSampler(TaskSource):
         wanted = self.k_shot + self.q_query
         rows = [random.permutation(self.images.counts[c])[:wanted] for c in classes]
         pictures = self.images.pictures[np.stack(rows) + self.images.starts[classes][:, None]]
-        turned = [
-            np.rot90(of_class, turn, axes=(-2, -1))
-            for of_class, turn in zip(pictures, turns, strict=True)
-        ]
-        return numbers, np.stack(turned)
+        turned = map(partial(np.rot90, axes=(-2, -1)), pictures, turns)
+        return numbers, np.stack(list(turned))
 
     def _labels(self, tasks: int, examples: int) -> torch.Tensor:
         return torch.arange(self.n_way).repeat_interleave(examples).repeat(tasks, 1)

@@ -3,10 +3,9 @@
 The scripts of the world are split, not the letters: no script of a test task was seen in training.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import matplotlib
@@ -16,12 +15,13 @@ import PIL
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
+from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.cache import cached
 from fewstep.data.distort import distort
 from fewstep.data.episodes import episodes
 from fewstep.data.images import ImageClasses
-from fewstep.data.source import Split, TaskSource
+from fewstep.data.source import TaskSource
 
 SCRIPTS = {
     "test": ("ARMENIAN", "HEBREW", "LAO", "TIFINAGH", "NKO"),
@@ -52,10 +52,8 @@ def load_glyphs() -> dict[str, ImageClasses]:
     """Letters by split, 20 drawings each, 28 x 28 with ink 255 on 0.
 
     Each drawing has its own face, slant, size and distortion. Letters that look alike are kept
-    once. Made in seconds at the first call, then read from the cache.
-
-    Returns:
-        The classes of ``"train"``, ``"val"`` and ``"test"``, named ``SCRIPT/letter U+CODE``.
+    once. Made in seconds at the first call, then read from the cache. Classes are named
+    ``SCRIPT/letter U+CODE``.
 
     >>> load_glyphs()["train"].pictures.shape[1:]
     (1, 28, 28)
@@ -76,12 +74,7 @@ def sources(config: Config, _: Path | None) -> dict[Split, TaskSource]:
 
 def _draw_all() -> ImageClasses:
     faces = [_Face(name) for name in FACES]
-    letters = _distinct(
-        (script, letter, face.draw(letter))
-        for scripts in SCRIPTS.values()
-        for script in scripts
-        for letter, face in _letters(script, faces)
-    )
+    letters = _distinct(_letters(faces))
     clean = np.stack([picture for _, letter in letters for picture in _in_turn(letter, faces)])
     return ImageClasses(
         distort(clean, SIDE, np.random.default_rng(0))[:, None],
@@ -116,27 +109,29 @@ class _Face:
         return np.asarray(picture)
 
 
-def _letters(script: str, faces: list[_Face]) -> Iterator[tuple[str, _Face]]:
-    """The script's own letters, each with the first face that has it.
+def _letters(faces: list[_Face]) -> Iterator[tuple[str, str, Picture]]:
+    """Each script's own letters: script, letter, and its picture by the first face that has it.
 
     Left out are marks, and letters that are put together from others.
     """
-    for letter in map(chr, sorted(frozenset().union(*(face.codes for face in faces)))):
-        if (
-            unicodedata.category(letter) in ("Lu", "Ll", "Lo")
-            and unicodedata.name(letter, "").startswith(f"{script} ")
-            and not unicodedata.decomposition(letter)
-        ):
-            yield letter, next(face for face in faces if ord(letter) in face.codes)
+    letters = [chr(code) for code in sorted(frozenset().union(*(face.codes for face in faces)))]
+    for script in chain.from_iterable(SCRIPTS.values()):
+        for letter in letters:
+            if (
+                unicodedata.category(letter) in ("Lu", "Ll", "Lo")
+                and unicodedata.name(letter, "").startswith(f"{script} ")
+                and not unicodedata.decomposition(letter)
+            ):
+                face = next(face for face in faces if ord(letter) in face.codes)
+                if (picture := face.draw(letter)) is not None:
+                    yield script, letter, picture
 
 
-def _distinct(drawn: Iterable[tuple[str, str, Picture | None]]) -> list[tuple[str, str]]:
+def _distinct(drawn: Iterable[tuple[str, str, Picture]]) -> list[tuple[str, str]]:
     """Script and letter of those that do not look like one before them."""
     kept: list[tuple[str, str]] = []
     looks = np.empty((0, (CANVAS // 2) ** 2), np.float32)
     for script, letter, picture in drawn:
-        if picture is None:
-            continue
         look = _coarse(picture)
         if (looks @ look).max(initial=0) < ALIKE:
             kept.append((script, letter))

@@ -1,9 +1,8 @@
 """ImageClasses: labelled pictures, held in memory as bytes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -60,12 +59,9 @@ class ImageClasses:
         """``int64 [classes]``: where each class begins in ``pictures``."""
         return np.cumsum(self.counts) - self.counts
 
-    def subset(self, classes: Sequence[int]) -> ImageClasses:
+    def subset(self, classes: Sequence[int]) -> Self:
         """The given classes, in the given order."""
-        starts = self.starts
+        starts, counts = self.starts, self.counts[list(classes)]
         rows = [np.arange(starts[c], starts[c] + self.counts[c]) for c in classes]
-        return ImageClasses(
-            pictures=self.pictures[np.concatenate(rows) if rows else []],
-            names=tuple(self.names[c] for c in classes),
-            counts=self.counts[list(classes)],
-        )
+        pictures = self.pictures[np.concatenate(rows) if rows else []]
+        return type(self)(pictures, tuple(self.names[c] for c in classes), counts)

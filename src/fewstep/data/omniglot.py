@@ -1,7 +1,5 @@
 """Omniglot (Lake, Salakhutdinov and Tenenbaum 2015): 1,623 characters by 20 hands."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import random
@@ -14,12 +12,13 @@ import numpy.typing as npt
 import pooch
 from PIL import Image
 
+from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.archives import Pictures, folder_pictures, zip_pictures
 from fewstep.data.cache import cache_dir, cached
 from fewstep.data.episodes import episodes
 from fewstep.data.images import ImageClasses
-from fewstep.data.source import Split, TaskSource
+from fewstep.data.source import TaskSource
 from fewstep.errors import InputError, first_line
 
 CHARACTERS = {"images_background": 964, "images_evaluation": 659}
@@ -46,9 +45,6 @@ def load_omniglot(data_dir: Path | None = None) -> dict[str, ImageClasses]:
             ``images_background`` and ``images_evaluation``. Without it the authors' archives are
             downloaded.
 
-    Returns:
-        The classes of ``"train"``, ``"val"`` and ``"test"``.
-
     Raises:
         InputError: An archive is missing, damaged or holds something else.
 
@@ -57,9 +53,8 @@ def load_omniglot(data_dir: Path | None = None) -> dict[str, ImageClasses]:
     """
     parts = _download() if data_dir is None else _local(data_dir / "omniglot")
     listing = "\n".join(f"{part} {entry}" for part in parts for entry in parts[part].fingerprint)
-    digest = hashlib.sha256(listing.encode()).hexdigest()[:16]
-    number = sum(CHARACTERS.values())
-    characters = cached(f"omniglot-{SIDE}-{digest}", SIDE, number, lambda: _read(parts))
+    name = f"omniglot-{SIDE}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}"
+    characters = cached(name, SIDE, sum(CHARACTERS.values()), lambda: _read(parts))
     order = sorted(range(len(characters)), key=lambda c: characters.names[c])
     random.Random(1).shuffle(order)
     return {split: characters.subset(order[part]) for split, part in SPLIT.items()}
@@ -87,16 +82,10 @@ def _local(folder: Path) -> dict[str, Pictures]:
 
 
 def _download() -> dict[str, Pictures]:
-    parts = {}
+    parts, folder = {}, cache_dir() / "omniglot"
     for name, md5 in MD5.items():
         try:
-            path = pooch.retrieve(
-                URL + name,
-                known_hash=f"md5:{md5}",
-                fname=name,
-                path=cache_dir() / "omniglot",
-                progressbar=True,
-            )
+            path = pooch.retrieve(URL + name, f"md5:{md5}", name, folder, progressbar=True)
         # pooch lets errors of several libraries through: of the network, the disk, the checksum.
         except Exception as error:
             raise InputError(
@@ -111,9 +100,8 @@ def _download() -> dict[str, Pictures]:
 def _read(parts: dict[str, Pictures]) -> ImageClasses:
     names: list[str] = []
     drawings: list[npt.NDArray[np.uint8]] = []
-    for part, expected in CHARACTERS.items():
-        pictures = parts[part]
-        files = _files(pictures, part, expected)
+    for part, pictures in parts.items():
+        files = _files(pictures, part)
         names += files
         with warnings.catch_warnings():
             # Pillow warns of a picture of very many pixels before it can be asked how many.
@@ -124,7 +112,7 @@ def _read(parts: dict[str, Pictures]) -> ImageClasses:
     return ImageClasses(np.stack(drawings)[:, None], tuple(names), counts)
 
 
-def _files(pictures: Pictures, part: str, expected: int) -> dict[str, list[str]]:
+def _files(pictures: Pictures, part: str) -> dict[str, list[str]]:
     """Names of files by ``alphabet/character``; all have to be there and nothing else."""
     of_character: dict[str, list[str]] = defaultdict(list)
     for name in sorted(pictures.names):
@@ -141,10 +129,10 @@ def _files(pictures: Pictures, part: str, expected: int) -> dict[str, list[str]]
                 f"{pictures.source} has {len(names)} drawings of {character}, expected {DRAWINGS}; "
                 "get the archive again"
             )
-    if len(of_character) != expected:
+    if len(of_character) != CHARACTERS[part]:
         raise InputError(
-            f"{pictures.source} has {len(of_character)} characters, expected {expected}; get the "
-            "archive again"
+            f"{pictures.source} has {len(of_character)} characters, expected {CHARACTERS[part]}; "
+            "get the archive again"
         )
     return of_character
 
@@ -158,18 +146,15 @@ def _small(name: str, content: bytes, source: Path) -> npt.NDArray[np.uint8]:
     try:
         # The header alone: pixels are read when they are asked for.
         with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
-            if picture.size != (ORIGINAL, ORIGINAL) or picture.mode not in ("1", "L"):
-                raise InputError(
-                    f"{name} in {source} has {picture.width}x{picture.height} pixels of mode "
-                    f"{picture.mode}; expected {ORIGINAL}x{ORIGINAL} in black and white or grey: "
-                    "get the archive again"
-                )
-            small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    except InputError:
-        raise
+            if picture.size == (ORIGINAL, ORIGINAL) and picture.mode in ("1", "L"):
+                small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+                return 255 - np.asarray(small)
     # Pillow reports a broken header as any of these, and a bomb as the last two.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
         raise InputError(
             f"{name} in {source} is no picture ({first_line(error)}); get the archive again"
         ) from error
-    return 255 - np.asarray(small)
+    raise InputError(
+        f"{name} in {source} has {picture.width}x{picture.height} pixels of mode {picture.mode}; "
+        f"expected {ORIGINAL}x{ORIGINAL} in black and white or grey: get the archive again"
+    )

@@ -1,7 +1,5 @@
 """Sinusoid regression, the toy problem of the MAML paper (section 5.1)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.episodes import generator
-from fewstep.data.source import SPLITS, Split, TaskSource, TaskSpec
+from fewstep.data.source import SPLITS, TaskSource, TaskSpec
 from fewstep.tasks import TaskBatch
 
 BLOCK = 1000
@@ -24,16 +23,8 @@ BLOCK = 1000
 class SinusoidSampler(TaskSource):
     """Draws tasks y = A sin(x - phase); task number i is always the same task.
 
-    The amplitude A is uniform in [0.1, 5], the phase in [0, pi], x in [-5, 5].
-
-    Attributes:
-        k_shot: Support points of a task.
-        q_query: Query points of a task.
-        seed: Of the tasks.
-        split: Another split gives other tasks for the same seed.
-
-    Raises:
-        InputError: ``k_shot`` or ``q_query`` is less than 1.
+    The amplitude A is uniform in [0.1, 5], the phase in [0, pi], x in [-5, 5]. A task has
+    ``k_shot`` support and ``q_query`` query points; another seed or split gives other tasks.
 
     >>> SinusoidSampler(k_shot=5, q_query=10).batch(range(25)).support_y.shape
     torch.Size([25, 5, 1])

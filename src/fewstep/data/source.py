@@ -1,20 +1,18 @@
 """TaskSource: where a learner's tasks come from, and what it has to know of them."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, Self, get_args
+from typing import Any, Protocol, Self, get_args
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewstep.choices import Split
 from fewstep.config.registry import Kind
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 
-Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
@@ -49,12 +47,12 @@ class TaskSpec:
     @classmethod
     def classification(
         cls, example_shape: Sequence[int], n_way: int, classes: int | None = None
-    ) -> TaskSpec:
+    ) -> Self:
         """Tasks of ``n_way`` classes, with cross-entropy and accuracy."""
         return cls("classification", tuple(example_shape), n_way, classes)
 
     @classmethod
-    def regression(cls, example_shape: Sequence[int], width: int = 1) -> TaskSpec:
+    def regression(cls, example_shape: Sequence[int], width: int = 1) -> Self:
         """Tasks of ``width`` numbers an example, with the mean squared error."""
         shape = tuple(example_shape)
         return cls("regression", shape, width, loss=F.mse_loss, larger_is_better=False)
@@ -78,7 +76,8 @@ class Sampler(Protocol):
 class TaskSource(ABC):
     """The tasks of one split. A data set is a frozen dataclass made from it.
 
-    It has `spec`, `batch`, and the fields ``k_shot`` and ``q_query`` (or its own `with_shots`).
+    It has `spec`, `batch`, and the fields ``k_shot`` and ``q_query`` (or its own `with_shots`),
+    which are 1 or more: anything else is an `InputError`.
 
     >>> import torch
     >>> @dataclass(frozen=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from fewstep.choices import Norm
 from fewstep.distributed.workers import Workers, check_number
 from fewstep.errors import InputError
 from fewstep.execution.executor import MetaGradient
-from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_tasks
@@ -54,11 +55,11 @@ class Parallel(Learner):
             )
         self.learner = learner
         self.workers = workers
-        self._processes = Workers(workers)
+        self._processes = Workers()
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy, of whatever kind, has processes of its own.
-        return {**vars(self), "_processes": Workers(self.workers)}
+        return {**vars(self), "_processes": Workers()}
 
     def meta_parameters(self) -> dict[str, nn.Parameter]:
         return self.learner.meta_parameters()
@@ -120,28 +121,21 @@ class Parallel(Learner):
                 "--workers 1"
             )
         number = min(self.workers, len(tasks))
-        bounds = [len(tasks) * part // number for part in range(number + 1)]
+        bounds = pairwise(len(tasks) * part // number for part in range(number + 1))
         modes = current_modes()
-        with exclusive(), self._processes.taken() as run, seeded_calls(device) as seed:
-            return run(
-                [
-                    (
-                        _share,
-                        (method, self.learner, tasks[first:end], modes, seed, first, *arguments),
-                    )
-                    for first, end in pairwise(bounds)
-                ]
-            )
+        with exclusive(), seeded_calls(device) as seed:
+            share = partial(_share, method, self.learner, modes, seed, arguments)
+            return self._processes.run([(share, tasks[first:end], first) for first, end in bounds])
 
 
 def _share(
     method: str,
     learner: Learner,
-    tasks: TaskBatch,
     modes: CallerModes,
     seed: int,
+    arguments: tuple[Any, ...],
+    tasks: TaskBatch,
     first: int,
-    *arguments: Any,
 ) -> Any:
     with computing_in(modes), numbered_from(seed, first):
         return getattr(learner, method)(tasks, *arguments)

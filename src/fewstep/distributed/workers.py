@@ -6,26 +6,28 @@ On a CPU, tasks side by side keep all cores busy where the small operations of o
 from __future__ import annotations
 
 import logging
+import multiprocessing.process
 import os
 import signal
 import sys
 import threading
+import time
+import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
 
-from fewstep.distributed.messages import Channel, Message, packed, packed_error, unpacked
-from fewstep.distributed.team import Team
-from fewstep.errors import InputError
+from fewstep.distributed.messages import packed, packed_error, unpacked
+from fewstep.errors import InputError, first_line
 from fewstep.runtime.modes import one_thread
 
-Job = tuple[Callable[..., Any], tuple[Any, ...]]
-"""A function and its arguments."""
-Outcome = tuple[Any, Exception | None]
-"""A result, or the error instead of it."""
+Job = tuple[Any, ...]
+"""A function, and its arguments."""
 
 MOST_PER_CORE = 8
 """A process computes with one thread, so more than one a core gain nothing. Several are allowed,
@@ -51,65 +53,124 @@ class Workers:
     """Does several jobs at once: the first in this process, each other in one of its own.
 
     The processes are started when there is work for them and end with this object. A copy has its
-    own, and so has a process that the user's program forks.
-
-    Args:
-        number: Of processes at most, with this one.
+    own, and so has a process that the user's program forks. One thread at a time may use them.
     """
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self._team = Team(_serve)
-        weakref.finalize(self, self._team.stop)
+    def __init__(self) -> None:
+        self._busy = False
+        self._started: dict[BaseProcess, Connection] = {}
+        _all_workers.add(self)
 
-    def __reduce__(self) -> tuple[type[Workers], tuple[int]]:
-        return Workers, (self.number,)
+    def __reduce__(self) -> tuple[type[Workers], tuple[()]]:
+        return Workers, ()
 
-    @contextmanager
-    def taken(self) -> Iterator[Callable[[Sequence[Job]], list[Any]]]:
-        """Wait until no other thread uses the processes; gives the function that does jobs.
+    def __del__(self) -> None:
+        self._stop()
 
-        It takes at most ``number`` of them and returns their results in order.
+    def run(self, jobs: Sequence[Job]) -> list[Any]:
+        """Return the results of the jobs, in order.
 
         Raises:
-            InputError: A job cannot be sent to another process, or that process ended; or the
-                thread has taken them already.
+            InputError: A job cannot be sent to another process, or that process ended; or this was
+                called by a job.
             Exception: What the first job to fail raised.
         """
-        team, thread = self._team, threading.get_ident()
-        if team.taken_by == thread:
+        if self._busy:
             raise InputError(
                 "a Parallel was called from within its own call, as by a loss or a signal handler; "
                 "use the learner in it, or a copy"
             )
-        with team.lock:
-            team.taken_by = thread
-            try:
-                yield self._run
-            finally:
-                team.taken_by = None
-
-    def _run(self, jobs: Sequence[Job]) -> list[Any]:
         sent = [packed(job) for job in jobs[1:]]
+        self._busy = True
         try:
-            channels = self._team.channels_to(len(sent))
+            connections = self._connections(len(sent))
             with one_thread():
-                for channel, message in zip(channels, sent, strict=True):
-                    _send(channel, message)
-                function, arguments = jobs[0]
-                return [function(*arguments), *map(_receive, channels)]
+                with _all_alive():
+                    for connection, message in zip(connections, sent, strict=True):
+                        connection.send_bytes(message)
+                function, *arguments = jobs[0]
+                return [function(*arguments), *map(_receive, connections)]
         except BaseException:
             # A mistake, Ctrl-C, or the end of a process. The pipes may hold answers that nobody
             # waits for; processes that are forked anew know what the user defines until then.
-            self._team.stop()
+            self._stop()
             raise
+        finally:
+            self._busy = False
+
+    def _connections(self, number: int) -> list[Connection]:
+        while len(self._started) < number:
+            try:
+                self._start()
+            except (OSError, AssertionError) as error:
+                raise InputError(
+                    f"a worker process cannot be started ({first_line(error)}); use fewer workers"
+                ) from error
+        return list(self._started.values())[:number]
+
+    def _start(self) -> None:
+        # A process that is forked knows what the user's script defined, without running it again.
+        context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        here, there = context.Pipe()
+        process = context.Process(target=_serve, args=(there, os.getpid()), daemon=True)
+        with there, warnings.catch_warnings():
+            # Python warns of any fork beside threads; PyTorch's only sleep between its calls.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
+        self._started[process] = here
+
+    def _stop(self) -> None:
+        """End all processes, whatever they are doing, and wait until they are gone."""
+        # Taken out first: a thread may be at work as the program ends.
+        started, self._started = self._started, {}
+        for process, connection in started.items():
+            process.kill()
+            process.join()
+            connection.close()
 
 
-def _serve(channel: Channel, parent: int) -> None:
-    """Do jobs until the first process lets go of the channel."""
+_all_workers: weakref.WeakSet[Workers] = weakref.WeakSet()
+
+
+def _leave_all() -> None:
+    """In a process that was forked: leave the others to the one that started them."""
+    for workers in list(_all_workers):
+        # Or else this process would end them as it ends.
+        vars(multiprocessing.process)["_children"].difference_update(workers._started)
+        workers._busy, workers._started = False, {}
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all)
+
+
+@contextmanager
+def _all_alive() -> Iterator[None]:
+    """Tell in one line of the end of a process."""
+    try:
+        yield
+    except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+        raise InputError(
+            "a worker process ended before its work was done, perhaps for lack of memory; use "
+            "fewer workers"
+        ) from error
+
+
+def _receive(connection: Connection) -> Any:
+    with _all_alive():
+        message = connection.recv_bytes()
+    result, failure = unpacked(message)
+    if failure is not None:
+        raise failure
+    return result
+
+
+def _serve(connection: Connection, parent: int) -> None:
+    """Do jobs until the first process ends this one, or ends itself."""
     # Ctrl-C goes to all processes; the first of them decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)
     # The first process does the same and tells of it.
     logging.getLogger("fewstep").setLevel(logging.ERROR)
@@ -117,46 +178,21 @@ def _serve(channel: Channel, parent: int) -> None:
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     if "torch._inductor.config" in sys.modules:
         sys.modules["torch._inductor.config"].compile_threads = 1  # type: ignore[attr-defined]
-    while True:
-        # Should the first process be killed while it starts another, its pipe stays open.
-        while not channel.poll(1.0):
-            if os.getppid() != parent:
-                return
-        try:
-            channel.write(_answer(channel.read()))
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            return
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            connection.send_bytes(_answer(connection.recv_bytes()))
 
 
-def _answer(message: Message) -> Message:
+def _end_with(parent: int) -> None:
+    """End this process soon after the first; its pipe may be open in others."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _answer(message: bytes) -> bytes:
     try:
-        function, arguments = unpacked(message)
+        function, *arguments = unpacked(message)
         return packed((function(*arguments), None))
     except Exception as error:
         return packed_error(error)
-
-
-def _send(channel: Channel, message: Message) -> None:
-    try:
-        channel.write(message)
-    except (BrokenPipeError, ConnectionResetError) as error:
-        raise _ended() from error
-
-
-def _receive(channel: Channel) -> Any:
-    try:
-        message = channel.read()
-    except (EOFError, ConnectionResetError) as error:
-        raise _ended() from error
-    outcome: Outcome = unpacked(message)
-    result, failure = outcome
-    if failure is not None:
-        raise failure
-    return result
-
-
-def _ended() -> InputError:
-    return InputError(
-        "a worker process ended before its work was done, perhaps for lack of memory; use fewer "
-        "workers"
-    )

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from fewstep.evaluation.numbers import shown
 from fewstep.files import rounded
 
 GAP, GAP_IN_ERROR = 0.1, 1.5
@@ -130,8 +131,7 @@ def _far_from_a_plateau(f: Figures) -> str | None:
     before, after = abs(perfect - f.trend.before), abs(perfect - f.trend.after)
     if not (after < PLATEAU * before and before - after > 2 * f.trend.noise):
         return None
-    shown = "{:.1%}" if f.score == "accuracy" else "{:.3g}"
-    was, now = shown.format(f.trend.before), shown.format(f.trend.after)
+    was, now = shown(f.score, f.trend.before), shown(f.score, f.trend.after)
     return (
         f"{f.trend.split} {f.score} still improved in the last quarter of the training (from "
         f"{was} to {now}): it is far from a plateau, so take more --steps"
@@ -145,10 +145,9 @@ def _hardly_learned(f: Figures) -> str | None:
     enough = GAIN if f.score == "accuracy" else GAIN_IN_ERROR * abs(f.before)
     if not gain + f.gain_ci95 < enough:
         return None
-    shown = "{:.1%}" if f.score == "accuracy" else "{:.3g}"
     return (
-        f"adaptation takes the {f.score} of validation tasks from {shown.format(f.before)} to "
-        f"{shown.format(f.validation)} alone: little is learned yet, so take more --steps or "
+        f"adaptation takes the {f.score} of validation tasks from {shown(f.score, f.before)} to "
+        f"{shown(f.score, f.validation)} alone: little is learned yet, so take more --steps or "
         "another --inner-lr"
     )
 
@@ -160,8 +159,8 @@ def _gap(f: Figures) -> str | None:
     if not gap - f.training_ci95 - f.validation_ci95 > GAP:
         return None
     return (
-        f"accuracy is {100 * f.training:.0f}% on training classes and {100 * f.validation:.0f}% on "
-        f"validation classes: the initialisation overfits, so {_AGAINST_OVERFITTING}"
+        f"accuracy is {shown(f.score, f.training)} on training classes and "
+        f"{shown(f.score, f.validation)} on validation classes: {_OVERFITS}"
     )
 
 
@@ -172,14 +171,12 @@ def _gap_in_error(f: Figures) -> str | None:
     if not f.validation - f.validation_ci95 > GAP_IN_ERROR * (f.training + f.training_ci95):
         return None
     return (
-        f"the error is {f.training:.2g} on training tasks and {f.validation:.2g} on validation "
-        f"tasks: the initialisation overfits, so {_AGAINST_OVERFITTING}"
+        f"the error is {shown(f.score, f.training)} on training tasks and "
+        f"{shown(f.score, f.validation)} on validation tasks: {_OVERFITS}"
     )
 
 
-_AGAINST_OVERFITTING = (
-    "train on more classes (--rotations makes four of each) or stop earlier (--patience 5)"
-)
+_OVERFITS = "the initialisation overfits, so train on more data, or stop earlier (--patience 5)"
 
 
 def _pretraining(f: Figures) -> str | None:
@@ -189,8 +186,8 @@ def _pretraining(f: Figures) -> str | None:
     if f.pretraining - chance > UNTRAINED * (1 - chance):
         return None
     return (
-        f"accuracy in training is {100 * f.pretraining:.1f}% over {f.classes} classes, where "
-        f"chance is {100 * chance:.1f}%: the network is hardly trained, so take more --steps"
+        f"accuracy in training is {f.pretraining:.1%} over {f.classes} classes, where "
+        f"chance is {chance:.1%}: the network is hardly trained, so take more --steps"
     )
 
 

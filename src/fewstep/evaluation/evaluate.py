@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fewstep.choices import Norm
 from fewstep.errors import InputError
+from fewstep.evaluation.numbers import shown
 from fewstep.evaluation.task_sets import TaskSet, task_batches
-from fewstep.functional.call import Norm
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.runtime.rng import preserve_rng_state
 
@@ -28,6 +29,10 @@ class Means(NamedTuple):
 
     mean: list[float]
     ci95: list[float]
+
+    def shown(self, metric: str, step: int) -> str:
+        """The figure of a metric after some inner steps, with its interval, as text."""
+        return shown(metric, self.mean[step], self.ci95[step])
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,10 +59,14 @@ class Result:
         """The first metric."""
         return next(iter(self.metrics.values()))
 
+    @property
+    def columns(self) -> dict[str, Means]:
+        """The metrics and the loss, by name."""
+        return {**self.metrics, "loss": self.loss}
+
     def __repr__(self) -> str:
-        columns = {**self.metrics, "loss": self.loss}
-        rows = [["inner steps", *columns]] + [
-            [str(step), *(_cell(name, means, step) for name, means in columns.items())]
+        rows = [["inner steps", *self.columns]] + [
+            [str(step), *(means.shown(name, step) for name, means in self.columns.items())]
             for step in range(len(self.loss.mean))
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -175,13 +184,6 @@ def interval(scores: Tensor) -> Tensor:
     if tasks < 2:
         return torch.full(scores.shape[1:], math.nan)
     return 1.96 * scores.std(0) / math.sqrt(tasks)
-
-
-def _cell(name: str, means: Means, step: int) -> str:
-    mean, half = means.mean[step], means.ci95[step]
-    if name == "accuracy":
-        return f"{100 * mean:.1f}%" + (f" ± {100 * half:.1f}" if math.isfinite(half) else "")
-    return f"{mean:.4g}" + (f" ± {half:.2g}" if math.isfinite(half) else "")
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeGuard
 
+from fewstep.choices import Norm
 from fewstep.evaluation.diagnosis import Figures, Trend
 from fewstep.evaluation.evaluate import evaluate_tasks, interval
 from fewstep.evaluation.task_sets import TaskSet, task_batches
-from fewstep.functional.call import Norm
 from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
 from fewstep.tasks import TaskBatch

@@ -26,14 +26,9 @@ from fewstep.tasks import Inputs, map_tensors, tensors_of
 
 
 class Compiler:
-    """The compiled functions of one learner. Where it is sent to another process, it keeps those.
+    """The compiled functions of one learner, and the latest objective that they were used for.
 
-    Args:
-        identity: Of the learner, in all processes; a new one unless given.
-
-    Attributes:
-        functions: What was compiled.
-        latest: The latest objective that they were used for.
+    A copy in another process keeps its own, by the learner's identity.
     """
 
     def __init__(self, identity: str | None = None) -> None:
@@ -53,11 +48,7 @@ def _received(identity: str) -> Compiler:
 
 
 class Compiled(Looped):
-    """Computes a meta-batch task by task, with functions compiled once for each shape.
-
-    Args:
-        objective: Of each task; traceable.
-    """
+    """Computes a meta-batch task by task, with functions compiled once for each shape."""
 
     def _grad_fn(self, x: Inputs, y: Tensor, seed_at: SeedAt) -> GradFn:
         assert self.objective.traceable is not None
@@ -75,7 +66,7 @@ class Compiled(Looped):
             needed = self.objective.metrics.needed(prediction)
             return traceable.loss(prediction, traceable.pure.target(y)), *needed
 
-        loss, *needed = _call(traceable, "query", ("query",), compute, params, x, y)
+        loss, *needed = _call(traceable, ("query",), compute, params, x, y)
         return loss, needed, []
 
 
@@ -89,7 +80,6 @@ class _CompiledGradFn(GradFn):
     def __call__(
         self, params: Params, step: int, create_graph: bool, adapting: Sequence[str] | None = None
     ) -> Params:
-        """The gradient by name."""
         names = list(params) if adapting is None else adapting
         traceable = self._traceable
 
@@ -99,14 +89,12 @@ class _CompiledGradFn(GradFn):
             return torch.autograd.grad(value, inputs, create_graph=True, materialize_grads=True)
 
         reseed(self._seed_at(step))
-        kind = ("gradient", *names)
-        found = _call(traceable, "support", kind, compute, params, self._x, self._y)
+        found = _call(traceable, ("support", *names), compute, params, self._x, self._y)
         return {n: g if create_graph else g.detach() for n, g in zip(names, found, strict=True)}
 
 
 def _call(
     traceable: Traceable,
-    examples: str,
     kind: tuple[str, ...],
     compute: Callable[[Params, Inputs, Tensor], tuple[Tensor, ...]],
     params: Params,
@@ -129,7 +117,7 @@ def _call(
 
     arguments = (y, *inputs, *params.values(), *fixed.values())
     key = (kind, tuple(params), signature(*arguments), traceable.kind)
-    about = f"{examples} sets of {list(inputs[0].shape)}"
+    about = f"{kind[0]} sets of {list(inputs[0].shape)}"
     with torch.enable_grad():
         return compiled(traceable.functions, key, function, arguments, about)(*arguments)
 
@@ -142,31 +130,19 @@ def compiled(
     about: str,
     single_thread: bool = False,
 ) -> Function:
-    """A compiled function, which draws no random numbers.
-
-    Args:
-        functions: Those that there are.
-        key: Everything that decides what is computed, shapes included.
-        function: Computes it.
-        arguments: It is compiled for tensors like these.
-        about: What it is for, in words.
-        single_thread: Whether one thread computes it.
+    """A compiled function, as of `CompiledFunctions.get`, which draws no random numbers.
 
     Raises:
         UnsuitableError: It cannot be compiled, of which ``functions`` have warned.
     """
-    new = key not in functions and not functions.given_up
-    if new and _draws(lambda: function(*arguments)):
-        functions.give_up("random layers are not compiled: they would draw other numbers")
+    if key not in functions and not functions.given_up:
+        with preserve_rng_state(torch.device("cpu")):
+            before = torch.get_rng_state()
+            function(*arguments)
+            draws = not torch.equal(torch.get_rng_state(), before)
+        if draws:
+            functions.give_up("random layers are not compiled: they would draw other numbers")
     found = functions.get(key, function, arguments, about, single_thread)
     if found is None:
         raise UnsuitableError(f"{about} cannot be computed by compiled functions")
     return found
-
-
-def _draws(function: Callable[[], object]) -> bool:
-    """Whether a function draws random numbers."""
-    with preserve_rng_state(torch.device("cpu")):
-        before = torch.get_rng_state()
-        function()
-        return not torch.equal(torch.get_rng_state(), before)

@@ -43,11 +43,7 @@ class Piece(NamedTuple):
 
 
 class Executor(ABC):
-    """Computes meta-batches piece by piece.
-
-    Args:
-        objective: Of each task.
-    """
+    """Computes meta-batches piece by piece; ``objective`` is that of each task."""
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
@@ -57,15 +53,7 @@ class Executor(ABC):
         """All tasks, each in one of the pieces, in order."""
 
     def meta_gradient(self, tasks: TaskBatch, rule: GradientRule) -> MetaGradient:
-        """The gradient of the mean query loss of a meta-batch.
-
-        Args:
-            tasks: The meta-batch.
-            rule: Which gradient.
-
-        Raises:
-            UnsuitableError: The tasks cannot be computed in this way.
-        """
+        """The gradient of the mean query loss; `UnsuitableError` where this way has none."""
         results = []
         total: Params = {}
         for piece in self.pieces(tasks):
@@ -77,15 +65,7 @@ class Executor(ABC):
         return MetaGradient(_cat(results), {name: g / len(tasks) for name, g in total.items()})
 
     def evaluate(self, tasks: TaskBatch, path: Path) -> list[QueryResult]:
-        """The query results of every point on each task's path of parameters.
-
-        Args:
-            tasks: The tasks.
-            path: Of a task.
-
-        Raises:
-            UnsuitableError: The tasks cannot be computed in this way.
-        """
+        """The query results of every point on each task's path of parameters."""
         rows = []
         for grad_fn, evaluate_query, learned in self.pieces(tasks):
             row = []
@@ -99,7 +79,7 @@ class Executor(ABC):
         """All that is meta-learned, in the layout that is fastest, once for all tasks and steps."""
         return {
             name: channels_last(value.detach()) if use_fast_path(value) else value
-            for name, value in self.objective.meta_learned.items()
+            for name, value in self.objective.learned.items()
         }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from fewstep.choices import Execution
 from fewstep.errors import UnsuitableError
 from fewstep.execution import whole
 from fewstep.execution.compiled import Compiled
@@ -22,7 +23,6 @@ from fewstep.runtime.compile_cache import operations_of
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch, map_tensors
 
-Execution = Literal["auto", "loop", "vectorised", "chunked"]
 Found = TypeVar("Found")
 
 CPU_BUDGET = 64 * 2**20
@@ -54,16 +54,9 @@ class Planner:
         compute: Callable[[Executor], Found],
         rule: GradientRule | None = None,
     ) -> Found:
-        """Compute by the best executor that is suitable.
+        """Compute by the best suitable executor, a meta-gradient where a rule is given.
 
-        Args:
-            objective: Of each task, with the model as it is now.
-            tasks: The meta-batch.
-            compute: Computes it; called again where an executor turns out to be unsuitable.
-            rule: Of the meta-gradient, if that is what is computed.
-
-        Raises:
-            UnsuitableError: It is to be vectorised, and cannot be.
+        `UnsuitableError` where it is to be vectorised, and cannot be.
         """
         state = torch.get_rng_state()
         while True:
@@ -82,13 +75,10 @@ class Planner:
     def executor(
         self, objective: Objective, tasks: TaskBatch, rule: GradientRule | None = None
     ) -> Executor:
-        """The executor for such tasks; for the arguments see `run`.
-
-        Raises:
-            UnsuitableError: They are to be vectorised, and cannot be.
-        """
+        """The executor for such tasks; arguments and errors are those of `run`."""
         chunk = self._chunk(objective, tasks)
-        compiles = objective.traceable is not None and objective.traceable.usable
+        traceable = objective.traceable
+        compiles = traceable is not None and not traceable.functions.given_up
         if compiles and rule is not None and chunk >= len(tasks):
             single_thread = self._single_thread(objective, tasks, rule)
             if single_thread is not None:
@@ -117,7 +107,11 @@ class Planner:
         return number if self.execution == "chunked" or number >= _min_vmap_tasks() else 0
 
     def _fitting(self, objective: Objective, tasks: TaskBatch) -> int:
-        fitting = max(1, _budget(tasks.device) // max(graph_bytes(objective, tasks), 1))
+        budget = CPU_BUDGET
+        if tasks.device.type == "cuda":
+            memory = torch.cuda.get_device_properties(tasks.device).total_memory
+            budget = int(memory * GPU_SHARE)
+        fitting = max(1, budget // max(graph_bytes(objective, tasks), 1))
         if self.execution == "chunked" or fitting < _min_vmap_tasks():
             return fitting
         return fitting if can_vectorise(objective, tasks) else 0
@@ -183,9 +177,3 @@ def graph_bytes(objective: Objective, tasks: TaskBatch) -> int:
             raise
         return CPU_BUDGET
     return sum(kept.values())
-
-
-def _budget(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory * GPU_SHARE)
-    return CPU_BUDGET

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
@@ -21,12 +22,7 @@ from fewstep.tasks import TaskBatch
 
 
 class Vmapped(Executor):
-    """Computes a meta-batch by chunks of tasks.
-
-    Args:
-        objective: Of each task.
-        chunk: About how many tasks to vectorise over.
-    """
+    """Computes a meta-batch by chunks of about ``chunk`` tasks."""
 
     def __init__(self, objective: Objective, chunk: int) -> None:
         super().__init__(objective)
@@ -84,15 +80,15 @@ def can_vectorise(objective: Objective, tasks: TaskBatch) -> bool:
     return True
 
 
-class _naming_the_way_out:  # noqa: N801 - reads as a statement
-    """Names the layer that cannot be vectorised, and what to do."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
-            raise UnsuitableError(
-                f"{layer_at_fault(error)} cannot be vectorised over tasks ({first_line(error)}); "
-                'use execution="loop"'
-            ) from error
+@contextmanager
+def _naming_the_way_out() -> Iterator[None]:
+    """Name the layer that cannot be vectorised, and what to do."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise UnsuitableError(
+            f"{layer_at_fault(error)} cannot be vectorised over tasks ({first_line(error)}); "
+            'use execution="loop"'
+        ) from error

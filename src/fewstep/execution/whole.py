@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -14,8 +13,8 @@ from fewstep.execution.vmapped import Vmapped, stacked
 from fewstep.metagrad.metrics import Unmeasured
 from fewstep.metagrad.objective import Objective, QueryResult
 from fewstep.metagrad.unroll import GradientRule
-from fewstep.ops.products import LongSideLast
-from fewstep.runtime.compile_cache import Function, signature
+from fewstep.ops.traceable import LongSideLast
+from fewstep.runtime.compile_cache import signature
 from fewstep.tasks import TaskBatch
 
 MOST_OPERATIONS = 400
@@ -31,9 +30,7 @@ lets both share one core.
 class Whole(Vmapped):
     """Computes the meta-gradient of all tasks of a meta-batch by one compiled function.
 
-    Args:
-        objective: Of each task; traceable, and without buffers and weights that stay fixed.
-        single_thread: Whether one thread computes it.
+    The objective is traceable, and has no buffers and no weights that stay fixed.
     """
 
     def __init__(self, objective: Objective, chunk: int, single_thread: bool) -> None:
@@ -41,51 +38,29 @@ class Whole(Vmapped):
         self.single_thread = single_thread
 
     def meta_gradient(self, tasks: TaskBatch, rule: GradientRule) -> MetaGradient:
-        """The gradient of the mean query loss of a meta-batch.
-
-        Args:
-            tasks: The meta-batch.
-            rule: Which gradient; it is part of the compiled function's key.
-
-        Raises:
-            UnsuitableError: It cannot be compiled.
-        """
-        traceable = self.objective.traceable
+        """The gradient of the mean query loss of a meta-batch; metrics are not compiled."""
+        objective, traceable = self.objective, self.objective.traceable
         assert traceable is not None
-        function, arguments, result_of = as_function(self.objective, tasks, rule)
+        learned, given = objective.learned, tasks.tensors
+        unmeasured = replace(objective, metrics=Unmeasured(objective.metrics))
+
+        def function(*tensors: Tensor) -> tuple[Tensor, ...]:
+            start = dict(zip(learned, tensors[len(given) :], strict=True))
+            with torch.enable_grad(), LongSideLast():  # type: ignore[no-untyped-call]
+                piece = stacked(unmeasured, tasks.with_tensors(tensors[: len(given)]), start)
+                query, gradient = rule(*piece)
+            means = (g.mean(0) for g in gradient.values())
+            return *means, query.losses, *query.metrics.values()
+
+        arguments = (*given, *(value.detach() for value in learned.values()))
         about = f"{len(tasks)} tasks at once"
         key = ("whole", rule, traceable.by_query, signature(*arguments), traceable.kind)
         with torch.no_grad():
             call = compiled(
                 traceable.functions, key, function, arguments, about, self.single_thread
             )
-            return result_of(call(*arguments))
-
-
-def as_function(
-    objective: Objective, tasks: TaskBatch, rule: GradientRule
-) -> tuple[Function, tuple[Tensor, ...], Callable[[tuple[Tensor, ...]], MetaGradient]]:
-    """The meta-gradient of all tasks at once as a function of tensors alone.
-
-    Returns:
-        The function; its arguments, the tensors of the tasks and all that is meta-learned, without
-        a graph; and what makes a `MetaGradient` of its results. Metrics are computed there.
-    """
-    learned, given = objective.meta_learned, tasks.tensors
-    unmeasured = replace(objective, metrics=Unmeasured(objective.metrics))
-
-    def function(*tensors: Tensor) -> tuple[Tensor, ...]:
-        start = dict(zip(learned, tensors[len(given) :], strict=True))
-        with torch.enable_grad(), LongSideLast():  # type: ignore[no-untyped-call]
-            piece = stacked(unmeasured, tasks.with_tensors(tensors[: len(given)]), start)
-            query, gradient = rule(*piece)
-        means = (g.mean(0) for g in gradient.values())
-        return *means, query.losses, *query.metrics.values()
-
-    def result_of(results: tuple[Tensor, ...]) -> MetaGradient:
-        gradients, (losses, *needed) = results[: len(learned)], results[len(learned) :]
-        metrics = objective.metrics.of(needed, tasks.query_y, losses)
+            results = call(*arguments)
+            gradients, (losses, *needed) = results[: len(learned)], results[len(learned) :]
+            metrics = objective.metrics.of(needed, tasks.query_y, losses)
         gradient = dict(zip(learned, gradients, strict=True))
         return MetaGradient(QueryResult(losses, metrics), gradient)
-
-    return function, (*given, *(value.detach() for value in learned.values())), result_of

@@ -12,13 +12,7 @@ from __future__ import annotations
 from fewstep.functional.call import PureModel, functional_call, trainable
 from fewstep.functional.guards import check_layers, check_second_derivative
 
-__all__ = [
-    "PureModel",
-    "check_layers",
-    "check_second_derivative",
-    "functional_call",
-    "trainable",
-]
+__all__ = ["PureModel", "check_layers", "check_second_derivative", "functional_call", "trainable"]
 
 
 def __dir__() -> list[str]:

@@ -21,7 +21,6 @@ from fewstep.ops.written_out import are_written_out
 Statistics = dict[object, list[tuple[Tensor, Tensor]]]
 """Mean and variance of each batch norm, in the order of its calls."""
 
-
 InTraining = Callable[[Tensor, Tensor | None, Tensor | None, float], Tensor]
 """Batch norm in training mode, of (x, weight, bias, eps)."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,6 @@ from fewstep.functional.swapped import Layout, Params, Swapped
 from fewstep.ops.fuse import fused_forward
 from fewstep.tasks import Inputs, fresh, map_tensors
 
-Norm = Literal["transductive", "inductive"]
 LOSS = "loss."
 """Begins the names of the parameters of a loss."""
 
@@ -97,6 +96,10 @@ class PureModel:
             copies.
         replaced: Other ``forward`` functions for some of the model's parts, by their names.
 
+    Attributes:
+        tensors: All parameters and buffers by name.
+        buffers: The names of those that are buffers.
+
     >>> pure = PureModel(nn.Linear(2, 1))
     >>> pure({"weight": torch.ones(1, 2), "bias": torch.zeros(1)}, torch.tensor([[3.0, 4.0]]))
     tensor([[7.]])
@@ -116,6 +119,7 @@ class PureModel:
         module = loss_module(loss, model)
         modules = {"": model} if module is None else {"": model, LOSS: module}
         self._layout = Layout(modules, reached_by(loss))
+        self.tensors, self.buffers = self._layout.tensors, self._layout.buffers
         self._copies_inputs = copies_inputs
         for slot in self._layout.slots:
             slot.entries.update(attributes_of(slot.part, modes))
@@ -123,16 +127,6 @@ class PureModel:
             part = model.get_submodule(name)
             next(s for s in self._layout.slots if s.part is part).entries["forward"] = forward
         self._fused: dict[bool, dict[int, dict[str, Any]]] = {}
-
-    @property
-    def tensors(self) -> Params:
-        """All parameters and buffers by name."""
-        return self._layout.tensors
-
-    @property
-    def buffers(self) -> set[str]:
-        """The names of those tensors that are buffers."""
-        return self._layout.buffers
 
     @property
     def modes(self) -> list[tuple[nn.Module, bool]]:
@@ -152,8 +146,7 @@ class PureModel:
         """Let the model have these tensors inside, where `predict` and the loss are then called.
 
         Args:
-            params: Replacements by the name of a parameter or buffer. A name that is missing keeps
-                the module's tensor.
+            params: As for `functional_call`.
             batch_norm: How batch norm in training mode normalises; by the batch alone unless given.
             fused: Whether to compute blocks of layers at once.
             inputs_repeat: Whether it is called with the same examples more than once.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -32,12 +31,8 @@ def check_layers(model: nn.Module) -> None:
 
 
 def _frozen_without_statistics(layer: _BatchNorm) -> bool:
-    return not layer.training and _never_computed(layer)
-
-
-def _never_computed(layer: _BatchNorm) -> bool:
     mean, var = layer.running_mean, layer.running_var
-    if mean is None or var is None:
+    if layer.training or mean is None or var is None:
         return False
     return bool(layer.num_batches_tracked == 0 and not mean.any() and (var == 1).all())
 
@@ -46,29 +41,16 @@ def refuse_checkpointing(with_gradients: bool) -> None:
     """Refuse activation checkpointing; to be called inside the model's forward.
 
     What it drops is computed once more on the way back, when the module has its own parameters
-    again and not the adapted ones: the gradient would be wrong, or missing, silently.
-
-    Args:
-        with_gradients: Whether gradients were on when the model was called. The reentrant kind
-            turns them off.
-
-    Raises:
-        CheckpointingError: It is active.
+    again and not the adapted ones: the gradient would be wrong, or missing, silently. The reentrant
+    kind turns gradients off, where they were on as the model was called.
     """
     hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
     if hooks is not None and hooks[0].__module__ == "torch.utils.checkpoint":
         raise CheckpointingError
-    if with_gradients and not torch.is_grad_enabled() and _inside_of_reentrant():
-        raise CheckpointingError
-
-
-def _inside_of_reentrant() -> bool:
-    frame = inspect.currentframe()
-    while frame is not None:
-        if frame.f_globals.get("__name__") == "torch.utils.checkpoint":
-            return True
-        frame = frame.f_back
-    return False
+    if with_gradients and not torch.is_grad_enabled():
+        modules = (frame.f_globals.get("__name__") for frame, _ in traceback.walk_stack(None))
+        if "torch.utils.checkpoint" in modules:
+            raise CheckpointingError
 
 
 class CheckpointingError(Exception):
@@ -122,7 +104,6 @@ def _name(layer: nn.Module, model: nn.Module) -> str:
     return next((name for name, part in model.named_modules() if part is layer), "")
 
 
-_IN_PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 _REFUSED: tuple[tuple[type[Any] | tuple[type[Any], ...], Callable[[Any], bool], str], ...] = (
     (
         _BatchNorm,
@@ -143,7 +124,7 @@ _REFUSED: tuple[tuple[type[Any] | tuple[type[Any], ...], Callable[[Any], bool], 
         "the adapted ones; give the module that it was made of",
     ),
     (
-        _IN_PARALLEL,
+        (nn.DataParallel, nn.parallel.DistributedDataParallel),
         lambda _: True,
         "layer {} is wrapped to share its work out among devices, which would not reach the "
         "meta-gradient; give the module inside it (.module), let each process take tasks of its "

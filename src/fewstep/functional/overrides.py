@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import ContextDecorator
 from functools import partial
 from typing import Any
 
@@ -17,33 +18,10 @@ from fewstep.functional.guards import refuse_checkpointing
 from fewstep.ops import elementary, fast, traceable
 from fewstep.ops.vmap import under_vmap
 from fewstep.ops.written_out import WRITTEN_OUT, are_written_out
+from fewstep.runtime.modes import setting_of
 
 Function = Callable[..., Any]
 Overrides = dict[Function, Function]
-
-
-def _plain_attention(function: Function) -> Function:
-    def attend(*args: Any, **kwargs: Any) -> Any:
-        with sdpa_kernel(SDPBackend.MATH):
-            return function(*args, **kwargs)
-
-    return attend
-
-
-def _plain_recurrence(function: Function) -> Function:
-    def recur(*args: Any, **kwargs: Any) -> Any:
-        # The backends' own `flags` change other settings as well, and warn about some of them.
-        backends: tuple[Any, ...] = (torch.backends.mkldnn, torch.backends.cudnn)
-        before = [backend.enabled for backend in backends]
-        try:
-            for backend in backends:
-                backend.enabled = False
-            return function(*args, **kwargs)
-        finally:
-            for backend, enabled in zip(backends, before, strict=True):
-                backend.enabled = enabled
-
-    return recur
 
 
 def _not_under_vmap(name: str, function: Function) -> Function:
@@ -59,11 +37,15 @@ def _both(function: Function) -> tuple[Function, Function]:
     return function, function
 
 
-def _wrapped(
-    wrapper: Callable[[Function], Function], *functions: Function
+def _inside(
+    context: ContextDecorator, *functions: Function
 ) -> dict[Function, tuple[Function, Function]]:
-    return {function: _both(wrapper(function)) for function in functions}
+    return {function: _both(context(function)) for function in functions}
 
+
+_plain_attention: Any = sdpa_kernel(SDPBackend.MATH)
+# The backends' own `flags` change other settings as well, and warn about some of them.
+_plain_recurrence: Any = setting_of((torch.backends.mkldnn, torch.backends.cudnn), "enabled", False)
 
 _REQUIRES_GRAD: Function = Tensor.requires_grad.__get__  # type: ignore[attr-defined]
 _GRAD_FN: Function = Tensor.grad_fn.__get__  # type: ignore[union-attr]
@@ -89,8 +71,8 @@ _TABLE: dict[Function, tuple[Function | None, Function | None]] = {
     torch.cdist: _both(elementary.cdist),
     torch.pdist: _both(elementary.pdist),
     F.embedding: _both(elementary.embedding),
-    **_wrapped(_plain_attention, F.scaled_dot_product_attention, F.multi_head_attention_forward),
-    **_wrapped(_plain_recurrence, torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu),
+    **_inside(_plain_attention, F.scaled_dot_product_attention, F.multi_head_attention_forward),
+    **_inside(_plain_recurrence, torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu),
     # vmap hides the graph, so that a model that asks would be another one.
     _REQUIRES_GRAD: _both(_not_under_vmap("requires_grad", _REQUIRES_GRAD)),
     _GRAD_FN: _both(_not_under_vmap("grad_fn", _GRAD_FN)),
@@ -126,13 +108,7 @@ class TwiceDifferentiable(TorchFunctionMode):
         self._overrides = RECORDABLE if are_written_out() else overrides
         self._with_gradients = torch.is_grad_enabled()
 
-    def __torch_function__(
-        self,
-        func: Function,
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         refuse_checkpointing(self._with_gradients)
         chosen = self._batch_norm if func is F.batch_norm else self._overrides.get(func, func)
         return chosen(*args, **(kwargs or {}))

@@ -62,13 +62,7 @@ class Latest(Generic[Value]):
     def of(
         self, made_of: list[object], make: Callable[[], Value], lasting: Callable[[Value], bool]
     ) -> Value:
-        """Return what ``make`` made of the same objects, or makes now.
-
-        Args:
-            made_of: All that the result depends on.
-            make: Makes it.
-            lasting: Whether a result may be returned again.
-        """
+        """Return what ``make`` made of the same objects and is ``lasting``, or makes now."""
         if same(made_of, self._made_of) and self._value is not None:
             return self._value
         value = make()

@@ -20,21 +20,16 @@ Params = dict[str, Tensor]
 
 
 class Slot(NamedTuple):
-    """One part of a module, and where its tensors are.
-
-    Attributes:
-        part: The module.
-        parameters: From its own names to those in the whole.
-        buffers: Likewise.
-        attributes: Names of plain attributes that are tensors.
-        entries: Other values that attributes have while it is called.
-    """
+    """One part of a module, and where its tensors are."""
 
     part: nn.Module
     parameters: dict[str, str]
+    """From its own names to those in the whole."""
     buffers: dict[str, str]
     attributes: list[str]
+    """Names of plain attributes that are tensors."""
     entries: dict[str, Any]
+    """Other values that attributes have while it is called."""
 
 
 class Layout:
@@ -62,6 +57,7 @@ class Layout:
         self._names: dict[int, str] = {}
         self._containers: dict[int, Any] = {}
         self._seen: set[int] = set()
+        self._hidden: list[nn.Module] = []
         parts = [
             (part, f"{prefix}{path}." if path else prefix)
             for prefix, module in modules.items()
@@ -72,21 +68,20 @@ class Layout:
             for part, prefix in parts:
                 for name, tensor in getattr(part, kind).items():
                     self._name(tensor, prefix + name)
-        hidden: list[nn.Module] = []
         for part, prefix in parts:
-            self._add(part, prefix, hidden)
+            self._add(part, prefix)
         for value in beside:
             self._look_beside(value)
         # Modules in plain lists are no parts, but may be called and changed like them.
-        for number, module in enumerate(hidden):
+        for number, module in enumerate(self._hidden):
             for path, part in module.named_modules():
-                self._add(part, f"{_HIDDEN}{number}.{path}.", hidden)
+                self._add(part, f"{_HIDDEN}{number}.{path}.")
 
     def snapshot(self) -> list[tuple[Any, Any]]:
         """Return what the parts hold that can change inside, with its contents."""
         return [(held, content_of(held)) for held in self._containers.values()]
 
-    def _add(self, part: nn.Module, prefix: str, hidden: list[nn.Module]) -> None:
+    def _add(self, part: nn.Module, prefix: str) -> None:
         if id(part) in self._seen:
             return
         self._seen.add(id(part))
@@ -101,7 +96,7 @@ class Layout:
         attributes = [name for name, value in own.items() if isinstance(value, Tensor)]
         for name, value in own.items():
             if name not in _REPLACED and not isinstance(value, Tensor):
-                self._hold(value, hidden, f"attribute {name!r} of {type(part).__name__}")
+                self._hold(value, f"attribute {name!r} of {type(part).__name__}")
         self.slots.append(Slot(part, parameters, buffers, attributes, {}))
 
     def _name(self, tensor: Tensor | None, name: str) -> str:
@@ -112,40 +107,37 @@ class Layout:
             self.tensors[first] = tensor
         return first
 
-    def _hold(self, value: Any, hidden: list[nn.Module], where: str) -> None:
+    def _hold(self, value: Any, where: str) -> None:
         """Look through what a part holds for modules, parameters, and all that can change."""
         if isinstance(value, nn.Module):
-            hidden.append(value)
+            self._hidden.append(value)
         self._refuse_parameter(value, where)
         if isinstance(value, tuple):
             for inner in value:
-                self._hold(inner, hidden, where)
+                self._hold(inner, where)
         if not can_change(value) or id(value) in self._containers:
             return
         self._containers[id(value)] = value
-        places = self._places(value)
-        if places:
-            self.held.append((value, places))
+        places = self._hold_parameters(value)
         for key, inner in items_in(value):
             if key not in places:
-                self._hold(inner, hidden, where)
+                self._hold(inner, where)
 
     def _look_beside(self, value: Any) -> None:
         """Look for parameters only in what the loss reaches; all else there is its own affair."""
-        self._refuse_parameter(value, "the loss")
-        if isinstance(value, tuple):
-            for inner in value:
-                self._refuse_parameter(inner, "the loss")
-        places = self._places(value)
-        if places:
+        for inner in (value, *(value if isinstance(value, tuple) else ())):
+            self._refuse_parameter(inner, "the loss")
+        if self._hold_parameters(value):
             self._containers[id(value)] = value
-            self.held.append((value, places))
 
-    def _places(self, value: Any) -> dict[Any, str]:
-        """Where in a list or a dict parameters are, and which."""
+    def _hold_parameters(self, value: Any) -> dict[Any, str]:
+        """Note where in a list or a dict parameters are, and which."""
         if not isinstance(value, (list, dict)):
             return {}
-        return {key: self._names[id(v)] for key, v in items_in(value) if self._is_named(v)}
+        places = {key: self._names[id(v)] for key, v in items_in(value) if self._is_named(v)}
+        if places:
+            self.held.append((value, places))
+        return places
 
     def _is_named(self, value: Any) -> bool:
         name = self._names.get(id(value), "") if isinstance(value, Parameter) else ""
@@ -189,8 +181,7 @@ class Swapped:
                 self._saved.append((own, own.copy()))
                 self._put(slot, own, copies)
                 own.update(slot.entries)
-                if number in self._entries:
-                    own.update(self._entries[number])
+                own.update(self._entries.get(number, {}))
         except BaseException:
             self.__exit__()
             raise

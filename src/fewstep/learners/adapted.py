@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -12,12 +11,14 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from fewstep.choices import Norm
 from fewstep.errors import InputError, first_line
 from fewstep.functional import spectral_norm as spectral
-from fewstep.functional.call import Norm, PureModel
+from fewstep.functional.call import PureModel
 from fewstep.functional.layer_modes import OF_SUPPORT, in_training
 from fewstep.functional.swapped import Params
-from fewstep.learners.recording import CalledTwiceError, recorded_statistics
+from fewstep.learners.checks import same_but_for_rounding
+from fewstep.learners.meta_parameters import CalledTwiceError, recorded_statistics
 from fewstep.runtime.rng import preserve_rng_state, reseed
 from fewstep.tasks import Inputs, tensors_of
 
@@ -30,10 +31,9 @@ def adapted_module(
     Args:
         model: The module that was adapted; a batch norm of it in eval mode stays as it is.
         params: The adapted parameters by name, and perhaps running statistics.
-        support_x: ``[examples, ...]``, what it was adapted on.
-        norm: Which statistics batch norm uses from now on: those of the batch that the module is
-            called with (``"transductive"``) or those of ``support_x`` (``"inductive"``). The
-            running statistics are those of ``support_x`` in either case.
+        support_x: ``[examples, ...]``, what it was adapted on. The running statistics become those
+            of it.
+        norm: Whether batch norm uses those from now on (``"inductive"``), or those of each batch.
         expected: What the adapted model predicts for ``support_x`` by the statistics of that
             batch; None where that is not known.
 
@@ -65,11 +65,7 @@ def adapted_module(
 
 
 def copy_of(model: nn.Module) -> nn.Module:
-    """A deep copy of a module, also where it keeps results of an earlier call.
-
-    Raises:
-        InputError: Something in it cannot be copied.
-    """
+    """A deep copy of a module, also where it keeps results of an earlier call."""
     try:
         with _WithoutGraphs():
             return copy.deepcopy(model)
@@ -83,13 +79,7 @@ def copy_of(model: nn.Module) -> nn.Module:
 class _WithoutGraphs(TorchFunctionMode):
     """Lets tensors that have a graph be copied, without it."""
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__deepcopy__ and not args[0].is_leaf:
             tensor, memo = args
             memo[id(tensor)] = copied = tensor.detach().clone()
@@ -100,11 +90,7 @@ class _WithoutGraphs(TorchFunctionMode):
 def _remember_statistics(
     model: nn.Module, layers: dict[str, _BatchNorm], support_x: Inputs, norm: Norm
 ) -> Any:
-    """Put the statistics of the support set where a batch norm keeps its running statistics.
-
-    Returns:
-        The prediction for it.
-    """
+    """Make the running statistics those of the support set, and return the prediction for it."""
     for layer in layers.values():
         setattr(layer, OF_SUPPORT, norm == "inductive")
     try:
@@ -135,12 +121,8 @@ def _check_same(found: Any, expected: Any) -> None:
     """See that a copy predicts what the model itself does."""
     pairs = zip(*(pytree.tree_leaves(p) for p in (found, expected)), strict=False)
     for one, other in pairs:
-        if not isinstance(one, Tensor) or not isinstance(other, Tensor):
-            continue
-        one, other = one.detach(), other.detach()
-        if one.shape != other.shape or not torch.allclose(
-            one, other, rtol=1e-3, atol=1e-4, equal_nan=True
-        ):
+        tensors = isinstance(one, Tensor) and isinstance(other, Tensor)
+        if tensors and not same_but_for_rounding(one.detach(), other.detach(), least=1e-4):
             raise InputError(
                 "the adapted copy of the model does not predict what the model does with the same "
                 "parameters: something in it leads back to the original (a function that was made "

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from fewstep.choices import Norm
 from fewstep.execution.executor import MetaGradient
-from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.known_gradient import with_gradient_of
 from fewstep.learners.meta_parameters import move_statistics
@@ -105,17 +105,8 @@ class Learner(NamedModule, ABC):
 
         In training mode it moves the running statistics that the learner records for each inner
         step, as batch norm does. Under ``torch.no_grad()`` it computes the loss alone, and
-        nothing moves.
-
-        Args:
-            tasks: The meta-batch.
-            outer_step: As in `meta_gradient`.
-
-        Returns:
-            A scalar. It can be differentiated once.
-
-        Raises:
-            InputError: As `meta_gradient`.
+        nothing moves. The loss is a scalar, and can be differentiated once. Arguments and errors
+        are those of `meta_gradient`.
         """
         if not torch.is_grad_enabled():
             return self.query_losses(tasks, outer_step).mean()
@@ -144,11 +135,7 @@ class Learner(NamedModule, ABC):
         return result.query.losses.mean(), result.gradient
 
     def update_statistics(self, statistics: Params) -> None:
-        """Move the running statistics towards those of a meta-batch, once an outer step.
-
-        Args:
-            statistics: Those that `differentiate` found.
-        """
+        """Move the running statistics towards those that `differentiate` found of a meta-batch."""
         move_statistics(self.meta_parameters(), statistics)
 
     def variants(self) -> dict[str, Learner]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch.nn.parameter import UninitializedParameter
 from fewstep.errors import InputError
 from fewstep.functional.call import LOSS
 from fewstep.functional.guards import check_second_derivative
+from fewstep.functional.loss import loss_module
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, as_leaf_tensors, with_gradient
 from fewstep.metagrad.objective import Objective
 from fewstep.runtime.rng import preserve_rng_state
@@ -28,8 +29,9 @@ LOSSES: dict[str, Loss] = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss}
 """Those that may be given by name."""
 
 
-def check_choice(name: str, given: object, choices: tuple[str, ...]) -> None:
-    """See that a setting is one of its values."""
+def check_choice(name: str, given: object, literal: Any) -> None:
+    """See that a setting is one of the values of its type."""
+    choices = get_args(literal)
     if given not in choices:
         raise InputError(f"{name} is {given!r}; expected one of {', '.join(choices)}")
 
@@ -44,8 +46,8 @@ def check_at_least_zero(name: str, given: object, *, whole: bool = False) -> Non
         raise InputError(f"{name} is {given}; expected 0 or more")
 
 
-def check_module(model: object) -> None:
-    """See that a model is a module that a learner can take."""
+def check_module(model: object, loss: Loss) -> None:
+    """See that a model is a module that a learner can take, beside what else it learns."""
     if isinstance(model, type):
         raise InputError(
             f"model is the class {model.__name__}; expected a module made of it, as in "
@@ -60,6 +62,13 @@ def check_module(model: object) -> None:
                 f"layer {layer!r} has parameters without a shape yet; call the model once with an "
                 "example first"
             )
+    taken = (INNER_LR, PER_STEP, *((LOSS,) if loss_module(loss, model) is not None else ()))
+    for name, _ in (*model.named_parameters(), *model.named_buffers()):
+        if name.startswith(taken):
+            raise InputError(
+                f"the model has {name!r}, a name that the learner uses for what it learns beside "
+                "the model; rename that part of the model"
+            )
 
 
 def check_learns(model: nn.Module) -> None:
@@ -71,29 +80,12 @@ def check_learns(model: nn.Module) -> None:
 
 
 def check_memory(memory: str, repeats: bool) -> None:
-    """See that a model can be computed once more, as flat memory has to.
-
-    ``repeats`` says whether it predicts the same again with the same seeds.
-    """
+    """See that a model repeats its predictions with the same seeds where flat memory needs it."""
     if memory == "flat" and not repeats:
         raise InputError(
             "the model draws random numbers from a generator of its own, and flat memory needs the "
             'same ones again; let it use PyTorch\'s, or choose memory="fast"'
         )
-
-
-def check_names(model: nn.Module, loss: nn.Module | None) -> None:
-    """See that no name of a model is one that a learner uses itself.
-
-    ``loss`` is the loss where that is a module.
-    """
-    taken = (INNER_LR, PER_STEP, *((LOSS,) if loss is not None else ()))
-    for name, _ in (*model.named_parameters(), *model.named_buffers()):
-        if name.startswith(taken):
-            raise InputError(
-                f"the model has {name!r}, a name that the learner uses for what it learns beside "
-                "the model; rename that part of the model"
-            )
 
 
 def check_examples(x: object, y: object) -> None:
@@ -140,6 +132,13 @@ def check_twice_differentiable(objective: Objective, tasks: TaskBatch) -> None:
     inputs = list(start.values())
     check_second_derivative(
         torch.autograd.grad(with_gradient(loss), inputs, create_graph=True, materialize_grads=True)
+    )
+
+
+def same_but_for_rounding(one: Tensor, other: Tensor, least: float = 1e-5) -> bool:
+    """Whether two results agree to a thousandth, or to ``least`` where they are small."""
+    return one.shape == other.shape and torch.allclose(
+        one, other, rtol=1e-3, atol=least, equal_nan=True
     )
 
 

@@ -17,12 +17,7 @@ from fewstep.tasks import TaskBatch, tensors_of
 
 
 class DivergedError(InputError):
-    """A loss or a gradient that is not finite.
-
-    Attributes:
-        what: What is not finite, in words.
-        task: Number of the task in the meta-batch; None where it is not known.
-    """
+    """A loss or a gradient that is not finite: what it is, in words, and of which task if known."""
 
     def __init__(self, what: str, task: int | None) -> None:
         where = "" if task is None else f" in task {task}"
@@ -36,59 +31,34 @@ class DivergedError(InputError):
         return DivergedError, (self.what, self.task)
 
 
-def check_finite(
-    found: MetaGradient,
-    objective: Objective,
-    tasks: TaskBatch,
-    path: Path,
-) -> None:
+def check_finite(found: MetaGradient, objective: Objective, tasks: TaskBatch, path: Path) -> None:
     """See that losses and gradient are finite; a GPU is asked once.
 
-    Args:
-        found: The meta-gradient.
-        objective: What each task is.
-        tasks: The meta-batch.
-        path: Of a task.
-
-    Raises:
-        DivergedError: They are not. Names the task, and the inner step where it can be found.
+    `DivergedError` names the task, and the inner step where it can be found.
     """
     lengths = torch._foreach_norm(list(found.gradient.values()))
     if math.isfinite(torch.stack([*lengths, found.query.losses.sum()]).sum().item()):
         return
     tensors = {"the query loss": found.query.losses, **found.gradient}
-    if all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+    bad = [name for name, tensor in tensors.items() if not _finite(tensor)]
+    if not bad:
         return
     for number in range(len(tasks)):
         what = _first_not_finite(objective, tasks, number, path)
         if what:
             raise DivergedError(what, first_task() + number)
-    name = next(name for name, tensor in tensors.items() if not bool(tensor.isfinite().all()))
-    raise DivergedError(
-        name if name == "the query loss" else f"the gradient of {name!r} is not finite", None
-    )
+    of_gradient = f"the gradient of {bad[0]!r} is not finite"
+    raise DivergedError(bad[0] if bad[0] == "the query loss" else of_gradient, None)
 
 
-def check_adapted(
-    objective: Objective,
-    tasks: TaskBatch,
-    params: Params,
-    path: Path,
-) -> None:
-    """See that parameters adapted to the only one of ``tasks`` are finite, as `check_finite` does.
-
-    Raises:
-        DivergedError: They are not. Names the inner step.
-    """
+def check_adapted(objective: Objective, tasks: TaskBatch, params: Params, path: Path) -> None:
+    """See that parameters adapted to the only one of ``tasks`` are finite."""
     if not all(map(_finite, params.values())):
         raise DivergedError(_first_not_finite(objective, tasks, 0, path) or "adapted weights", None)
 
 
 def _first_not_finite(
-    objective: Objective,
-    tasks: TaskBatch,
-    number: int,
-    path: Path,
+    objective: Objective, tasks: TaskBatch, number: int, path: Path
 ) -> str | None:
     """First part of a task that is not finite, in words; None where all are."""
     support_x, support_y, query_x, query_y = tasks.task(number)
@@ -99,7 +69,7 @@ def _first_not_finite(
     def support_loss(params: Params, _: int) -> Tensor:
         return objective.support_loss(params, support_x, support_y)
 
-    for step, params in enumerate(path(GradFn(support_loss), objective.meta_learned)):
+    for step, params in enumerate(path(GradFn(support_loss), objective.learned)):
         if not all(map(_finite, params.values())):
             return f"the parameters are not finite after {step} inner steps"
         if not _finite(support_loss(params, step)):

@@ -15,10 +15,8 @@ def is_of_the_model(error: BaseException) -> bool:
     """Whether an error comes from the user's code, and not from a layer of PyTorch or from here."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     file = Path(frame.f_code.co_filename)
-    return not any(file.is_relative_to(Path(p).parent) for p in (torch.__file__, _PACKAGE))
-
-
-_PACKAGE = Path(__file__).parent
+    others = Path(torch.__file__).parent, Path(__file__).parents[1]
+    return not any(file.is_relative_to(folder) for folder in others)
 
 
 def cure(error: BaseException, model: nn.Module, x: Inputs) -> str:

@@ -8,16 +8,17 @@ gradient descent.
 from __future__ import annotations
 
 import copy
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewstep.choices import Execution, Norm
+from fewstep.choices import NewHead as Head
 from fewstep.errors import InputError
 from fewstep.execution.executor import MetaGradient
-from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm, call_model
+from fewstep.functional.call import call_model
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_choice, check_labels
 from fewstep.learners.heads import last_linear, new_linear, with_layer
@@ -27,7 +28,6 @@ from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.modes import exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
-Head = Literal["random", "zeros"]
 Adapts = Literal["whole", "head"]
 
 
@@ -79,8 +79,8 @@ class FineTune(Learner):
         norm: Norm = "transductive",
     ) -> None:
         super().__init__()
-        check_choice("new_head", new_head, get_args(Head))
-        check_choice("adapts", adapts, get_args(Adapts))
+        check_choice("new_head", new_head, Head)
+        check_choice("adapts", adapts, Adapts)
         self.head = last_linear(model)
         self._new_layer = new_linear(model, self.head)
         self.wide = with_layer(model, self.head, new_linear(model, self.head, classes))
@@ -90,8 +90,7 @@ class FineTune(Learner):
         self.classes = classes
         self.new_head: Head = new_head
         self.adapts: Adapts = adapts
-        self.inner_lr = inner_lr
-        self.inner_steps = inner_steps
+        self.inner_lr, self.inner_steps = inner_lr, inner_steps
         self.execution: Execution = execution
         self.norm: Norm = norm
         self._check_fit = FitCheck(F.cross_entropy)
@@ -103,12 +102,7 @@ class FineTune(Learner):
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """The gradient of ordinary training on all pictures of the tasks at once.
 
-        Args:
-            tasks: Their ``classes`` say which class of the data set each label stands for.
-            outer_step: Makes no difference.
-
-        Raises:
-            InputError: The tasks do not say it, or do not fit the model.
+        The ``classes`` of the tasks say which class of the data set each label stands for.
         """
         with exclusive():
             losses, scores = self._ordinary_training(tasks)
@@ -154,16 +148,15 @@ class FineTune(Learner):
 
     def few_shot(self) -> MAML:
         """The pre-trained body under the last layer that every task starts from."""
-        model = with_layer(self.wide, self.head, copy.deepcopy(self._new_layer))
+        # A copy that is made in inference mode has no gradients ever after.
+        with torch.inference_mode(False):
+            model = with_layer(self.wide, self.head, copy.deepcopy(self._new_layer))
         if self.adapts == "head":
             for name, parameter in model.named_parameters():
-                parameter.requires_grad_(self._of_head(name))
+                parameter.requires_grad_(name.startswith(f"{self.head}."))
         return MAML(
             model, self.inner_lr, self.inner_steps, execution=self.execution, norm=self.norm
         )
-
-    def _of_head(self, name: str) -> bool:
-        return name.startswith(f"{self.head}.")
 
 
 def _classes_of(tasks: TaskBatch, labels: Tensor) -> Tensor:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from fewstep.choices import Execution, Memory, Norm, Order, Precision
 from fewstep.execution.executor import MetaGradient, Path
-from fewstep.execution.plan import Execution, Planner
-from fewstep.functional.call import LOSS, Norm, PureModel
+from fewstep.execution.plan import Planner
+from fewstep.functional.call import LOSS, PureModel
 from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.loss import loss_module
 from fewstep.functional.swapped import Params
@@ -26,19 +28,39 @@ from fewstep.learners.checks import (
     check_learns,
     check_memory,
     check_module,
-    check_names,
     check_twice_differentiable,
+    loss_of,
 )
 from fewstep.learners.divergence import check_adapted, check_finite
 from fewstep.learners.objectives import query_function, support_loss_of
-from fewstep.learners.settings import Settings
 from fewstep.learners.traits import FitCheck, Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
-from fewstep.metagrad.metrics import Metrics
+from fewstep.metagrad.metrics import Metric, Metrics
 from fewstep.metagrad.objective import Objective, QueryResult
-from fewstep.metagrad.unroll import GradientRule, Memory, Order, last_only
-from fewstep.runtime.modes import Precision, exclusive, multiplying_in
+from fewstep.metagrad.unroll import GradientRule, last_only
+from fewstep.runtime.modes import exclusive, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked arguments that learners share, beside the inner loop's; `MAML` explains them."""
+
+    loss: Loss | str
+    metrics: Mapping[str, Metric] | None
+    execution: Execution
+    precision: Precision
+    norm: Norm
+    order: Order = "exact"
+    memory: Memory = "fast"
+
+    def __post_init__(self) -> None:
+        check_choice("execution", self.execution, Execution)
+        check_choice("precision", self.precision, Precision)
+        check_choice("norm", self.norm, Norm)
+        check_choice("order", self.order, Order)
+        check_choice("memory", self.memory, Memory)
+        object.__setattr__(self, "loss", loss_of(self.loss))
 
 
 class GradientBased(Learner):
@@ -60,17 +82,15 @@ class GradientBased(Learner):
         self, model: nn.Module, inner_lr: float, inner_steps: int, settings: Settings
     ) -> None:
         super().__init__()
-        check_module(model)
-        check_at_least_zero("inner_lr", inner_lr)
-        check_at_least_zero("inner_steps", inner_steps, whole=True)
         # Not by setattr, which would make another part of a loss that is a module.
         vars(self).update(vars(settings))
+        check_module(model, self.loss)
+        check_at_least_zero("inner_lr", inner_lr)
+        check_at_least_zero("inner_steps", inner_steps, whole=True)
         self.model = model
-        self.inner_lr = inner_lr
-        self.inner_steps = inner_steps
-        module = loss_module(self.loss, model)
-        check_names(model, module)
+        self.inner_lr, self.inner_steps = inner_lr, inner_steps
         check_learns(model)
+        module = loss_module(self.loss, model)
         if module is not None:
             self._loss_parameters = module
         self._metrics = Metrics(self.loss, settings.metrics)
@@ -113,13 +133,9 @@ class GradientBased(Learner):
     ) -> Evaluation:
         path = partial(self._path, steps=self._checked(steps, norm))
         results = self._query_results(tasks, norm or self.norm, path)
-        return Evaluation(
-            torch.stack([query.losses for query in results], 1),
-            {
-                name: torch.stack([query.metrics[name] for query in results], 1)
-                for name in results[0].metrics
-            },
-        )
+        rows = {n: [query.metrics[n] for query in results] for n in results[0].metrics}
+        losses = torch.stack([query.losses for query in results], 1)
+        return Evaluation(losses, {name: torch.stack(row, 1) for name, row in rows.items()})
 
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
@@ -131,7 +147,7 @@ class GradientBased(Learner):
             tasks = TaskBatch(batch, y[None], batch, y[None])
             objective, traits = self.objective(tasks, norm or self.norm)
             grad_fn = GradFn(lambda params, _: objective.support_loss(params, x, y))
-            params = last(self._path(grad_fn, objective.meta_learned, steps))
+            params = last(self._path(grad_fn, objective.learned, steps))
             check_adapted(objective, tasks, params, partial(self._path, steps=steps))
             expected = None
             if traits.repeats and not any(name.endswith(".running_mean") for name in params):
@@ -142,11 +158,7 @@ class GradientBased(Learner):
     def objective(
         self, tasks: TaskBatch, norm: Norm, *, training: bool = False
     ) -> tuple[Objective, Traits]:
-        """Pure functions of a task for this learner, and properties of the model.
-
-        Raises:
-            InputError: The tasks do not fit the model or the loss.
-        """
+        """Pure functions of a task for this learner, and properties of the model."""
         traits = self._check(tasks, "own" if training else "evaluation")
         return self._objective(tasks, traits, norm, training), traits
 
@@ -162,21 +174,16 @@ class GradientBased(Learner):
             support_loss_of(pure, self.loss, self.precision),
             query_function(pure, self.loss, self._metrics, norm, self.precision),
             learned,
+            learned,
             self._metrics,
-            learned=learned,
             needs_gradients=traits.needs_gradients,
             vectorisable=traits.vectorisable,
             modes=tuple(training for _, training in pure.modes),
         )
 
     def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
-        return PureModel(
-            self.model,
-            self.loss,
-            modes=modes,
-            copies_inputs=traits.changes_inputs,
-            **settings,
-        )
+        copies = traits.changes_inputs
+        return PureModel(self.model, self.loss, modes=modes, copies_inputs=copies, **settings)
 
     def _query_results(
         self, tasks: TaskBatch, norm: Norm, path: Path, training: bool = False
@@ -230,10 +237,7 @@ class GradientBased(Learner):
     def _checked(self, steps: int | None, norm: Norm | None) -> int:
         """The number of inner steps, the learner's own unless it is given."""
         steps = self.inner_steps if steps is None else steps
-        self._check_steps(steps)
-        if norm is not None:
-            check_choice("norm", norm, get_args(Norm))
-        return steps
-
-    def _check_steps(self, steps: int) -> None:
         check_at_least_zero("steps", steps, whole=True)
+        if norm is not None:
+            check_choice("norm", norm, Norm)
+        return steps

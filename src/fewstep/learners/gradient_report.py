@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -130,14 +129,13 @@ def check_gradient(
 
         here, gradient = compute()
         generator = torch.Generator().manual_seed(seed)
-        rows = {
-            name: [
-                _row(parameter, gradient[name], size, generator, here, lambda: compute()[0])
-                for _ in range(directions)
-            ]
-            for name, parameter in named.items()
-        }
-    steepest = max(row.steepest for all_of in rows.values() for row in all_of)
+
+        def row(name: str) -> _Row:
+            own = (named[name], gradient[name])
+            return _row(*own, size, generator, here, lambda: compute()[0])
+
+        rows = {name: [row(name) for _ in range(directions)] for name in named}
+    steepest = max(row.steepest for of_one in rows.values() for row in of_one)
     tolerance = TOLERANCE.get(real, TOLERANCE[torch.float32])
     floor = FLOOR * steepest or 1.0
     return GradientReport({n: _verdict(r, floor, tolerance) for n, r in rows.items()}, tolerance)
@@ -189,17 +187,12 @@ def _row(
 
 
 def _at(parameter: nn.Parameter, value: Tensor, loss: Callable[[], float]) -> float:
-    with _holding(parameter, value):
-        return loss()
-
-
-@contextmanager
-def _holding(parameter: nn.Parameter, value: Tensor) -> Iterator[None]:
+    """The loss where a parameter has this value."""
     before = parameter.detach().clone()
     try:
         with torch.no_grad():
             parameter.copy_(value)
-        yield
+        return loss()
     finally:
         with torch.no_grad():
             parameter.copy_(before)

@@ -10,20 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from fewstep.choices import Execution, Norm, Precision
 from fewstep.errors import InputError
-from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm
 from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, check_at_least_zero
-from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.settings import Settings
+from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors, last
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import EvaluateQuery, Objective
-from fewstep.metagrad.unroll import Gradient, GradientRule, Unrolled
-from fewstep.runtime.modes import Precision
+from fewstep.metagrad.unroll import Gradient, GradientRule, ThroughInnerLoop, last_only
 from fewstep.tasks import Inputs, TaskBatch
 
 
@@ -81,8 +78,7 @@ class ImplicitMAML(GradientBased):
                 f"inner_lr is {inner_lr} and proximal {proximal}; the inner loop would move away "
                 "from its minimum: choose them so that their product is less than 2"
             )
-        self.proximal = proximal
-        self.cg_steps = cg_steps
+        self.proximal, self.cg_steps = proximal, cg_steps
 
     def _for_training(self, tasks: TaskBatch) -> TaskBatch:
         _refuse_batch_statistics(self.model)
@@ -105,35 +101,22 @@ class ImplicitMAML(GradientBased):
 
 
 @dataclass(frozen=True)
-class Implicit(GradientRule):
-    """The meta-gradient from the last parameters of the inner loop alone.
-
-    Attributes:
-        loop: The inner loop.
-        proximal: lambda.
-        cg_steps: Steps of the conjugate gradient method.
-    """
+class Implicit:
+    """The meta-gradient from the last parameters of the inner loop alone."""
 
     loop: InnerLoop
     proximal: float
     cg_steps: int
 
     def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
-        """The implicit gradient (equation 6).
+        """The implicit gradient (equation 6), where ``grad_fn`` has the derivative H + lambda I.
 
-        Args:
-            grad_fn: The gradient of the support loss with the proximal term, whose derivative is
-                H + lambda I.
-            evaluate_query: The query losses and metrics.
-            learned: theta, and psi, what is learned beside it and does not adapt.
+        Learned are theta and psi, what is learned beside it and does not adapt.
         """
         end = as_leaf_tensors(last(adapt(self.loop, grad_fn, learned, self.loop.steps)).params)
-        beside = as_leaf_tensors(
-            {name: value for name, value in learned.items() if name not in end}
-        )
-        query, at_end = Unrolled(replace(self.loop, steps=0))(
-            grad_fn, evaluate_query, {**end, **beside}
-        )
+        beside = as_leaf_tensors({n: value for n, value in learned.items() if n not in end})
+        at_once = ThroughInnerLoop(replace(self.loop, steps=0), last_only(0))
+        query, at_end = at_once(grad_fn, evaluate_query, {**end, **beside})
         inner = grad_fn({**end, **beside}, self.loop.steps, True, list(end))
 
         tasks = len(query.losses)
@@ -147,44 +130,36 @@ class Implicit(GradientRule):
             return {name: part.reshape(value.shape) for (name, value), part in pairs}
 
         def product(vector: Tensor) -> Tensor:
-            products = torch.autograd.grad(
-                list(inner.values()),
-                list(end.values()),
-                list(tree(vector).values()),
-                retain_graph=True,
-                materialize_grads=True,
-            )
-            return flat(dict(zip(end, products, strict=True))) / self.proximal
+            return flat(_pulled_back(inner, end, tree(vector))) / self.proximal
 
         solved = tree(conjugate_gradient(product, flat(at_end), self.cg_steps))
         if not beside:
             return Gradient(query, solved)
         # d phi / d psi = -(H + lambda I)^-1 times the derivative of the inner gradient by psi.
-        through = torch.autograd.grad(
-            list(inner.values()),
-            list(beside.values()),
-            [-value / self.proximal for value in solved.values()],
-            materialize_grads=True,
-        )
-        of_psi = {n: at_end[n] + part for n, part in zip(beside, through, strict=True)}
-        return Gradient(query, solved | of_psi)
+        towards = {name: -value / self.proximal for name, value in solved.items()}
+        through = _pulled_back(inner, beside, towards)
+        return Gradient(query, solved | {n: at_end[n] + part for n, part in through.items()})
+
+
+def _pulled_back(outputs: Params, inputs: Params, cotangents: Params) -> Params:
+    """The product of ``cotangents`` with the derivative of ``outputs``, by input."""
+    products = torch.autograd.grad(
+        list(outputs.values()),
+        list(inputs.values()),
+        list(cotangents.values()),
+        retain_graph=True,
+        materialize_grads=True,
+    )
+    return dict(zip(inputs, products, strict=True))
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, steps: int) -> Tensor:
-    """Solve A x = b for a symmetric A = I + H / lambda, from x = 0 on.
+    """Solve A x = b for a symmetric A = I + H / lambda, from x = 0 on, each ``[..., size]`` alone.
 
     Where H has no negative eigenvalue, every step makes x longer, and never longer than b. It
     stops before a step that would make x longer still, or along which A is not positive: there
     the inner loop is not near a minimum, and the exact x would be of any length. Up to there x
-    points the way of b (Steihaug 1983).
-
-    Args:
-        product: A times a vector.
-        b: ``[..., size]``; each system in front is solved for itself.
-        steps: At most so many.
-
-    Returns:
-        x, or b where not a single step was made.
+    points the way of b (Steihaug 1983). Where not a single step was made, it is b.
     """
     x = torch.zeros_like(b)
     residual = direction = b

@@ -14,13 +14,7 @@ from fewstep.functional.swapped import Params
 
 
 def with_gradient_of(loss: Tensor, gradient: Params, parameters: Mapping[str, Tensor]) -> Tensor:
-    """The loss, as a function of parameters that has this gradient and no further derivative.
-
-    Args:
-        loss: A scalar.
-        gradient: By name.
-        parameters: By name; those that ``gradient`` does not name get none.
-    """
+    """The loss, as a function of parameters that has this gradient and no further derivative."""
     handed = [parameters[name] for name in gradient]
     apply: Any = _WithGradient.apply
     return apply(loss, list(gradient.values()), *handed)  # type: ignore[no-any-return]

@@ -4,35 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
-from operator import or_
-from typing import Any, ClassVar, get_args
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fewstep.choices import Execution, Memory, Norm, Order, Precision, StepSizes
 from fewstep.errors import InputError
 from fewstep.execution.compiled import Compiler
 from fewstep.execution.executor import MetaGradient
-from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners import meta_parameters as beside
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
-from fewstep.learners.gradient_based import GradientBased
+from fewstep.learners.gradient_based import GradientBased, Settings
+from fewstep.learners.heads import adapting_names
 from fewstep.learners.objectives import query_function
 from fewstep.learners.schedules import importances
-from fewstep.learners.selection import adapting_names
-from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
-from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop, StepSizes
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop
 from fewstep.metagrad.inner_optimizers import inner_optimizer as optimizer_of
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import Objective, Traceable
-from fewstep.metagrad.unroll import GradientRule, Memory, Order, through_inner_loop
+from fewstep.metagrad.unroll import GradientRule, ThroughInnerLoop
 from fewstep.ops.fuse import has_blocks
-from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch
 
 
@@ -68,9 +64,8 @@ class MAML(GradientBased):
             call.
         precision: ``"float32"``; ``"tf32"`` lets a GPU round the factors of products to ten bits;
             ``"bf16"`` computes the model in bfloat16 by autocast. The parameters stay as they are.
-        norm: What batch norm in training mode uses on the query set: the query
-            batch's own statistics (``"transductive"``, as in the paper) or the support set's
-            (``"inductive"``).
+        norm: What batch norm in training mode uses on the query set: the query batch's own
+            statistics (``"transductive"``, as in the paper) or the support set's (``"inductive"``).
         adapting: Which parameters adapt: ``"all"``, the ``"head"`` (ANIL), the ``"body"`` without
             the head (BOIL), or names of parameters or modules.
         head: Name of the head; the last ``nn.Linear`` unless given.
@@ -87,8 +82,7 @@ class MAML(GradientBased):
             They are learned by the outer loop and do not adapt (MAML++).
         per_step_statistics: Record what batch norm in training mode sees of the query sets after
             each inner step (`update_statistics`). In training the query set is evaluated by its own
-            statistics; to evaluate inductively means by those recorded for the
-            step, from then on.
+            statistics; to evaluate inductively means by those recorded for the step, from then on.
 
     Raises:
         InputError: A setting is out of range, or the model has no such part.
@@ -139,7 +133,7 @@ class MAML(GradientBased):
     ) -> None:
         settings = Settings(loss, metrics, execution, precision, norm, order, memory)
         super().__init__(model, inner_lr, inner_steps, settings)
-        check_choice("step_sizes", step_sizes, get_args(StepSizes))
+        check_choice("step_sizes", step_sizes, StepSizes)
         if compile and execution not in ("auto", "loop"):
             raise InputError(
                 f"execution is {execution!r} with compile=True, which computes one task after "
@@ -151,8 +145,7 @@ class MAML(GradientBased):
         self.adapting, self.head = adapting, head
         self.inner_optimizer = inner_optimizer
         self.step_sizes: StepSizes = step_sizes
-        self.multi_step_loss = multi_step_loss
-        self.first_order_steps = first_order_steps
+        self.multi_step_loss, self.first_order_steps = multi_step_loss, first_order_steps
         self.per_step_affine, self.per_step_statistics = per_step_affine, per_step_statistics
         self._compiler = Compiler() if compile else None
         if per_step_affine:
@@ -165,8 +158,8 @@ class MAML(GradientBased):
             self._step_sizes = beside.learned_step_sizes(step_sizes, start, inner_lr, inner_steps)
 
     def meta_parameters(self) -> dict[str, nn.Parameter]:
-        more = map(self.named, ("_step_sizes", "_affine", "_statistics"))
-        return reduce(or_, more, super().meta_parameters())
+        more = self.named("_step_sizes") | self.named("_affine") | self.named("_statistics")
+        return super().meta_parameters() | more
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         found = super().differentiate(tasks, outer_step)
@@ -192,17 +185,13 @@ class MAML(GradientBased):
         self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
     ) -> Objective:
         plain = super()._objective(tasks, traits, norm, training)
-        learned: Params = {
-            **plain.meta_learned,
-            **self.named("_step_sizes"),
-            **self.named("_affine"),
-        }
+        learned: Params = plain.learned | self.named("_step_sizes") | self.named("_affine")
         evaluate_query = plain.evaluate_query
         statistics = self.named("_statistics")
         if statistics and (training or norm == "inductive"):
             # In training by the query set's own, which are returned; else by those of the step.
             pure = self._pure("own" if training else "running", traits)
-            recorded = beside.recorder(self.model, list(statistics)) if training else None
+            recorded = partial(beside.recorded_row, self.model, [*statistics]) if training else None
             evaluate_query = query_function(
                 pure, self.loss, self._metrics, "transductive", self.precision, recorded
             )
@@ -213,8 +202,8 @@ class MAML(GradientBased):
             plain,
             evaluate_query=evaluate_query,
             start=start,
-            traceable=self._traceable(traits, norm, training),
             learned=learned,
+            traceable=self._traceable(traits, norm, training),
         )
 
     def _traceable(self, traits: Traits, norm: Norm, training: bool) -> Traceable | None:
@@ -233,13 +222,8 @@ class MAML(GradientBased):
         return Traceable(compiler.functions, pure, self.loss, self.precision, by_query)
 
     def _gradient(self, outer_step: int) -> GradientRule:
-        return through_inner_loop(
-            self._loop,
-            self._order(outer_step),
-            self.memory,
-            self._importances(outer_step),
-            self.per_step_statistics,
-        )
+        counted, order = self._importances(outer_step), self._order(outer_step)
+        return ThroughInnerLoop(self._loop, counted, self.per_step_statistics, order, self.memory)
 
     def _importances(self, outer_step: int) -> tuple[float, ...]:
         return importances(self.inner_steps, outer_step, self.multi_step_loss)
@@ -269,8 +253,8 @@ class MAML(GradientBased):
         affine = self.named("_affine")
         return {n: p for n, p in super()._plain().items() if PER_STEP + n not in affine}
 
-    def _check_steps(self, steps: int) -> None:
-        super()._check_steps(steps)
+    def _checked(self, steps: int | None, norm: Norm | None) -> int:
+        steps = super()._checked(steps, norm)
         per_step = self.step_sizes == "per-step" or self.per_step_affine or self.per_step_statistics
         if per_step and steps > self.inner_steps:
             raise InputError(
@@ -278,3 +262,4 @@ class MAML(GradientBased):
                 f"{self.inner_steps} inner steps; use at most {self.inner_steps} steps, train with "
                 f"inner_steps={steps}, or learn nothing per step"
             )
+        return steps

@@ -15,9 +15,7 @@ from fewstep.errors import InputError
 class ParameterTree(nn.Module):
     """Parameters whose names have dots: a module for each part of a name but the last.
 
-    Args:
-        values: By name.
-        learned: Whether `requires_grad_` reaches them.
+    `requires_grad_` reaches those that are ``learned``.
     """
 
     def __init__(self, values: Mapping[str, nn.Parameter], learned: bool = True) -> None:
@@ -68,15 +66,7 @@ class NamedModule(nn.Module):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> _IncompatibleKeys:
-        """Take over the tensors of a `state_dict`.
-
-        Args:
-            state_dict: By name.
-            strict: Whether the names have to be the same.
-            assign: Whether to take the tensors themselves, and not their values.
-
-        Returns:
-            The names that are missing, and those that were not expected.
+        """Take over the tensors of a `state_dict`, as any module does.
 
         Raises:
             InputError: Names or shapes differ. Nothing was loaded.

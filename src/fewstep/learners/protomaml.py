@@ -10,23 +10,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewstep.choices import Execution, Memory, Norm, Order, Precision
 from fewstep.errors import InputError
-from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm, PureModel
+from fewstep.functional.call import PureModel
 from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_tasks
-from fewstep.learners.gradient_based import GradientBased
+from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.heads import check_plain, last_linear, new_linear, with_layer
-from fewstep.learners.objectives import query_function, support_loss_of
-from fewstep.learners.prototypes import check_classes, number_of_classes, prototypes
-from fewstep.learners.settings import Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, as_leaf_tensors
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import EvaluateQuery, Objective
-from fewstep.metagrad.unroll import Gradient, GradientRule, Memory, Order, through_inner_loop
-from fewstep.runtime.modes import Precision, autocast
+from fewstep.metagrad.unroll import Gradient, GradientRule, ThroughInnerLoop
+from fewstep.runtime.modes import autocast
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import Inputs, TaskBatch
 
@@ -89,18 +86,16 @@ class ProtoMAML(GradientBased):
 
     def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         """With the prototypes as the gradient of the coefficients."""
-        modes: LayerModes = "own" if training else "evaluation"
-        pure = self._pure(modes, traits)
+        plain = super()._objective(tasks, traits, norm, training)
         inputs: list[Tensor] = []
+        modes: LayerModes = "own" if training else "evaluation"
         features = self._pure(modes, traits, replaced=self._replaced(inputs.append))
-        whole_loss = support_loss_of(pure, self.loss, self.precision)
-        ways = number_of_classes(tasks.support_y)
-        layer = self.model.get_submodule(self.head)
-        assert isinstance(layer, nn.Linear)
+        ways = _number_of_classes(tasks.support_y)
+        layer = self._layer
 
         def support_loss(params: Params, x: Inputs, y: Tensor) -> Tensor:
             if _COEFFICIENTS not in params:
-                return whole_loss(params, x, y)
+                return plain.support_loss(params, x, y)
             body = {name: value for name, value in params.items() if name != _COEFFICIENTS}
             inputs.clear()
             with (
@@ -108,26 +103,18 @@ class ProtoMAML(GradientBased):
                 features.having(body, fused=True, inputs_repeat=True),
             ):
                 features.predict(x)
-            centres = prototypes(self._features(inputs, len(y), layer), y, ways)
+            centres = prototypes(_only(inputs, len(y), layer), y, ways)
             return (params[_COEFFICIENTS] * centres).sum()
 
-        body = dict(self._plain())
-        return Objective(
-            support_loss,
-            query_function(pure, self.loss, self._metrics, norm, self.precision),
-            {**body, **self._new_head(ways)},
-            self._metrics,
-            learned={**body, _COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features)},
-            needs_gradients=traits.needs_gradients,
-            vectorisable=traits.vectorisable,
-            modes=tuple(training for _, training in pure.modes),
-        )
+        start = plain.learned | self._new_head(ways)
+        learned = plain.learned | {_COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features)}
+        return replace(plain, support_loss=support_loss, start=start, learned=learned)
 
     def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         check_tasks(tasks)
-        ways = number_of_classes(tasks.support_y)
+        ways = _number_of_classes(tasks.support_y)
         traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced())
-        check_classes(tasks.support_y, ways)
+        _check_classes(tasks.support_y, ways)
         return traits
 
     def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
@@ -137,7 +124,7 @@ class ProtoMAML(GradientBased):
         self, note: Callable[[Tensor], None] = lambda _: None
     ) -> dict[str, Callable[[Tensor], Tensor]]:
         """A last layer of any number of classes, with a bias in any case; notes its inputs."""
-        layer: Any = self.model.get_submodule(self.head)
+        layer = self._layer
 
         def forward(x: Tensor) -> Tensor:
             note(x)
@@ -147,11 +134,15 @@ class ProtoMAML(GradientBased):
 
     def _new_head(self, ways: int) -> Params:
         """The last layer's parameters for a number of classes, zeros."""
+        weight, bias = _names(self.head)
+        old = self._layer.weight.detach()
+        return {weight: old.new_zeros(ways, old.shape[1]), bias: old.new_zeros(ways)}
+
+    @property
+    def _layer(self) -> nn.Linear:
         layer = self.model.get_submodule(self.head)
         assert isinstance(layer, nn.Linear)
-        weight = layer.weight.detach()
-        zeros = (weight.new_zeros(ways, layer.in_features), weight.new_zeros(ways))
-        return dict(zip(_names(self.head), zeros, strict=True))
+        return layer
 
     def _with_room_for(self, params: Params) -> nn.Module:
         with preserve_rng_state(torch.device("cpu")):
@@ -160,10 +151,12 @@ class ProtoMAML(GradientBased):
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """Without those of the last layer, which each task makes anew."""
-        return {name: p for name, p in super()._plain().items() if not self._of_head(name)}
+        head = f"{self.head}."
+        return {name: p for name, p in super()._plain().items() if not name.startswith(head)}
 
     def _gradient(self, outer_step: int) -> GradientRule:
-        inner = through_inner_loop(self._loop, self.order, self.memory)
+        counted = self._importances(outer_step)
+        inner = ThroughInnerLoop(self._loop, counted, order=self.order, memory=self.memory)
         return ThroughPrototypes(inner, self.head)
 
     def _needs_second_derivative(self, outer_step: int) -> bool:
@@ -175,44 +168,31 @@ class ProtoMAML(GradientBased):
         return replace(super()._loop, adapting=(*body, *_names(self.head)))
 
     def _path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
-        return super()._path(
-            grad_fn, _with_head(grad_fn, as_leaf_tensors(learned), self.head), steps
+        with torch.enable_grad():
+            start = _with_head(grad_fn, as_leaf_tensors(learned), self.head)
+        return super()._path(grad_fn, start, steps)
+
+
+def _only(inputs: list[Tensor], examples: int, layer: nn.Linear) -> Tensor:
+    """The features of all examples, where the last layer is called with them once."""
+    shapes = [list(features.shape) for features in inputs]
+    if shapes != [[examples, layer.in_features]]:
+        raise InputError(
+            f"the last linear layer is called with {', '.join(map(str, shapes)) or 'nothing'}; "
+            f"prototypes need [examples, {layer.in_features}], once: flatten before that layer"
         )
-
-    @staticmethod
-    def _features(inputs: list[Tensor], examples: int, layer: nn.Linear) -> Tensor:
-        shapes = [list(features.shape) for features in inputs]
-        if shapes != [[examples, layer.in_features]]:
-            raise InputError(
-                f"the last linear layer is called with {', '.join(map(str, shapes)) or 'nothing'}; "
-                f"prototypes need [examples, {layer.in_features}], once: flatten before that layer"
-            )
-        return inputs[0].to(layer.weight.dtype)
-
-    def _of_head(self, name: str) -> bool:
-        return name.startswith(f"{self.head}.")
+    return inputs[0].to(layer.weight.dtype)
 
 
 @dataclass(frozen=True)
-class ThroughPrototypes(GradientRule):
-    """The gradient through the inner loop, and through the last layer that it starts from.
+class ThroughPrototypes:
+    """The gradient through the inner loop, and through the last layer that it starts from."""
 
-    Attributes:
-        inner: The gradient through the inner loop.
-        head: Name of the last layer.
-    """
-
-    inner: GradientRule
+    inner: ThroughInnerLoop
     head: str
 
     def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
-        """The gradient.
-
-        Args:
-            grad_fn: The gradient of the support loss, and the prototypes.
-            evaluate_query: The query losses and metrics.
-            learned: theta without the last layer, and the coefficients.
-        """
+        """The gradient with respect to theta without the last layer."""
         start = as_leaf_tensors(learned)
         whole = _with_head(grad_fn, start, self.head)
         query, gradient = self.inner(grad_fn, evaluate_query, whole)
@@ -231,9 +211,40 @@ def _with_head(grad_fn: GradFn, start: Params, head: str) -> Params:
     """All parameters at the start of the inner loop, the last layer's made of the others."""
     centres = grad_fn(start, 0, True, [_COEFFICIENTS])[_COEFFICIENTS]
     body = {name: value for name, value in start.items() if name != _COEFFICIENTS}
-    made = (2 * centres, -(centres**2).sum(-1))
-    return {**body, **dict(zip(_names(head), made, strict=True))}
+    weight, bias = _names(head)
+    return {**body, weight: 2 * centres, bias: -(centres**2).sum(-1)}
 
 
 def _names(head: str) -> tuple[str, str]:
     return f"{head}.weight", f"{head}.bias"
+
+
+def prototypes(features: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """``[classes, width]``, the mean of the features ``[examples, width]`` of each class.
+
+    Snell, Swersky and Zemel 2017, equation 1.
+    """
+    belongs = (torch.arange(classes, device=labels.device)[:, None] == labels).to(features.dtype)
+    return belongs @ features / belongs.sum(1, keepdim=True)
+
+
+def _number_of_classes(labels: Tensor) -> int:
+    """One more than the largest label; `InputError` where targets are no labels."""
+    if labels.is_floating_point() or labels.dim() != 2:
+        raise InputError(
+            f"targets are {labels.dtype} of shape {list(labels.shape)}; prototypes need integer "
+            "labels, one an example"
+        )
+    return int(labels.max()) + 1
+
+
+def _check_classes(labels: Tensor, classes: int) -> None:
+    """See that the support labels ``[tasks, examples]`` of each task are of every class."""
+    there = (labels[:, None] == torch.arange(classes, device=labels.device)[:, None]).any(-1)
+    missing = (~there).nonzero().tolist()
+    if missing:
+        task, label = missing[0]
+        raise InputError(
+            f"task {task} has no support example of class {label}; prototypes need at least one of "
+            f"each class from 0 to {classes - 1}"
+        )

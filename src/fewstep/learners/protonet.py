@@ -6,13 +6,11 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm
+from fewstep.choices import Execution, Norm, Precision
 from fewstep.learners.base import Evaluation
 from fewstep.learners.checks import check_at_least_zero
 from fewstep.learners.protomaml import ProtoMAML
 from fewstep.metagrad.metrics import Metric
-from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs, TaskBatch
 
 

@@ -9,18 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewstep.choices import Execution, Norm, Precision
 from fewstep.errors import InputError
-from fewstep.execution.plan import Execution
-from fewstep.functional.call import Norm
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss
-from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.settings import Settings
+from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import EvaluateQuery
 from fewstep.metagrad.unroll import Gradient, GradientRule
-from fewstep.runtime.modes import Precision
 from fewstep.tasks import TaskBatch, map_tensors
 
 
@@ -95,12 +92,8 @@ class Reptile(GradientBased):
 
 
 @dataclass(frozen=True)
-class Displacement(GradientRule):
-    """The way from where the inner loop ends back to where it began, in units of its step size.
-
-    Attributes:
-        loop: The inner loop, on all examples of the task.
-    """
+class Displacement:
+    """The way from where the inner loop ends back to where it began, in units of its step size."""
 
     loop: InnerLoop
 

@@ -14,12 +14,8 @@ def importances(steps: int, outer_step: int, annealed_over: int) -> tuple[float,
     """How much the query loss after 0, 1, ..., steps inner steps counts (MAML++, section 4.1).
 
     At first those after 1, 2, ..., steps count the same. Each but the last loses its importance to
-    the last, evenly from outer step to outer step, and keeps 3% of it until the end.
-
-    Args:
-        steps: Inner steps.
-        outer_step: Outer steps done.
-        annealed_over: After so many outer steps only the last loss counts.
+    the last, evenly from outer step to outer step, and keeps 3% of it until the end: after
+    ``annealed_over`` outer steps only the last loss counts.
     """
     if outer_step >= annealed_over or steps < 2:
         return last_only(steps)

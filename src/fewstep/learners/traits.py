@@ -18,7 +18,14 @@ from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.loss import loss_module
 from fewstep.functional.structure import same, structure
 from fewstep.functional.swapped import Params
-from fewstep.learners.checks import Loss, check_labels, check_tasks, scalar, shape_of
+from fewstep.learners.checks import (
+    Loss,
+    check_labels,
+    check_tasks,
+    same_but_for_rounding,
+    scalar,
+    shape_of,
+)
 from fewstep.learners.explain import cure, is_of_the_model, told
 from fewstep.metagrad.metrics import ignored_label, is_of_classes
 from fewstep.runtime.rng import outside_generators, preserve_rng_state, reseed
@@ -28,20 +35,17 @@ _DOES_NOT_FIT = (RuntimeError, ValueError, IndexError, TypeError, AttributeError
 
 
 class Traits(NamedTuple):
-    """Properties of a model, found out with tasks of a shape.
+    """Properties of a model, found out with tasks of a shape."""
 
-    Attributes:
-        classes: How many classes the labels choose from; None where targets are no labels.
-        needs_gradients: It takes derivatives when it predicts, so gradients have to be on.
-        draws_outside: It draws from generators that are not PyTorch's.
-        repeats: With the same seeds it predicts the same again.
-        changes_inputs: It or the loss changes what it is called with.
-    """
-
+    # How many classes the labels choose from; None where targets are no labels.
     classes: int | None
+    # It takes derivatives when it predicts, so gradients have to be on.
     needs_gradients: bool
+    # It draws from generators that are not PyTorch's.
     draws_outside: bool
+    # With the same seeds it predicts the same again.
     repeats: bool
+    # It or the loss changes what it is called with.
     changes_inputs: bool
 
     @property
@@ -51,16 +55,10 @@ class Traits(NamedTuple):
 
 
 class FitCheck:
-    """Sees that tasks fit a model and a loss, by the support set of the first of them.
-
-    Args:
-        loss: Of (prediction, target).
-
-    Attributes:
-        made_of: The structure of the model and of the loss that was tried last.
-    """
+    """Sees that tasks fit a model and a loss, by the support set of the first of them."""
 
     def __init__(self, loss: Loss) -> None:
+        # The structure of the model and of the loss that were tried last.
         self.made_of: list[object] = []
         self._loss = loss
         self._traits: dict[Hashable, Traits] = {}
@@ -75,17 +73,7 @@ class FitCheck:
     ) -> Traits:
         """Try the model and the loss once for tasks of a shape, and look at all labels.
 
-        Once more where the model has changed.
-
-        Args:
-            model: Any module.
-            tasks: A meta-batch.
-            modes: Of the layers.
-            params: Tensors in the place of its own.
-            replaced: As in `PureModel`.
-
-        Raises:
-            InputError: The model does not take the examples, or the loss not the targets.
+        Once more where the model has changed. ``params`` stand in the place of its own tensors.
         """
         check_tasks(tasks)
         if parametrize._cache_enabled:
@@ -94,14 +82,16 @@ class FitCheck:
                 "one inner step for the next; leave it out, or use it inside the model alone"
             )
         _refuse_inference_tensors(tasks.tensors)
-        self._forget_another(model)
+        module = loss_module(self._loss, model)
+        made_of = structure(model) + (structure(module) if module is not None else [])
+        if not same(made_of, self.made_of):
+            self._traits.clear()
+            self.made_of = made_of
         first = next(model.parameters())
         shape = (
-            modes,
-            *(first.dtype, first.device),
+            *(modes, first.dtype, first.device, tasks.device),
             *((t.shape[1:], t.dtype) for t in tasks.tensors),
             *((name, value.shape) for name, value in (params or {}).items()),
-            tasks.device,
         )
         if shape not in self._traits:
             check_layers(model)
@@ -111,16 +101,6 @@ class FitCheck:
         traits = self._traits[shape]
         _check_labels(tasks, traits.classes, self._loss)
         return traits
-
-    def _forget_another(self, model: nn.Module) -> None:
-        """Forget what was found of a model that is not as it was."""
-        made_of = structure(model)
-        module = loss_module(self._loss, model)
-        if module is not None:
-            made_of += structure(module)
-        if not same(made_of, self.made_of):
-            self._traits.clear()
-            self.made_of = made_of
 
 
 def _refuse_inference_tensors(tensors: Iterable[Tensor]) -> None:
@@ -153,7 +133,7 @@ class _Trial:
                 self._call("query", map_tensors(torch.clone, query_x), None, tasks)
         pairs = zip((*tensors_of(x), y), (*tensors_of(tried), target), strict=True)
         changes = any(given._version > 0 or not _same(own, given) for own, given in pairs)
-        repeats = all(map(_close, first, second))
+        repeats = all(map(same_but_for_rounding, first, second))
         return Traits(classes, self._needs_gradients, self._draws_outside, repeats, changes)
 
     def _call(
@@ -162,7 +142,7 @@ class _Trial:
         """How many classes are predicted; and the prediction and the loss, to compare them."""
         # Some models take derivatives themselves, which they cannot without gradients.
         for with_gradients in (False, True):
-            copies = _copies(self._params)
+            copies = map_tensors(_leaf_like, self._params)
             reseed(0)
             before = outside_generators()
             try:
@@ -174,7 +154,8 @@ class _Trial:
                         return None, []
                     classes = _classes(prediction, self._loss)
                     _check_labels(tasks, classes, self._loss)
-                    results = [t.detach().clone() for t in _tensors_in(prediction)]
+                    tensors = [t for t in pytree.tree_leaves(prediction) if isinstance(t, Tensor)]
+                    results = [t.detach().clone() for t in tensors if t.layout is torch.strided]
                     results.append(_try_loss(self._loss, prediction, y).detach())
                 self._check_unchanged(copies)
                 self._draws_outside |= outside_generators() != before
@@ -210,9 +191,8 @@ class _Trial:
                 )
 
 
-def _copies(params: Params) -> Params:
-    """Copies, one for each tensor, that require a gradient where theirs do."""
-    return {n: p.detach().clone().requires_grad_(p.requires_grad) for n, p in params.items()}
+def _leaf_like(tensor: Tensor) -> Tensor:
+    return tensor.detach().clone().requires_grad_(tensor.requires_grad)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
@@ -220,18 +200,6 @@ def _same(one: Tensor, other: Tensor) -> bool:
         return True
     one, other = one.detach(), other.detach()
     return bool(((one == other) | (one != one)).all())
-
-
-def _close(one: Tensor, other: Tensor) -> bool:
-    """Whether two results are the same but for rounding."""
-    return one.shape == other.shape and torch.allclose(
-        one, other, rtol=1e-3, atol=1e-5, equal_nan=True
-    )
-
-
-def _tensors_in(prediction: Any) -> list[Tensor]:
-    tensors = (leaf for leaf in pytree.tree_leaves(prediction) if isinstance(leaf, Tensor))
-    return [tensor for tensor in tensors if tensor.layout is torch.strided]
 
 
 def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> Tensor:
@@ -279,9 +247,6 @@ def _check_labels(tasks: TaskBatch, classes: int | None, loss: Loss) -> None:
     if classes is None:
         return
     for target in (tasks.support_y, tasks.query_y):
-        if target.is_floating_point():
-            continue
         counted = target[target != ignored_label(loss)]
-        if len(counted) == 0:
-            continue
-        check_labels(counted, classes, "the model predicts")
+        if len(counted) and not target.is_floating_point():
+            check_labels(counted, classes, "the model predicts")

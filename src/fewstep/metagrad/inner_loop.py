@@ -9,12 +9,6 @@ names, and beside them
 
 The inner loop carries an `InnerState` from step to step. Every tensor may have one more dimension
 in front, the task.
-
->>> import torch
->>> loop = InnerLoop(steps=2, lr=0.1, adapting=("w",))
->>> grad_fn = GradFn(lambda params, step: params["w"].square() / 2)
->>> [round(params["w"].item(), 2) for params in loop.path(grad_fn, {"w": torch.tensor(1.0)}, 2)]
-[1.0, 0.9, 0.81]
 """
 
 from __future__ import annotations
@@ -22,19 +16,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from fewstep.choices import StepSizes
 from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_optimizers import INNER_OPTIMIZERS, InnerOptimizer
 
 StepLoss = Callable[[Params, int], Tensor]
 """The support loss, a scalar, as a function of the parameters and of the inner step's number."""
-StepSizes = Literal["fixed", "per-step", "per-element"]
 Tree = TypeVar("Tree")
 
 INNER_LR, PER_STEP = "inner_lr.", "per_step."
@@ -43,9 +37,7 @@ INNER_LR, PER_STEP = "inner_lr.", "per_step."
 class GradFn:
     """The gradient of the support loss, by autograd; zero for a parameter without influence.
 
-    Args:
-        step_loss: The support loss, or the sum of those of all tasks.
-        batched: Whether all tensors have the task in front.
+    Where it is ``batched``, all tensors have the task in front, and the loss is that of all tasks.
     """
 
     def __init__(self, step_loss: StepLoss, *, batched: bool = False) -> None:
@@ -55,14 +47,7 @@ class GradFn:
     def __call__(
         self, params: Params, step: int, create_graph: bool, adapting: Sequence[str] | None = None
     ) -> Params:
-        """The gradient by name.
-
-        Args:
-            params: All tensors of the model.
-            step: Number of the inner step.
-            create_graph: Whether to keep its graph.
-            adapting: With respect to which of ``params``; all unless given.
-        """
+        """The gradient by name with respect to ``adapting``, all of ``params`` unless given."""
         names = list(params) if adapting is None else adapting
         gradients = torch.autograd.grad(
             with_gradient(self._step_loss(params, step)),
@@ -74,11 +59,7 @@ class GradFn:
 
 
 def with_gradient(loss: Tensor) -> Tensor:
-    """The loss itself.
-
-    Raises:
-        InputError: It has no gradient.
-    """
+    """The loss itself; `InputError` where it has no gradient."""
     if not loss.requires_grad or loss.is_complex():
         raise InputError(
             "the loss has no gradient: it is complex, or does not depend on the parameters, or "
@@ -99,7 +80,6 @@ class InnerLoop:
     """The settings of an inner loop.
 
     Attributes:
-        steps: How many inner steps.
         lr: alpha, the step size of every parameter that has none of its own.
         adapting: Names of the parameters that adapt.
         optimizer: Makes a step of a gradient.
@@ -132,18 +112,10 @@ class InnerLoop:
     ) -> InnerState:
         """One step on the support set (MAML, Algorithm 1, line 6; Algorithm 2, line 7).
 
-        Args:
-            grad_fn: The gradient of the support loss.
-            learned: All that is meta-learned.
-            state: theta_s and the optimiser's slots; every tensor requires a gradient.
-            step: s, counted from 0.
-            create_graph: Keep the derivative of the gradient itself. Without it the result still
-                depends on ``state`` and ``learned``, but as if the gradient were a constant (first
-                order).
-
-        Returns:
-            The state with theta_{s+1} = theta_s - alpha * gradient, or what the optimiser makes
-            of the gradient.
+        theta_{s+1} = theta_s - alpha * gradient, or what the optimiser makes of the gradient. Every
+        tensor of ``state`` requires a gradient. ``create_graph`` keeps the derivative of the
+        gradient itself; without it the result still depends on ``state`` and ``learned``, but as
+        if the gradient were a constant (first order).
         """
         params = self.model_params(learned, state.params, step)
         gradients = grad_fn(params, step, create_graph, self.adapting)
@@ -174,17 +146,7 @@ class InnerLoop:
 
 
 def adapt(loop: InnerLoop, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[InnerState]:
-    """The states before and after each inner step, one after another, with no graph kept.
-
-    Args:
-        loop: How to adapt.
-        grad_fn: The gradient of the support loss.
-        learned: All that is meta-learned.
-        steps: How many inner steps.
-
-    Yields:
-        States 0, 1, ..., steps, each detached and requiring a gradient. Only the last is kept.
-    """
+    """States 0, 1, ..., steps, each detached and requiring a gradient. Only the last is kept."""
     learned = {name: value.detach() for name, value in learned.items()}
     state = as_leaf_tensors(loop.init(learned, batched=grad_fn.batched))
     yield state
@@ -195,11 +157,7 @@ def adapt(loop: InnerLoop, grad_fn: GradFn, learned: Params, steps: int) -> Iter
 
 
 def last(path: Iterator[Tree]) -> Tree:
-    """The last of them.
-
-    >>> last(iter("abc"))
-    'c'
-    """
+    """The last of them."""
     return deque(path, maxlen=1)[0]
 
 

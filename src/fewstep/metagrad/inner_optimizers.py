@@ -47,11 +47,7 @@ class InnerOptimizer(NamedTuple):
     update: Callable[[Params, Any, int], tuple[Params, Any]]
 
     def over_tasks(self) -> InnerOptimizer:
-        """The same for tensors that have the task in front.
-
-        Raises:
-            UnsuitableError: On a call that PyTorch cannot vectorise.
-        """
+        """The same for tensors that have the task in front; refuses what cannot be vectorised."""
         if self in INNER_OPTIMIZERS.values():
             # They treat each number alone.
             return self
@@ -66,18 +62,7 @@ class InnerOptimizer(NamedTuple):
 
 
 def inner_optimizer(given: object, params: Params) -> InnerOptimizer:
-    """The optimiser of a name, or a user's own pair, tried once.
-
-    Args:
-        given: A name, or a pair of functions (init, update).
-        params: The parameters that adapt.
-
-    Raises:
-        InputError: There is none of this name, or the pair does not work as `InnerOptimizer` says.
-
-    >>> inner_optimizer("sgd", {}).update({"weight": 2.0}, (), 0)
-    ({'weight': 2.0}, ())
-    """
+    """The optimiser of a name, or a user's own pair, tried once on the parameters that adapt."""
     if isinstance(given, str) and given in INNER_OPTIMIZERS:
         return INNER_OPTIMIZERS[given]
     if not (isinstance(given, tuple) and len(given) == 2 and all(map(callable, given))):
@@ -100,13 +85,10 @@ def _momentum(gradients: Params, velocity: Params, _: int) -> tuple[Params, Para
 
 
 def _adam(gradients: Params, slots: tuple[Params, Params], step: int) -> tuple[Params, Any]:
-    updates: Params = {}
-    means: Params = {}
-    squares: Params = {}
-    for name, g in gradients.items():
-        moments = (slots[0][name], slots[1][name])
-        updates[name], means[name], squares[name] = _adam_of_one(g, step, *moments)
-    return updates, (means, squares)
+    means, squares = slots
+    found = {n: _adam_of_one(g, step, means[n], squares[n]) for n, g in gradients.items()}
+    updates, *moments = ({name: row[i] for name, row in found.items()} for i in range(3))
+    return updates, tuple(moments)
 
 
 def _adam_of_one(gradient: Tensor, step: int, mean: Tensor, square: Tensor) -> tuple[Tensor, ...]:
@@ -137,6 +119,7 @@ def _two_zeros(params: Params) -> tuple[Params, Params]:
     return _zeros(params), _zeros(params)
 
 
+# Functions with names, which can be sent to other processes.
 INNER_OPTIMIZERS = {
     "sgd": InnerOptimizer(_nothing, _sgd),
     "momentum": InnerOptimizer(_zeros, _momentum),
@@ -162,10 +145,10 @@ def _try(optimizer: InnerOptimizer, params: Params) -> None:
         if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
             told = value.dtype if isinstance(value, Tensor) else type(value).__name__
             raise _wrong("init(params)", f"returned slots with a {told}", "floating-point tensors")
-    gradients = {name: torch.ones_like(p).requires_grad_() for name, p in params.items()}
-    given = (*gradients.values(), *held)
-    versions = [tensor._version for tensor in given]
-    returned = _call(_UPDATE, optimizer.update, gradients, slots, 0)
+    gradients = {name: torch.ones_like(value) for name, value in params.items()}
+    given = pytree.tree_map(lambda value: value.detach().requires_grad_(), (gradients, slots))
+    # PyTorch refuses to change them in place.
+    returned = _call(_UPDATE, optimizer.update, *given, 0)
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise _wrong(_UPDATE, f"returned a {type(returned).__name__}", "the pair (updates, slots)")
     updates, after = returned
@@ -178,8 +161,6 @@ def _try(optimizer: InnerOptimizer, params: Params) -> None:
     held_after, form_after = pytree.tree_flatten(after)
     if form_after != form or [t.shape for t in held_after] != [t.shape for t in held]:
         raise _wrong(_UPDATE, "returned other slots than it was given", "the same form and shapes")
-    if [tensor._version for tensor in given] != versions:
-        raise _wrong(_UPDATE, "changes what it is given in place", "new tensors instead")
     if params and not any(value.requires_grad for value in updates.values()):
         raise _wrong(
             _UPDATE,
@@ -197,7 +178,7 @@ def _call(signature: str, function: Callable[..., Any], *arguments: Any) -> Any:
             return function(*arguments)
     except Exception as error:
         failed = f"failed ({type(error).__name__}: {first_line(error)})"
-        raise _wrong(signature, failed, "a function with these arguments") from error
+        raise _wrong(signature, failed, "a pure function of these arguments") from error
 
 
 def _wrong(signature: str, told: str, expected: str) -> InputError:

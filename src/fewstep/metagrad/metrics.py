@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
@@ -18,9 +19,6 @@ from fewstep.functional.loss import unwrapped
 Metric = Callable[[Any, Tensor], Any]
 """Of (prediction, target) of one task, to a number."""
 
-IGNORED = -100
-"""The label that PyTorch's losses leave out, unless told otherwise."""
-
 
 class Metrics:
     """The metrics of a learner.
@@ -28,13 +26,6 @@ class Metrics:
     Without any given it is the accuracy, where the shapes say what is predicted: integer targets
     ``[examples, ...]`` and a number for each of two classes or more; else the loss, under its name
     ``"mse"`` where it is that, or ``"loss"``.
-
-    Args:
-        loss: Of (prediction, target).
-        given: The user's, by name; None for the default.
-
-    Raises:
-        InputError: They are no functions by name.
     """
 
     def __init__(self, loss: object, given: Mapping[str, Metric] | None = None) -> None:
@@ -65,16 +56,7 @@ class Metrics:
         return [leaf.detach().clone() for leaf in leaves if isinstance(leaf, Tensor)]
 
     def of(self, needed: list[Tensor], target: Tensor, losses: Tensor) -> dict[str, Tensor]:
-        """Each metric for each task, ``{name: [tasks]}``.
-
-        Args:
-            needed: Those that `needed` returned, with the tasks in front.
-            target: ``[tasks, examples, ...]``.
-            losses: ``[tasks]``, what the metric is where there is no other.
-
-        Raises:
-            InputError: A metric does not take them, or does not return a number.
-        """
+        """Each metric for each task, ``{name: [tasks]}``, of tensors with the tasks in front."""
         with torch.no_grad():
             if self._given:
                 return self._by_task(needed, target)
@@ -85,19 +67,13 @@ class Metrics:
             return {"mse" if is_mse(self._loss) else "loss": losses.detach()}
 
     def _by_task(self, needed: list[Tensor], target: Tensor) -> dict[str, Tensor]:
-        rows = []
-        for number in range(len(target)):
-            row = []
-            for name, metric in self._given.items():
-                # A metric may change what it is given.
-                prediction = self._whole([tensor[number].clone() for tensor in needed])
-                row.append(_value(name, metric, prediction, target[number].clone()))
-            rows.append(row)
-        columns = zip(*rows, strict=True)
-        return {
-            name: torch.stack([torch.as_tensor(v, device=target.device).float() for v in column])
-            for name, column in zip(self._given, columns, strict=True)
-        }
+        found: dict[str, list[Tensor]] = {name: [] for name in self._given}
+        for number, name in product(range(len(target)), self._given):
+            # A metric may change what it is given.
+            prediction = self._whole([tensor[number].clone() for tensor in needed])
+            value = _value(name, self._given[name], prediction, target[number].clone())
+            found[name].append(torch.as_tensor(value, device=target.device).float())
+        return {name: torch.stack(values) for name, values in found.items()}
 
     def _whole(self, tensors: list[Tensor]) -> Any:
         if self._form is None:
@@ -114,12 +90,7 @@ class Unmeasured(Metrics):
     def __init__(self, metrics: Metrics) -> None:
         super().__init__(metrics._loss)
 
-    def of(
-        self,
-        needed: list[Tensor],
-        target: Tensor,  # noqa: ARG002
-        losses: Tensor,  # noqa: ARG002
-    ) -> dict[str, Tensor]:
+    def of(self, needed: list[Tensor], *_: Tensor) -> dict[str, Tensor]:
         """The tensors themselves, by their numbers."""
         return {str(number): tensor for number, tensor in enumerate(needed)}
 
@@ -141,14 +112,10 @@ def _value(name: str, metric: Metric, prediction: Any, target: Tensor) -> Any:
 
 
 def accuracy(prediction: Tensor, target: Tensor, dim: int, loss: object = None) -> Tensor:
-    """The share of right labels in each task, ``[tasks]``.
+    """The share of right labels in each task, ``[tasks]``; ``dim`` is that of the classes.
 
-    Args:
-        prediction: ``[tasks, examples, ...]`` with the classes along ``dim``.
-        target: ``[tasks, examples, ...]``, integers.
-        dim: Of the classes.
-        loss: Its ``ignore_index`` does not count; where there is no other label, the accuracy is
-            NaN, as the loss is.
+    The ``ignore_index`` of the loss does not count; where there is no other label, the accuracy
+    is NaN, as the loss is.
     """
     counted = (target != ignored_label(loss)).flatten(1)
     right = (prediction.argmax(dim) == target).flatten(1) & counted
@@ -156,12 +123,9 @@ def accuracy(prediction: Tensor, target: Tensor, dim: int, loss: object = None) 
 
 
 def class_dim(prediction: torch.Size, target: Tensor, loss: object) -> int | None:
-    """The dimension of a prediction that has a number for each class; None where none has.
+    """The dimension of one task's prediction that has a number for each class, if any.
 
-    Args:
-        prediction: The shape of one task's prediction.
-        target: One task's targets.
-        loss: PyTorch's own losses of classes have them in the second dimension.
+    PyTorch's own losses of classes have them in the second.
     """
     if target.is_floating_point() or target.is_complex() or target.dtype is torch.bool:
         return None
@@ -179,7 +143,9 @@ def class_dim(prediction: torch.Size, target: Tensor, loss: object) -> int | Non
 def is_of_classes(loss: object) -> bool:
     """Whether a loss is PyTorch's cross-entropy or negative log-likelihood, however given."""
     loss = unwrapped(loss)
-    return loss in (F.cross_entropy, F.nll_loss) or isinstance(loss, _OF_CLASSES)
+    return loss in (F.cross_entropy, F.nll_loss) or isinstance(
+        loss, nn.CrossEntropyLoss | nn.NLLLoss
+    )
 
 
 def is_mse(loss: object) -> bool:
@@ -191,10 +157,8 @@ def ignored_label(loss: object) -> int:
     """The label of targets that do not count in a loss."""
     if isinstance(loss, partial):
         return int(loss.keywords.get("ignore_index", ignored_label(loss.func)))
-    return int(getattr(loss, "ignore_index", IGNORED))
-
-
-_OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss)
+    # The label that PyTorch's losses leave out unless told otherwise.
+    return int(getattr(loss, "ignore_index", -100))
 
 
 def _shape(prediction: Any) -> str:

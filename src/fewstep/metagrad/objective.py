@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from fewstep.choices import Precision
 from fewstep.functional.call import PureModel
 from fewstep.functional.structure import settings
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.metrics import Metrics
 from fewstep.runtime.compile_cache import CompiledFunctions
-from fewstep.runtime.modes import Precision
 from fewstep.tasks import Inputs
 
 QueryOutput = tuple[Tensor, list[Tensor], list[Tensor]]
@@ -54,10 +54,6 @@ class Traceable:
     """The parts of a task's losses, for a compiler to follow.
 
     Attributes:
-        functions: Those that were compiled for the learner.
-        pure: The model.
-        loss: Of (prediction, target).
-        precision: Of the model's own computation.
         by_query: Whether batch norm uses the statistics of the query set; only then is the query
             loss compiled.
     """
@@ -67,11 +63,6 @@ class Traceable:
     loss: Callable[[Any, Tensor], Tensor]
     precision: Precision
     by_query: bool
-
-    @property
-    def usable(self) -> bool:
-        """Whether nothing has failed to compile."""
-        return not self.functions.given_up
 
     @property
     def learned_alone(self) -> bool:
@@ -97,8 +88,7 @@ class Objective:
         support_loss: (parameters, support_x, support_y) to a scalar.
         evaluate_query: (parameters, support_x, query_x, query_y) to how the query set is solved.
         start: The parameters before the first inner step, theta_0.
-        metrics: Of predictions and targets.
-        learned: All that is meta-learned, where that is not ``start`` itself.
+        learned: All that is meta-learned.
         needs_gradients: Whether the model takes derivatives when it predicts.
         vectorisable: Whether several tasks at once would be what they are alone. Where the model
             draws from generators that are not PyTorch's, those would be asked once for all.
@@ -109,17 +99,12 @@ class Objective:
     support_loss: Callable[[Params, Inputs, Tensor], Tensor]
     evaluate_query: Callable[[Params, Inputs, Inputs, Tensor], QueryOutput]
     start: Params
+    learned: Params
     metrics: Metrics
-    learned: Params | None = None
     needs_gradients: bool = False
     vectorisable: bool = True
     modes: tuple[bool, ...] = ()
     traceable: Traceable | None = None
-
-    @property
-    def meta_learned(self) -> Params:
-        """All that is meta-learned, in any case."""
-        return self.start if self.learned is None else self.learned
 
 
 _WITHOUT_MODES = (

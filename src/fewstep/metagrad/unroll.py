@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from fewstep.choices import Memory, Order
 from fewstep.errors import InputError, first_line
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors
 from fewstep.metagrad.objective import EvaluateQuery, QueryResult
 from fewstep.ops.vmap import sums_suffice
-
-Order = Literal["exact", "first"]
-Memory = Literal["fast", "flat"]
 
 
 class Gradient(NamedTuple):
@@ -34,94 +31,49 @@ class Gradient(NamedTuple):
     gradient: Params
 
 
-class GradientRule(ABC):
-    """Which gradient an outer step is made along.
+GradientRule = Callable[[GradFn, EvaluateQuery, Params], Gradient]
+"""Which gradient an outer step is made along, from all that is meta-learned.
 
-    Rules are frozen dataclasses, and so the key of what is compiled for one.
-    """
-
-    @abstractmethod
-    def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
-        """The gradient.
-
-        Args:
-            grad_fn: The gradient of the support loss.
-            evaluate_query: The query losses and metrics.
-            learned: All that is meta-learned.
-        """
+Rules are frozen dataclasses, and so the key of what is compiled for one.
+"""
 
 
 @dataclass(frozen=True)
-class ThroughInnerLoop(GradientRule):
+class ThroughInnerLoop:
     """The derivative of the weighted query losses through the inner loop.
 
     Attributes:
-        loop: The inner loop.
         importances: ``steps + 1`` weights of the query losses after 0, 1, ... steps; the loss is
-            their weighted sum (MAML++, equation 2). Only the last counts unless given.
+            their weighted sum (MAML++, equation 2).
         record: Whether the statistics are wanted of every step, and not only where a loss counts.
+        order: ``"exact"``, or ``"first"`` to drop the inner gradient's own derivative (FOMAML).
+        memory: ``"flat"`` takes the same exact gradient in the memory of one inner step.
     """
 
     loop: InnerLoop
-    importances: tuple[float, ...] | None = None
+    importances: tuple[float, ...]
     record: bool = False
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        """The importances, in any case."""
-        return self.importances or last_only(self.loop.steps)
+    order: Order = "exact"
+    memory: Memory = "fast"
 
     @property
     def of_last_loss(self) -> bool:
         """Whether nothing but the query loss after the last step is wanted."""
-        return not any(self.weights[:-1]) and not self.record
-
-    def _evaluate(
-        self, evaluate_query: EvaluateQuery, learned: Params, adapted: Params, step: int
-    ) -> QueryResult | None:
-        """The result where it counts, without a graph where only its statistics are wanted."""
-        if not self.weights[step] and not self.record:
-            return None
-        with torch.set_grad_enabled(self.weights[step] != 0):
-            return evaluate_query(self.loop.model_params(learned, adapted, step))
-
-
-def last_only(steps: int) -> tuple[float, ...]:
-    """The importances of MAML: only the loss after the last step counts.
-
-    >>> last_only(2)
-    (0.0, 0.0, 1.0)
-    """
-    return (*[0.0] * steps, 1.0)
-
-
-def through_inner_loop(
-    loop: InnerLoop,
-    order: Order,
-    memory: Memory,
-    importances: tuple[float, ...] | None = None,
-    record: bool = False,
-) -> ThroughInnerLoop:
-    """`Unrolled` or `Recomputed`; dropping the derivative needs little memory anyway."""
-    if order == "exact" and memory == "flat" and loop.steps:
-        return Recomputed(loop, importances, record)
-    return Unrolled(loop, importances, record, order)
-
-
-@dataclass(frozen=True)
-class Unrolled(ThroughInnerLoop):
-    """Differentiates through the whole inner loop at once (MAML, equation 1).
-
-    Memory grows with the steps: the graph of each inner step is kept until the way back.
-
-    Attributes:
-        order: ``"exact"``, or ``"first"`` to drop the inner gradient's own derivative (FOMAML).
-    """
-
-    order: Order = "exact"
+        return not any(self.importances[:-1]) and not self.record
 
     def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
-        """The gradient, by one way back through all inner steps."""
+        """The gradient; of first order it needs little memory anyway."""
+        if self.order == "exact" and self.memory == "flat" and self.loop.steps:
+            return self._recomputed(grad_fn, evaluate_query, learned)
+        return self._unrolled(grad_fn, evaluate_query, learned)
+
+    def _unrolled(
+        self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params
+    ) -> Gradient:
+        """Differentiate through the whole inner loop at once (MAML, equation 1).
+
+        Memory grows with the steps: the graph of each inner step is kept until the way back.
+        """
         loop, exact = self.loop, self.order == "exact"
         start = as_leaf_tensors(learned)
         state = loop.init(start, batched=grad_fn.batched)
@@ -130,26 +82,23 @@ class Unrolled(ThroughInnerLoop):
             results.append(self._evaluate(evaluate_query, start, state.params, step))
             state = loop.step(grad_fn, start, state, step, create_graph=exact)
         query = evaluate_query(loop.model_params(start, state.params, loop.steps))
-        total = _weighted([*results, query], self.weights)
+        total = _weighted([*results, query], self.importances)
         gradients = _pull_back([total.losses.sum()], list(start.values()))
         return Gradient(total.detach(), dict(zip(start, gradients, strict=True)))
 
+    def _recomputed(
+        self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params
+    ) -> Gradient:
+        """Differentiate each inner step alone, of one step or more.
 
-@dataclass(frozen=True)
-class Recomputed(ThroughInnerLoop):
-    """The same exact gradient in the memory of one inner step, of one step or more.
-
-    Only the state of each step is kept. On the way back each step but the last is done once more
-    and differentiated alone: with v_s the derivative of the loss with respect to state s,
-    v_s = (d state_{s+1} / d state_s)^T v_{s+1}, plus that of the query loss there. What is
-    meta-learned collects a share of its gradient at each step (the idea of MixFlow-MG, Kemaev et
-    al. 2025, arXiv 2505.00793). The gradient of the support loss has to be the same again for the
-    same arguments.
-    """
-
-    def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
-        """The gradient, by one way back through each inner step."""
-        loop, weights = self.loop, self.weights
+        Only the state of each step is kept. On the way back each step but the last is done once
+        more: with v_s the derivative of the loss with respect to state s,
+        v_s = (d state_{s+1} / d state_s)^T v_{s+1}, plus that of the query loss there. What is
+        meta-learned collects a share of its gradient at each step (the idea of MixFlow-MG, Kemaev
+        et al. 2025, arXiv 2505.00793). The gradient of the support loss has to be the same again
+        for the same arguments.
+        """
+        loop, weights = self.loop, self.importances
         start = as_leaf_tensors(learned)
         inputs = list(start.values())
         path = list(adapt(loop, grad_fn, learned, loop.steps - 1))
@@ -178,6 +127,20 @@ class Recomputed(ThroughInnerLoop):
         gradient = [g + p for g, p in zip(gradient, pulled, strict=True)]
         total = _weighted(results[::-1], weights)
         return Gradient(total.detach(), dict(zip(start, gradient, strict=True)))
+
+    def _evaluate(
+        self, evaluate_query: EvaluateQuery, learned: Params, adapted: Params, step: int
+    ) -> QueryResult | None:
+        """The result where it counts, without a graph where only its statistics are wanted."""
+        if not self.importances[step] and not self.record:
+            return None
+        with torch.set_grad_enabled(self.importances[step] != 0):
+            return evaluate_query(self.loop.model_params(learned, adapted, step))
+
+
+def last_only(steps: int) -> tuple[float, ...]:
+    """The importances of MAML: only the loss after the last step counts."""
+    return (*[0.0] * steps, 1.0)
 
 
 def _weighted(results: Sequence[QueryResult | None], weights: Sequence[float]) -> QueryResult:
@@ -208,7 +171,7 @@ def _pull_back(
         with sums_suffice():
             return list(torch.autograd.grad(outputs, inputs, cotangents, materialize_grads=True))
     except RuntimeError as error:
-        if not any(words in str(error) for words in _NO_SECOND_DERIVATIVE):
+        if not any(words in str(error) for words in _UNDERIVABLE):
             raise
         raise InputError(
             "an operation of the model or of the loss has no second derivative "
@@ -217,9 +180,4 @@ def _pull_back(
         ) from error
 
 
-_NO_SECOND_DERIVATIVE = (
-    "derivative for",
-    "once_differentiable",
-    "differentiable twice",
-    "double backward",
-)
+_UNDERIVABLE = ("derivative for", "once_differentiable", "differentiable twice", "double backward")

@@ -5,8 +5,6 @@
 - `WithContext`: a network that a short vector modulates, for CAVIA.
 """
 
-from __future__ import annotations
-
 from fewstep.models.context import WithContext
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp

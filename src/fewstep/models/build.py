@@ -11,11 +11,7 @@ from fewstep.models.context import WithContext
 
 
 def network(config: Config, example_shape: tuple[int, ...], outputs: int) -> nn.Module:
-    """The config's model, untrained, that predicts some outputs for examples of a shape.
-
-    Raises:
-        InputError: The network does not take such examples.
-    """
+    """The config's model, untrained, that predicts some outputs for examples of a shape."""
     entry = NETWORKS[config.model]
     dims = ["channels", "height", "width"] if entry.examples == "pictures" else ["features"]
     if len(example_shape) != len(dims):

@@ -1,7 +1,5 @@
 """A network with a context vector, for CAVIA."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,17 +1,12 @@
 """The four-block convolutional network of few-shot learning."""
 
-from __future__ import annotations
-
 import math
-from typing import Literal
 
 from torch import nn
 
+from fewstep.choices import Downsample, ModelNorm
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
-
-Downsample = Literal["stride", "max-pool"]
-ModelNorm = Literal["batch", "group", "none"]
 
 
 def conv4(
@@ -24,8 +19,9 @@ def conv4(
 ) -> nn.Sequential:
     """Four blocks of 3x3 convolution, batch norm and ReLU, then a linear layer.
 
-    The MAML paper's: with ``"stride"`` for Omniglot (the convolutions halve the picture and
-    the last feature map is averaged), with ``"max-pool"`` and 32 filters for mini-ImageNet.
+    From ``[examples, channels, size, size]`` to ``[examples, ways]``. The MAML paper's: with
+    ``"stride"`` for Omniglot (the convolutions halve the picture and the last feature map is
+    averaged), with ``"max-pool"`` and 32 filters for mini-ImageNet.
 
     Args:
         channels: Of the pictures.
@@ -35,9 +31,6 @@ def conv4(
         downsample: How each block halves the picture.
         norm: What stands in the place of batch norm: group norm, of eight groups where the filters
             can be divided so, or nothing.
-
-    Returns:
-        A module from ``[examples, channels, size, size]`` to ``[examples, ways]``.
 
     Raises:
         InputError: The pictures are too small to be halved four times.

@@ -1,7 +1,5 @@
 """A multi-layer perceptron."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from torch import nn
@@ -11,11 +9,6 @@ from fewstep.config.schema import Config
 
 def mlp(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
     """Linear layers with ReLU between them: ``[examples, inputs]`` to ``[examples, outputs]``.
-
-    Args:
-        inputs: Numbers that describe one example.
-        hidden: Width of each hidden layer.
-        outputs: Numbers predicted for one example.
 
     >>> import torch
     >>> mlp(1, (40, 40), 1)(torch.zeros(10, 1)).shape

@@ -30,40 +30,28 @@ _aten = torch.ops.aten
 
 
 class Block(NamedTuple):
-    """Layers that come after the normalisation.
-
-    Attributes:
-        eps: Added to the variance.
-        relu: Whether negative numbers become zero.
-        window: Of the max-pooling, or None for none.
-    """
+    """Settings of batch norm, and of the layers that come after it."""
 
     eps: float
     relu: bool = False
     window: Window | None = None
+    """Of the max-pooling."""
 
 
 class BlockState(NamedTuple):
-    """Tensors that the way forward leaves for the way back.
-
-    Attributes:
-        x: ``[examples, channels, height, width]``.
-        weight: ``[channels]``, w.
-        mean: ``[channels]``.
-        r: ``[channels]``.
-        selected: The x that the pooling selected; all of them without one.
-        where: Positions of those.
-        y: The result where there is ReLU, whose gradient looks at it; else the selected x again,
-            since a layer that comes after may change the result in place.
-    """
+    """Tensors that the way forward leaves for the way back."""
 
     x: Tensor
     weight: Tensor
     mean: Tensor
     r: Tensor
     selected: Tensor
+    """The x that the pooling selected; all of them without one."""
     where: Tensor
+    """Positions of those."""
     y: Tensor
+    """The result where there is ReLU, whose gradient looks at it; else the selected x again, since
+    a layer that comes after may change the result in place."""
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor, block: Block) -> tuple[Tensor, BlockState]:
@@ -97,17 +85,10 @@ def second_gradient(
     state: BlockState,
     block: Block,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients for g, x and w of cotangents of dx, dw and db.
+    """Return the gradients for g, x and w of cotangents u, uw and ub of dx, dw and db.
 
     With k and a for the factors of h in u . dx, that for g is k r (selected x) + w r u + constant,
-    and that for x is k r g + a r u + (multiple of x) + constant.
-
-    Args:
-        cotangents: u, uw and ub.
-        gs: Returned by `gradient`.
-        sums: dw and db, likewise.
-        state: Of the way forward.
-        block: What comes after the normalisation.
+    and that for x is k r g + a r u + (multiple of x) + constant. ``sums`` are dw and db.
     """
     u, uw, ub = cotangents
     sum_gh, sum_g = sums

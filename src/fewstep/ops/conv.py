@@ -10,15 +10,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fewstep.ops.layout import as_output, channels_last, pair
-from fewstep.ops.vmap import (
-    can_be_summed,
-    is_shared,
-    loop_over_tasks,
-    with_task_dim,
-)
+from fewstep.ops.layout import IntOrPair, as_output, channels_last, pair
+from fewstep.ops.vmap import can_be_summed, is_shared, loop_over_tasks, with_task_dim
 
 _aten = torch.ops.aten
 
@@ -37,23 +32,17 @@ class Geometry(NamedTuple):
         return self.stride, self.padding, self.dilation, False, (0, 0), self.groups
 
 
-def geometry_of(layer: nn.Conv2d) -> Geometry | None:
-    """Return that of a layer; None where it pads in a way of its own."""
-    if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+def geometry_of(
+    stride: IntOrPair = 1, padding: IntOrPair | str = 0, dilation: IntOrPair = 1, groups: int = 1
+) -> Geometry | None:
+    """Make a geometry of the arguments of ``F.conv2d``; None where the padding is a word."""
+    if isinstance(padding, str):
         return None
-    padding = pair(layer.padding)
-    return Geometry(pair(layer.stride), padding, pair(layer.dilation), layer.groups)
+    return Geometry(pair(stride), pair(padding), pair(dilation), groups)
 
 
 def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-    """Compute ``F.conv2d``.
-
-    Args:
-        x: ``[examples, channels, height, width]``.
-        weight: ``[filters, channels / groups, height, width]``.
-        bias: ``[filters]``.
-        geometry: Stride, padding, dilation, groups.
-    """
+    """Compute ``F.conv2d``."""
 
     def apply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return _Convolution.apply(channels_last(x), weight, bias, geometry)

@@ -30,26 +30,14 @@ Measured: for patches that come once 64 filters of 9 numbers are, and 32 of 27 a
 
 
 class Patches(NamedTuple):
-    """Statistics of the patches of all pictures together.
-
-    Attributes:
-        mean: ``[numbers]``.
-        covariance: ``[numbers, numbers]``.
-    """
+    """Statistics of the patches of all pictures together, over the numbers of a patch."""
 
     mean: Tensor
     covariance: Tensor
 
 
 def use_folding(x: Tensor, weight: Tensor, geometry: Geometry, inputs_repeat: bool) -> bool:
-    """Whether a block on ``x`` is computed faster this way.
-
-    Args:
-        x: ``[examples, channels, height, width]``.
-        weight: ``[filters, channels / groups, height, width]``.
-        geometry: Of the convolution.
-        inputs_repeat: Whether ``x`` comes more than once, as the same tensor.
-    """
+    """Whether a block on ``x``, perhaps given several times, is computed faster this way."""
     worth = MIN_FILTERS_IF_REPEATED if inputs_repeat else MIN_FILTERS
     small = worth * weight.shape[1:].numel() <= len(weight)
     return small and geometry.groups == 1 and not has_gradient(x)
@@ -66,14 +54,8 @@ def first_block(
 ) -> Tensor:
     """Compute convolution, batch norm by the statistics of the batch, and what comes after.
 
-    Args:
-        x: ``[examples, channels, height, width]``.
-        patches: Those of ``x``.
-        weight: ``[filters, channels, height, width]``, without groups.
-        scale: ``[filters]``, of batch norm.
-        shift: ``[filters]``, of batch norm.
-        geometry: Of the convolution. It has no bias, which batch norm would subtract again.
-        block: What comes after.
+    The convolution has no groups, and no bias, which batch norm would subtract again. Scale and
+    shift are those of batch norm.
     """
     mean, covariance = patches
     rows = weight.flatten(1)

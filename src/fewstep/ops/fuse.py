@@ -21,13 +21,10 @@ Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class FusedForward:
-    """The ``forward`` of a sequential that computes blocks at once.
+    """The ``forward`` of exactly an ``nn.Sequential``, which computes blocks at once.
 
     Batch norm in training mode uses the statistics of each batch alone, and records none.
-
-    Args:
-        sequential: Exactly an ``nn.Sequential``. It is left as it is.
-        inputs_repeat: Whether it will be called more than once with the same examples.
+    ``inputs_repeat``: it will be called more than once with the same examples.
     """
 
     def __init__(self, sequential: nn.Sequential, inputs_repeat: bool) -> None:
@@ -57,8 +54,7 @@ class FusedForward:
         convolution, norm, *_ = layers
         block = _block(layers)
         if convolution is not None:
-            geometry = geometry_of(convolution)
-            weight = convolution.weight
+            weight, geometry = convolution.weight, _geometry(convolution)
             if geometry is not None and norm.weight is not None and norm.bias is not None:
                 # vmap makes another tensor of the same examples every time.
                 repeat = self._inputs_repeat and not under_vmap(x)
@@ -89,16 +85,11 @@ def fused_forward(module: nn.Module, inputs_repeat: bool = False) -> FusedForwar
 
     It can be told from the module's own by nothing but its speed: the module is exactly an
     ``nn.Sequential``, and what is computed at once are exactly the known layers, as they come.
-
-    Args:
-        module: Any module.
-        inputs_repeat: Whether it will be called more than once with the same examples.
     """
     if not is_untouched(module, nn.Sequential):
         return None
-    if not any(isinstance(part, _Layers) for part in _parts(list(module))):
-        return None
-    return FusedForward(module, inputs_repeat)
+    has_layers = any(isinstance(part, _Layers) for part in _parts(list(module)))
+    return FusedForward(module, inputs_repeat) if has_layers else None
 
 
 def has_blocks(module: nn.Module) -> bool:
@@ -152,12 +143,17 @@ def is_untouched(layer: nn.Module, kind: type[Layer]) -> TypeGuard[Layer]:
 
 
 def _block(layers: _Layers) -> Block:
-    pool, window = layers.pool, None
-    if pool is not None:
-        window = window_of(
-            pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode
-        )
+    window = None
+    if p := layers.pool:
+        window = window_of(p.kernel_size, p.stride, p.padding, p.dilation, p.ceil_mode)
     return Block(layers.norm.eps, layers.relu is not None, window)
+
+
+def _geometry(layer: nn.Conv2d) -> Geometry | None:
+    """None where the layer pads in a way of its own."""
+    if layer.padding_mode != "zeros":
+        return None
+    return geometry_of(layer.stride, layer.padding, layer.dilation, layer.groups)
 
 
 _FORWARDS: dict[type[nn.Module], object] = {

@@ -29,8 +29,11 @@ def window_of(
     padding: IntOrPair = 0,
     dilation: IntOrPair = 1,
     ceil_mode: bool = False,
-) -> Window:
-    """Make a window of the arguments of ``F.max_pool2d``."""
+    return_indices: bool = False,
+) -> Window | None:
+    """Make a window of the arguments of ``F.max_pool2d``; None where positions are wanted, too."""
+    if return_indices:
+        return None
     size = pair(kernel_size)
     return Window(size, pair(stride or size), pair(padding), pair(dilation), ceil_mode)
 

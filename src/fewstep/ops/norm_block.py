@@ -14,14 +14,7 @@ from fewstep.ops.vmap import with_task_dim
 
 
 def norm_block(x: Tensor, weight: Tensor | None, bias: Tensor | None, block: Block) -> Tensor:
-    """Compute batch norm by the statistics of ``x`` alone, and what comes after it.
-
-    Args:
-        x: ``[examples, channels, height, width]``.
-        weight: ``[channels]``; None for ones.
-        bias: ``[channels]``; None for zeros.
-        block: What comes after.
-    """
+    """Compute batch norm by the statistics of ``x`` alone, and what comes after it."""
     channels = x.shape[1]
     weight = x.new_ones(channels) if weight is None else weight
     bias = x.new_zeros(channels) if bias is None else bias

@@ -1,4 +1,4 @@
-"""Layers written so that a compiler can fuse them with what surrounds them.
+"""Layers and products written so that a compiler makes fast code of them.
 
 A compiler's kernels read and write boolean masks one by one, so none are used here: a mask is a
 number, made by a sign.
@@ -13,8 +13,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from fewstep.ops.layout import IntOrPair, channels_last
+from fewstep.ops.layout import channels_last
 from fewstep.ops.max_pool import window_of
 
 
@@ -23,22 +24,10 @@ def conv2d(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return F.conv2d(channels_last(x) if x.dim() == 4 else x, *args, **kwargs)
 
 
-def max_pool2d(
-    x: Tensor,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
-    dilation: IntOrPair = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
+def max_pool2d(x: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Compute ``F.max_pool2d``; windows of 2x2 in operations that can be fused."""
-    window = window_of(kernel_size, stride, padding, dilation, ceil_mode)
-    simple = window == ((2, 2), (2, 2), (0, 0), (1, 1), False)
-    if return_indices or not simple or x.dim() != 4:
-        settings = (kernel_size, stride, padding, dilation, ceil_mode)
-        return F.max_pool2d(x, *settings, return_indices)  # type: ignore[call-overload]
-    return _largest_of_four(x)
+    simple = window_of(*args, **kwargs) == ((2, 2), (2, 2), (0, 0), (1, 1), False)
+    return _largest_of_four(x) if simple and x.dim() == 4 else F.max_pool2d(x, *args, **kwargs)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -47,6 +36,28 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
         return F.relu_(input)
     result: Tensor = _Relu.apply(input)
     return result
+
+
+class LongSideLast(TorchDispatchMode):
+    """Computes a batch of products A B as the transpose of B^T A^T where a CPU does that faster.
+
+    The numbers are the same. Meant for what a compiler traces: each product costs a call more.
+    """
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.bmm.default and _turned(*args):
+            first, second = args
+            return func(second.mT, first.mT).mT
+        return func(*args, **(kwargs or {}))
+
+
+def _turned(first: Tensor, second: Tensor) -> bool:
+    rows, columns = first.shape[1], second.shape[2]
+    if first.device.type != "cpu" or rows < columns:
+        return False
+    # Rows of the result are computed in vectors: 40x10 takes four to seven times as long as 10x40.
+    # Of a square, the gradient of a linear layer's weight is what autograd transposes afterwards.
+    return rows > columns or first.mT.is_contiguous()
 
 
 class _Relu(torch.autograd.Function):

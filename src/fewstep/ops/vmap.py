@@ -62,10 +62,6 @@ def with_task_dim(function: Callable[..., Tensor], *tensors: Tensor | None) -> T
 
 class _AllTasks(torch.autograd.Function):
     @staticmethod
-    def forward(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
-        raise NotImplementedError("only under vmap")
-
-    @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         pass
 

@@ -1,14 +1,12 @@
 """A result with its protocol: a number that says how it was measured."""
 
-from __future__ import annotations
-
 import math
 import shlex
 import sys
 from typing import Any, cast
 
+from fewstep.choices import Split
 from fewstep.config.schema import Config
-from fewstep.data.source import Split
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import Means, Result, Results
 from fewstep.files import rounded
@@ -23,16 +21,10 @@ def summary(
     split: Split,
     figures: Figures | None = None,
 ) -> dict[str, Any]:
-    """The result as JSON values, by number of inner steps.
+    """The result as JSON values, by number of inner steps; of the first norm as the main figures.
 
-    Args:
-        config: Of the run; ``seed`` is also that of the tasks.
-        results: Of the tasks, by norm; the first are the main figures.
-        progress: Of the initialisation that was evaluated.
-        split: Which classes the tasks are from.
-        figures: For the diagnosis, which is left out without them.
+    There is no diagnosis without the figures that it rests on.
     """
-    diagnosis = figures and figures.as_json()
     k_shot, q_query = config.shots(split)
     norm, result = next(iter(results.items()))
     told = {
@@ -43,7 +35,10 @@ def summary(
         "loss": _by_steps(result.loss.mean),
         "diverged": result.diverged
         and dict(zip(("task", "inner_step"), result.diverged, strict=True)),
-        "norms": {name: _figures(of_norm) for name, of_norm in results.items()},
+        "norms": {
+            name: {metric: _figures(means) for metric, means in of_norm.columns.items()}
+            for name, of_norm in results.items()
+        },
         "tasks": result.tasks,
         "split": split,
         "norm": norm,
@@ -59,31 +54,26 @@ def summary(
         "device": config.device,
         "command": shlex.join(["fewstep", *sys.argv[1:]]),
         "versions": versions(),
-        **({"diagnosis": diagnosis} if diagnosis else {}),
+        **({"diagnosis": figures.as_json()} if figures else {}),
     }
     return cast(dict[str, Any], rounded(told))
 
 
 def results_of(told: dict[str, Any]) -> Results:
-    """The results that a summary tells, as far as its digits go."""
+    """The figures that a summary tells, by norm."""
     return {
         norm: Result(
             metrics={name: _means(f) for name, f in figures.items() if name != "loss"},
             loss=_means(figures["loss"]),
             tasks=told["tasks"],
-            diverged=told["diverged"] and tuple(told["diverged"].values()),
+            diverged=None,
         )
         for norm, figures in told["norms"].items()
     }
 
 
-def _figures(result: Result) -> dict[str, Any]:
-    """All metrics and the loss of a norm, each with its interval."""
-    figures = {**result.metrics, "loss": result.loss}
-    return {
-        name: {"mean": _by_steps(means.mean), "ci95": _by_steps(means.ci95)}
-        for name, means in figures.items()
-    }
+def _figures(means: Means) -> dict[str, Any]:
+    return {"mean": _by_steps(means.mean), "ci95": _by_steps(means.ci95)}
 
 
 def _by_steps(values: list[float]) -> dict[str, float]:

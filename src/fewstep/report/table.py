@@ -1,10 +1,6 @@
 """Results as a table for the terminal."""
 
-from __future__ import annotations
-
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -12,9 +8,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from fewstep.choices import Split
 from fewstep.config.schema import Config, batch_norm
-from fewstep.data.source import Split
-from fewstep.evaluation.evaluate import Means, Results
+from fewstep.evaluation.evaluate import Results
 
 SHOWN_STEPS = (0, 1, 3, 5, 10)
 NAME = 9
@@ -23,20 +19,31 @@ WORD = len("transductive,")
 """Columns of a word that is not broken; the name of a run may be far longer."""
 
 
-@dataclass(frozen=True)
 class ScoreTable:
     """Scores by starting point and number of inner steps, none of them ever cut.
 
     On a narrow terminal names are folded, then the borders go; where a row is still too wide, its
-    scores stand under one another.
-
-    Attributes:
-        config: Of the tasks.
-        results: By the name of the starting point.
+    scores stand under one another. The results come by the name of the starting point.
     """
 
-    config: Config
-    results: dict[str, Results]
+    def __init__(self, results: dict[str, Results]) -> None:
+        every = [result for of_norms in results.values() for result in of_norms.values()]
+        most = min(len(result.loss.mean) for result in every) - 1
+        self._steps = sorted({step for step in SHOWN_STEPS if step < most} | {most})
+        metrics = list(every[0].metrics)
+        names = [f"{name} in %" if name == "accuracy" else name for name in metrics]
+        self._title = f"{', '.join(names)} after inner steps"
+        self._rows = []
+        """A name and its cells for each starting point, norm and metric."""
+        for start, of_norms in results.items():
+            for norm, result in of_norms.items():
+                for metric in metrics:
+                    words = [start, *([norm] if len(of_norms) > 1 else [])]
+                    words += [metric] if len(metrics) > 1 else []
+                    means = result.metrics[metric]
+                    # The sign of percent stands in the title.
+                    cells = [means.shown(metric, s).replace("%", "") for s in self._steps]
+                    self._rows.append((", ".join(words), cells))
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -53,35 +60,6 @@ class ScoreTable:
                 yield table
                 return
         yield from self._lines(console)
-
-    @property
-    def _title(self) -> str:
-        units = [f"{name} in {unit(name)}" if unit(name) else name for name in self._metrics]
-        return f"{', '.join(units)} after inner steps"
-
-    @property
-    def _metrics(self) -> list[str]:
-        first = next(iter(self.results.values()))
-        return list(next(iter(first.values())).metrics)
-
-    @property
-    def _rows(self) -> list[tuple[str, list[str]]]:
-        """A name and its cells for each starting point, norm and metric."""
-        rows = []
-        for start, results in self.results.items():
-            for norm, result in results.items():
-                for metric in self._metrics:
-                    words = [start, *([norm] if len(results) > 1 else [])]
-                    words += [metric] if len(self._metrics) > 1 else []
-                    cells = [_cell(metric, result.metrics[metric], step) for step in self._steps]
-                    rows.append((", ".join(words), cells))
-        return rows
-
-    @property
-    def _steps(self) -> list[int]:
-        lengths = (len(r.loss.mean) for results in self.results.values() for r in results.values())
-        most = min(lengths) - 1
-        return sorted({step for step in SHOWN_STEPS if step < most} | {most})
 
     def _table(self, borders: box.Box | None) -> Table:
         """One row a starting point, one column a number of inner steps."""
@@ -102,23 +80,6 @@ class ScoreTable:
                 line = console.render_str(f"{step:>4}  {cell}", overflow="ignore")
                 line.no_wrap = True
                 yield line
-
-
-def _cell(metric: str, means: Means, step: int) -> str:
-    mean, ci95 = means.mean[step], means.ci95[step]
-    # A single task has no interval.
-    half = f" ± {number(metric, ci95)}" if math.isfinite(ci95) else ""
-    return f"{number(metric, mean)}{half}"
-
-
-def number(metric: str, value: float) -> str:
-    """A metric as text; an accuracy in percent, whose sign the unit has."""
-    return f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.2f}"
-
-
-def unit(metric: str) -> str:
-    """The sign behind the number of a metric."""
-    return "%" if metric == "accuracy" else ""
 
 
 def protocol(config: Config, results: Results, split: Split) -> str:

@@ -22,11 +22,7 @@ log = logging.getLogger("fewstep")
 
 
 class CompiledFunctions:
-    """Keeps what was compiled, by key. After a first failure, nothing more is tried.
-
-    Attributes:
-        given_up: Whether something could not be compiled.
-    """
+    """Keeps what was compiled, by key. After a first failure it has given up: no more is tried."""
 
     def __init__(self) -> None:
         self.given_up = False
@@ -49,31 +45,12 @@ class CompiledFunctions:
     ) -> Function | None:
         """Return the compiled function, or None where it cannot be compiled.
 
-        Args:
-            key: Everything that decides what is computed, shapes included.
-            function: Computes it. What its code does in Python is fixed when it is compiled.
-            arguments: It is compiled for tensors like these. Its derivative with respect to those
-                that require a gradient is compiled as well.
-            about: What it is for, in words.
-            single_thread: Whether one thread computes it.
+        It is compiled for tensors like the arguments, and so is its derivative with respect to
+        those that require a gradient. What its code does in Python is fixed then. The key has all
+        that decides what is computed, shapes included; ``about`` says in words what it is for.
         """
-        if key not in self._functions and not self.given_up:
-            self._compile(key, function, arguments, about, single_thread)
-        return self._functions.get(key)
-
-    def give_up(self, reason: str) -> None:
-        """Compile nothing from now on, with a warning."""
-        log.warning(reason)
-        self.given_up = True
-
-    def _compile(
-        self,
-        key: Hashable,
-        function: Function,
-        arguments: tuple[Tensor, ...],
-        about: str,
-        single_thread: bool,
-    ) -> None:
+        if key in self._functions or self.given_up:
+            return self._functions.get(key)
         compiled = _compiled(function, single_thread)
         new = about not in self._told
         self._told.add(about)
@@ -88,10 +65,16 @@ class CompiledFunctions:
         except Exception as error:
             cause = getattr(error, "inner_exception", error)
             self.give_up(f"cannot be compiled ({first_line(cause)}); computed without")
-            return
+            return None
         if new:
             log.info("compiled in %.0f s", time.monotonic() - began)
         self._functions[key] = compiled
+        return compiled
+
+    def give_up(self, reason: str) -> None:
+        """Compile nothing from now on, with a warning."""
+        log.warning(reason)
+        self.given_up = True
 
 
 def operations_of(function: Callable[[], object]) -> int:

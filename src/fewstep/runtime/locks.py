@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 if sys.platform != "win32":
@@ -44,18 +44,15 @@ def hold(path: Path) -> Iterator[int | None]:
 
 def _acquire(path: Path) -> int | None:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
+        with ExitStack() as stack:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            stack.callback(os.close, descriptor)
             if not _lock(descriptor):
-                os.close(descriptor)
                 return None
+            # Its owner may have removed it meanwhile: the file of that name is then another one.
             if is_at(descriptor, path):
+                stack.pop_all()
                 return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        # Its owner removed it between the two calls: the file of that name is another one now.
-        os.close(descriptor)
 
 
 def _lock(descriptor: int) -> bool:

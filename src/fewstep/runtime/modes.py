@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-Precision = Literal["float32", "tf32", "bf16"]
-"""Precision of a model's computation. Parameters, gradients and losses stay float32."""
+from fewstep.choices import Precision
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
@@ -26,17 +25,19 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def multiplying_in(precision: Precision) -> Iterator[None]:
-    """Let a GPU round the factors of float32 products to TF32, or not, forward and backward."""
-    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [backend.allow_tf32 for backend in backends]
-    try:
+def setting_of(backends: Iterable[object], name: str, value: bool) -> Iterator[None]:
+    """Give a setting of several of PyTorch's backends a value."""
+    with ExitStack() as stack:
         for backend in backends:
-            backend.allow_tf32 = precision == "tf32"
+            stack.callback(setattr, backend, name, getattr(backend, name))
+            setattr(backend, name, value)
         yield
-    finally:
-        for backend, allowed in zip(backends, before, strict=True):
-            backend.allow_tf32 = allowed
+
+
+def multiplying_in(precision: Precision) -> AbstractContextManager[None]:
+    """Let a GPU round the factors of float32 products to TF32, or not, forward and backward."""
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    return setting_of(backends, "allow_tf32", precision == "tf32")
 
 
 @contextmanager
@@ -79,14 +80,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class CallerModes(NamedTuple):
-    """Modes in which a caller computes, for another process to compute in the same.
-
-    Attributes:
-        grad: Whether gradients are recorded.
-        autocast: Whether autocast is on, on the CPU.
-        autocast_to: Its type.
-        default: The type of new tensors.
-    """
+    """Modes in which a caller computes, for another process to compute in the same."""
 
     grad: bool
     autocast: bool
@@ -96,12 +90,8 @@ class CallerModes(NamedTuple):
 
 def current_modes() -> CallerModes:
     """Return those of this thread, now."""
-    return CallerModes(
-        torch.is_grad_enabled(),
-        torch.is_autocast_enabled("cpu"),
-        torch.get_autocast_dtype("cpu"),
-        torch.get_default_dtype(),
-    )
+    autocast = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+    return CallerModes(torch.is_grad_enabled(), *autocast, torch.get_default_dtype())
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import torch
 _MOST_STEPS = 2**20 - 1
 """More inner steps than anyone takes, so that no two draws of random layers share a seed."""
 
-_given: ContextVar[int | None] = ContextVar("seed of the first task", default=None)
-_first: ContextVar[int] = ContextVar("number of the first task", default=0)
+_first: ContextVar[tuple[int | None, int]] = ContextVar("its seed and number", default=(None, 0))
+"""Of the first task that is computed here."""
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def seeded_calls(device: torch.device) -> Iterator[int]:
 
     Inside, `reseed` may be called at will. ``torch.manual_seed`` before it fixes all that follows.
     """
-    given = _given.get()
+    given, _ = _first.get()
     seed = int(torch.randint(2**48, ())) if given is None else given
     with preserve_rng_state(device):
         yield seed
@@ -32,17 +32,16 @@ def seeded_calls(device: torch.device) -> Iterator[int]:
 @contextmanager
 def numbered_from(seed: int, first: int) -> Iterator[None]:
     """Let tasks draw, inside, what those from number ``first`` on draw after this seed."""
-    given, number = _given.set(seed_of(seed, first, 0)), _first.set(first)
+    before = _first.set((seed_of(seed, first, 0), first))
     try:
         yield
     finally:
-        _given.reset(given)
-        _first.reset(number)
+        _first.reset(before)
 
 
 def first_task() -> int:
     """Return the number, in the whole meta-batch, of the first task that is computed here."""
-    return _first.get()
+    return _first.get()[1]
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def load(
             has a loss, metrics or another part of the user's own has to be given. Its parameters
             are changed.
         data_dir: For a run of ``fewstep train``, the folder of the data, where the recipe needs
-            one; that of the variable FEWSTEP_DATA or the run's own unless given.
+            one; that of the variable FEWSTEP_DATA or of the run unless given.
         device: For a run of ``fewstep train``, where to put the learner.
 
     Raises:

@@ -21,11 +21,11 @@ from fewstep.learners.base import Learner
 
 Provenance = dict[str, str | int]
 OCCASIONAL = ("steps of the schedule", "extra validation")
-"""What is recorded of some runs alone."""
+"""Names that are recorded of some runs alone."""
 
 
 def provenance(learner: Learner, tasks: Mapping[Any, Any]) -> Provenance:
-    """What decides the bits of a run beside its settings, by name.
+    """Conditions that decide the bits of a run beside its settings, by name.
 
     Args:
         learner: Tells the device, and whether several processes share an outer step.

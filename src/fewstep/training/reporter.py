@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import Result
+from fewstep.evaluation.numbers import shown
 
 Figures = dict[str, float]
 """Figures of one outer step (``train/...``) or of one validation (``val/...``), by name."""
@@ -113,13 +114,14 @@ class ProgressLine(Reporter):
         """Write the line anew, a few times a second."""
         if time.monotonic() > self._next:
             self._next = time.monotonic() + 0.2
-            loss = figures["train/loss"]
-            self._write(f"step {step:,}/{self._steps:,}  loss {loss:.4g}{self._validation}")
+            loss = shown("loss", figures["train/loss"])
+            self._write(f"step {step:,}/{self._steps:,}  loss {loss}{self._validation}")
 
     def validated(self, step: int, figures: Figures, result: Result) -> None:
         """Keep the score, for the line."""
-        score = f"{next(iter(result.metrics))} {figures['val/score']:.4g}"
-        self._validation = f"  validation {score} at step {step:,}"
+        name = next(iter(result.metrics))
+        score = shown(name, figures["val/score"])
+        self._validation = f"  validation {name} {score} at step {step:,}"
 
     def stop(self) -> None:
         """Clear the line."""

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
+from fewstep.choices import Norm, Split
 from fewstep.config.file import decisive, read_config, remembered_folder, training_digest
 from fewstep.config.schema import Config, with_sizes
 from fewstep.data.registry import task_sources
-from fewstep.data.source import Split, TaskSource
+from fewstep.data.source import TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import device_of
 from fewstep.evaluation.measurements import measure
-from fewstep.functional.call import Norm
 from fewstep.learners.base import Learner
 from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
@@ -98,7 +98,7 @@ def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
 
 
 def settings_of(config: Config, validation: TaskSource) -> OuterSettings:
-    """What a config tells the outer loop."""
+    """The settings of the outer loop that a config tells."""
     return OuterSettings(
         steps=config.steps,
         val_every=config.val_every,

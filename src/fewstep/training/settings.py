@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewstep.functional.call import Norm
+from fewstep.choices import Norm
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from fewstep.config.recipes import RECIPES
 from fewstep.evaluation.evaluate import Means, Result
-from fewstep.report.curves import draw_curves
+from fewstep.report.pictures import draw_curves
 
 
 @pytest.fixture

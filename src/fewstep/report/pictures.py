@@ -1,0 +1,123 @@
+"""Pictures of results: adaptation curves, and one task with its predictions."""
+
+from pathlib import Path
+from typing import cast
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from torch import Tensor
+
+from fewstep.choices import Norm
+from fewstep.config.schema import Config
+from fewstep.evaluation.evaluate import Means, Results, device_of
+from fewstep.evaluation.numbers import shown
+from fewstep.files import write_whole
+from fewstep.learners.base import Learner
+from fewstep.report.table import protocol
+from fewstep.tasks import TaskBatch
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+RIGHT, WRONG = (COLOURS[0], "✓"), (COLOURS[1], "✗")
+
+
+def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None:
+    """Draw one line a starting point, with its 95% interval as a band, as a PNG file.
+
+    One panel a metric and one of the loss, unless that is the only metric. Of batch norm's
+    statistics, those that come first in the results, which have the name of a starting point each.
+    """
+    first = {name: next(iter(of_norms.items())) for name, of_norms in results.items()}
+    norm, one = next(iter(first.values()))
+    rows = [result.columns for _, result in first.values()]
+    names = [name for name in rows[0] if name != "loss" or "mse" not in one.metrics]
+    width = 5.5 * len(names) if len(names) > 1 else 7
+    figure = Figure(figsize=(width, 4.8), layout="constrained")
+    panels = figure.subplots(1, len(names), squeeze=False, gridspec_kw={"wspace": 0.08})[0]
+    for axes, metric in zip(panels, names, strict=True):
+        for number, row in enumerate(rows):
+            _draw_line(axes, f"start {number}", COLOURS[number % len(COLOURS)], row[metric])
+        if not any(value < 0 for row in rows for value in row[metric].mean):
+            axes.set_ylim(bottom=0)
+        label = {"mse": "mean squared error"}.get(metric, metric)
+        if metric == "loss" and config.data_set.kind == "classification":
+            label = "cross-entropy, nats,"
+        axes.set_ylabel(f"{label} on the query set", parse_math=False)
+        if metric == "accuracy":
+            axes.axhline(1 / config.n_way, color="grey", linestyle=":", label="chance")
+            axes.set_ylim(0, 1.02)
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
+    # Below the curves, where it hides none.
+    handles, labels = panels[0].get_legend_handles_labels()
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    # By themselves, since Matplotlib leaves out names that begin with an underscore and computes
+    # what stands between dollars.
+    for text, name in zip(legend.get_texts(), results, strict=False):
+        text.set_parse_math(False)
+        text.set_text(name)
+    figure.suptitle(
+        f"{config.data}: adaptation to tasks never seen\n", fontsize=12, verticalalignment="top"
+    )
+    line = protocol(config, {norm: one}, "test")
+    figure.text(0.5, 0.925, line, fontsize=7, color="grey", horizontalalignment="center")
+    write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
+
+
+def _draw_line(axes: Axes, label: str, colour: str, means: Means) -> None:
+    steps = range(len(means.mean))
+    low, high = (
+        [mean + sign * half for mean, half in zip(*means, strict=True)] for sign in (-1, 1)
+    )
+    axes.plot(steps, means.mean, "o-", color=colour, label=label)
+    axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.set_xlabel("inner steps on the support set")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+
+
+def draw_task(
+    path: Path, learner: Learner, task: TaskBatch, steps: int, norm: Norm, told: str
+) -> None:
+    """Draw a row a class: its support pictures, then its query pictures with what was predicted.
+
+    The pictures of a class lie side by side in the one task; ``told`` says in words what ``norm``
+    batch norm uses.
+    """
+    support_x, support_y, query_x, _ = task.to(device_of(learner)).task(0)
+    adapted = learner.adapt(support_x, support_y, steps, norm)
+    with torch.no_grad():
+        predicted = adapted(query_x).argmax(1).cpu()
+    pictures, asked = cast(tuple[Tensor, Tensor], (task.support_x, task.query_x))
+    ways = int(task.support_y.max()) + 1
+    shots, queries = len(task.support_y[0]) // ways, len(task.query_y[0]) // ways
+    widths = [1] * shots + [0.4] + [1] * queries
+    figure = Figure(figsize=(0.9 * (shots + queries) + 1.2, ways + 0.9), layout="constrained")
+    grid = figure.subplots(ways, len(widths), squeeze=False, width_ratios=widths)
+    for way in range(ways):
+        for k in range(shots):
+            _draw_picture(grid[way, k], pictures[0, way * shots + k], "black", f"class {way}")
+        grid[way, shots].axis("off")
+        for q in range(queries):
+            index = way * queries + q
+            guess = int(predicted[index])
+            colour, mark = RIGHT if guess == way else WRONG
+            _draw_picture(grid[way, shots + 1 + q], asked[0, index], colour, f"{mark} {guess}")
+    right = (predicted == task.query_y[0]).float().mean().item()
+    figure.suptitle(
+        f"support set (left) and query set (right) after {steps} inner steps: "
+        f"{shown('accuracy', right)} right ({told})",
+        fontsize=9,
+    )
+    write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
+
+
+def _draw_picture(axes: Axes, picture: Tensor, colour: str, label: str) -> None:
+    axes.imshow(picture.movedim(0, -1).squeeze(-1).numpy(), cmap="gray_r", vmin=0, vmax=1)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlabel(label, color=colour, fontsize=8, labelpad=2)
+    for edge in axes.spines.values():
+        edge.set_color(colour)
+        edge.set_linewidth(1.5)

@@ -1,0 +1,46 @@
+"""Numbers of results have the same digits wherever they are shown."""
+
+import math
+
+import pytest
+
+from fewstep.cli.console import plain_console
+from fewstep.cli.progress import ProgressBar
+from fewstep.config.recipes import RECIPES
+from fewstep.evaluation.evaluate import Means, Result
+from fewstep.evaluation.numbers import shown
+from fewstep.report.table import ScoreTable
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "ci95", "told"),
+    [
+        ("accuracy", 0.9274, 0.0061, "92.7% ± 0.6%"),
+        ("accuracy", 1.0, math.nan, "100.0%"),
+        ("mse", 0.6204, 0.0123, "0.620 ± 0.012"),
+        ("mse", 0.00012345, 0.0, "0.000123 ± 0.0"),
+        ("mse", 135.2, 12.3, "135 ± 12"),
+        ("mse", 12345.6, math.nan, "1.23e+04"),
+        ("mse", math.nan, math.nan, "nan"),
+        ("f1", -0.5, 0.1, "-0.500 ± 0.10"),
+    ],
+)
+def test_a_number_as_text(metric, value, ci95, told):
+    assert shown(metric, value, ci95) == told
+
+
+@pytest.mark.parametrize(
+    ("metric", "recipe"), [("accuracy", "glyphs-5way-1shot"), ("mse", "sinusoid")]
+)
+def test_every_place_has_the_same_digits(metric, recipe, capsys):
+    config, means = RECIPES[recipe].config, Means([0.123456], [0.023456])
+    result = Result({metric: means}, means, tasks=9, diverged=None)
+    console = plain_console()
+    console.print(ScoreTable({"maml": {"transductive": result}}))
+    figures = {"val/score": 0.123456, "val/ci95": 0.023456}
+    ProgressBar(console, config).validated(1, figures, result)
+    table, line = capsys.readouterr().out.split("step      1")
+    told = shown(metric, 0.123456, 0.023456)
+    assert told in repr(result)
+    assert told in line
+    assert told.replace("%", "") in table
