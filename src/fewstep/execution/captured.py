@@ -73,7 +73,7 @@ class Captured(Vmapped):
         super().__init__(objective, chunk)
         self.recordings = recordings
         self._kind: Hashable = (traceable.kind, traceable.by_query)
-        learned = objective.meta_learned
+        learned = objective.learned
         self._fixed: Params = {
             name: value.detach()
             for name, value in traceable.pure.tensors.items()
@@ -93,9 +93,9 @@ class Captured(Vmapped):
         """
         if not isinstance(rule, ThroughInnerLoop):
             raise UnsuitableError("only gradients through the inner loop are recorded")
-        learned = {name: v.detach() for name, v in self.objective.meta_learned.items()}
+        learned = {name: v.detach() for name, v in self.objective.learned.items()}
         tensors = [*tasks.tensors, *learned.values(), *self._fixed.values()]
-        counted = tuple(float(weight != 0) for weight in rule.weights)
+        counted = tuple(float(weight != 0) for weight in rule.importances)
         rule_of_key = replace(rule, importances=counted)
         shapes = tuple((t.shape, t.dtype, t.device) for t in tensors)
         key = (rule_of_key, shapes, tuple(learned), self.objective.modes, self._kind)
@@ -103,7 +103,7 @@ class Captured(Vmapped):
             recording = self.recordings.of(
                 key, lambda: self._record(tasks, learned, rule_of_key, tensors)
             )
-            found = recording(tensors, rule.weights)
+            found = recording(tensors, rule.importances)
             metrics = found.metrics or self.objective.metrics.of(
                 found.needed, tasks.query_y, found.losses
             )
@@ -124,7 +124,7 @@ class Captured(Vmapped):
             return outer_step(here, mine, {name: next(given) for name in fixed}, weights)
 
         try:
-            return _Recording(function, tensors, len(rule.weights), settings.recorded)
+            return _Recording(function, tensors, len(rule.importances), settings.recorded)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, TypeError, NotImplementedError, InputError) as error:

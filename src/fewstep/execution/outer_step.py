@@ -18,7 +18,7 @@ from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import INNER_LR, InnerState
 from fewstep.metagrad.inner_optimizers import INNER_OPTIMIZERS
 from fewstep.metagrad.objective import Objective
-from fewstep.metagrad.unroll import Recomputed, ThroughInnerLoop, Unrolled
+from fewstep.metagrad.unroll import ThroughInnerLoop
 from fewstep.tasks import TaskBatch
 
 
@@ -53,10 +53,9 @@ class OuterStep:
     def __init__(
         self, objective: Objective, rule: ThroughInnerLoop, fixed: frozenset[str], compiled: bool
     ) -> None:
-        exact = not (isinstance(rule, Unrolled) and rule.order == "first")
-        steps = Steps(objective, rule.loop, exact, fixed)
+        steps = Steps(objective, rule.loop, rule.order == "exact", fixed)
         self._rule, self._metrics = rule, objective.metrics
-        keep = not isinstance(rule, Recomputed)
+        keep = rule.memory == "fast"
         # One copy a tensor, whether it is compiled or not.
         self._init = Linearised(steps.init, "the start", False, keep)
         if rule.loop.optimizer in INNER_OPTIMIZERS.values():
@@ -82,7 +81,7 @@ class OuterStep:
             fixed: The model's tensors that are not.
             weights: ``[steps + 1]``, the importances of the query losses.
         """
-        loop, counted = self._rule.loop, self._rule.weights
+        loop, counted = self._rule.loop, self._rule.importances
         shared = [{**at_step(loop, learned, s), **fixed} for s in range(loop.steps + 1)]
         seen = [{n: v for n, v in s.items() if not n.startswith(INNER_LR)} for s in shared]
         query = (tasks.support_x, tasks.query_x, tasks.query_y)

@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewstep.ops.layout import IntOrPair
 from fewstep.ops.max_pool import Window, window_of
 from fewstep.ops.unfolded_conv import conv1d, conv2d
 
@@ -38,20 +37,12 @@ def are_written_out() -> bool:
     return _active.get()
 
 
-def max_pool2d(
-    input: Tensor,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
-    dilation: IntOrPair = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
+def max_pool2d(input: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Compute ``F.max_pool2d``; that of small windows as the largest of shifted slices."""
-    window = window_of(kernel_size, stride, padding, dilation, ceil_mode)
-    taps = window.size[0] * window.size[1]
-    if return_indices or input.dim() != 4 or taps > 9 or ceil_mode:
-        return F.max_pool2d(input, *window, return_indices)  # type: ignore[call-overload]
+    window = window_of(*args, **kwargs)
+    small = window is not None and window.size[0] * window.size[1] <= 9 and not window.ceil_mode
+    if window is None or input.dim() != 4 or not small:
+        return F.max_pool2d(input, *args, **kwargs)
     if window.stride == window.size and window.padding == (0, 0) and window.dilation == (1, 1):
         return _largest_of_tiles(input, *window.size)
     return _largest_of_slices(input, window)
