@@ -15,6 +15,7 @@ from fewstep.functional.batch_norm import InTraining, stateless_batch_norm
 from fewstep.functional.guards import refuse_checkpointing
 from fewstep.ops import elementary, fast, traceable
 from fewstep.ops.vmap import under_vmap
+from fewstep.ops.written_out import WRITTEN_OUT, are_written_out
 from fewstep.runtime.modes import setting_of
 
 Function = Callable[..., Any]
@@ -84,6 +85,11 @@ function that is not listed: what stands in for it depends on the call.
 
 EAGER: Overrides = {function: row[0] for function, row in _TABLE.items() if row[0]}
 TRACEABLE: Overrides = {function: row[1] for function, row in _TABLE.items() if row[1]}
+RECORDABLE: Overrides = {
+    **{function: row[0] for function, row in _TABLE.items() if row[0] and row[0] is row[1]},
+    **WRITTEN_OUT,
+}
+"""For all tasks at once on a GPU, whose compiler fuses layers that are written out."""
 
 
 class TwiceDifferentiable(TorchFunctionMode):
@@ -92,7 +98,7 @@ class TwiceDifferentiable(TorchFunctionMode):
     def __init__(self, in_training: InTraining, overrides: Overrides) -> None:
         super().__init__()
         self._batch_norm = partial(stateless_batch_norm, in_training)
-        self._overrides = overrides
+        self._overrides = RECORDABLE if are_written_out() else overrides
         self._with_gradients = torch.is_grad_enabled()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -13,6 +13,7 @@ from fewstep.ops.layout import use_fast_path
 from fewstep.ops.max_pool import window_of
 from fewstep.ops.norm_block import norm_block
 from fewstep.ops.vmap import under_vmap
+from fewstep.ops.written_out import are_written_out
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -35,7 +36,12 @@ class FusedForward:
         for part in _parts(list(self._sequential)):
             if isinstance(part, nn.Module):
                 x = part(x)
-            elif part.norm.training and use_fast_path(x):
+            elif part.norm.training and part.convolution is not None and are_written_out():
+                # Batch norm would subtract a bias again.
+                x = part.convolution._conv_forward(x, part.convolution.weight, None)
+                for layer in filter(None, part[1:]):
+                    x = layer(x)
+            elif part.norm.training and use_fast_path(x) and not are_written_out():
                 x = self._at_once(part, x)
             else:
                 for layer in filter(None, part):

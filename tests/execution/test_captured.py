@@ -1,0 +1,173 @@
+"""Recorded outer steps: the same gradient, in memory that stays in place, on CPU tensors.
+
+They are neither compiled nor recorded here but for one test, and both where there is a GPU.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+from fewstep import MAML, TaskBatch
+from fewstep.errors import UnsuitableError
+from fewstep.execution.captured import MOST_KEPT
+from tests.exactness.cases import CASES
+from tests.exactness.test_family import CASE, FAMILY, OUTER_STEP, _learner
+from tests.execution.recorded import Recorded
+from tests.plain import deviation
+
+BY_NAME = {case.name: case for case in CASES}
+REFUSED = {
+    "dropout": "draws random numbers",
+    "transformer-dropout": "draws random numbers",
+    "lstm": "layer 'body'",
+}
+LAYERS = {
+    *("batch-norm-signal", "batch-norm-2d", "convolutional-block", "batch-norm-in-eval-mode"),
+    *("layer-norm", "group-norm", "instance-norm", "average-pool", "embedding", "conv-1d"),
+    *("attention-fused", "tied", "frozen", "buffers"),
+}
+"""A sample for every day; a GPU computes all."""
+SETTINGS = [
+    *((name, {}) for name in FAMILY),
+    *((name, {"memory": "flat"}) for name in ("maml++", "cavia", "from start")),
+    *((name, {"order": "first"}) for name in ("maml++", "meta-sgd", "adam")),
+]
+on_every_device = pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
+)
+
+
+def _id(value):
+    if isinstance(value, dict):
+        return "-".join(value.values())
+    return getattr(value, "name", str(value))
+
+
+def _recorded(learner, device="cpu", **settings):
+    learner.model.to(device)
+    return Recorded(learner.to(device), recorded=device == "cuda", **settings)
+
+
+def _close(found, expected):
+    assert deviation(found.gradient, expected.gradient) < 1e-10
+    torch.testing.assert_close(found.query.losses, expected.query.losses, rtol=1e-10, atol=0)
+    torch.testing.assert_close(found.query.metrics, expected.query.metrics)
+
+
+@on_every_device
+@pytest.mark.parametrize(("name", "settings"), SETTINGS, ids=_id)
+def test_every_algorithm_gives_the_same(name, settings, device):
+    if device == "cuda" and name in ("clipped", "from start"):
+        pytest.skip("the optimiser makes tensors on the CPU")
+    learner = _learner(name, execution="loop", **settings)
+    tasks = CASE.tasks().to(device)
+    found = _recorded(learner, device)(tasks, OUTER_STEP)
+    expected = learner.differentiate(tasks, OUTER_STEP)
+    _close(found, expected)
+    if expected.statistics is not None:
+        rows = torch.cat(list(expected.statistics.values()), 1)
+        torch.testing.assert_close(found.query.statistics.mean(0), rows)
+
+
+@pytest.mark.parametrize(
+    ("case", "norm", "device"),
+    [
+        pytest.param(case, norm, device, marks=pytest.mark.cuda if device == "cuda" else ())
+        for case in CASES
+        for norm in case.norms
+        for device in ("cpu", "cuda")
+        if case.vectorised and (device == "cuda" or case.name in LAYERS)
+    ],
+    ids=_id,
+)
+def test_every_layer_gives_the_same(case, norm, device):
+    learner = case.learner(2, norm=norm, execution="loop")
+    tasks = case.tasks().to(device)
+    found = _recorded(learner, device)(tasks)
+    _close(found, learner.differentiate(tasks))
+
+
+def test_compiled():
+    learner = BY_NAME["linear"].learner(2, execution="loop")
+    tasks = BY_NAME["linear"].tasks()
+    _close(_recorded(learner, compiled=True)(tasks), learner.differentiate(tasks))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_recorded_says_why_in_a_line(name):
+    case = BY_NAME[name]
+    with pytest.raises(UnsuitableError, match=f"is not recorded: .*{REFUSED[name]}") as caught:
+        _recorded(case.learner(1, execution="loop"))(case.tasks())
+    assert "\n" not in str(caught.value)
+
+
+class _Looking(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+def test_a_model_that_looks_at_numbers_is_refused():
+    case = BY_NAME["linear"]
+    model = nn.Sequential(nn.Linear(4, 3), _Looking()).double()
+    with pytest.raises(UnsuitableError, match="is not recorded: layer '1'"):
+        _recorded(case.learner(1, model, execution="loop"))(case.tasks())
+
+
+@on_every_device
+def test_a_recording_serves_all_that_is_alike(device):
+    """Other weights, other tasks and other importances need no other; a few shapes are kept."""
+    learner = _learner("maml++", execution="loop")
+    recorded = _recorded(learner, device)
+    tasks = CASE.tasks().to(device)
+    kept = recorded(tasks, 0)
+    gradient = {name: value.clone() for name, value in kept.gradient.items()}
+    others = TaskBatch(
+        tasks.query_x[:, :4],
+        tasks.query_y[:, :4],
+        tasks.support_x.repeat(1, 2, 1, 1, 1)[:, :5],
+        tasks.support_y.repeat(1, 2)[:, :5],
+    )
+    with torch.no_grad():
+        for parameter in learner.parameters():
+            parameter.mul_(1.1)
+    for outer_step in (1, 2):
+        _close(recorded(others, outer_step), learner.differentiate(others, outer_step))
+    assert len(recorded.recordings) == 1
+    torch.testing.assert_close(kept.gradient, gradient, rtol=0, atol=0)
+    # From then on only the last loss counts.
+    _close(recorded(others, 10), learner.differentiate(others, 10))
+    assert len(recorded.recordings) == 2
+    for support in range(1, 5):
+        fewer = TaskBatch(
+            others.support_x[:, :support],
+            others.support_y[:, :support],
+            others.query_x,
+            others.query_y,
+        )
+        _close(recorded(fewer, 10), learner.differentiate(fewer, 10))
+    assert len(recorded.recordings) == MOST_KEPT
+
+
+def test_weights_that_stay_fixed_and_settings_are_no_constants():
+    model = nn.Sequential(nn.Linear(4, 5), nn.ELU(), nn.Linear(5, 3)).double()
+    model[0].requires_grad_(False)
+    case = BY_NAME["linear"]
+    learner = MAML(model, 0.1, 2, execution="loop")
+    recorded = _recorded(learner)
+    for _ in range(2):
+        _close(recorded(case.tasks()), learner.differentiate(case.tasks()))
+        with torch.no_grad():
+            model[0].weight.add_(0.1)
+    assert len(recorded.recordings) == 1
+    model[1].alpha = 0.5
+    _close(recorded(case.tasks()), learner.differentiate(case.tasks()))
+    assert len(recorded.recordings) == 2
+
+
+def test_metrics_of_the_user_are_computed_outside():
+    def mistakes(prediction, target):
+        return int((prediction.argmax(1) != target).sum())
+
+    case = BY_NAME["tanh"]
+    learner = case.learner(1, metrics={"mistakes": mistakes}, execution="loop")
+    _close(_recorded(learner)(case.tasks()), learner.differentiate(case.tasks()))
