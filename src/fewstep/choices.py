@@ -1,7 +1,5 @@
 """The words that a setting may be, where they are no keys of a registry; imports no PyTorch."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 Split = Literal["train", "val", "test"]

@@ -1,7 +1,5 @@
 """Errors that a user can mend, and that only another way of execution can."""
 
-from __future__ import annotations
-
 
 class InputError(ValueError):
     """Bad input. The message says what was given, what was expected and what to do, in one line.

@@ -1,7 +1,5 @@
 """Files that are written whole, so that a reader never sees half of one, and JSON read back."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

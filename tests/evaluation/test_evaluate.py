@@ -62,12 +62,13 @@ def learner(**settings):
     return fewstep.MAML(model, inner_lr=0.05, inner_steps=2, loss="mse", **settings)
 
 
-@pytest.mark.parametrize("form", ["source", "batches", "tasks", "loader", "generator"])
+@pytest.mark.parametrize("form", ["source", "function", "batches", "tasks", "loader", "generator"])
 def test_each_form_of_tasks_shows_the_same(form):
     batch = TASKS.batch(range(25))
     singles = [batch.task(n) for n in range(25)]
     given = {
         "source": TASKS,
+        "function": lambda number: batch[5 * number : 5 * number + 5],
         "batches": [batch[:3], batch[3:]],
         "tasks": singles,
         "loader": DataLoader(singles, batch_size=4),

@@ -17,7 +17,7 @@ from fewstep import InputError
 from fewstep.cli.progress import ProgressBar
 from fewstep.config.recipes import find_recipe
 from fewstep.training import checkpoint
-from fewstep.training.metrics_log import read_metrics
+from fewstep.training.metrics_log import Appended, read_metrics
 from fewstep.training.run_dir import RunDir
 from tests.processes import finish, no_pictures
 from tests.training.shared import lines, run, same, train
@@ -150,3 +150,12 @@ def test_what_is_read_of_metrics(tmp_path, text):
     if text:
         path.write_text(text)
     assert read_metrics(path, 2) == ([{"step": 1}] if "{" in (text or "") else [])
+
+
+def test_a_full_disk(tmp_path):
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    file = Appended(tmp_path / "metrics.jsonl")
+    file.write(b"line\n")
+    with pytest.raises(InputError, match=r"no disk space left for .*metrics\.jsonl; free some"):
+        file.flush()
+    file.close()

@@ -1,7 +1,5 @@
 """Values as they are sent from one process to another."""
 
-from __future__ import annotations
-
 import io
 import pickle
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """A learner whose tasks are shared out among processes."""
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar

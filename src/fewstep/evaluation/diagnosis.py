@@ -1,7 +1,5 @@
 """The diagnosis of a trained learner: its figures, and advice where one is out of line."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -26,68 +24,36 @@ PLATEAU = 0.9
 
 
 class Trend(NamedTuple):
-    """The first metric near the end of a training.
+    """The first metric near the end of a training."""
 
-    Attributes:
-        split: Where it was measured: ``"validation"``, or ``"training"`` where that was too rare.
-        before: Its mean in the quarter of the training before the last one.
-        after: Its mean in the last quarter.
-        noise: The standard error of the difference.
-    """
-
-    split: str
-    before: float
-    after: float
-    noise: float
+    split: str  # "validation", or "training" where that was measured too rarely
+    before: float  # its mean in the quarter of the training before the last one
+    after: float  # its mean in the last quarter
+    noise: float  # the standard error of the difference
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures that a diagnosis rests on.
+    """Figures that a diagnosis rests on; None where something is not known."""
 
-    Attributes:
-        score: Name of the metric that the next four are of.
-        training: Mean accuracy (or error) after adaptation on tasks of training classes; None where
-            there are none of the same shots.
-        training_ci95: Half its 95% interval over tasks.
-        validation: The same on tasks of validation classes, of the same shots.
-        validation_ci95: Half its 95% interval.
-        support_loss_before: Mean support loss of the validation tasks before adaptation.
-        support_loss_after: After it.
-        worse: Share of the validation tasks whose query loss adaptation raised.
-        gradient_norm: Median length of the outer gradient in the last outer steps before this
-            initialisation was kept; None where the run tells of none.
-        gradient_peak: The greatest length among them.
-        tasks: How many tasks of each split.
-        pretraining: Median accuracy of ordinary training (finetune) over all of its classes in the
-            last outer steps; None for other algorithms, or where the run tells of none.
-        classes: How many classes those are.
-        before: The metric of the validation tasks before adaptation; None where it is not known.
-        gain_ci95: Half the 95% interval of its change by adaptation.
-        larger_is_better: Whether more of the metric is better.
-        trained: Outer steps done; None where the run tells of none.
-        planned: Outer steps of a training that has not come to its end; None where it has.
-        trend: How the metric changed near the end; None where that is not known.
-    """
-
-    score: str
-    training: float | None
-    training_ci95: float | None
-    validation: float
+    score: str  # name of the metric that the next four are of: accuracy, or an error
+    training: float | None  # after adaptation, on tasks of training classes of the same shots
+    training_ci95: float | None  # half its 95% interval over tasks
+    validation: float  # the same on tasks of validation classes
     validation_ci95: float
-    support_loss_before: float
+    support_loss_before: float  # of the validation tasks, before adaptation
     support_loss_after: float
-    worse: float
-    gradient_norm: float | None
-    gradient_peak: float | None
-    tasks: int
-    pretraining: float | None = None
-    classes: int | None = None
-    before: float | None = None
-    gain_ci95: float | None = None
+    worse: float  # share of the validation tasks whose query loss adaptation raised
+    gradient_norm: float | None  # median of the last ones before this initialisation was kept
+    gradient_peak: float | None  # the greatest among them
+    tasks: int  # of each split
+    pretraining: float | None = None  # median accuracy in the last steps of ordinary training
+    classes: int | None = None  # that ordinary training (finetune) tells apart
+    before: float | None = None  # the metric of the validation tasks before adaptation
+    gain_ci95: float | None = None  # half the 95% interval of its change by adaptation
     larger_is_better: bool = True
-    trained: int | None = None
-    planned: int | None = None
+    trained: int | None = None  # outer steps done
+    planned: int | None = None  # outer steps of a training that has not come to its end
     trend: Trend | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -96,6 +62,10 @@ class Figures:
         told: dict[str, Any] = rounded({**asdict(self), "trend": trend})
         return {**told, "findings": findings(self)}
 
+    def shown(self, value: float) -> str:
+        """A value of the metric, in a sentence."""
+        return shown(self.score, value)
+
 
 def findings(figures: Figures) -> list[str]:
     """One sentence for each figure that is out of line, with what to do; none where all is well."""
@@ -103,7 +73,6 @@ def findings(figures: Figures) -> list[str]:
         _unfinished(figures),
         _far_from_a_plateau(figures) or _hardly_learned(figures),
         _gap(figures),
-        _gap_in_error(figures),
         _pretraining(figures),
         _gradient(figures),
         _inner_loss(figures),
@@ -122,19 +91,17 @@ def _unfinished(f: Figures) -> str | None:
 
 
 def _far_from_a_plateau(f: Figures) -> str | None:
-    if f.trend is None or f.planned is not None:
+    if f.trend is None or f.planned is not None or f.larger_is_better != (f.score == "accuracy"):
         return None
     # Of an accuracy the shortfall is what is missing to perfect; an error is one itself.
-    perfect = 1.0 if f.score == "accuracy" else 0.0
-    if f.larger_is_better != (f.score == "accuracy"):
-        return None
+    perfect = 1.0 if f.larger_is_better else 0.0
     before, after = abs(perfect - f.trend.before), abs(perfect - f.trend.after)
     if not (after < PLATEAU * before and before - after > 2 * f.trend.noise):
         return None
-    was, now = shown(f.score, f.trend.before), shown(f.score, f.trend.after)
     return (
         f"{f.trend.split} {f.score} still improved in the last quarter of the training (from "
-        f"{was} to {now}): it is far from a plateau, so take more --steps"
+        f"{f.shown(f.trend.before)} to {f.shown(f.trend.after)}): it is far from a plateau, so "
+        "take more --steps"
     )
 
 
@@ -146,37 +113,29 @@ def _hardly_learned(f: Figures) -> str | None:
     if not gain + f.gain_ci95 < enough:
         return None
     return (
-        f"adaptation takes the {f.score} of validation tasks from {shown(f.score, f.before)} to "
-        f"{shown(f.score, f.validation)} alone: little is learned yet, so take more --steps or "
-        "another --inner-lr"
+        f"adaptation takes the {f.score} of validation tasks from {f.shown(f.before)} to "
+        f"{f.shown(f.validation)} alone: little is learned yet, so take more --steps or another "
+        "--inner-lr"
     )
 
 
 def _gap(f: Figures) -> str | None:
-    if f.score != "accuracy" or f.training is None or f.training_ci95 is None:
+    if f.training is None or f.training_ci95 is None:
         return None
-    gap = f.training - f.validation
-    if not gap - f.training_ci95 - f.validation_ci95 > GAP:
-        return None
-    return (
-        f"accuracy is {shown(f.score, f.training)} on training classes and "
-        f"{shown(f.score, f.validation)} on validation classes: {_OVERFITS}"
-    )
-
-
-def _gap_in_error(f: Figures) -> str | None:
-    if f.larger_is_better or f.training is None or f.training_ci95 is None:
-        return None
-    # The intervals count here too: heavy tails of an error make few tasks uncertain.
-    if not f.validation - f.validation_ci95 > GAP_IN_ERROR * (f.training + f.training_ci95):
+    # The intervals count of an error, too: heavy tails make few tasks uncertain.
+    best, worst = f.training + f.training_ci95, f.validation - f.validation_ci95
+    ahead = f.training - f.validation - f.training_ci95 - f.validation_ci95
+    if f.score == "accuracy" and ahead > GAP:
+        score, unit = "accuracy", "classes"
+    elif not f.larger_is_better and worst > GAP_IN_ERROR * best:
+        score, unit = "the error", "tasks"
+    else:
         return None
     return (
-        f"the error is {shown(f.score, f.training)} on training tasks and "
-        f"{shown(f.score, f.validation)} on validation tasks: {_OVERFITS}"
+        f"{score} is {f.shown(f.training)} on training {unit} and {f.shown(f.validation)} on "
+        f"validation {unit}: the initialisation overfits, so train on more data, or stop earlier "
+        "(--patience 5)"
     )
-
-
-_OVERFITS = "the initialisation overfits, so train on more data, or stop earlier (--patience 5)"
 
 
 def _pretraining(f: Figures) -> str | None:

@@ -1,34 +1,28 @@
 """Evaluation on many tasks: mean and 95% interval after each number of inner steps."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fewstep.choices import Norm
 from fewstep.errors import InputError
 from fewstep.evaluation.numbers import shown
 from fewstep.evaluation.task_sets import TaskSet, task_batches
+from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.runtime.rng import preserve_rng_state
 
 
 class Means(NamedTuple):
-    """One figure after 0, 1, ... inner steps.
+    """One figure after 0, 1, ... inner steps."""
 
-    Attributes:
-        mean: Over tasks.
-        ci95: Half the 95% interval of each mean: 1.96 standard errors.
-    """
-
-    mean: list[float]
-    ci95: list[float]
+    mean: list[float]  # over tasks
+    ci95: list[float]  # half the 95% interval of each mean: 1.96 standard errors
 
     def shown(self, metric: str, step: int) -> str:
         """The figure of a metric after some inner steps, with its interval, as text."""
@@ -92,12 +86,12 @@ def evaluate(
     Args:
         learner: Any learner.
         tasks: A `TaskBatch`; a source, which makes tasks from their numbers by
-            ``batch(indices)``; or an iterable of either batches or single tasks, ``(support_x,
-            support_y, query_x, query_y)``.
+            ``batch(indices)``; a function that makes batch 0, 1, ...; or an iterable of either
+            batches or single tasks, ``(support_x, support_y, query_x, query_y)``.
         steps: Most inner steps; the learner's own number unless given.
         norm: Which statistics batch norm uses on the query sets; the learner's own choice unless
             given.
-        n: How many tasks at most: all unless given, and 600 of a source.
+        n: How many tasks at most: all unless given, and 600 of a source or a function.
 
     Returns:
         Mean and 95% interval of each metric and of the loss; it prints as a table.
@@ -117,8 +111,7 @@ def evaluate(
     steps = int(own(learner, "inner_steps")) if steps is None else steps
     with preserve_rng_state(device_of(learner)):
         result = means(evaluate_tasks(learner, tasks, n, steps, norm))
-    used: Norm | None = norm or own(learner, "norm")
-    return Result(result.metrics, result.loss, result.tasks, result.diverged, used)
+    return replace(result, norm=norm or own(learner, "norm"))
 
 
 def evaluate_tasks(
@@ -129,15 +122,9 @@ def evaluate_tasks(
     norm: Norm | None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """Evaluate on the first ``n`` tasks, each by itself, on the learner's device.
+    """Evaluate on the first ``n`` tasks, as `evaluate` takes them, each by itself.
 
-    Args:
-        learner: Left as it is.
-        tasks: As `evaluate` takes them.
-        n: How many tasks; None for all, and for `OF_A_SOURCE` of a source.
-        steps: Most inner steps.
-        norm: Which statistics batch norm uses on the query set.
-        advance: Told how many tasks were done since the last call.
+    ``advance`` is told how many tasks were done since its last call.
     """
     device, parts = device_of(learner), []
     for batch in task_batches(tasks, n):
@@ -180,24 +167,24 @@ def _means(values: Tensor) -> Means:
 
 def interval(scores: Tensor) -> Tensor:
     """Half the 95% interval of the mean over tasks: ``[tasks, ...]`` to ``[...]``."""
-    tasks = len(scores)
-    if tasks < 2:
+    if len(scores) < 2:
         return torch.full(scores.shape[1:], math.nan)
-    return 1.96 * scores.std(0) / math.sqrt(tasks)
+    return 1.96 * scores.std(0) / math.sqrt(len(scores))
 
 
 @contextmanager
-def borrowed(parameters: dict[str, nn.Parameter], values: dict[str, Tensor]) -> Iterator[None]:
+def borrowed(parameters: Mapping[str, Tensor], values: Params) -> Iterator[None]:
     """Let the parameters have other values for a while."""
     own_values = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-    _copy(parameters, values)
+    assign(parameters, values)
     try:
         yield
     finally:
-        _copy(parameters, own_values)
+        assign(parameters, own_values)
 
 
-def _copy(parameters: dict[str, nn.Parameter], values: dict[str, Tensor]) -> None:
+def assign(parameters: Mapping[str, Tensor], values: Params) -> None:
+    """Copy values into parameters, by name."""
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(values[name])

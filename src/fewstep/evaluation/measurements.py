@@ -1,12 +1,11 @@
 """Measurements that a diagnosis rests on."""
 
-from __future__ import annotations
-
+import math
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeGuard
+from typing import Any
 
 from fewstep.choices import Norm
 from fewstep.evaluation.diagnosis import Figures, Trend
@@ -14,7 +13,6 @@ from fewstep.evaluation.evaluate import evaluate_tasks, interval
 from fewstep.evaluation.task_sets import TaskSet, task_batches
 from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
-from fewstep.tasks import TaskBatch
 
 TASKS = 100
 """The most tasks of a split that are measured on."""
@@ -37,7 +35,7 @@ def measure(
     kept_at: int = 0,
     planned: int | None = None,
 ) -> Figures:
-    """Measure the figures of a learner.
+    """Measure the figures of a learner on up to `TASKS` tasks of each split.
 
     Args:
         learner: Left as it is.
@@ -45,22 +43,29 @@ def measure(
         validation: Tasks of validation classes.
         steps: Inner steps.
         norm: Which statistics batch norm uses on the query set.
-        tasks: How many tasks of each split, `TASKS` at most.
+        tasks: How many tasks of each split at most.
         larger_is_better: Whether more of the first metric is better.
         metrics: The lines of ``metrics.jsonl``, which tell how the training went.
         kept_at: The outer step after which this initialisation was kept.
-        planned: The outer steps of a training that has not come to its end; None where it has.
+        planned: The outer steps of a training that has not come to its end.
     """
     tasks = min(tasks, TASKS)
     on_validation = evaluate_tasks(learner, validation, tasks, steps, norm)
     losses, scores = on_validation.losses, on_validation.scores
-    again = evaluate_tasks(learner, _on_support(validation, tasks), tasks, steps, norm).losses
+    # Tasks whose query set is their support set tell what adaptation does to the support loss.
+    on_support = (
+        replace(batch, query_x=batch.support_x, query_y=batch.support_y)
+        for batch in task_batches(validation, tasks)
+    )
+    again = evaluate_tasks(learner, on_support, tasks, steps, norm).losses
     seen = scores[:0]
     if training is not None:
         seen = evaluate_tasks(learner, training, tasks, steps, norm).scores
     lengths = _told(metrics, "train/gradient_norm", kept_at)[-OUTER_STEPS:]
     named = _told(metrics, "train/score", kept_at)[-OUTER_STEPS:]
-    classes = _pretrained_classes(learner)
+    one = getattr(learner, "learner", learner)
+    # Of ordinary training; all others train on tasks.
+    classes = one.classes if isinstance(one, FineTune) else None
     return Figures(
         score=next(iter(on_validation.metrics)),
         larger_is_better=larger_is_better,
@@ -85,23 +90,11 @@ def measure(
     )
 
 
-def _pretrained_classes(learner: Learner) -> int | None:
-    """How many classes ordinary training tells apart; None where tasks are what is trained on."""
-    one = getattr(learner, "learner", learner)
-    return one.classes if isinstance(one, FineTune) else None
-
-
-def _on_support(tasks: TaskSet, n: int) -> Iterator[TaskBatch]:
-    """Tasks that are evaluated on what they adapt to: their query set is their support set."""
-    for batch in task_batches(tasks, n):
-        yield replace(batch, query_x=batch.support_x, query_y=batch.support_y)
-
-
 def _trend(metrics: Sequence[dict[str, Any]]) -> Trend | None:
     """The first metric in the last quarter of a training and in the quarter before."""
-    validations = _told(metrics, "val/score", sys.maxsize)
+    validations = _told(metrics, "val/score")
     by_validation = len(validations) >= VALIDATIONS
-    scores = validations if by_validation else _told(metrics, "train/score", sys.maxsize)
+    scores = validations if by_validation else _told(metrics, "train/score")
     quarter = len(scores) // 4
     if quarter < VALIDATIONS // 4:
         return None
@@ -111,12 +104,8 @@ def _trend(metrics: Sequence[dict[str, Any]]) -> Trend | None:
     return Trend(split, statistics.fmean(before), statistics.fmean(after), noise)
 
 
-def _told(metrics: Sequence[dict[str, Any]], name: str, until: int) -> list[float]:
-    """A figure of the outer steps up to a given one, by its name in the metrics."""
+def _told(metrics: Sequence[dict[str, Any]], name: str, until: float = math.inf) -> list[float]:
+    """A figure of the outer steps up to a given one, where it is a number that a float can hold."""
     values = (line.get(name) for line in metrics if line["step"] <= until)
-    return [float(value) for value in values if _is_number(value)]
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value of JSON is a number that a float can hold."""
-    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    numbers = (value for value in values if isinstance(value, int | float))
+    return [float(value) for value in numbers if abs(value) <= sys.float_info.max]

@@ -1,10 +1,8 @@
 """Sets of tasks in all the forms that a user may have them in, as batches."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,23 +15,20 @@ EVALUATED = 20
 """Tasks that are evaluated by one call."""
 OF_A_SOURCE = 600
 """Tasks of a source that `evaluate` takes unless told otherwise."""
-
-
-TaskSet = Sampler | TaskBatch | Iterable[Any]
-"""Tasks to evaluate on: of a source, of one batch, or of an iterable of batches or tasks."""
+TaskSet = Sampler | TaskBatch | Callable[[int], TaskBatch] | Iterable[Any]
+"""Tasks of a source, of one batch, of a function that makes batch 0, 1, ..., or of an iterable of
+batches or tasks."""
 
 
 def task_batches(tasks: TaskSet, n: int | None) -> Iterator[TaskBatch]:
-    """The first ``n`` tasks, in batches of `EVALUATED` at most.
-
-    Raises:
-        InputError: They are no tasks.
-    """
+    """The first ``n`` tasks, in batches of `EVALUATED` at most."""
     if hasattr(tasks, "batch"):
         end = OF_A_SOURCE if n is None else n
         for start in range(0, end, EVALUATED):
             yield tasks.batch(range(start, min(start + EVALUATED, end)))
         return
+    if callable(tasks) and not isinstance(tasks, nn.Module):
+        n, tasks = OF_A_SOURCE if n is None else n, map(tasks, count())
     left = math.inf if n is None else n
     for whole in [tasks] if isinstance(tasks, TaskBatch) else iterate(tasks):
         batch = whole[: int(min(left, len(whole)))]
@@ -47,19 +42,15 @@ def iterate(tasks: Any) -> Iterator[TaskBatch]:
     """Batches of an iterable; a single task, ``(x, y, x, y)``, becomes a batch of one.
 
     The four tensors of a DataLoader that collates are those of a batch.
-
-    Raises:
-        InputError: It is no iterable, or gives something else.
     """
     if not isinstance(tasks, Iterable) or isinstance(tasks, Tensor | nn.Module | str):
         raise InputError(
             f"the tasks are of type {type(tasks).__name__}; expected a TaskBatch, a source with "
-            "batch(indices), or an iterable of batches or of (support_x, support_y, query_x, "
-            "query_y)"
+            "batch(indices), a function that makes batch 0, 1, ..., or an iterable of batches or "
+            "of (support_x, support_y, query_x, query_y)"
         )
-    return map(
-        partial(_as_batch, collates=getattr(tasks, "batch_sampler", None) is not None), tasks
-    )
+    collates = getattr(tasks, "batch_sampler", None) is not None
+    return (_as_batch(item, collates) for item in tasks)
 
 
 def _as_batch(item: Any, collates: bool) -> TaskBatch:

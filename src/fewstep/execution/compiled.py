@@ -4,8 +4,6 @@ Every derivative of the mathematics is taken inside a compiled function, and a c
 itself differentiated once at most: a second derivative across its border would be wrong or refused.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The base of all ways to execute a meta-batch. Results are the same, but for rounding."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """One task after another."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Which executor computes a meta-batch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 

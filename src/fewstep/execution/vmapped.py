@@ -1,7 +1,5 @@
 """Several tasks at once, by vectorising what is computed for one."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The whole meta-gradient of a meta-batch as one function of tensors, and compiled."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import torch

@@ -7,8 +7,6 @@
 - `check_second_derivative`: refuses gradients that cannot be differentiated.
 """
 
-from __future__ import annotations
-
 from fewstep.functional.call import PureModel, functional_call, trainable
 from fewstep.functional.guards import check_layers, check_second_derivative
 

@@ -3,8 +3,6 @@
 No running statistics are handed on: they would be written and then dropped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import cycle
 

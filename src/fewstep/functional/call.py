@@ -5,8 +5,6 @@ derivative. Where PyTorch's own has none, another stands in for it (`fewstep.fun
 while the model is called, without a change to the user's module.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -3,8 +3,6 @@
 Lists, dicts, sets, arrays, dataclasses, random generators, and tensors in any of them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import random
 from collections import deque

@@ -1,7 +1,5 @@
 """Checks that refuse what cannot be exact, and the layer that an error comes from."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """Attributes that the parts of a model have while it is called: their modes, and exact forwards."""
 
-from __future__ import annotations
-
 import sys
 from collections import OrderedDict
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Parts of a loss: the function it is made of, its module, and what its code reaches."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial

@@ -1,7 +1,5 @@
 """Table of what stands in for functions of PyTorch while a model is called."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from functools import partial

@@ -4,8 +4,6 @@ PyTorch remembers one step of a power iteration from call to call, in buffers. H
 nothing behind, so the largest singular value is computed to the end within each.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import torch

@@ -1,7 +1,5 @@
 """Structure of a module, to see at once whether it has changed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Generic, TypeVar

@@ -5,8 +5,6 @@ and children, so nothing that ``forward`` assigns, registers or changes in place
 No part is copied: hooks, closures and shared parts see the module itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """An adapted model as an ordinary module: it can be called, saved and exported like any other."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -3,8 +3,6 @@
 Every function raises `InputError` where it finds a mistake, with one line that says what to do.
 """
 
-from __future__ import annotations
-
 import numbers
 from collections.abc import Callable
 from typing import Any, get_args

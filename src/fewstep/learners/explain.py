@@ -1,7 +1,5 @@
 """Words for an error that a model raises for examples: whose it is, and what to do."""
 
-from __future__ import annotations
-
 import traceback
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The learners that adapt by gradient steps from a meta-learned initialisation."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

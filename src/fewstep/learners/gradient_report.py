@@ -1,7 +1,5 @@
 """A meta-gradient beside central differences, for whoever wants to see that it is right."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple

@@ -1,7 +1,5 @@
 """Parts of a model: its last layer, which some learners replace, and the parameters that adapt."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import nn

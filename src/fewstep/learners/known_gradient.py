@@ -1,7 +1,5 @@
 """A loss whose gradient is known already, and is handed out by ``backward``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

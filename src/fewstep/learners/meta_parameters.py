@@ -1,7 +1,5 @@
 """Meta-parameters beside the model's: step sizes, and batch norm of each step."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial

@@ -1,7 +1,5 @@
 """A module whose tensors have, in state dicts, the names that they have in its parts."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self

@@ -1,7 +1,5 @@
 """Support loss and query loss of a task, as pure functions of the parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 

@@ -1,7 +1,5 @@
 """ProtoMAML (Triantafillou et al. 2020, arXiv 1903.03096, section 3)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Prototypical networks (Snell, Swersky and Zemel 2017, arXiv 1703.05175)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Reptile (Nichol, Achiam and Schulman 2018, arXiv 1803.02999)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

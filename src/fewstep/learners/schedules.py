@@ -1,7 +1,5 @@
 """Settings that change from outer step to outer step, as pure functions of its number."""
 
-from __future__ import annotations
-
 import math
 
 from fewstep.metagrad.unroll import last_only

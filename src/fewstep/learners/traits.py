@@ -1,7 +1,5 @@
 """Whether tasks fit a model and a loss, found out by calling both once."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple

@@ -11,8 +11,6 @@ The inner loop carries an `InnerState` from step to step. Every tensor may have 
 in front, the task.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How well a task is solved, as numbers for people. They are never on the gradient's path."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import product

@@ -1,7 +1,5 @@
 """The meta-gradient: the derivative of the query loss through the inner loop."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

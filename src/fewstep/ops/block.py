@@ -15,8 +15,6 @@ of multiples of g, u and x by a number a channel, so each takes few passes over 
 All tensors may have a dimension of tasks in front. No step keeps a graph.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

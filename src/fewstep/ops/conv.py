@@ -5,8 +5,6 @@ W(g, x) for the weight. All three are linear in both arguments, and the derivati
 given by the other two, so no chain of derivatives ever leaves these three operations.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

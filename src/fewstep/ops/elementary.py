@@ -3,8 +3,6 @@
 `torch._weight_norm` has a wrong one, the others have none.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

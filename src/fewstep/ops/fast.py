@@ -1,7 +1,5 @@
 """Functions of PyTorch whose derivatives are faster here, each with the same arguments."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

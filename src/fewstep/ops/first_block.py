@@ -10,8 +10,6 @@ channel are, or are the same in every inner step, as those of the support set; a
 block alone, since in others S would have a derivative, too.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """Channels-last layout of ``[examples, channels, height, width]``, alone or with tasks in front."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Max-pooling whose gradient has a fast derivative."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

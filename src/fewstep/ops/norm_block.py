@@ -1,7 +1,5 @@
 """A `Block` as one operation that can be differentiated twice."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

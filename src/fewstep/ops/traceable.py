@@ -4,8 +4,6 @@ A compiler's kernels read and write boolean masks one by one, so none are used h
 number, made by a sign.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any

@@ -1,7 +1,5 @@
 """Tensors of one task, ``[examples, ...]``, and of many, ``[tasks, examples, ...]``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar

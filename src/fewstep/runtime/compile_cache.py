@@ -1,7 +1,5 @@
 """Functions that `torch.compile` makes, each once; where one cannot be made, a warning instead."""
 
-from __future__ import annotations
-
 import logging
 import time
 import warnings

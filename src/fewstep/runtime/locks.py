@@ -1,7 +1,5 @@
 """Locks on files, which the operating system frees however their owner ends."""
 
-from __future__ import annotations
-
 import errno
 import os
 import sys

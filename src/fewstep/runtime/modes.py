@@ -1,7 +1,5 @@
 """Modes of PyTorch that hold for a while: precision, threads, and those of a caller."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Random layers that draw the same numbers wherever and in whatever order a task is computed."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager

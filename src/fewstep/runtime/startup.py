@@ -1,7 +1,5 @@
 """Settings of a process that count only before PyTorch is imported."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

@@ -1,7 +1,5 @@
 """From a config to its learner."""
 
-from __future__ import annotations
-
 import os
 from inspect import signature
 from pkgutil import resolve_name
@@ -25,12 +23,7 @@ from fewstep.tasks import TaskBatch
 def learner(config: Config, train: TaskSource) -> Learner:
     """The config's learner, on its device, with the initial weights of its seed.
 
-    Args:
-        config: Names the algorithm and the network.
-        train: The training tasks, whose form decides the network's shape, loss and metrics.
-
-    Raises:
-        InputError: The device cannot be used, or the network does not suit the tasks.
+    The form of the training tasks decides the network's shape, loss and metrics.
     """
     device, spec = _device(config.device), train.spec
     make = resolve_name(ALGORITHMS[config.algorithm].learner)

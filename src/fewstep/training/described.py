@@ -1,7 +1,5 @@
 """A learner and an optimiser as plain values, by which a run knows its own again."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import json
@@ -17,7 +15,7 @@ from torch.optim import Optimizer
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 from fewstep.learners.base import Learner
-from fewstep.training.settings import OuterSettings
+from fewstep.training.settings import SHARED, OuterSettings
 
 BY_FIT = "fewstep.fit"
 """Stands under "made_by" in the config of a run that the command line did not make."""
@@ -43,12 +41,9 @@ def described(learner: Learner, optimizer: Optimizer) -> dict[str, Any]:
 def settings_of_fit(values: dict[str, Any], larger_is_better: bool) -> OuterSettings:
     """The settings of the outer loop, of what `fit` was given and of what describes the rest."""
     decisive = {name: value for name, value in values.items() if name not in MAY_CHANGE}
-    names = ("steps", "val_every", "val_tasks", "val_steps", "patience", "checkpoint_every")
     return OuterSettings(
-        **{name: values[name] for name in (*names, "seed", "ema_decay")},
-        norm=None,
+        **{name: values[name] for name in (*SHARED, "val_steps")},
         larger_is_better=larger_is_better,
-        lr=None,
         remedy="try a smaller inner_lr, or a smaller step size of the optimizer, in a new run",
         digest=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16],
         recorded=values,
@@ -57,12 +52,16 @@ def settings_of_fit(values: dict[str, Any], larger_is_better: bool) -> OuterSett
     )
 
 
-def read_fit_config(path: Path) -> dict[str, Any]:
-    """The settings of a run of `fit`.
+def is_made_by_fit(config: Path) -> bool:
+    """Whether a run's config is one of `fewstep.fit`, whose network is the user's."""
+    try:
+        return bool(json.loads(config.read_text(encoding="utf-8"))["made_by"] == BY_FIT)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
-    Raises:
-        InputError: It is damaged, or of the command line.
-    """
+
+def read_fit_config(path: Path) -> dict[str, Any]:
+    """The settings of a run of `fit`; the file may be damaged, or of the command line."""
     values = read_json_object(path, "restore it or train in a new run directory")
     if values.get("made_by") != BY_FIT:
         raise InputError(
@@ -73,11 +72,7 @@ def read_fit_config(path: Path) -> dict[str, Any]:
 
 
 def rebuilt(values: dict[str, Any], model: nn.Module, path: Path) -> Learner:
-    """The learner of a run of `fit`, around a network.
-
-    Raises:
-        InputError: Only the user's code can make it again.
-    """
+    """The learner of a run of `fit`, around a network, where it needs no code of the user's."""
     kind, settings = str(values.get("learner")), {}
     for name, value in values.items():
         if name.startswith("learner."):

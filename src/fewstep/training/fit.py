@@ -1,8 +1,5 @@
 """Training for Python users: the outer loop of the command line, for any learner and tasks."""
 
-from __future__ import annotations
-
-import contextlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,12 +25,10 @@ from fewstep.training.fit_arguments import (
     optimizer_over,
 )
 from fewstep.training.interrupt import Interrupted
-from fewstep.training.keeping import Keeper
-from fewstep.training.lock import locked
+from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
 from fewstep.training.provenance import provenance, versions
-from fewstep.training.reporter import Callback, ProgressLine, reporter_of
-from fewstep.training.run_dir import RunDir
+from fewstep.training.reporter import Callback, FitReporter
 from fewstep.training.streams import stream_of
 
 
@@ -163,23 +158,20 @@ def fit(
         recorded["metric"] = metric
         settings = settings_of_fit(recorded, bool(larger_is_better))
         stream = stream_of(train, meta_batch, seed, device_of(learner))
-        reporters = [ProgressLine(), *map(reporter_of, callbacks)]
-        run = None if run_dir is None else RunDir(Path(run_dir))
-        with contextlib.nullcontext() if run is None else locked(run.path):
-            if run is not None:
-                run.open(settings)
+        reporter = FitReporter(callbacks)
+        with kept_in(None if run_dir is None else Path(run_dir), settings) as keeper:
             loop = OuterLoop(
                 settings=settings,
                 learner=learner,
                 optimizer=made,
                 train=stream,
                 validation=held_out,
-                keeper=Keeper(run),
-                reporters=reporters,
+                keeper=keeper,
+                reporter=reporter,
                 conditions=provenance(learner, {"train": train, "val": validation}),
             )
             _run(loop)
-            return _result(loop, train, metric, run)
+            return _result(loop, train, metric)
 
 
 def _run(loop: OuterLoop) -> None:
@@ -193,7 +185,7 @@ def _run(loop: OuterLoop) -> None:
         loop.keeper.restore_best(loop.learner)
 
 
-def _result(loop: OuterLoop, train: Any, metric: str | None, run: RunDir | None) -> FitResult:
+def _result(loop: OuterLoop, train: Any, metric: str | None) -> FitResult:
     progress, settings = loop.state.progress, loop.settings
     history = loop.keeper.history(progress.step)
     spent = progress.is_spent(settings.patience, settings.val_every)
@@ -222,6 +214,7 @@ def _result(loop: OuterLoop, train: Any, metric: str | None, run: RunDir | None)
         history=history,
         diagnosis=[_in_python(sentence) for sentence in findings(figures)] if figures else [],
     )
+    run = loop.keeper.run
     if run is not None:
         told = {n: v for n, v in vars(result).items() if n not in ("history", "diagnosis")}
         seconds = {"training_seconds": round(progress.seconds, 3), "versions": versions()}

@@ -1,7 +1,5 @@
 """Arguments of `fewstep.fit`: checked, and made what the outer loop takes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch.optim import Adam, Optimizer
@@ -14,11 +12,7 @@ from fewstep.learners.base import Learner
 def check_fit(
     learner: Any, counts: dict[str, int], patience: int, ema_decay: float, validation: object
 ) -> None:
-    """See that what `fit` is given is in range.
-
-    Raises:
-        InputError: Something is not.
-    """
+    """See that what `fit` is given is in range."""
     if not all(hasattr(learner, name) for name in ("differentiate", "evaluate")):
         raise InputError(
             f"learner is a {type(learner).__name__}; expected one as in fewstep.MAML(model)"
@@ -36,11 +30,7 @@ def check_fit(
 
 
 def optimizer_over(learner: Learner, given: Any) -> Optimizer:
-    """The optimiser over a learner's parameters.
-
-    Raises:
-        InputError: It is over none of them, or no optimiser.
-    """
+    """The optimiser over a learner's parameters: the one given, made by a function, or Adam."""
     parameters = [parameter for _, parameter in learner.named_parameters()]
     if given is None:
         return Adam(parameters, lr=1e-3)
@@ -59,11 +49,7 @@ def optimizer_over(learner: Learner, given: Any) -> Optimizer:
 
 
 def larger_is_better_of(metric: str, validation: Any) -> bool:
-    """Whether more of a metric is better.
-
-    Raises:
-        InputError: That is not known.
-    """
+    """Whether more of a metric is better, where that is known."""
     spec: Any = getattr(validation, "spec", None)
     if getattr(spec, "score", None) == metric:
         return bool(spec.larger_is_better)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGAIN = 1.0
@@ -27,9 +27,7 @@ def quiet_end(for_good: bool = True) -> Iterator[None]:
     that or `Interrupted` leaves it, signals are ignored for good, because the process has nothing
     to do any more but to end. Otherwise they are handled as before.
 
-    Args:
-        for_good: False where the process has something to do afterwards: then signals are handled
-            as before in any case.
+    With ``for_good=False`` they are in any case: the process has something to do afterwards.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -71,19 +69,11 @@ class Interrupt:
                 self._before[number] = signal.signal(number, self._request)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._restore()
-
-    def _request(self, _number: int, _frame: FrameType | None) -> None:
-        self.requested = True
-        self._restore()
-
-    def _restore(self) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
+
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
+        self.requested = True
+        self.__exit__()

@@ -1,19 +1,19 @@
 """Where a training is kept: in a run directory, or nowhere but in memory."""
 
-from __future__ import annotations
-
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from fewstep.evaluation.evaluate import assign
+from fewstep.functional.swapped import Params
 from fewstep.learners.base import Learner
 from fewstep.training import checkpoint
-from fewstep.training.checkpoint import Progress
+from fewstep.training.lock import locked
 from fewstep.training.metrics_log import MetricsLog, read_metrics
 from fewstep.training.reporter import Figures
-from fewstep.training.run_dir import RunDir, put_best
+from fewstep.training.run_dir import RunDir
+from fewstep.training.settings import OuterSettings
 from fewstep.training.state import State
 
 
@@ -23,7 +23,7 @@ class Keeper:
     def __init__(self, run: RunDir | None) -> None:
         self.run = run
         self._log: MetricsLog | None = None
-        self._best: dict[str, Tensor] = {}
+        self._best: Params = {}
         self._history: list[dict[str, Any]] = []
 
     def load_last(self, state: State) -> None:
@@ -49,22 +49,14 @@ class Keeper:
         """All figures of so many outer steps."""
         return self._history if self.run is None else read_metrics(self.run.metrics, step)
 
-    def keep_best(self, values: dict[str, Tensor], progress: Progress) -> None:
+    def keep_best(self, state: State) -> None:
         """Keep the best initialisation so far."""
         if self.run is None or self._log is None:
-            self._best = {name: value.detach().clone() for name, value in values.items()}
+            self._best = {name: value.clone() for name, value in state.initialisation.items()}
         else:
             # First, because it notices where the run directory is gone.
             self._log.flush()
-            checkpoint.save(self.run.best, values, progress)
-
-    def restore_best(self, learner: Learner) -> None:
-        """Put the best initialisation into a learner, if one was kept."""
-        if self.run is not None and self.run.best.exists():
-            put_best(learner, self.run)
-        with torch.no_grad():
-            for name, parameter in learner.named_parameters() if self._best else ():
-                parameter.copy_(self._best[name])
+            checkpoint.save(self.run.best, state.initialisation, state.progress)
 
     def keep_last(self, state: State) -> bool:
         """Keep all that going on needs; whether there is a checkpoint of it now."""
@@ -73,3 +65,22 @@ class Keeper:
         self._log.flush()
         state.save(self.run.last)
         return True
+
+    def restore_best(self, learner: Learner) -> None:
+        """Put the best initialisation into a learner, if one was kept."""
+        if self.run is not None and self.run.best.exists():
+            self.run.load_best(learner)
+        elif self._best:
+            assign(dict(learner.named_parameters()), self._best)
+
+
+@contextmanager
+def kept_in(path: Path | None, settings: OuterSettings) -> Iterator[Keeper]:
+    """A keeper in a run directory, locked until what is inside has ended; without one in memory."""
+    if path is None:
+        yield Keeper(None)
+        return
+    with locked(path):
+        run = RunDir(path)
+        run.open(settings)
+        yield Keeper(run)

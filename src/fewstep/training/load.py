@@ -1,7 +1,5 @@
 """A run directory read back in Python."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +11,8 @@ from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
 from fewstep.training.checkpoint import Progress
-from fewstep.training.described import read_fit_config, rebuilt
-from fewstep.training.run_dir import RunDir, is_made_by_fit, put_best
+from fewstep.training.described import is_made_by_fit, read_fit_config, rebuilt
+from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import load_run
 
 
@@ -85,4 +83,4 @@ def load(
         )
     given: Any = model
     learner = given if hasattr(given, "differentiate") else rebuilt(config, given, run.path)
-    return LoadedRun(learner, config, put_best(learner, run))
+    return LoadedRun(learner, config, run.load_best(learner))

@@ -1,7 +1,5 @@
 """A run directory belongs to one process at a time."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -18,14 +16,7 @@ NAME = ".lock"
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from training in a run directory; the end of this one frees it.
-
-    Args:
-        folder: The run directory; made where it is missing.
-
-    Raises:
-        InputError: Another process trains there, or it cannot be written.
-    """
+    """Keep other processes from training in a run directory; the end of this one frees it."""
     path, lock = folder / NAME, None
     with contextlib.ExitStack() as stack:
         try:
@@ -62,10 +53,9 @@ def no_run(folder: Path) -> InputError:
 
 
 def _owner(path: Path) -> str:
-    try:
+    with contextlib.suppress(OSError):
         return path.read_text().strip() or "another process"
-    except OSError:
-        return "another process"
+    return "another process"
 
 
 def _remove(path: Path, lock: int | None) -> None:

@@ -1,10 +1,10 @@
 """The outer loop: MAML's Algorithm 2, with validation, checkpoints and resumption."""
 
-from __future__ import annotations
-
+import math
 import time
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -12,102 +12,102 @@ from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import borrowed, evaluate_tasks, means
 from fewstep.evaluation.task_sets import TaskSet
 from fewstep.learners.base import Learner
+from fewstep.learners.divergence import DivergedError
+from fewstep.tasks import TaskBatch
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.keeping import Keeper
-from fewstep.training.outer_step import NotFiniteError, outer_step
 from fewstep.training.provenance import Provenance, differences
-from fewstep.training.reporter import Reporter
+from fewstep.training.reporter import Figures, Reporter
 from fewstep.training.settings import OuterSettings
-from fewstep.training.state import fresh_state
+from fewstep.training.state import State
 from fewstep.training.streams import Stream
+
+
+class NotFiniteError(Exception):
+    """A loss or a gradient is not finite; the message says which and where."""
 
 
 @dataclass
 class OuterLoop:
-    """One training.
-
-    Attributes:
-        settings: What it does.
-        learner: Its parameters are changed.
-        optimizer: Over those parameters.
-        train: The tasks to train on.
-        validation: The tasks to validate on; without any, the last initialisation is kept.
-        keeper: Where figures and checkpoints go.
-        reporters: Told how far it is.
-        conditions: What decides the bits beside the settings.
-    """
+    """One training, which changes the learner's parameters."""
 
     settings: OuterSettings
     learner: Learner
     optimizer: torch.optim.Optimizer
     train: Stream
-    validation: TaskSet | None
+    validation: TaskSet | None  # without any, the last initialisation is kept
     keeper: Keeper
-    reporters: Sequence[Reporter]
-    conditions: Provenance
+    reporter: Reporter
+    conditions: Provenance  # what decides the bits beside the settings
 
     def __post_init__(self) -> None:
-        self.state = fresh_state(self.learner, self.optimizer, self.settings.ema_decay)
+        self.state = State(self.learner, self.optimizer, self.settings.ema_decay)
 
     def run(self) -> None:
         """Train, from what the keeper has, and leave the learner with the last parameters.
 
-        With patience it ends early where validation finds nothing better.
-
-        Raises:
-            InputError: A loss is not finite, or something cannot be written. The last checkpoint
-                stays, if there is one.
-            Interrupted: The user stopped it. It is saved.
+        With patience it ends early where validation finds nothing better. Where a loss is not
+        finite or something cannot be written, the last checkpoint stays.
         """
         self.keeper.load_last(self.state)
-        self.state.progress = replace(self.state.progress, settings=self.settings.digest)
-        first, steps = self.state.progress.step, self.settings.steps
+        self.progress = self.state.progress
+        self.progress.settings = self.settings.digest
+        first, steps = self.progress.step, self.settings.steps
         self.kept = first
-        for reporter in self.reporters:
-            reporter.start(first, steps)
+        self.reporter.start(first, steps)
         try:
             if first == steps:
-                self._say(f"all {steps:,} outer steps are done")
+                self.reporter.say(f"all {steps:,} outer steps are done")
             elif first:
-                self._say(f"going on after outer step {first:,}")
+                self.reporter.say(f"going on after outer step {first:,}")
             # No file of a run that is done is touched: it may be tested again and again.
             if first < steps and not self._is_stopped_early():
-                self._compare_conditions()
-                self.began = time.monotonic() - self.state.progress.seconds
-                with self.keeper.open(first) as log, Interrupt() as interrupt:
-                    if log is not None and log.missing:
-                        self._say(
-                            f"{log.path} lacks {log.missing:,} of the {first:,} outer steps done; "
-                            "the weights are whole, so training goes on"
-                        )
-                    self._train_from(first, interrupt)
+                self._train_from(first)
+        except NotFiniteError as error:
+            kept = f"the checkpoint of outer step {self.kept} is kept"
+            kept = kept if self.kept else "there is no checkpoint yet"
+            raise InputError(f"{error}; {kept}: {self.settings.remedy}") from error
         finally:
-            for reporter in self.reporters:
-                reporter.stop()
+            self.reporter.stop()
 
-    def _train_from(self, first: int, interrupt: Interrupt) -> None:
-        step, steps = first, self.settings.steps
+    def _train_from(self, first: int) -> None:
+        # A resumed run may not end bit for bit where an undisturbed one does.
+        line = differences(self.progress.computed_with, self.conditions)
+        if line:
+            self.reporter.say(line)
+        self.progress.computed_with = self.conditions
+        self.began = time.monotonic() - self.progress.seconds
+        with self.keeper.open(first) as log, Interrupt() as interrupt:
+            if log is not None and log.missing:
+                self.reporter.say(
+                    f"{log.path} lacks {log.missing:,} of the {first:,} outer steps done; "
+                    "the weights are whole, so training goes on"
+                )
+            self._take_steps(first, self.settings.steps, interrupt)
+
+    def _take_steps(self, first: int, steps: int, interrupt: Interrupt) -> None:
         for numbers, batch in self.train(first, steps):
-            try:
-                figures = outer_step(self.learner, self.state, self.settings, numbers, batch)
-            except NotFiniteError as error:
-                raise self._diverged(str(error), step + 1) from error
-            step += 1
+            figures = self._take_step(numbers, batch)
+            step = self.progress.step
             self.keeper.add(step, figures)
-            for reporter in self.reporters:
-                reporter.step(step, figures)
+            self.reporter.step(step, figures)
             last = step == steps
             self._validate_after(step, last)
             # Read once: a signal that comes later is taken after the next outer step.
             stop = interrupt.requested
-            done = last or stop or self._patience_is_spent()
+            done = (
+                last
+                or stop
+                or self.progress.is_spent(self.settings.patience, self.settings.val_every)
+            )
             if step % self.settings.checkpoint_every == 0 or done:
                 self._checkpoint()
             if stop:
                 raise Interrupted(f"stopped after outer step {step}")
             if last or self._is_stopped_early():
                 return
-        self._say(
+        step = self.progress.step
+        self.reporter.say(
             f"the training tasks ended after {step:,} of {steps:,} outer steps: give more of them, "
             "or an iterable that can be gone through again"
         )
@@ -115,12 +115,31 @@ class OuterLoop:
             self._validate_after(step, last=True)
             self._checkpoint()
 
-    def _compare_conditions(self) -> None:
-        """Say so where a resumed run may not end bit for bit where an undisturbed one does."""
-        line = differences(self.state.progress.computed_with, self.conditions)
-        if line:
-            self._say(line)
-        self.state.progress = replace(self.state.progress, computed_with=self.conditions)
+    def _take_step(self, numbers: Sequence[int], batch: TaskBatch) -> Figures:
+        """Lines 4 to 10 of Algorithm 2, on tasks of these numbers; the figures of the step."""
+        step = self.progress.step
+        # Random layers depend on the step alone, so that a resumed run draws what this one drew.
+        torch.manual_seed(zlib.crc32(f"{self.settings.seed}/{step}".encode()))
+        try:
+            result = self.learner.differentiate(batch, step)
+        except DivergedError as error:
+            task = "" if error.task is None else f" in task {numbers[error.task]}"
+            raise NotFiniteError(f"{error.what}{task} of outer step {step + 1}") from error
+        losses = result.query.losses
+        norm = float(torch.stack([g.norm() for g in result.gradient.values()]).norm())
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            where = f"in task {numbers[int(bad[0])]} of outer step {step + 1}"
+            raise NotFiniteError(f"the loss is {losses[bad[0]].item()} {where}")
+        if not math.isfinite(norm):
+            where = f"in tasks {numbers[0]} to {numbers[-1]} of outer step {step + 1}"
+            raise NotFiniteError(f"the gradient is {norm} {where}")
+        self.state.descend(result.gradient, self.settings.lr(step) if self.settings.lr else None)
+        self.learner.update_statistics(result.statistics or {})
+        self.state.average_in()
+        self.progress.step = step + 1
+        loss, score = losses.mean().item(), result.query.scores.mean().item()
+        return {"train/loss": loss, "train/score": score, "train/gradient_norm": norm}
 
     def _validate_after(self, step: int, last: bool) -> None:
         """Validate after every ``val_every`` outer steps and after the last one."""
@@ -130,69 +149,50 @@ class OuterLoop:
             if not regular:
                 # A run of more steps would not have been validated here.
                 noted = {"extra validation": f"after step {step}"}
-                conditions = {**self.state.progress.computed_with, **noted}
-                self.state.progress = replace(self.state.progress, computed_with=conditions)
+                self.progress.computed_with = {**self.progress.computed_with, **noted}
 
     def _validate(self, tasks: TaskSet) -> None:
         """Evaluate on tasks that training never sees; keep the initialisation if it is the best."""
-        settings, state = self.settings, self.state
+        settings, state, step = self.settings, self.state, self.progress.step
         with borrowed(state.parameters, state.initialisation):
             found = evaluate_tasks(
                 self.learner, tasks, settings.val_tasks, settings.val_steps, settings.norm
             )
         result = means(found)
-        step, score, best = state.progress.step, result.score.mean[-1], state.progress.best_score
         if result.diverged:
             task, inner = result.diverged
-            raise self._diverged(
-                f"the loss is not finite in validation task {task} after {inner} inner steps", step
+            raise NotFiniteError(
+                f"the loss is not finite in validation task {task} after {inner} inner steps of "
+                f"outer step {step}"
             )
+        score, best = result.score.mean[-1], self.progress.best_score
         others = {f"val/{name}": m.mean[-1] for name, m in list(result.metrics.items())[1:]}
         figures = {"val/score": score, "val/ci95": result.score.ci95[-1]}
         figures |= {"val/loss": result.loss.mean[-1], **others}
         self.keeper.add(step, figures)
-        for reporter in self.reporters:
-            reporter.validated(step, figures, result)
+        self.reporter.validated(step, figures, result)
         if best is None or (score > best if settings.larger_is_better else score < best):
-            state.progress = replace(state.progress, best_score=score)
+            self.progress.best_score = score
             self._keep_best()
 
     def _keep_best(self) -> None:
-        self.state.progress = replace(self.state.progress, best_step=self.state.progress.step)
-        self._keep_time()
-        self.keeper.keep_best(self.state.initialisation, self.state.progress)
-
-    def _patience_is_spent(self) -> bool:
-        """Whether too many validations found nothing better; by what a checkpoint holds alone."""
-        return self.state.progress.is_spent(self.settings.patience, self.settings.val_every)
+        self.progress.best_step = self.progress.step
+        self.progress.seconds = time.monotonic() - self.began
+        self.keeper.keep_best(self.state)
 
     def _is_stopped_early(self) -> bool:
         """Whether patience is spent; says so where it is."""
-        progress, spent = self.state.progress, self._patience_is_spent()
+        spent = self.progress.is_spent(self.settings.patience, self.settings.val_every)
         if spent:
-            self._say(
-                f"stopped early after step {progress.step:,}: validation was best after step "
-                f"{progress.best_step:,}"
+            self.reporter.say(
+                f"stopped early after step {self.progress.step:,}: validation was best after step "
+                f"{self.progress.best_step:,}"
             )
         return spent
 
     def _checkpoint(self) -> None:
         if self.validation is None:
             self._keep_best()
-        self._keep_time()
+        self.progress.seconds = time.monotonic() - self.began
         if self.keeper.keep_last(self.state):
-            self.kept = self.state.progress.step
-
-    def _keep_time(self) -> None:
-        seconds = time.monotonic() - self.began
-        self.state.progress = replace(self.state.progress, seconds=seconds)
-
-    def _diverged(self, what: str, step: int) -> InputError:
-        kept = "there is no checkpoint yet"
-        if self.kept:
-            kept = f"the checkpoint of outer step {self.kept} is kept"
-        return InputError(f"{what} of outer step {step}; {kept}: {self.settings.remedy}")
-
-    def _say(self, line: str) -> None:
-        for reporter in self.reporters:
-            reporter.say(line)
+            self.kept = self.progress.step

@@ -1,7 +1,5 @@
 """Provenance of a run: what it is computed with, and what of that decides its bits."""
 
-from __future__ import annotations
-
 import hashlib
 import platform
 import subprocess
@@ -25,12 +23,7 @@ OCCASIONAL = ("steps of the schedule", "extra validation")
 
 
 def provenance(learner: Learner, tasks: Mapping[Any, Any]) -> Provenance:
-    """Conditions that decide the bits of a run beside its settings, by name.
-
-    Args:
-        learner: Tells the device, and whether several processes share an outer step.
-        tasks: Of each split.
-    """
+    """Conditions that decide the bits of a run beside its settings, by name."""
     device = device_of(learner)
     workers = 1
     if isinstance(learner, Parallel) and learner.learner.tasks_are_independent:

@@ -1,12 +1,10 @@
 """Reporters: who is told how far a training is."""
 
-from __future__ import annotations
-
 import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -39,70 +37,30 @@ class Reporter:
         """Nothing more comes."""
 
 
-class Call(Reporter):
-    """Hands the figures to a user's function."""
+class FitReporter(Reporter):
+    """Tells a user's callbacks, and shows one line on a terminal that is written over.
 
-    def __init__(self, callback: Callback) -> None:
-        self._callback = callback
-
-    def step(self, step: int, figures: Figures) -> None:
-        """Hand them on."""
-        self._callback(step, dict(figures))
-
-    def validated(self, step: int, figures: Figures, result: Result) -> None:  # noqa: ARG002
-        """Hand them on."""
-        self._callback(step, dict(figures))
-
-
-class Schedule(Reporter):
-    """Lets a scheduler take a step after each outer step."""
-
-    def __init__(self, scheduler: LRScheduler) -> None:
-        self._scheduler = scheduler
-
-    def start(self, step: int, steps: int) -> None:  # noqa: ARG002
-        """Bring it to where a resumed training is, whose optimiser is there already."""
-        groups = self._scheduler.optimizer.param_groups
-        now = [{k: v for k, v in group.items() if k != "params"} for group in groups]
-        with warnings.catch_warnings():
-            # The optimiser has not taken the steps of an earlier process.
-            warnings.simplefilter("ignore", UserWarning)
-            for _ in range(step):
-                self._scheduler.step()
-        for group, settings in zip(groups, now, strict=True):
-            group.update(settings)
-
-    def step(self, step: int, figures: Figures) -> None:  # noqa: ARG002
-        """Take a step."""
-        self._scheduler.step()
-
-
-def reporter_of(callback: object) -> Reporter:
-    """The reporter of a user's function or scheduler.
-
-    Raises:
-        InputError: It is neither.
+    Without a terminal, the logger ``fewstep`` is told the lines for people.
     """
-    if isinstance(callback, LRScheduler) and not isinstance(callback, ReduceLROnPlateau):
-        return Schedule(callback)
-    if not callable(callback):
-        raise InputError(
-            f"callbacks has a {type(callback).__name__}; expected functions of (step, figures), or "
-            "schedulers of torch.optim that need no metric"
-        )
-    return Call(callback)
 
-
-class ProgressLine(Reporter):
-    """One line on a terminal that is written over; elsewhere the logger ``fewstep`` is told."""
-
-    def __init__(self) -> None:
+    def __init__(self, callbacks: Iterable[Callback | LRScheduler]) -> None:
+        self._callbacks = list(callbacks)
+        for callback in self._callbacks:
+            fits = callable(callback) or isinstance(callback, LRScheduler)
+            if not fits or isinstance(callback, ReduceLROnPlateau):
+                raise InputError(
+                    f"callbacks has a {type(callback).__name__}; expected functions of (step, "
+                    "figures), or schedulers of torch.optim that need no metric"
+                )
         self._shows = sys.stderr is not None and sys.stderr.isatty()
         self._steps, self._next, self._validation = 0, 0.0, ""
 
-    def start(self, step: int, steps: int) -> None:  # noqa: ARG002
-        """Keep how many steps there are."""
+    def start(self, step: int, steps: int) -> None:
+        """Bring schedulers to where a resumed training is."""
         self._steps = steps
+        for callback in self._callbacks:
+            if isinstance(callback, LRScheduler):
+                _forward(callback, step)
 
     def say(self, line: str) -> None:
         """Write a line of its own."""
@@ -111,17 +69,25 @@ class ProgressLine(Reporter):
             logging.getLogger("fewstep").info("%s", line)
 
     def step(self, step: int, figures: Figures) -> None:
-        """Write the line anew, a few times a second."""
+        """Write the line anew, a few times a second, and call the callbacks."""
         if time.monotonic() > self._next:
             self._next = time.monotonic() + 0.2
             loss = shown("loss", figures["train/loss"])
             self._write(f"step {step:,}/{self._steps:,}  loss {loss}{self._validation}")
+        for callback in self._callbacks:
+            if isinstance(callback, LRScheduler):
+                callback.step()
+            else:
+                callback(step, dict(figures))
 
     def validated(self, step: int, figures: Figures, result: Result) -> None:
-        """Keep the score, for the line."""
+        """Keep the score for the line, and call the callbacks."""
         name = next(iter(result.metrics))
-        score = shown(name, figures["val/score"])
-        self._validation = f"  validation {name} {score} at step {step:,}"
+        score = f"{name} {shown(name, figures['val/score'])}"
+        self._validation = f"  validation {score} at step {step:,}"
+        for callback in self._callbacks:
+            if not isinstance(callback, LRScheduler):
+                callback(step, dict(figures))
 
     def stop(self) -> None:
         """Clear the line."""
@@ -131,3 +97,16 @@ class ProgressLine(Reporter):
         if self._shows:
             # Clears what the line held before.
             print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _forward(scheduler: LRScheduler, steps: int) -> None:
+    """Let a scheduler take the steps of an earlier process; the optimiser is there already."""
+    groups = scheduler.optimizer.param_groups
+    now = [{k: v for k, v in group.items() if k != "params"} for group in groups]
+    with warnings.catch_warnings():
+        # The optimiser has not taken those steps.
+        warnings.simplefilter("ignore", UserWarning)
+        for _ in range(steps):
+            scheduler.step()
+    for group, settings in zip(groups, now, strict=True):
+        group.update(settings)

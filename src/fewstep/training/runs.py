@@ -1,7 +1,5 @@
 """A run of the command line: trained in its directory, or read back from there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -23,100 +21,50 @@ from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
 from fewstep.training.build import learner
 from fewstep.training.checkpoint import Progress
-from fewstep.training.keeping import Keeper
-from fewstep.training.lock import locked
+from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
 from fewstep.training.metrics_log import read_metrics
-from fewstep.training.provenance import provenance
+from fewstep.training.provenance import Provenance, provenance
 from fewstep.training.reporter import Reporter
-from fewstep.training.run_dir import RunDir, put_best
-from fewstep.training.settings import OuterSettings
+from fewstep.training.run_dir import RunDir
+from fewstep.training.settings import SHARED, OuterSettings
 from fewstep.training.streams import stream_of
+
+Tasks = dict[Split, TaskSource]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A learner as it was best in validation, and its tasks.
-
-    Attributes:
-        config: Of the run.
-        learner: With the best initialisation.
-        tasks: Of each split.
-        progress: Of the run when this initialisation was kept.
-        trained: Of the run when it was last saved.
-    """
+    """A learner as it was best in validation, and the tasks of each split."""
 
     config: Config
     learner: Learner
-    tasks: dict[Split, TaskSource]
-    progress: Progress
-    trained: Progress
-
-    @property
-    def finished(self) -> bool:
-        """Whether training the same run again would take no outer step."""
-        return self.trained.step >= self.config.steps or self.trained.is_spent(
-            self.config.patience, self.config.val_every
-        )
+    tasks: Tasks
+    progress: Progress  # when this initialisation was kept
+    trained: Progress  # when the run was last saved
 
 
 @contextmanager
 def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
-    """Train, from the run's last checkpoint where there is one.
+    """Train, from the run's last checkpoint where there is one, and give the best initialisation.
 
-    The run directory is locked until what is inside has ended.
-
-    Args:
-        config: Of the run.
-        path: The run directory; made where it is missing.
-        reporter: Told how far it is.
-
-    Yields:
-        The run with the initialisation that was best in validation.
-
-    Raises:
-        InputError: The run directory, the data or a setting does not fit, another process trains
-            there, or a loss is not finite.
-        Interrupted: The user stopped it.
+    The run directory is made where it is missing, and locked until what is inside has ended.
     """
     tasks = task_sources(config)
     new = learner(config, tasks["train"])
-    run, settings = RunDir(path), settings_of(config, tasks["val"])
-    with locked(path):
-        run.open(settings)
+    settings = _settings(config, tasks["val"])
+    with kept_in(path, settings) as keeper:
         OuterLoop(
             settings=settings,
             learner=new,
             optimizer=torch.optim.Adam((p for _, p in new.named_parameters()), config.outer_lr),
             train=stream_of(tasks["train"], config.meta_batch, config.seed, device_of(new)),
             validation=tasks["val"],
-            keeper=Keeper(run),
-            reporters=[reporter],
+            keeper=keeper,
+            reporter=reporter,
             conditions=provenance(new, tasks) | _of_rounding(config),
         ).run()
-        yield load_best(config, new, tasks, run)
-
-
-def settings_of(config: Config, validation: TaskSource) -> OuterSettings:
-    """The settings of the outer loop that a config tells."""
-    return OuterSettings(
-        steps=config.steps,
-        val_every=config.val_every,
-        val_tasks=config.val_tasks,
-        val_steps=config.test_inner_steps,
-        norm=config.norm,
-        patience=config.patience,
-        checkpoint_every=config.checkpoint_every,
-        seed=config.seed,
-        ema_decay=config.ema_decay,
-        larger_is_better=validation.spec.larger_is_better,
-        lr=lambda step: cosine(config.outer_lr, config.final_outer_lr, step, config.steps),
-        remedy="try a smaller --inner-lr or --outer-lr in a new run directory",
-        digest=training_digest(config),
-        recorded=asdict(config),
-        decisive=decisive(),
-        read=lambda path: asdict(read_config(path, resume=True)),
-    )
+        yield _with_best(config, new, tasks, RunDir(path))
 
 
 def load_run(
@@ -124,15 +72,8 @@ def load_run(
 ) -> Run:
     """Read the best checkpoint of a run; the run may be unfinished or going on.
 
-    Args:
-        path: The run directory.
-        data_dir: The folder of the data, where it is not that of the run.
-        device: Where to put the learner.
-        sizes: Settings of the tasks by name, where they are not those of the run.
-
-    Raises:
-        InputError: It is no run directory of the command line, has no validated checkpoint yet, or
-            is of another version; or the data are missing, or the learner cannot do such tasks.
+    The folder of the data and ``sizes``, settings of the tasks by name, are those of the run
+    unless given.
     """
     run = RunDir(path)
     config = read_config(run.config)
@@ -145,44 +86,7 @@ def load_run(
     of_tasks = with_sizes(config, sizes or {})
     tasks = task_sources(of_tasks)
     empty = learner(replace(config, n_way=of_tasks.n_way), tasks["train"])
-    return replace(load_best(config, empty, tasks, run), config=of_tasks)
-
-
-def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figures:
-    """Measure what the diagnosis of a run rests on.
-
-    Args:
-        run: The learner, and tasks of training and validation classes.
-        path: The run directory, whose metrics tell how the training went.
-        steps: Inner steps.
-        norm: Which statistics batch norm uses on the query set.
-        tasks: How many tasks of each split at most.
-    """
-    shots = run.config.shots("val")
-    return measure(
-        run.learner,
-        # Of the size of validation tasks: only then do their scores compare.
-        run.tasks["train"].with_shots(*shots),
-        run.tasks["val"],
-        steps,
-        norm,
-        tasks,
-        larger_is_better=run.tasks["val"].spec.larger_is_better,
-        metrics=read_metrics(RunDir(path).metrics, run.trained.step),
-        kept_at=run.progress.step,
-        planned=None if run.finished else run.config.steps,
-    )
-
-
-def _of_rounding(config: Config) -> dict[str, str | int]:
-    """Settings that change results by rounding alone, and what a schedule stretches over."""
-    shares = config.multi_step_loss or config.first_order_share
-    scheduled = config.final_outer_lr is not None or shares
-    execution = f"{config.execution}, {config.memory}{', compiled' if config.compile else ''}"
-    return {
-        "execution": execution,
-        **({"steps of the schedule": config.steps} if scheduled else {}),
-    }
+    return replace(_with_best(config, empty, tasks, run), config=of_tasks)
 
 
 def untrained(run: Run) -> Run:
@@ -198,16 +102,31 @@ def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
         yield f"{name}, {way}" if way else name, replace(run, learner=variant)
 
 
-def check_comparable(runs: dict[str, Run]) -> None:
-    """See that all runs are evaluated on the same tasks.
+def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figures:
+    """Measure what the diagnosis of a run rests on, with the metrics of its run directory."""
+    config, last, validation = run.config, run.trained, run.tasks["val"]
+    finished = last.step >= config.steps or last.is_spent(config.patience, config.val_every)
+    return measure(
+        run.learner,
+        # Of the size of validation tasks: only then do their scores compare.
+        run.tasks["train"].with_shots(*config.shots("val")),
+        validation,
+        steps,
+        norm,
+        tasks,
+        larger_is_better=validation.spec.larger_is_better,
+        metrics=read_metrics(RunDir(path).metrics, last.step),
+        kept_at=run.progress.step,
+        planned=None if finished else config.steps,
+    )
 
-    Raises:
-        InputError: Names the first run and the setting that differ.
-    """
+
+def check_comparable(runs: dict[str, Run]) -> None:
+    """See that all runs are evaluated on the same tasks."""
     first_name, first = next(iter(runs.items()))
     for name, run in runs.items():
-        ours, theirs = _test_tasks(first.config), _test_tasks(run.config)
-        for setting, value in ours.items():
+        theirs = _test_tasks(run.config)
+        for setting, value in _test_tasks(first.config).items():
             if value != theirs[setting]:
                 raise InputError(
                     f"{name} has {setting} = {theirs[setting]} and {first_name} {value}; expected "
@@ -216,11 +135,7 @@ def check_comparable(runs: dict[str, Run]) -> None:
 
 
 def check_inner_steps(runs: dict[str, Run], steps: int) -> None:
-    """See that every run can take so many inner steps.
-
-    Raises:
-        InputError: Names the run that can take the fewest, and how many those are.
-    """
+    """See that every run can take so many inner steps."""
     most = {name: r.config.inner_steps for name, r in runs.items() if r.config.learns_per_step}
     name = min(most, key=most.__getitem__, default=None)
     if name is not None and steps > most[name]:
@@ -230,24 +145,39 @@ def check_inner_steps(runs: dict[str, Run], steps: int) -> None:
         )
 
 
-def _test_tasks(config: Config) -> dict[str, object]:
-    k_shot, q_query = config.shots("test")
-    return {
-        "data": config.data,
-        "n_way": config.n_way,
-        "k_shot": k_shot,
-        "q_query": q_query,
-        "seed": config.seed,
-    }
+def _settings(config: Config, validation: TaskSource) -> OuterSettings:
+    return OuterSettings(
+        **{name: getattr(config, name) for name in SHARED},
+        val_steps=config.test_inner_steps,
+        norm=config.norm,
+        larger_is_better=validation.spec.larger_is_better,
+        lr=lambda step: cosine(config.outer_lr, config.final_outer_lr, step, config.steps),
+        remedy="try a smaller --inner-lr or --outer-lr in a new run directory",
+        digest=training_digest(config),
+        recorded=asdict(config),
+        decisive=decisive(),
+        read=lambda path: asdict(read_config(path, resume=True)),
+    )
 
 
-def load_best(config: Config, empty: Learner, tasks: dict[Split, TaskSource], run: RunDir) -> Run:
-    """Put the best initialisation of a run into a learner.
+def _of_rounding(config: Config) -> Provenance:
+    """Settings that change results by rounding alone, and what a schedule stretches over."""
+    compiled = ", compiled" if config.compile else ""
+    told: Provenance = {"execution": f"{config.execution}, {config.memory}{compiled}"}
+    if config.final_outer_lr is not None or config.multi_step_loss or config.first_order_share:
+        told["steps of the schedule"] = config.steps
+    return told
 
-    Raises:
-        InputError: The checkpoint is damaged, or of another network or run.
-    """
-    progress = put_best(empty, run, training_digest(config))
+
+def _with_best(config: Config, empty: Learner, tasks: Tasks, run: RunDir) -> Run:
+    """A run with the best initialisation of its directory in a learner."""
+    progress = run.load_best(empty, training_digest(config))
     # An unfinished run may have none yet.
     last = checkpoint.load(run.last)[1] if run.last.exists() else progress
     return Run(config, empty, tasks, progress, last)
+
+
+def _test_tasks(config: Config) -> dict[str, object]:
+    k_shot, q_query = config.shots("test")
+    told = {"data": config.data, "n_way": config.n_way, "k_shot": k_shot, "q_query": q_query}
+    return {**told, "seed": config.seed}

@@ -1,39 +1,35 @@
 """The state of the outer loop: what it carries from step to step, and keeps in a checkpoint."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from fewstep.evaluation.evaluate import assign
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Learner
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress, check_complete, with_prefix, without_prefix
 
 
-@dataclass
 class State:
-    """The learned parameters, their average, the optimiser and the progress.
+    """A learner's parameters, their moving average if any, the optimiser and the progress."""
 
-    Attributes:
-        parameters: The learner's own, changed in place.
-        optimizer: Over ``parameters``.
-        average: Exponential moving average of ``parameters``; empty where none is kept.
-        progress: How far the run is.
-    """
-
-    parameters: dict[str, nn.Parameter]
-    optimizer: torch.optim.Optimizer
-    average: dict[str, Tensor]
-    progress: Progress
+    def __init__(
+        self, learner: Learner, optimizer: torch.optim.Optimizer, ema_decay: float
+    ) -> None:
+        self.parameters = dict(learner.named_parameters())
+        self.optimizer = optimizer
+        self.ema_decay = ema_decay
+        self.average: Params = {}
+        if ema_decay:
+            self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.progress = Progress()
 
     @property
-    def initialisation(self) -> dict[str, Tensor]:
+    def initialisation(self) -> Params:
         """The values that are validated, tested and kept as the result."""
         return self.average or {name: p.detach() for name, p in self.parameters.items()}
 
@@ -45,12 +41,12 @@ class State:
             self.optimizer.param_groups[0]["lr"] = lr
         self.optimizer.step()
 
-    def average_in(self, decay: float) -> None:
-        """Move the average towards the parameters; early on faster than ``decay`` would."""
+    def average_in(self) -> None:
+        """Move the average towards the parameters; early on faster than ``ema_decay`` would."""
         if self.average:
             done = self.progress.step + 1
-            now = min(decay, done / (done + 9))
-            move = get_ema_multi_avg_fn(now)  # type: ignore[no-untyped-call]
+            decay = min(self.ema_decay, done / (done + 9))
+            move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
             move(list(self.average.values()), [self.parameters[n] for n in self.average], done)
 
     def save(self, path: Path) -> None:
@@ -59,30 +55,24 @@ class State:
         packed = self.optimizer.state_dict()
         for name, number in self._numbers(packed).items():
             kept = packed["state"].get(number, {})
-            tensors |= with_prefix(
-                f"{self._kind}.{name}", {k: v for k, v in kept.items() if isinstance(v, Tensor)}
-            )
+            of_name = {k: v for k, v in kept.items() if isinstance(v, Tensor)}
+            tensors |= with_prefix(f"{self._kind}.{name}", of_name)
             settings[name] = {k: v for k, v in kept.items() if _is_plain(v)}
         groups = [{k: v for k, v in g.items() if _is_plain(v)} for g in packed["param_groups"]]
         told = {"groups": groups, "state": {n: kept for n, kept in settings.items() if kept}}
-        self.progress = replace(self.progress, optimizer=told)
+        self.progress.optimizer = told
         checkpoint.save(path, tensors, self.progress)
 
     def load(self, path: Path) -> None:
-        """Go on from where `save` left off.
-
-        Raises:
-            InputError: The file is damaged, lacks something or is of another network.
-        """
+        """Go on from where `save` left off; the file may be of another network."""
         tensors, self.progress = checkpoint.load(path)
         of_us = {n: t for n, t in tensors.items() if n.startswith(("learned.", "average."))}
         expected = self._averaged_and_learned()
         # Of other optimisers it is not known which tensors they keep.
         of_adam = self._kind == "adam"
         check_complete(tensors if of_adam else of_us, expected | self._adam(), path)
-        checkpoint.restore(self.parameters, without_prefix("learned", tensors), path)
-        for name, value in without_prefix("average", tensors).items():
-            self.average[name].copy_(value)
+        assign(self.parameters, without_prefix("learned", tensors))
+        assign(self.average, without_prefix("average", tensors))
         packed, told = self.optimizer.state_dict(), self.progress.optimizer
         for name, number in self._numbers(packed).items():
             kept = without_prefix(f"{self._kind}.{name}", tensors)
@@ -107,31 +97,23 @@ class State:
                 numbers[names.get(id(parameter), f"other.{number}")] = number
         return numbers
 
-    def _averaged_and_learned(self) -> dict[str, Tensor]:
-        return {
-            **with_prefix("learned", dict(self.parameters)),
-            **with_prefix("average", self.average),
-        }
+    def _averaged_and_learned(self) -> Params:
+        learned = with_prefix("learned", dict(self.parameters))
+        return learned | with_prefix("average", self.average)
 
-    def _adam(self) -> dict[str, Tensor]:
+    def _adam(self) -> Params:
         """Tensors such as Adam keeps after its first step; none for another optimiser."""
-        kept: dict[str, Tensor] = {}
-        for name in self._numbers(self.optimizer.state_dict()) if self._kind == "adam" else ():
+        if self._kind != "adam":
+            return {}
+        moments = ["exp_avg", "exp_avg_sq"]
+        moments += ["max_exp_avg_sq"] if self.optimizer.defaults["amsgrad"] else []
+        kept: Params = {}
+        for name in self._numbers(self.optimizer.state_dict()):
             parameter = self.parameters.get(name)
             if parameter is not None and parameter.requires_grad:
-                moments = dict.fromkeys(("exp_avg", "exp_avg_sq"), parameter)
-                if self.optimizer.defaults["amsgrad"]:
-                    moments["max_exp_avg_sq"] = parameter
-                of_name = {"step": torch.tensor(0.0), **moments}
+                of_name = {"step": torch.tensor(0.0), **dict.fromkeys(moments, parameter)}
                 kept |= with_prefix(f"adam.{name}", of_name)
         return kept
-
-
-def fresh_state(learner: Learner, optimizer: torch.optim.Optimizer, ema_decay: float) -> State:
-    """The state before the first outer step."""
-    parameters = dict(learner.named_parameters())
-    average = {n: p.detach().clone() for n, p in parameters.items()} if ema_decay else {}
-    return State(parameters, optimizer, average, Progress())
 
 
 def _is_plain(value: object) -> bool:

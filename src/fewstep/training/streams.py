@@ -1,15 +1,12 @@
 """Streams of meta-batches, in the order of the outer steps, from tasks in any form."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from fewstep.data.source import Sampler
 from fewstep.errors import InputError
@@ -17,8 +14,10 @@ from fewstep.evaluation.task_sets import iterate
 from fewstep.runtime.rng import preserve_rng_state, reseed
 from fewstep.tasks import TaskBatch
 
-Stream = Callable[[int, int], Iterator[tuple[Sequence[int], TaskBatch]]]
-"""From outer step ``first`` to ``steps``: the tasks' numbers, for messages, and the tasks."""
+Numbered = Iterator[tuple[Sequence[int], TaskBatch]]
+"""Tasks with their numbers, which are for messages."""
+Stream = Callable[[int, int], Numbered]
+"""The meta-batches from outer step ``first`` to ``steps``."""
 
 
 def stream_of(train: Any, meta_batch: int, seed: int, device: torch.device) -> Stream:
@@ -28,32 +27,36 @@ def stream_of(train: Any, meta_batch: int, seed: int, device: torch.device) -> S
     to meta-batches, across its end too where it can be gone through again; batches are taken as
     they are. The random numbers that either draws from PyTorch, NumPy or Python follow from the
     seed and the outer step alone.
-
-    Raises:
-        InputError: It is none of them.
     """
     if hasattr(train, "batch"):
         return lambda first, steps: meta_batches(train, meta_batch, first, steps, device)
     if not callable(train):
         iterate(train)
-        return lambda first, steps: _iterated(train, meta_batch, seed, first, steps, device)
 
-    def called(first: int, steps: int) -> Iterator[tuple[Sequence[int], TaskBatch]]:
-        for step in range(first, steps):
-            with _seeded(seed, step, device):
-                batch = train(step)
-            if not isinstance(batch, TaskBatch):
+    def drawn(first: int, steps: int) -> Numbered:
+        # The tasks of an iterable before the first are drawn and passed over.
+        begin = first if callable(train) else 0
+        batches = _called(train, begin) if callable(train) else _stacked(train, meta_batch)
+        for step in range(begin, steps):
+            with preserve_rng_state(device):
+                reseed(zlib.crc32(f"{seed}/tasks/{step}".encode()))
+                batch = next(batches, None)
+            if batch is None and step < first:
                 raise InputError(
-                    f"train({step}) returned a {type(batch).__name__}; expected a TaskBatch"
+                    f"train ended after {step} meta-batches, and {first} outer steps are done; "
+                    "give the tasks from the first one on, as when the run began"
                 )
-            yield range(len(batch)), batch.to(device)
+            if batch is None:
+                return
+            if step >= first:
+                yield range(len(batch)), batch.to(device)
 
-    return called
+    return drawn
 
 
 def meta_batches(
     source: Sampler, meta_batch: int, first: int, steps: int, device: torch.device
-) -> Iterator[tuple[range, TaskBatch]]:
+) -> Numbered:
     """Meta-batches of a source, in which outer step s has the tasks from s * meta_batch on."""
     numbers = [range(s * meta_batch, (s + 1) * meta_batch) for s in range(first, steps)]
     batches: Iterator[TaskBatch] = map(source.batch, numbers)
@@ -69,39 +72,25 @@ def prefetched(source: Sampler, numbers: list[range], pin_memory: bool) -> Itera
     On the CPU they would take the cores that compute; making a meta-batch is a hundredth of an
     outer step there.
     """
-    tasks = _MetaBatches(source, numbers)
-    return iter(DataLoader(tasks, batch_size=None, num_workers=2, pin_memory=pin_memory))
+    loader: DataLoader[TaskBatch] = DataLoader(
+        numbers,  # type: ignore[arg-type] # a list is a dataset
+        batch_size=None,
+        collate_fn=source.batch,
+        num_workers=2,
+        pin_memory=pin_memory,
+    )
+    return iter(loader)
 
 
-class _MetaBatches(Dataset[TaskBatch]):
-    def __init__(self, source: Sampler, numbers: list[range]) -> None:
-        self._source = source
-        self._numbers = numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def __getitem__(self, index: int) -> TaskBatch:
-        return self._source.batch(self._numbers[index])
-
-
-def _iterated(
-    tasks: Any, meta_batch: int, seed: int, first: int, steps: int, device: torch.device
-) -> Iterator[tuple[Sequence[int], TaskBatch]]:
-    """Those of an iterable; the ones before ``first`` are drawn and passed over."""
-    batches = _stacked(_endless(tasks), meta_batch)
-    for step in range(steps):
-        with _seeded(seed, step, device):
-            batch = next(batches, None)
-        if batch is None and step < first:
+def _called(train: Callable[[int], Any], step: int) -> Iterator[TaskBatch]:
+    while True:
+        batch = train(step)
+        if not isinstance(batch, TaskBatch):
             raise InputError(
-                f"train ended after {step} meta-batches, and {first} outer steps are done; give "
-                "the tasks from the first one on, as when the run began"
+                f"train({step}) returned a {type(batch).__name__}; expected a TaskBatch"
             )
-        if batch is None:
-            return
-        if step >= first:
-            yield range(len(batch)), batch.to(device)
+        yield batch
+        step += 1
 
 
 def _endless(tasks: Any) -> Iterator[TaskBatch]:
@@ -117,11 +106,11 @@ def _endless(tasks: Any) -> Iterator[TaskBatch]:
             raise InputError("train is empty; expected at least one task")
 
 
-def _stacked(batches: Iterator[TaskBatch], meta_batch: int) -> Iterator[TaskBatch]:
+def _stacked(tasks: Any, meta_batch: int) -> Iterator[TaskBatch]:
     """Batches as they are; single tasks, where the first is one, stacked to meta-batches."""
     waiting: list[TaskBatch] = []
     single: bool | None = None
-    for batch in batches:
+    for batch in _endless(tasks):
         single = len(batch) == 1 if single is None else single
         if not single:
             yield batch
@@ -141,11 +130,3 @@ def _stack(tasks: list[TaskBatch]) -> TaskBatch:
     batch = TaskBatch.stack(task.task(0) for task in tasks)
     classes = [task.classes for task in tasks if task.classes is not None]
     return replace(batch, classes=torch.cat(classes)) if len(classes) == len(tasks) else batch
-
-
-@contextmanager
-def _seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
-    """Random numbers of one outer step's tasks; the generators are given back as they were."""
-    with preserve_rng_state(device):
-        reseed(zlib.crc32(f"{seed}/tasks/{step}".encode()))
-        yield
