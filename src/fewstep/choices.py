@@ -8,7 +8,7 @@ Norm = Literal["transductive", "inductive"]
 Order = Literal["exact", "first"]
 """The derivative of the inner loop: exact, or first-order, which leaves it out."""
 Memory = Literal["fast", "flat"]
-Execution = Literal["auto", "loop", "vectorised", "chunked"]
+Execution = Literal["auto", "loop", "vectorised", "chunked", "captured"]
 Precision = Literal["float32", "tf32", "bf16"]
 Adapting = Literal["all", "head", "body", "context"]
 InnerOptimizerName = Literal["sgd", "momentum", "adam"]
