@@ -155,7 +155,7 @@ class Specialist:
     memory: Annotated[choices.Memory, Only("order", ("exact",)), FREE] = "fast"
     """Keep the graph of every inner step, or of one at a time (flat)."""
     execution: Annotated[choices.Execution, FREE] = "auto"
-    """Tasks one by one, all at once, as many as suit the memory; captured: a CUDA graph (experimental)."""
+    """Tasks one by one, all at once, or as many as suit the memory; captured: experimental, on cuda."""
     compile: Annotated[bool, FREE] = False
     """Compute by compiled functions; compiling takes up to a minute, once."""
 
@@ -201,8 +201,8 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
             )
         if self.execution == "captured" and not self.device.startswith("cuda"):
             yield (
-                f"execution is captured, and device is {self.device}; a CUDA graph is recorded on a "
-                "GPU alone: choose --device cuda or --execution auto"
+                f"execution is captured, and device is {self.device}; a CUDA graph is recorded on "
+                "a GPU alone: choose --device cuda or --execution auto"
             )
         if not 0 <= (self.final_outer_lr or 0) <= self.outer_lr:
             yield (

@@ -103,9 +103,7 @@ class Planner:
             return Compiled(objective)
         return Vmapped(objective, chunk) if chunk else Looped(objective)
 
-    def _captures(
-        self, objective: Objective, tasks: TaskBatch, rule: GradientRule | None
-    ) -> bool:
+    def _captures(self, objective: Objective, tasks: TaskBatch, rule: GradientRule | None) -> bool:
         """Whether to record: of a meta-gradient, until it has turned out to be impossible."""
         if self.execution != "captured" or rule is None:
             return False
