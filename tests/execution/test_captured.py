@@ -17,6 +17,7 @@ from fewstep.execution.plan import Planner
 from tests.exactness.cases import CASES
 from tests.exactness.test_family import CASE, FAMILY, OUTER_STEP, _learner
 from tests.execution.recorded import Recorded
+from tests.factory import make_tasks
 from tests.plain import deviation
 
 BY_NAME = {case.name: case for case in CASES}
@@ -211,11 +212,11 @@ def _checked(gradients, slots, step):
     ],
     ids=["looks", "reptile", "imaml", "protomaml"],
 )
-def test_what_is_not_recorded_is_vectorised(make, reason, caplog):
+def test_what_is_not_recorded_is_computed_without(make, reason, caplog):
     """With one warning."""
-    learner = make(nn.Sequential(nn.Linear(4, 3)).double(), execution="captured")
+    learner = make(nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3)).double(), execution="captured")
     learner._planner.recordings = Recordings(compiled=False, recorded=False)
-    tasks = BY_NAME["linear"].tasks()
+    tasks = make_tasks()
     found = learner.differentiate(tasks)
     learner.differentiate(tasks[:2])
     learner.differentiate(tasks)

@@ -79,9 +79,9 @@ class Planner:
                 # Of compiled functions none will be used from now on. The model has changed since
                 # it was vectorised, a dropout perhaps.
                 if self._captures(objective, tasks, rule):
-                    self._vectorise(str(error), objective, tasks)
+                    self._give_up_recording(str(error), objective, tasks)
                 elif isinstance(executor, Vmapped) and not isinstance(executor, whole.Whole):
-                    if self.execution != "auto":
+                    if self.execution not in ("auto", "captured"):
                         raise
                     self._most[_key(objective, tasks)] = 0
             torch.set_rng_state(state)
@@ -114,7 +114,9 @@ class Planner:
                 "recorded on a GPU alone: use device cuda or execution auto"
             )
         if objective.traceable is None:
-            self._vectorise("outer steps of MAML alone are recorded", objective, tasks)
+            self._give_up_recording("outer steps of MAML alone are recorded", objective, tasks)
+        elif not objective.vectorisable:
+            self._give_up_recording("the model draws random numbers by itself", objective, tasks)
         return _key(objective, tasks) not in self._unrecorded
 
     def _captured(self, objective: Objective, tasks: TaskBatch) -> Executor:
@@ -124,14 +126,13 @@ class Planner:
         if self.recordings is None:
             self.recordings = Recordings()
         assert objective.traceable is not None
-        chunk = self._chunk(objective, tasks)
-        return Captured(objective, objective.traceable, self.recordings, chunk)
+        return Captured(objective, objective.traceable, self.recordings, len(tasks))
 
-    def _vectorise(self, reason: str, objective: Objective, tasks: TaskBatch) -> None:
+    def _give_up_recording(self, reason: str, objective: Objective, tasks: TaskBatch) -> None:
         """Record no such tasks from now on, with a warning, once."""
         self._unrecorded.add(_key(objective, tasks))
         if not self._told:
-            log.warning("execution is captured, and %s; computed vectorised", reason)
+            log.warning("execution is captured, and %s; computed without", reason)
         self._told = True
 
     def _chunk(self, objective: Objective, tasks: TaskBatch) -> int:
@@ -139,15 +140,17 @@ class Planner:
         if self.execution == "loop":
             return 0
         if not objective.vectorisable:
-            if self.execution == "auto":
+            if self.execution in ("auto", "captured"):
                 return 0
             raise UnsuitableError(
                 "the model draws random numbers from a generator that is not PyTorch's own, which "
                 'vmap would ask once for all tasks; use that one, or execution="loop"'
             )
-        if self.execution in ("vectorised", "captured"):
+        if self.execution == "vectorised":
             return len(tasks)
         key = _key(objective, tasks)
+        if self.execution == "captured":
+            return self._most.get(key, len(tasks))
         if key not in self._most:
             self._most[key] = self._fitting(objective, tasks)
         number = min(len(tasks), self._most[key])

@@ -56,7 +56,7 @@ class MAML(GradientBased):
             ``"chunked"`` as many at once as suit the machine's memory; ``"auto"`` decides between
             the loop and chunks by the size of a task. All give the same gradient. ``"captured"``,
             experimental and for CUDA alone, records an outer step once as a CUDA graph and replays
-            it (docs/speed.md); what cannot be recorded is vectorised, with a warning.
+            it (docs/speed.md); what cannot be is vectorised or looped, with a warning.
         compile: Compute by functions that `torch.compile` makes, once for each shape of tasks: the
             whole meta-gradient of a meta-batch where it has few operations; otherwise the inner
             gradient and the query, one task after another; nothing of a network with blocks (batch
