@@ -39,8 +39,16 @@ def _fading(gradients, slots, _):
     return {n: g + kept * start[n] for n, g in gradients.items()}, (start, kept * 0.5)
 
 
+def _kept_in_place(gradients, velocity, _):
+    """The dict that it is given gets other tensors."""
+    for name, gradient in gradients.items():
+        velocity[name] = 0.9 * velocity[name] + gradient
+    return dict(velocity), velocity
+
+
 RMSPROP = (_zeros, _rmsprop)
 NESTEROV = (_zeros, _nesterov)
+KEPT_IN_PLACE = (_zeros, _kept_in_place)
 CLIPPED = (_once, _clipped)
 """No number is treated alone, so tasks that are computed at once must not mix."""
 FROM_START = (_share, _fading)

@@ -8,7 +8,7 @@ from torch import nn
 from fewstep import MAML, Parallel
 from fewstep.models.context import WithContext
 from tests.exactness.cases import CASES
-from tests.exactness.optimizers import CLIPPED, FROM_START, NESTEROV, RMSPROP
+from tests.exactness.optimizers import CLIPPED, FROM_START, KEPT_IN_PLACE, NESTEROV, RMSPROP
 from tests.exactness.paths import PATHS, TOLERANCE
 from tests.plain import deviation
 from tests.slopes import relative_error, slopes_of
@@ -41,6 +41,7 @@ FAMILY = {
     "momentum per element": {"step_sizes": "per-element", "inner_optimizer": "momentum"},
     "rmsprop": {"inner_optimizer": RMSPROP, "inner_lr": 0.02},
     "nesterov": {"inner_optimizer": NESTEROV},
+    "kept in place": {"inner_optimizer": KEPT_IN_PLACE},
     "clipped": {**PLUS, "inner_optimizer": CLIPPED},
     "from start": {"inner_optimizer": FROM_START},
 }

@@ -118,7 +118,9 @@ class InnerLoop:
         params = self.model_params(learned, state.params, step)
         gradients = grad_fn(params, step, create_graph, self.adapting)
         optimizer = self._optimizer(grad_fn.batched)
-        updates, slots = optimizer.update(gradients, state.slots, step)
+        # In containers of its own: a user's function may put other tensors into them.
+        given = pytree.tree_map(lambda value: value, state.slots)
+        updates, slots = optimizer.update(gradients, given, step)
         names = list(gradients)
         thetas, updates_of = ([tree[name] for name in names] for tree in (state.params, updates))
         fixed = self.step_sizes == "fixed"
