@@ -15,7 +15,7 @@ from fewstep.errors import InputError, UnsuitableError
 from fewstep.execution.captured import MOST_KEPT, Recordings
 from fewstep.execution.plan import Planner
 from tests.exactness.cases import CASES
-from tests.exactness.test_family import CASE, FAMILY, OUTER_STEP, _learner
+from tests.exactness.family import CASE, FAMILY, OUTER_STEP, family_learner
 from tests.execution.recorded import Recorded
 from tests.factory import make_tasks
 from tests.plain import deviation
@@ -64,7 +64,7 @@ def _close(found, expected):
 def test_every_algorithm_gives_the_same(name, settings, device):
     if device == "cuda" and name in ("clipped", "from start"):
         pytest.skip("the optimiser makes tensors on the CPU")
-    learner = _learner(name, execution="loop", **settings)
+    learner = family_learner(name, execution="loop", **settings)
     tasks = CASE.tasks().to(device)
     found = _recorded(learner, device)(tasks, OUTER_STEP)
     expected = learner.differentiate(tasks, OUTER_STEP)
@@ -121,7 +121,7 @@ def test_a_model_that_looks_at_numbers_is_refused():
 @on_every_device
 def test_a_recording_serves_all_that_is_alike(device):
     """Other weights, other tasks and other importances need no other; a few shapes are kept."""
-    learner = _learner("maml++", execution="loop")
+    learner = family_learner("maml++", execution="loop")
     recorded = _recorded(learner, device)
     tasks = CASE.tasks().to(device)
     kept = recorded(tasks, 0)
@@ -205,7 +205,10 @@ def _checked(gradients, slots, step):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (partial(MAML, inner_optimizer=(lambda params: {}, _checked)), "the inner optimiser cannot"),
+        (
+            partial(MAML, inner_optimizer=(lambda params: {}, _checked)),
+            "the inner optimiser cannot",
+        ),
         (Reptile, "outer steps of MAML alone"),
         (ImplicitMAML, "outer steps of MAML alone"),
         (ProtoMAML, "outer steps of MAML alone"),
