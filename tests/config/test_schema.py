@@ -20,6 +20,7 @@ from fewstep.config.schema import Config
         ({"adapting": "context"}, "adapting is context and context is 0; give its size"),
         ({"multi_step_loss": 1.5}, "multi_step_loss is 1.5; expected a share of the outer steps"),
         ({"first_order_share": -0.1}, "first_order_share is -0.1; expected a share of the outer"),
+        ({"execution": "captured"}, "captured, and device is cpu; .* choose --device cuda or"),
         ({"final_outer_lr": 1.0}, "final_outer_lr is 1.0; expected at least 0 and at most"),
         ({"context": -1}, "context is -1; expected 0 or more"),
     ],

@@ -6,64 +6,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from fewstep import MAML, Parallel
-from fewstep.models.context import WithContext
 from tests.exactness.cases import CASES
-from tests.exactness.optimizers import CLIPPED, FROM_START, KEPT_IN_PLACE, NESTEROV, RMSPROP
+from tests.exactness.family import CASE, FAMILY, OUTER_STEP, STEPS, family_learner
 from tests.exactness.paths import PATHS, TOLERANCE
 from tests.plain import deviation
 from tests.slopes import relative_error, slopes_of
-
-CASE = next(case for case in CASES if case.name == "batch-norm-2d")
-
-
-PLUS = {
-    "step_sizes": "per-step",
-    "per_step_affine": True,
-    "per_step_statistics": True,
-    "multi_step_loss": 10,
-}
-
-
-FAMILY = {
-    "anil": {"adapting": "head"},
-    "boil": {"adapting": "body"},
-    "meta-sgd": {"step_sizes": "per-element"},
-    "step sizes per step": {"step_sizes": "per-step"},
-    "multi-step loss": {"multi_step_loss": 10},
-    "batch norm per step": {"per_step_affine": True},
-    "statistics per step": {"per_step_statistics": True},
-    "maml++": PLUS,
-    "maml++, inductive": {**PLUS, "norm": "inductive"},
-    "cavia": {"adapting": "context"},
-    "momentum": {"inner_optimizer": "momentum"},
-    "adam": {"inner_optimizer": "adam", "inner_lr": 0.02},
-    "all at once": {**PLUS, "adapting": "body", "inner_optimizer": "adam", "inner_lr": 0.02},
-    "momentum per element": {"step_sizes": "per-element", "inner_optimizer": "momentum"},
-    "rmsprop": {"inner_optimizer": RMSPROP, "inner_lr": 0.02},
-    "nesterov": {"inner_optimizer": NESTEROV},
-    "kept in place": {"inner_optimizer": KEPT_IN_PLACE},
-    "clipped": {**PLUS, "inner_optimizer": CLIPPED},
-    "from start": {"inner_optimizer": FROM_START},
-}
-
-
-STEPS, OUTER_STEP = 3, 2
-
-
-def _learner(name, **settings):
-    settings = {"inner_lr": 0.2, **FAMILY[name], **settings}
-    model = CASE.model()
-    if settings.get("adapting") == "context":
-        torch.manual_seed(4)
-        model = WithContext(model, 3, "1", 4).double()
-    learner = MAML(model, inner_steps=STEPS, **settings)
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        # So that no step size and no step's batch norm is like another.
-        for parameter in learner.parameters():
-            noise = torch.rand(parameter.shape, generator=generator, dtype=parameter.dtype)
-            parameter.mul_(0.8 + 0.4 * noise).add_(0.01 * noise)
-    return learner
 
 
 def _gradient(learner):
@@ -76,7 +23,7 @@ _measured = {}
 def _slopes(name, part):
     """Of all learned tensors whose name starts with ``part``."""
     if (name, part) not in _measured:
-        learner = _learner(name, order="first")
+        learner = family_learner(name, order="first")
         parameters = {
             n: p for n, p in learner.named_parameters() if p.requires_grad and n.startswith(part)
         }
@@ -94,9 +41,9 @@ def _error(gradient, slopes):
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("name", FAMILY)
 def test_finite_differences(name, path):
-    gradient = _gradient(_learner(name, **PATHS[path]))
+    gradient = _gradient(family_learner(name, **PATHS[path]))
     assert _error(gradient, _slopes(name, "")) < TOLERANCE
-    assert deviation(gradient, _gradient(_learner(name, execution="loop"))) < 1e-10
+    assert deviation(gradient, _gradient(family_learner(name, execution="loop"))) < 1e-10
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -113,18 +60,18 @@ def test_finite_differences(name, path):
     ],
 )
 def test_finite_differences_of_what_is_learned_beside_the_model(name, part, path):
-    gradient = _gradient(_learner(name, **PATHS[path]))
+    gradient = _gradient(family_learner(name, **PATHS[path]))
     assert _error(gradient, _slopes(name, part)) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_a_dropped_second_derivative_is_noticed(name):
-    assert _error(_gradient(_learner(name, order="first")), _slopes(name, "")) > 1e-3
+    assert _error(_gradient(family_learner(name, order="first")), _slopes(name, "")) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["maml++", "maml++, inductive", "anil", "adam", "clipped"])
 def test_processes_give_the_same(name):
-    learner = _learner(name)
+    learner = family_learner(name)
     parallel = Parallel(learner, workers=2)
     found, expected = (each.differentiate(CASE.tasks(), OUTER_STEP) for each in (parallel, learner))
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
@@ -134,14 +81,14 @@ def test_processes_give_the_same(name):
 
 @pytest.mark.parametrize("name", ["maml++", "anil"])
 def test_compiled(name):
-    gradient = _gradient(_learner(name, compile=True))
-    assert deviation(gradient, _gradient(_learner(name))) < 1e-10
+    gradient = _gradient(family_learner(name, compile=True))
+    assert deviation(gradient, _gradient(family_learner(name))) < 1e-10
 
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_judging_is_the_same_on_every_path(name):
-    expected = _learner(name, execution="loop").evaluate(CASE.tasks(), STEPS)
-    found = _learner(name, execution="vectorised").evaluate(CASE.tasks(), STEPS)
+    expected = family_learner(name, execution="loop").evaluate(CASE.tasks(), STEPS)
+    found = family_learner(name, execution="vectorised").evaluate(CASE.tasks(), STEPS)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
 
 

@@ -3,16 +3,21 @@
 They are neither compiled nor recorded here but for one test, and both where there is a GPU.
 """
 
+from copy import deepcopy
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, TaskBatch
-from fewstep.errors import UnsuitableError
-from fewstep.execution.captured import MOST_KEPT
+from fewstep import MAML, ImplicitMAML, ProtoMAML, Reptile, TaskBatch
+from fewstep.errors import InputError, UnsuitableError
+from fewstep.execution.captured import MOST_KEPT, Recordings
+from fewstep.execution.plan import Planner
 from tests.exactness.cases import CASES
-from tests.exactness.test_family import CASE, FAMILY, OUTER_STEP, _learner
+from tests.exactness.family import CASE, FAMILY, OUTER_STEP, family_learner
 from tests.execution.recorded import Recorded
+from tests.factory import make_tasks
 from tests.plain import deviation
 
 BY_NAME = {case.name: case for case in CASES}
@@ -59,7 +64,7 @@ def _close(found, expected):
 def test_every_algorithm_gives_the_same(name, settings, device):
     if device == "cuda" and name in ("clipped", "from start"):
         pytest.skip("the optimiser makes tensors on the CPU")
-    learner = _learner(name, execution="loop", **settings)
+    learner = family_learner(name, execution="loop", **settings)
     tasks = CASE.tasks().to(device)
     found = _recorded(learner, device)(tasks, OUTER_STEP)
     expected = learner.differentiate(tasks, OUTER_STEP)
@@ -116,7 +121,7 @@ def test_a_model_that_looks_at_numbers_is_refused():
 @on_every_device
 def test_a_recording_serves_all_that_is_alike(device):
     """Other weights, other tasks and other importances need no other; a few shapes are kept."""
-    learner = _learner("maml++", execution="loop")
+    learner = family_learner("maml++", execution="loop")
     recorded = _recorded(learner, device)
     tasks = CASE.tasks().to(device)
     kept = recorded(tasks, 0)
@@ -171,3 +176,68 @@ def test_metrics_of_the_user_are_computed_outside():
     case = BY_NAME["tanh"]
     learner = case.learner(1, metrics={"mistakes": mistakes}, execution="loop")
     _close(_recorded(learner)(case.tasks()), learner.differentiate(case.tasks()))
+
+
+@on_every_device
+def test_the_setting_takes_the_recorded_executor(device):
+    """Through the planner; evaluation is vectorised, and a copy records its own."""
+    learner = BY_NAME["linear"].learner(2, execution="captured").to(device)
+    if device == "cpu":
+        learner._planner.recordings = Recordings(compiled=False, recorded=False)
+    tasks = BY_NAME["linear"].tasks().to(device)
+    plain = BY_NAME["linear"].learner(2, execution="loop").to(device)
+    plain.load_state_dict(learner.state_dict())
+    _close(learner.differentiate(tasks), plain.differentiate(tasks))
+    assert len(learner._planner.recordings) == 1
+    torch.testing.assert_close(learner.evaluate(tasks).losses, plain.evaluate(tasks).losses)
+    other = deepcopy(learner)
+    assert len(other._planner.recordings) == 0
+    _close(other.differentiate(tasks), plain.differentiate(tasks))
+    assert len(learner._planner.recordings) == len(other._planner.recordings) == 1
+
+
+def _checked(gradients, slots, step):
+    """An inner optimiser's update that looks at its numbers."""
+    assert all(value.isfinite().all() for value in gradients.values())
+    return gradients, slots
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (
+            partial(MAML, inner_optimizer=(lambda params: {}, _checked)),
+            "the inner optimiser cannot",
+        ),
+        (Reptile, "outer steps of MAML alone"),
+        (ImplicitMAML, "outer steps of MAML alone"),
+        (ProtoMAML, "outer steps of MAML alone"),
+    ],
+    ids=["looks", "reptile", "imaml", "protomaml"],
+)
+def test_what_is_not_recorded_is_computed_without(make, reason, caplog):
+    """With one warning."""
+    learner = make(nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3)).double(), execution="captured")
+    learner._planner.recordings = Recordings(compiled=False, recorded=False)
+    tasks = make_tasks()
+    found = learner.differentiate(tasks)
+    learner.differentiate(tasks[:2])
+    learner.differentiate(tasks)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("fewstep", "WARNING")
+    assert reason in record.getMessage()
+    assert "\n" not in record.getMessage()
+    learner._planner = Planner("loop")
+    expected = learner.differentiate(tasks)
+    assert deviation(found.gradient, expected.gradient) < 1e-10
+
+
+def test_other_devices_than_cuda_are_refused():
+    """Where something is to be recorded; evaluation works on all."""
+    case = BY_NAME["linear"]
+    learner, tasks = case.learner(1, execution="captured"), case.tasks()
+    with pytest.raises(InputError, match=r"captured, and the tasks are on cpu; .*execution auto$"):
+        learner.differentiate(tasks)
+    expected = case.learner(1, execution="loop")
+    expected.load_state_dict(learner.state_dict())
+    torch.testing.assert_close(learner.evaluate(tasks).losses, expected.evaluate(tasks).losses)

@@ -155,7 +155,7 @@ class Specialist:
     memory: Annotated[choices.Memory, Only("order", ("exact",)), FREE] = "fast"
     """Keep the graph of every inner step, or of one at a time (flat)."""
     execution: Annotated[choices.Execution, FREE] = "auto"
-    """Tasks of an outer step one by one, all at once, or as many as suit the memory."""
+    """Tasks one by one, all at once, or as many as suit memory; captured: experimental, on cuda."""
     compile: Annotated[bool, FREE] = False
     """Compute by compiled functions; compiling takes up to a minute, once."""
 
@@ -198,6 +198,11 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
                 f"test_inner_steps is {self.test_inner_steps}, and step sizes or batch norm are "
                 f"learned for each of {self.inner_steps} inner steps; choose --test-inner-steps "
                 f"{self.inner_steps}, --inner-steps {self.test_inner_steps}, or nothing per step"
+            )
+        if self.execution == "captured" and not self.device.startswith("cuda"):
+            yield (
+                f"execution is captured, and device is {self.device}; a CUDA graph is recorded on "
+                "a GPU alone: choose --device cuda or --execution auto"
             )
         if not 0 <= (self.final_outer_lr or 0) <= self.outer_lr:
             yield (

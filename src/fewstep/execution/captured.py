@@ -56,6 +56,10 @@ class Recordings:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy, in another process perhaps, records its own.
+        return Recordings, (self.compiled, self.recorded)
+
 
 class Captured(Vmapped):
     """Computes meta-gradients from recordings; query sets are evaluated vectorised.

@@ -1,14 +1,17 @@
 """Which executor computes a meta-batch."""
 
+from __future__ import annotations
+
+import logging
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from fewstep.choices import Execution
-from fewstep.errors import UnsuitableError
+from fewstep.errors import InputError, UnsuitableError
 from fewstep.execution import whole
 from fewstep.execution.compiled import Compiled
 from fewstep.execution.executor import Executor
@@ -20,6 +23,11 @@ from fewstep.metagrad.unroll import GradientRule, ThroughInnerLoop
 from fewstep.runtime.compile_cache import operations_of
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch, map_tensors
+
+if TYPE_CHECKING:
+    from fewstep.execution.captured import Recordings
+
+log = logging.getLogger("fewstep")
 
 Found = TypeVar("Found")
 
@@ -38,12 +46,18 @@ class Planner:
     """Decides once for each shape of tasks and modes of layers.
 
     By the same rule every time, not by the clock.
+
+    Attributes:
+        recordings: Those of outer steps, made when first needed.
     """
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
         self._most: dict[Hashable, int] = {}
         self._whole: dict[Hashable, bool | None] = {}
+        self.recordings: Recordings | None = None
+        self._unrecorded: set[Hashable] = set()
+        self._told = False
 
     def run(
         self,
@@ -61,11 +75,13 @@ class Planner:
             executor = self.executor(objective, tasks, rule)
             try:
                 return compute(executor)
-            except UnsuitableError:
+            except UnsuitableError as error:
                 # Of compiled functions none will be used from now on. The model has changed since
                 # it was vectorised, a dropout perhaps.
-                if isinstance(executor, Vmapped) and not isinstance(executor, whole.Whole):
-                    if self.execution != "auto":
+                if self._captures(objective, tasks, rule):
+                    self._give_up_recording(str(error), objective, tasks)
+                elif isinstance(executor, Vmapped) and not isinstance(executor, whole.Whole):
+                    if self.execution not in ("auto", "captured"):
                         raise
                     self._most[_key(objective, tasks)] = 0
             torch.set_rng_state(state)
@@ -74,8 +90,10 @@ class Planner:
         self, objective: Objective, tasks: TaskBatch, rule: GradientRule | None = None
     ) -> Executor:
         """The executor for such tasks; arguments and errors are those of `run`."""
+        if self._captures(objective, tasks, rule):
+            return self._captured(objective, tasks)
         chunk = self._chunk(objective, tasks)
-        traceable = objective.traceable
+        traceable = None if self.execution == "captured" else objective.traceable
         compiles = traceable is not None and not traceable.functions.given_up
         if compiles and rule is not None and chunk >= len(tasks):
             single_thread = self._single_thread(objective, tasks, rule)
@@ -85,12 +103,44 @@ class Planner:
             return Compiled(objective)
         return Vmapped(objective, chunk) if chunk else Looped(objective)
 
+    def _captures(self, objective: Objective, tasks: TaskBatch, rule: GradientRule | None) -> bool:
+        """Whether to record: of a meta-gradient, until it has turned out to be impossible."""
+        if self.execution != "captured" or rule is None:
+            return False
+        on_any_device = self.recordings is not None and not self.recordings.recorded
+        if tasks.device.type != "cuda" and not on_any_device:
+            raise InputError(
+                f"execution is captured, and the tasks are on {tasks.device}; a CUDA graph is "
+                "recorded on a GPU alone: use device cuda or execution auto"
+            )
+        if objective.traceable is None:
+            self._give_up_recording("outer steps of MAML alone are recorded", objective, tasks)
+        elif not objective.vectorisable:
+            self._give_up_recording("the model draws random numbers by itself", objective, tasks)
+        return _key(objective, tasks) not in self._unrecorded
+
+    def _captured(self, objective: Objective, tasks: TaskBatch) -> Executor:
+        # What it needs of PyTorch takes seconds to import.
+        from fewstep.execution.captured import Captured, Recordings
+
+        if self.recordings is None:
+            self.recordings = Recordings()
+        assert objective.traceable is not None
+        return Captured(objective, objective.traceable, self.recordings, len(tasks))
+
+    def _give_up_recording(self, reason: str, objective: Objective, tasks: TaskBatch) -> None:
+        """Record no such tasks from now on, with a warning, once."""
+        self._unrecorded.add(_key(objective, tasks))
+        if not self._told:
+            log.warning("execution is captured, and %s; computed without", reason)
+        self._told = True
+
     def _chunk(self, objective: Objective, tasks: TaskBatch) -> int:
         """About how many tasks to vectorise over; 0 for one after another."""
         if self.execution == "loop":
             return 0
         if not objective.vectorisable:
-            if self.execution == "auto":
+            if self.execution in ("auto", "captured"):
                 return 0
             raise UnsuitableError(
                 "the model draws random numbers from a generator that is not PyTorch's own, which "
@@ -99,6 +149,8 @@ class Planner:
         if self.execution == "vectorised":
             return len(tasks)
         key = _key(objective, tasks)
+        if self.execution == "captured":
+            return self._most.get(key, len(tasks))
         if key not in self._most:
             self._most[key] = self._fitting(objective, tasks)
         number = min(len(tasks), self._most[key])

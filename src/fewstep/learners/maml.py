@@ -27,6 +27,7 @@ from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import Objective, Traceable
 from fewstep.metagrad.unroll import GradientRule, ThroughInnerLoop
 from fewstep.ops.fuse import has_blocks
+from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.tasks import TaskBatch
 
 
@@ -53,7 +54,9 @@ class MAML(GradientBased):
         execution: ``"loop"`` computes the tasks of a meta-batch one after another;
             ``"vectorised"`` all at once, which suits small networks without random layers;
             ``"chunked"`` as many at once as suit the machine's memory; ``"auto"`` decides between
-            the loop and chunks by the size of a task. All give the same gradient.
+            the loop and chunks by the size of a task. All give the same gradient. ``"captured"``,
+            experimental and for CUDA alone, records an outer step once as a CUDA graph and replays
+            it (docs/speed.md); what cannot be is vectorised or looped, with a warning.
         compile: Compute by functions that `torch.compile` makes, once for each shape of tasks: the
             whole meta-gradient of a meta-batch where it has few operations; otherwise the inner
             gradient and the query, one task after another; nothing of a network with blocks (batch
@@ -205,6 +208,10 @@ class MAML(GradientBased):
         )
 
     def _traceable(self, traits: Traits, norm: Norm, training: bool) -> Traceable | None:
+        if self.execution == "captured" and training:
+            pure = self._pure("own", traits)
+            by_query = norm == "transductive"
+            return Traceable(CompiledFunctions(), pure, self.loss, self.precision, by_query)
         compiler = self._compiler
         if compiler is None or compiler.functions.given_up:
             return None

@@ -73,7 +73,10 @@ def load_run(
     """Read the best checkpoint of a run, unfinished or not, with ``sizes`` over its own."""
     run = RunDir(path)
     config = read_config(run.config)
-    config = replace(config, device=device, data_dir=remembered_folder(path, data_dir, config))
+    folder = remembered_folder(path, data_dir, config)
+    recordable = config.execution != "captured" or device.startswith("cuda")
+    execution = config.execution if recordable else "auto"
+    config = replace(config, device=device, data_dir=folder, execution=execution)
     if not run.best.exists():
         raise InputError(
             f"{path} has no validated checkpoint yet; train until the first validation (outer step "
