@@ -81,7 +81,7 @@ def fastest(found: dict[str, Timing | str]) -> str:
 def row(
     timing: Timing | str, beside: Timing | str, tasks: int, limit: dict[str, float]
 ) -> dict[str, Any]:
-    """What the table says of a library, and of fewstep's best in the same turns."""
+    """The figures of a library in the table, and of fewstep's best in the same turns."""
     if isinstance(timing, str):
         return {"failed": timing}
     if isinstance(beside, str):

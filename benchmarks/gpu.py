@@ -42,7 +42,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "W3 float64": ("W3", {"dtype": torch.float64}),
     "W1 again": ("W1", {}),
 }
-"""What is timed: a workload, and settings. The last is begun when all others have ended."""
+"""A workload and settings to be timed. The last is begun when all others have ended."""
 CHECKED = ("exact", "family")
 """Rows that are not timed: gradients in float64."""
 FAMILY: dict[str, dict[str, Any]] = {

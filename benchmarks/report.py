@@ -13,7 +13,7 @@ from benchmarks.process import REPEATS
 from benchmarks.workloads import WORKLOADS
 
 Rows = dict[str, dict[str, Any]]
-"""What was found out of each library."""
+"""The findings for each library."""
 
 
 def table(rows: Rows) -> str:

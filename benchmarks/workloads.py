@@ -1,4 +1,4 @@
-"""What is timed: models, tasks and settings of the literature, the same for every library."""
+"""Workloads: models, tasks and settings of the literature, the same for every library."""
 
 from __future__ import annotations
 

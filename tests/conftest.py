@@ -1,4 +1,4 @@
-"""What all tests share: a cache of their own, and the real Omniglot where there is one."""
+"""Shared by all tests: a cache of their own, and the real Omniglot where there is one."""
 
 import os
 from pathlib import Path

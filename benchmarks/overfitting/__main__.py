@@ -29,7 +29,7 @@ Each = Callable[[Callable[..., Any], list[Job]], Iterable[Any]]
 
 
 def side_by_side(function: Callable[..., Any], jobs: list[Job]) -> Iterator[Any]:
-    """As `itertools.starmap`, in two processes."""
+    """Map like `itertools.starmap`, in two processes."""
     # Spawned, because a process that has used threads cannot be forked safely.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
@@ -67,7 +67,7 @@ def main(
 
 
 def read(runs: Path) -> dict[str, list[dict[str, object]]]:
-    """What is recorded: the runs of each variant, in their order."""
+    """The record: the runs of each variant, in their order."""
     found = {
         name: [
             json.loads(path.read_text(encoding="utf-8"))

@@ -32,7 +32,7 @@ VAL_STEPS = 3
 
 @dataclass(frozen=True)
 class Budget:
-    """What every variant gets.
+    """The budget of every variant.
 
     Attributes:
         steps: Outer steps.
@@ -136,7 +136,7 @@ def _methods(setup: Setup | None, seed: int, budget: Budget) -> tuple[Step, Vali
 
 
 def _cure(learner: MAML, steps: int) -> tuple[Step, Validate]:
-    """As ``fewstep train --final-outer-lr``: one Adam, whose step size falls along half a cosine.
+    """The training of ``fewstep train --final-outer-lr``: Adam, with a cosine for its step size.
 
     The moving average of the initialisation is evaluated.
     """

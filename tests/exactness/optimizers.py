@@ -34,7 +34,7 @@ def _share(params):
 
 
 def _fading(gradients, slots, _):
-    """What remains of the start is added to each gradient."""
+    """Adds the remainder of the start to each gradient."""
     start, kept = slots
     return {n: g + kept * start[n] for n, g in gradients.items()}, (start, kept * 0.5)
 

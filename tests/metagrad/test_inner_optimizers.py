@@ -48,7 +48,7 @@ def test_nesterov_is_that_of_torch():
 
 
 def _by_value(gradients, slots, _):
-    """What vmap cannot follow."""
+    """A step that vmap cannot follow."""
     return {n: g if g.sum() > 0 else 2 * g for n, g in gradients.items()}, slots
 
 

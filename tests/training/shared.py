@@ -43,7 +43,7 @@ FIT = {
     **{"train": SinusoidSampler(5, 5), "validation": SinusoidSampler(5, 5, split="val")},
     **{"steps": 6, "meta_batch": 3, "val_every": 2, "val_tasks": 4, "checkpoint_every": 4},
 }
-"""What `fewstep.fit` is given for a short training."""
+"""Arguments of `fewstep.fit` for a short training."""
 
 
 def small_learner(**settings):

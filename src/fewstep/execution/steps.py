@@ -145,7 +145,7 @@ class Steps:
 
 
 def at_step(loop: InnerLoop, learned: Params, step: int) -> Params:
-    """What all tasks share at one step: the values of the step alone, where each has its own.
+    """Values that all tasks share at one step: those of the step, where each has its own.
 
     Args:
         loop: The inner loop.

@@ -156,7 +156,7 @@ def _outputs(graph: fx.GraphModule) -> Any:
 
 
 def _part(graph: fx.GraphModule, inputs: Sequence[fx.Node | None], outputs: Any) -> fx.GraphModule:
-    """What of a graph these outputs, all unless given, need, as a function of these inputs."""
+    """The part of a graph that some outputs need, all unless given, as a function of inputs."""
     part, copies = fx.Graph(), {}
     for number, node in enumerate(inputs):
         copy = part.placeholder(node.name if node is not None else f"unused_{number}")
