@@ -26,7 +26,8 @@ def parse(
     """The options of one command; the fields of ``kind``, a documented dataclass, are its flags."""
     complaint = io.StringIO()
     # In a few columns the frames of a help text are never done.
-    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) < NARROWEST:
+    columns = os.environ.get("COLUMNS", "")
+    if {"-h", "--help"} & set(arguments) and columns.isdecimal() and int(columns) < NARROWEST:
         os.environ["COLUMNS"] = str(NARROWEST)
     try:
         with contextlib.redirect_stderr(complaint):
