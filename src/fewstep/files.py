@@ -100,17 +100,17 @@ def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def rounded(value: Any) -> Any:
-    """The same JSON value with the seven digits of float32; not finite becomes None.
+    """The same JSON value to six digits, without the noise of float32; not finite becomes None.
 
-    >>> rounded({"accuracy": 0.949999988079071, "ci95": [float("nan"), 1.5]})
-    {'accuracy': 0.95, 'ci95': [None, 1.5]}
+    >>> rounded({"accuracy": 0.624000072479248, "ci95": [float("nan"), 1.5]})
+    {'accuracy': 0.624, 'ci95': [None, 1.5]}
     """
     if isinstance(value, dict):
         return {key: rounded(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [rounded(inner) for inner in value]
     if isinstance(value, float):
-        return float(f"{value:.7g}") if math.isfinite(value) else None
+        return float(f"{value:.6g}") if math.isfinite(value) else None
     return value
 
 

@@ -41,7 +41,7 @@ def test_tensorboard_shows_the_same_figures(tmp_path):
     for name in ("train/loss", "train/gradient_norm", "val/score"):
         told = {line["step"]: line[name] for line in lines(tmp_path) if name in line}
         shown = {event.step: event.value for event in board.Scalars(name)}
-        assert shown == pytest.approx(told, rel=1e-6)
+        assert shown == pytest.approx(told, rel=5e-6)  # JSON has six digits
 
 
 def limited(size):
