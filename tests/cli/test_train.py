@@ -16,6 +16,7 @@ def test_a_run_directory_holds_what_it_promises(run_dir):
     names = {path.name for path in run_dir.iterdir()}
     assert names == {
         "config.json",
+        "data.json",
         "versions.json",
         "metrics.jsonl",
         "tensorboard",

@@ -12,6 +12,7 @@ import torch
 from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.images import ImageClasses
+from fewstep.data.preparation import Preparation
 from fewstep.data.source import SPLITS, TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
@@ -71,6 +72,11 @@ class EpisodeSampler(TaskSource):
     def spec(self) -> TaskSpec:
         """Pictures as ``[channels, height, width]``, and one output a way."""
         return TaskSpec.classification(self.images.pictures.shape[1:], self.n_way, self.classes)
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """That of the pictures."""
+        return self.images.preparation
 
     @property
     def classes(self) -> int:

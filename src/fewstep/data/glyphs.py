@@ -5,6 +5,7 @@ The scripts of the world are split, not the letters: no script of a test task wa
 
 import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from fewstep.data.cache import cached
 from fewstep.data.distort import distort
 from fewstep.data.episodes import episodes
 from fewstep.data.images import ImageClasses
+from fewstep.data.preparation import Preparation
 from fewstep.data.source import TaskSource
 
 SCRIPTS = {  # first words of Unicode's letter names. OLD is Old Italic.
@@ -56,6 +58,7 @@ def load_glyphs() -> dict[str, ImageClasses]:
     """
     name = f"glyphs-1-{matplotlib.__version__}-{PIL.__version__}"
     letters = cached(name, SIDE, None, _draw_all)
+    letters = replace(letters, preparation=Preparation(SIDE, 1, ink=True))
     of_script = [name.split("/")[0] for name in letters.names]
     return {
         split: letters.subset([i for i, script in enumerate(of_script) if script in scripts])

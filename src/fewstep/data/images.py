@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 
 
@@ -19,6 +20,8 @@ class ImageClasses:
             side, in the order of ``names``.
         names: One name a class.
         counts: ``int64 [classes]``, how many pictures each class has.
+        preparation: How they were made of files, and how a new one is treated alike; None where
+            nobody knows.
 
     Raises:
         InputError: The three do not belong together.
@@ -31,6 +34,7 @@ class ImageClasses:
     pictures: npt.NDArray[np.uint8]
     names: tuple[str, ...]
     counts: npt.NDArray[np.int64]
+    preparation: Preparation | None = None
 
     def __post_init__(self) -> None:
         if self.pictures.ndim != 4 or self.pictures.dtype != np.uint8:
@@ -64,4 +68,5 @@ class ImageClasses:
         starts, counts = self.starts, self.counts[list(classes)]
         rows = [np.arange(starts[c], starts[c] + self.counts[c]) for c in classes]
         pictures = self.pictures[np.concatenate(rows) if rows else []]
-        return type(self)(pictures, tuple(self.names[c] for c in classes), counts)
+        names = tuple(self.names[c] for c in classes)
+        return type(self)(pictures, names, counts, self.preparation)

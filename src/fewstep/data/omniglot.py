@@ -5,6 +5,7 @@ import io
 import random
 import warnings
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from fewstep.data.archives import Pictures, folder_pictures, zip_pictures
 from fewstep.data.cache import cache_dir, cached
 from fewstep.data.episodes import episodes
 from fewstep.data.images import ImageClasses
+from fewstep.data.preparation import Preparation
 from fewstep.data.source import TaskSource
 from fewstep.errors import InputError, first_line
 
@@ -54,6 +56,7 @@ def load_omniglot(data_dir: Path | None = None) -> dict[str, ImageClasses]:
     listing = "\n".join(f"{part} {entry}" for part in parts for entry in parts[part].fingerprint)
     name = f"omniglot-{SIDE}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}"
     characters = cached(name, SIDE, sum(CHARACTERS.values()), lambda: _read(parts))
+    characters = replace(characters, preparation=Preparation(SIDE, 1, ink=True))
     order = sorted(range(len(characters)), key=lambda c: characters.names[c])
     random.Random(1).shuffle(order)
     return {split: characters.subset(order[part]) for split, part in SPLIT.items()}

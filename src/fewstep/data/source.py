@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fewstep.choices import Split
 from fewstep.config.registry import Kind
+from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 
@@ -106,6 +107,11 @@ class TaskSource(ABC):
     @abstractmethod
     def batch(self, indices: Sequence[int]) -> TaskBatch:
         """The tasks of these numbers; task number i is always the same task."""
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """How a picture of one's own becomes an example, if the examples are such."""
+        return None
 
     def with_shots(self, k_shot: int, q_query: int) -> Self:
         """The same source with other numbers of support and query examples."""

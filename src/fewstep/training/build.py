@@ -8,7 +8,7 @@ import torch
 
 from fewstep.config.algorithms import ALGORITHMS
 from fewstep.config.schema import Config
-from fewstep.data.source import TaskSource
+from fewstep.data.source import TaskSource, TaskSpec
 from fewstep.distributed.parallel import Parallel
 from fewstep.errors import InputError, first_line
 from fewstep.evaluation.task_sets import EVALUATED
@@ -21,8 +21,20 @@ from fewstep.tasks import TaskBatch
 
 
 def learner(config: Config, train: TaskSource) -> Learner:
-    """The config's learner with the weights of its seed, in the form of the training tasks."""
-    device, spec = _device(config.device), train.spec
+    """The config's learner with the weights of its seed, its tasks shared out where that pays."""
+    one = learner_for(config, train.spec)
+    if isinstance(one, FineTune):
+        # Only evaluations are shared out: all inner steps of some tasks at a time.
+        tasks, steps = train.batch(range(EVALUATED)), config.test_inner_steps
+        workers = _workers(config, one.few_shot(), tasks, steps)
+    else:
+        workers = config.workers or _workers(config, one, train.batch(range(config.meta_batch)))
+    return Parallel(one, workers) if workers > 1 else one
+
+
+def learner_for(config: Config, spec: TaskSpec) -> FineTune | GradientBased:
+    """The config's learner with the weights of its seed, for tasks of this form."""
+    device = _device(config.device)
     make = resolve_name(ALGORITHMS[config.algorithm].learner)
     settings = {
         **vars(config),
@@ -38,13 +50,7 @@ def learner(config: Config, train: TaskSource) -> Learner:
         model = network(config, spec.example_shape, spec.outputs).to(device)
         given = (signature(make).parameters.keys() & settings.keys()) - {"model", "workers"}
         one: FineTune | GradientBased = make(model, **{name: settings[name] for name in given})
-    if isinstance(one, FineTune):
-        # Only evaluations are shared out: all inner steps of some tasks at a time.
-        tasks, steps = train.batch(range(EVALUATED)), config.test_inner_steps
-        workers = _workers(config, one.few_shot(), tasks, steps)
-    else:
-        workers = config.workers or _workers(config, one, train.batch(range(config.meta_batch)))
-    return Parallel(one, workers) if workers > 1 else one
+        return one
 
 
 def _workers(config: Config, learner: GradientBased, tasks: TaskBatch, steps: int = 1) -> int:

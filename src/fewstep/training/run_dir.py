@@ -20,6 +20,7 @@ class RunDir:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "config.json"  # everything that decides the result
+        self.data = path / "data.json"  # the form of its tasks, and how pictures were prepared
         self.versions = path / "versions.json"  # what it was computed with, when last begun
         self.metrics = path / "metrics.jsonl"  # an outer step or a validation a line
         self.tensorboard = path / "tensorboard"  # the same metrics as event files

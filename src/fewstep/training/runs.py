@@ -19,7 +19,7 @@ from fewstep.evaluation.measurements import measure
 from fewstep.learners.base import Learner
 from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
-from fewstep.training.build import learner
+from fewstep.training.build import learner, learner_for
 from fewstep.training.checkpoint import Progress
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
@@ -29,6 +29,7 @@ from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
 from fewstep.training.settings import SHARED, OuterSettings
 from fewstep.training.streams import stream_of
+from fewstep.training.task_form import TaskForm, form_as_json, form_of, read_form
 
 Tasks = dict[Split, TaskSource]
 
@@ -54,6 +55,7 @@ def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
     new = learner(config, tasks["train"])
     settings = _settings(config, tasks["val"])
     with kept_in(path, settings) as keeper:
+        RunDir(path).write_json(RunDir(path).data, form_as_json(form_of(tasks["train"])))
         OuterLoop(
             settings=settings,
             learner=new,
@@ -71,21 +73,48 @@ def load_run(
     path: Path, data_dir: str | None, device: str, sizes: Mapping[str, int | None] | None = None
 ) -> Run:
     """Read the best checkpoint of a run, unfinished or not, with ``sizes`` over its own."""
+    config = _readable(path, device)
+    config = replace(config, data_dir=remembered_folder(path, data_dir, config))
+    of_tasks = with_sizes(config, sizes or {})
+    tasks = task_sources(of_tasks)
+    empty = learner(replace(config, n_way=of_tasks.n_way), tasks["train"])
+    return replace(_with_best(config, empty, tasks, RunDir(path)), config=of_tasks)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run without its data, as adaptation to a task of one's own needs it."""
+
+    config: Config
+    learner: Learner  # as it was best in validation, in this process alone
+    form: TaskForm
+    progress: Progress
+
+
+def load_trained(path: Path, device: str, data_dir: str | None = None) -> Trained:
+    """Read the best checkpoint of a run; its data only where an earlier version trained it."""
+    config = _readable(path, device)
+    try:
+        form = read_form(RunDir(path).data)
+    except FileNotFoundError:
+        folder = remembered_folder(path, data_dir, config)
+        form = form_of(task_sources(replace(config, data_dir=folder))["train"])
+    empty = learner_for(config, form.spec)
+    progress = RunDir(path).load_best(empty, training_digest(config))
+    return Trained(config, empty, form, progress)
+
+
+def _readable(path: Path, device: str) -> Config:
+    """The config of a run that has a best checkpoint, for a device."""
     run = RunDir(path)
     config = read_config(run.config)
-    folder = remembered_folder(path, data_dir, config)
-    recordable = config.execution != "captured" or device.startswith("cuda")
-    execution = config.execution if recordable else "auto"
-    config = replace(config, device=device, data_dir=folder, execution=execution)
     if not run.best.exists():
         raise InputError(
             f"{path} has no validated checkpoint yet; train until the first validation (outer step "
             f"{min(config.val_every, config.steps)})"
         )
-    of_tasks = with_sizes(config, sizes or {})
-    tasks = task_sources(of_tasks)
-    empty = learner(replace(config, n_way=of_tasks.n_way), tasks["train"])
-    return replace(_with_best(config, empty, tasks, run), config=of_tasks)
+    recordable = config.execution != "captured" or device.startswith("cuda")
+    return replace(config, device=device, execution=config.execution if recordable else "auto")
 
 
 def untrained(run: Run) -> Run:

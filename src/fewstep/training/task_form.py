@@ -1,0 +1,54 @@
+"""The form of a run's tasks as a file, ``data.json``: enough to use the run without its data."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fewstep.data.preparation import Preparation
+from fewstep.data.source import TaskSource, TaskSpec
+from fewstep.errors import InputError
+from fewstep.files import read_json_object
+
+
+@dataclass(frozen=True)
+class TaskForm:
+    """The form of the tasks, and how a picture becomes an example, if the examples are such."""
+
+    spec: TaskSpec
+    preparation: Preparation | None
+
+
+def form_of(source: TaskSource) -> TaskForm:
+    """The form of a source's tasks."""
+    return TaskForm(source.spec, source.preparation)
+
+
+def form_as_json(form: TaskForm) -> dict[str, Any]:
+    """The form as JSON values; its loss follows from the kind."""
+    spec, how = form.spec, form.preparation
+    told = {name: getattr(spec, name) for name in ("kind", "example_shape", "outputs", "classes")}
+    return {**told, "preparation": None if how is None else asdict(how)}
+
+
+def read_form(path: Path) -> TaskForm:
+    """The form that a file tells.
+
+    Raises:
+        FileNotFoundError: The run is of an earlier version, which kept none.
+        InputError: The file is damaged.
+    """
+    values = read_json_object(path, "restore it, or train in a new run directory")
+    try:
+        shape, outputs, classes = values["example_shape"], values["outputs"], values["classes"]
+        if values["kind"] == "regression":
+            spec = TaskSpec.regression(tuple(map(int, shape)), int(outputs))
+        else:
+            many = None if classes is None else int(classes)
+            spec = TaskSpec.classification(tuple(map(int, shape)), int(outputs), many)
+        how = values["preparation"]
+        return TaskForm(spec, None if how is None else Preparation(**how))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} does not tell the form of tasks ({error!r}); restore it, or train in a new "
+            "run directory"
+        ) from error
