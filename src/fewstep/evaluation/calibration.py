@@ -156,7 +156,7 @@ def best_threshold(known: Numbers, absent: Numbers) -> Threshold:
         InputError: One of both is empty.
 
     >>> best_threshold([0.9, 0.8, 0.4], [0.3, 0.5])
-    Threshold(threshold=0.65, known_kept=0.6666666666666666, absent_refused=1.0)
+    Threshold(threshold=0.65, known_kept=0.6666666666666667, absent_refused=1.0)
     """
     kept, refused = (_tensor(values).double().flatten().sort().values for values in (known, absent))
     if not (len(kept) and len(refused)):
