@@ -14,6 +14,7 @@ from fewstep.config.schema import Config
 from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.learners.adapted import copy_of
+from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
 from fewstep.learners.protonet import ProtoNet
 from fewstep.metagrad.metrics import is_mse, is_of_classes
@@ -170,11 +171,6 @@ def _plain_label(value: Any) -> Any:
     if not isinstance(value, str | int):
         raise InputError(f"a label is {value!r}; expected a string or a whole number")
     return value
-
-
-def for_ways(learner: Learner, _: int) -> tuple[Learner, str]:
-    """The learner for tasks of any number of classes, and what was done."""
-    return learner, ""
 
 
 def _targets(y: Any, examples: int) -> Tensor:
