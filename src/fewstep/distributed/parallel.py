@@ -88,10 +88,7 @@ class Parallel(Learner):
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
-        parts: list[Evaluation] = self._each("evaluate", tasks, steps, norm)
-        return Evaluation(
-            torch.cat([part.losses for part in parts]), _cat([part.metrics for part in parts])
-        )
+        return Evaluation.cat(self._each("evaluate", tasks, steps, norm))
 
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None

@@ -125,10 +125,7 @@ def evaluate_tasks(
         advance(len(batch))
     if not parts:
         raise InputError("tasks is empty; expected at least one task")
-    return Evaluation(
-        torch.cat([part.losses for part in parts]),
-        {name: torch.cat([part.metrics[name] for part in parts]) for name in parts[0].metrics},
-    )
+    return Evaluation.cat(parts)
 
 
 def check_learner(learner: Any) -> None:
