@@ -1,9 +1,9 @@
 """Rivals of a meta-learned initialisation, on the same support set: does meta-learning pay here?
 
-Each of them is a learner like any other, so they are measured in the same way.
+Each of them is measured as any learner is, by its predictions for the same query examples.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -21,46 +21,59 @@ from fewstep.tasks import TaskBatch
 Judge = Callable[[TaskBatch], Tensor]
 """Tells of each task, ``[tasks]``, which share of its query set is classified right."""
 
-ADAPTED = "this model"
-OF_FEATURES, OF_PIXELS = "nearest class mean, features", "nearest class mean, pixels"
-FINE_TUNING = "fine-tuning"
 FINE_TUNING_STEPS, FINE_TUNING_LR = 10, 0.1
-QUERY_AT_ONCE = 250
+RIVALS = {
+    "nearest_mean_features": "nearest class mean of features",
+    "nearest_mean_pixels": "nearest class mean of pixels",
+    "fine_tuning": f"fine-tuning, {FINE_TUNING_STEPS} steps of {FINE_TUNING_LR:g}",
+}
+"""Names of the rivals in words."""
 
 
-def judges(learner: Learner, n_way: int, steps: int) -> dict[str, Judge]:
-    """The learner and its rivals by name, each for tasks of ``n_way`` classes.
+def judge_of(learner: Learner, steps: int) -> Judge:
+    """A learner as a judge, by the statistics of the support set.
 
-    The features are those of the initialisation, before its last layer. Fine-tuning is ordinary
-    gradient descent of the whole network with a new last layer of zeros, which favours no class.
+    It raises `InputError` where the learner's loss is not finite.
+    """
+
+    def judge(tasks: TaskBatch) -> Tensor:
+        found = learner.evaluate(tasks, steps, "inductive")
+        if not found.losses[:, -1].isfinite().all():
+            raise InputError(f"the loss is not finite after {steps} inner steps")
+        return found.scores[:, -1]
+
+    return judge
+
+
+def rivals_of(learner: Learner, n_way: int) -> dict[str, Judge]:
+    """The rivals of a learner, by the keys of `RIVALS`, for tasks of ``n_way`` classes.
+
+    The features are those of its initialisation, before the last layer. Fine-tuning is ordinary
+    gradient descent of the whole network from there, with a new last layer of zeros, which favours
+    no class. A network without a last linear layer has neither.
     """
     network = _network(learner)
-    found: dict[str, Judge] = {ADAPTED: _of_learner(learner, steps)}
-    # A network without a last linear layer has neither features nor a layer to replace.
     try:
-        found[OF_FEATURES] = _of_learner(ProtoNet(network), 0)
-        found[FINE_TUNING] = _of_learner(fine_tuning(network, n_way), FINE_TUNING_STEPS)
+        features, tuned = ProtoNet(network), fine_tuning(network, n_way)
     except InputError:
-        pass
-    return {**found, OF_PIXELS: nearest_mean_of_pixels}
+        return {"nearest_mean_pixels": nearest_mean_of_pixels}
+    return {
+        "nearest_mean_features": judge_of(features, 0),
+        "nearest_mean_pixels": nearest_mean_of_pixels,
+        "fine_tuning": judge_of(tuned, FINE_TUNING_STEPS),
+    }
 
 
-def query_parts(x: Tensor, y: Tensor, query_x: Tensor, query_y: Tensor) -> Iterator[TaskBatch]:
-    """One task with its query set in parts that memory has room for, whole classes or not."""
-    for start in range(0, len(query_y), QUERY_AT_ONCE):
-        part = slice(start, start + QUERY_AT_ONCE)
-        yield TaskBatch(x[None], y[None], query_x[None, part], query_y[None, part])
-
-
-def share_right(judge: Judge, tasks: Iterator[TaskBatch]) -> float | None:
+def share_right(judge: Judge, tasks: Iterable[TaskBatch]) -> float | None:
     """The share of all query examples that are classified right; None where it diverges."""
-    right = examples = 0.0
+    right, examples = 0, 0
     for batch in tasks:
         try:
             scores = judge(batch)
         except InputError:
             return None
-        right += float(scores.double().sum()) * batch.query_y.shape[1]
+        of_task = batch.query_y.shape[1]
+        right += int((scores * of_task).round().sum())
         examples += batch.query_y.numel()
     return right / examples
 
@@ -77,29 +90,20 @@ def fine_tuning(network: nn.Module, n_way: int) -> MAML:
 
 def nearest_mean_of_pixels(tasks: TaskBatch) -> Tensor:
     """Classify by the nearest mean of the plain pixels; no network."""
-    assert isinstance(tasks.support_x, Tensor)
-    assert isinstance(tasks.query_x, Tensor)
     ways = int(tasks.support_y.max()) + 1
-    rows = []
-    for x, y, asked, truth in zip(
-        tasks.support_x, tasks.support_y, tasks.query_x, tasks.query_y, strict=True
-    ):
-        nearest = torch.cdist(asked.flatten(1), prototypes(x.flatten(1), y, ways)).argmin(1)
-        rows.append((nearest == truth).float().mean())
-    return torch.stack(rows)
-
-
-def _of_learner(learner: Learner, steps: int) -> Judge:
-    def judge(tasks: TaskBatch) -> Tensor:
-        found = learner.evaluate(tasks, steps, "inductive")
-        if not found.losses[:, -1].isfinite().all():
-            raise InputError(f"the loss is not finite after {steps} inner steps")
-        return found.scores[:, -1]
-
-    return judge
+    shares = []
+    for number in range(len(tasks)):
+        x, y, query_x, query_y = tasks.task(number)
+        assert isinstance(x, Tensor)
+        assert isinstance(query_x, Tensor)
+        means = prototypes(x.flatten(1), y, ways)
+        nearest = torch.cdist(query_x.flatten(1), means).argmin(1)
+        shares.append((nearest == query_y).float().mean())
+    return torch.stack(shares)
 
 
 def _network(learner: Learner) -> nn.Module:
+    """The network with its initialisation."""
     if isinstance(learner, FineTune):
         return learner.few_shot().model
     network = getattr(learner, "model", None)
