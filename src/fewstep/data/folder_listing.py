@@ -67,7 +67,7 @@ def list_folder(folder: str | Path) -> Listing:
         what = "is a file" if root.exists() else "is not there"
         raise InputError(f"{folder} {what}; expected a folder with a folder of pictures a class")
     problems: list[Problem] = []
-    found = dict(sorted(_walk(os.path.realpath(root), "", problems)))
+    found = dict(sorted(walk(os.path.realpath(root), "", problems)))
     own = found.pop("", [])
     problems += [Problem(file.path, "stands in no folder of a class") for file in own]
     if not found:
@@ -80,7 +80,7 @@ def list_folder(folder: str | Path) -> Listing:
     return Listing(root, classes, sorted(problems), parts)
 
 
-def _walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str, list[File]]]:
+def walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str, list[File]]]:
     """Each folder that holds files, by its path inside the root."""
     try:
         with os.scandir(os.path.join(root, inside)) as entries:
@@ -96,7 +96,7 @@ def _walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str
             if entry.is_symlink():
                 problems.append(Problem(path, "a link to a folder, which is not followed"))
             else:
-                yield from _walk(root, path, problems)
+                yield from walk(root, path, problems)
         elif file := _file(entry, root, path, problems):
             files.append(file)
     if files:
