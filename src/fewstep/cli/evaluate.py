@@ -32,7 +32,7 @@ class EvaluateOptions:
     norm: Annotated[Norm | None, _NORM] = None
     """Statistics of batch norm whose figures are the main ones; those of the run unless given."""
     n_way: OptionalCount = None
-    """Classes of a task; those of the run unless given, and of most algorithms those alone."""
+    """Classes of a task; those of the run unless given (docs/classes.md)."""
     k_shot: Annotated[OptionalCount, Limit(10_000)] = None
     """Support examples of each class (of the task, in a regression); the run's unless given."""
     q_query: Annotated[OptionalCount, Limit(10_000)] = None
@@ -67,7 +67,10 @@ def main(arguments: list[str]) -> int:
     results = evaluate(run, options.tasks, steps, norm, options.split, console, chosen)
     figures = diagnose(run, options.run_dir, steps, norm, options.tasks)
     if options.json:
-        print(json.dumps(summary(run.config, results, run.progress, options.split, figures)))
+        told = summary(run.config, results, run.progress, options.split, figures)
+        print(json.dumps(told | ({"note": run.note} if run.note else {})))
         return 0
     show(run.config, results, options.split, findings(figures), plain_console())
+    if run.note:
+        plain_console().print(f"note: {run.note}", soft_wrap=True)
     return 0

@@ -127,6 +127,7 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
             or any(told[key] != value for key, value in asked.items())
             or not (isinstance(advice, list) and all(isinstance(line, str) for line in advice))
             or not pictures
+            or (any(r.calibration for r in results.values()) and not files.calibration.exists())
             # Another process is at work there, or was killed before its end.
             or (run_dir / lock.NAME).exists()
         ):

@@ -32,7 +32,7 @@ class Preparation:
     Attributes:
         size: Height and width in pixels.
         channels: 1 for grey, 3 for red, green and blue.
-        ink: Drawings: ink is 255 on 0, whichever of the two is darker in the file.
+        ink: Drawings: light on dark, turned round where the edge of the picture is light.
         fit: ``"crop"`` as above, or ``"stretch"``: the whole picture, pressed into the square.
 
     >>> Preparation(size=28, channels=3)(Image.new("RGB", (640, 480), "red")).shape
@@ -76,11 +76,16 @@ class Preparation:
             box = (left, top, left + side, top + side)
         small = image.resize((self.size, self.size), Image.Resampling.LANCZOS, box)
         pixels = np.asarray(small)
-        if self.ink and np.median(pixels) > 127:
+        if self.ink and np.median(_border(pixels)) > 127:
             pixels = 255 - pixels
         return (
             pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
         )
+
+
+def _border(pixels: Pixels) -> Pixels:
+    """The pixels along the edge, which show what the background is."""
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]], axis=None)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

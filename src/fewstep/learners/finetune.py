@@ -141,6 +141,23 @@ class FineTune(Learner):
         other.adapts = "head"
         return other
 
+    @property
+    def ways(self) -> int:
+        """How many classes a task has."""
+        return len(self._new_layer.weight)
+
+    def for_ways(self, n_way: int) -> "FineTune":
+        """A copy for tasks of so many classes; their new layer is the same every time."""
+        other = copy.deepcopy(self)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            layer = new_linear(self.wide, self.head, n_way)
+        if self.new_head == "zeros":
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
+        other._new_layer = layer
+        return other
+
     def variants(self) -> dict[str, Learner]:
         return {"whole": self, "head": self.head_only()}
 

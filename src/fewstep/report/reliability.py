@@ -25,8 +25,10 @@ def draw_reliability(path: Path, config: Config, results: Results, split: Split)
     the diagonal are right as often as they are sure.
     """
     found = {norm: r.calibration for norm, r in results.items() if r.calibration}
-    figure = Figure(figsize=(4.6 * len(found) + 0.8, 6.2), layout="constrained")
-    grid = figure.subplots(2, len(found), squeeze=False, sharex=True, height_ratios=(3, 1))
+    figure = Figure(figsize=(4.4 * len(found) + 1.2, 6.6), layout="constrained")
+    grid = figure.subplots(
+        2, len(found), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1)
+    )
     for (above, below), (norm, one) in zip(grid.T, found.items(), strict=True):
         above.set_title(
             f"{batch_norm(config, norm)}, {one.predictions:,} predictions\n"
@@ -53,8 +55,8 @@ def _draw_accuracy(axes: Axes, one: Calibration) -> None:
         filled = [row for row in zip(*found, strict=True) if row[2] > 0]
         sure, right, _ = zip(*filled, strict=True)
         axes.plot(sure, right, line, color=colour, label=label, markersize=4, linewidth=1)
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(alpha=0.3)
 
 
@@ -64,8 +66,8 @@ def _draw_shares(axes: Axes, one: Calibration) -> None:
         edges = [number / bins for number in range(bins + 1)]
         axes.stairs(found.share, edges, color=colour, label=label, fill=True, alpha=0.4)
     axes.set_xlabel("confidence, the largest probability")
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(alpha=0.3)
 
 

@@ -22,12 +22,17 @@ from fewstep.tasks import TaskBatch
 
 def learner(config: Config, train: TaskSource) -> Learner:
     """The config's learner with the weights of its seed, its tasks shared out where that pays."""
-    one = learner_for(config, train.spec)
+    return shared_out(config, learner_for(config, train.spec), train)
+
+
+def shared_out(config: Config, one: Learner, train: TaskSource) -> Learner:
+    """The learner, its tasks shared out among processes where that pays."""
     if isinstance(one, FineTune):
         # Only evaluations are shared out: all inner steps of some tasks at a time.
         tasks, steps = train.batch(range(EVALUATED)), config.test_inner_steps
         workers = _workers(config, one.few_shot(), tasks, steps)
     else:
+        assert isinstance(one, GradientBased)
         workers = config.workers or _workers(config, one, train.batch(range(config.meta_batch)))
     return Parallel(one, workers) if workers > 1 else one
 

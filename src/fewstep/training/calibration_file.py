@@ -5,25 +5,25 @@ from typing import Any, TypeGuard
 
 from fewstep.choices import Norm
 from fewstep.errors import InputError
-from fewstep.evaluation.confidence import Calibration
+from fewstep.evaluation.calibrated import Calibration
 from fewstep.files import read_json_object, rounded
 
 
 def calibration_as_json(found: Calibration, norm: Norm, steps: int, tasks: int) -> dict[str, Any]:
     """The temperature and the threshold as JSON values, with what they do on validation tasks."""
     threshold = found.threshold
-    told: dict[str, Any] = {
+    return {
+        # Not rounded: probabilities may differ in the last digits before 1 alone.
         "temperature": found.temperature,
         "threshold": threshold and threshold.threshold,
         "norm": norm,
         "steps": steps,
         "tasks": tasks,
-        "ece_before": found.ece_before,
-        "ece_after": found.ece_after,
-        "known_kept": threshold and threshold.known_kept,
-        "absent_refused": threshold and threshold.absent_refused,
+        "ece_before": rounded(found.ece_before),
+        "ece_after": rounded(found.ece_after),
+        "known_kept": threshold and rounded(threshold.known_kept),
+        "absent_refused": threshold and rounded(threshold.absent_refused),
     }
-    return {name: rounded(value) for name, value in told.items()}
 
 
 def read_calibration(path: Path) -> tuple[float, float | None]:

@@ -54,6 +54,13 @@ class RunDir:
         """Write a JSON file whole."""
         self.write(path, json.dumps(value, indent=2) + "\n")
 
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there."""
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
     def load_best(self, learner: Learner, digest: str = "") -> Progress:
         """Put the best initialisation into a learner; the progress of the run when it was kept.
 

@@ -16,10 +16,11 @@ from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import device_of
 from fewstep.evaluation.measurements import measure
+from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
 from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
-from fewstep.training.build import learner, learner_for
+from fewstep.training.build import learner, learner_for, shared_out
 from fewstep.training.calibration_file import read_calibration
 from fewstep.training.checkpoint import Progress
 from fewstep.training.keeping import kept_in
@@ -44,6 +45,7 @@ class Run:
     tasks: Tasks
     progress: Progress  # when this initialisation was kept
     trained: Progress  # when the run was last saved
+    note: str = ""  # how it takes tasks of another number of classes than it was trained on
 
 
 @contextmanager
@@ -58,8 +60,8 @@ def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
     with kept_in(path, settings) as keeper:
         files = RunDir(path)
         files.write_json(files.data, form_as_json(form_of(tasks["train"])))
-        # Of the initialisation that was best until now.
-        files.calibration.unlink(missing_ok=True)
+        # It is of the initialisation that was best until now.
+        files.remove(files.calibration)
         OuterLoop(
             settings=settings,
             learner=new,
@@ -81,8 +83,11 @@ def load_run(
     config = replace(config, data_dir=remembered_folder(path, data_dir, config))
     of_tasks = with_sizes(config, sizes or {})
     tasks = task_sources(of_tasks)
-    empty = learner(replace(config, n_way=of_tasks.n_way), tasks["train"])
-    return replace(_with_best(config, empty, tasks, RunDir(path)), config=of_tasks)
+    train, of_classes = tasks["train"], config.data_set.kind == "classification"
+    spec = replace(train.spec, outputs=config.n_way) if of_classes else train.spec
+    run = _with_best(config, learner_for(config, spec), tasks, RunDir(path))
+    one, note = for_ways(run.learner, of_tasks.n_way) if of_classes else (run.learner, "")
+    return replace(run, config=of_tasks, learner=shared_out(config, one, train), note=note)
 
 
 @dataclass(frozen=True)
