@@ -1,5 +1,6 @@
 """The calibration of a run as a file, ``calibration.json``: how its probabilities are made."""
 
+import math
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -46,4 +47,4 @@ def read_calibration(path: Path) -> tuple[float, float | None]:
 
 
 def _is_positive(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    return type(value) in (int, float) and 0 < value < math.inf
