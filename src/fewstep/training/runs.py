@@ -107,6 +107,7 @@ def load_trained(path: Path, device: str, data_dir: str | None = None) -> Traine
         form = form_of(task_sources(replace(config, data_dir=folder))["train"])
     empty = learner_for(config, form.spec)
     progress = RunDir(path).load_best(empty, training_digest(config))
+    empty.preparation, empty.config = form.preparation, config
     return Trained(config, empty, form, progress)
 
 
