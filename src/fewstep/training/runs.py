@@ -113,7 +113,9 @@ def load_trained(path: Path, device: str, data_dir: str | None = None) -> Traine
         form = form_of(task_sources(replace(config, data_dir=folder))["train"])
     empty = learner_for(config, form.spec)
     progress = RunDir(path).load_best(empty, training_digest(config))
-    return Trained(config, empty, form, progress, *read_calibration(RunDir(path).calibration))
+    temperature, threshold = read_calibration(RunDir(path).calibration)
+    empty.preparation, empty.config, empty.temperature = form.preparation, config, temperature
+    return Trained(config, empty, form, progress, temperature, threshold)
 
 
 def _readable(path: Path, device: str) -> Config:
