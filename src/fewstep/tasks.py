@@ -1,7 +1,7 @@
 """Tasks of an outer step as one object, which all learners take."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from fewstep.errors import InputError
 from fewstep.inputs import Inputs as Inputs
+from fewstep.inputs import check_alike, check_as_first, named
 from fewstep.inputs import fresh as fresh
 from fewstep.inputs import map_tensors as map_tensors
-from fewstep.inputs import named
 from fewstep.inputs import tensors_of as tensors_of
 
 _PARTS = ("support_x", "support_y", "query_x", "query_y")
@@ -66,8 +66,8 @@ class TaskBatch:
                         f"{name} is {list(tensor.shape)} and {part}_y {list(y.shape)}; expected "
                         "the same [tasks, examples] in front"
                     )
-        _check_alike("example", self.support_x, self.query_x)
-        _check_alike("target", self.support_y, self.query_y)
+        check_alike("example", self.support_x, self.query_x)
+        check_alike("target", self.support_y, self.query_y)
 
     @classmethod
     def stack(cls, tasks: Iterable[Sequence[Any]]) -> "TaskBatch":
@@ -98,13 +98,13 @@ class TaskBatch:
         for name, column in zip(_PARTS, zip(*rows, strict=True), strict=True):
             first = dict(named(name, column[0]))
             for number, value in enumerate(column):
-                _check_as_first(name, number, dict(named(name, value)), first)
+                check_as_first(name, number, dict(named(name, value)), first)
             columns.append(map_tensors(_padded, *column))
         sizes = [torch.tensor([len(row[part]) for row in rows]) for part in (1, 3)]
         support, query = (
             None if bool((of == of[0]).all()) else of.to(columns[1].device) for of in sizes
         )
-        return cls(*columns, support_sizes=support, query_sizes=query)
+        return replace(cls(*columns), support_sizes=support, query_sizes=query)
 
     def __repr__(self) -> str:
         parts = zip(_PARTS, self._parts, strict=True)
@@ -159,7 +159,7 @@ class TaskBatch:
         columns = zip(*(self.task(number) for number in numbers), strict=True)
         parts = [map_tensors(lambda *tensors: torch.stack(tensors), *column) for column in columns]
         classes = None if self.classes is None else self.classes[numbers]
-        return TaskBatch(*parts, classes=classes)
+        return replace(TaskBatch(*parts), classes=classes)
 
     @property
     def device(self) -> torch.device:
@@ -250,53 +250,6 @@ def _check_sizes(part: str, sizes: Tensor | None, y: Tensor) -> None:
             f"{part}_sizes runs from {int(sizes.min())} to {int(sizes.max())}; expected 1 to "
             f"{y.shape[1]}, the number of {part} examples"
         )
-
-
-def _check_as_first(
-    name: str, number: int, parts: dict[str, Tensor], first: dict[str, Tensor]
-) -> None:
-    """See that a task has the parts of task 0, and that they are tensors of the same shapes."""
-    if parts.keys() != first.keys():
-        told, of_first = (", ".join(each) or f"no {name}" for each in (parts, first))
-        raise InputError(
-            f"task {number} has {told} and task 0 {of_first}; expected the same parts in every task"
-        )
-    for part, tensor in parts.items():
-        if not isinstance(tensor, Tensor):
-            raise InputError(
-                f"{part} of task {number} is a {type(tensor).__name__}; expected a torch.Tensor"
-            )
-        if tensor.shape[1:] != first[part].shape[1:]:
-            raise InputError(
-                f"{part} of task {number} is {list(tensor.shape)} and of task 0 "
-                f"{list(first[part].shape)}; expected examples of the same shape in every task"
-            )
-
-
-def _check_alike(kind: str, support: Inputs, query: Inputs) -> None:
-    """See that support and query consist of the same parts, of the same types and shapes."""
-    ours, theirs = (dict(named("", x)) for x in (support, query))
-    if ours.keys() != theirs.keys():
-        told, other_told = (", ".join(sorted(x)) or "a tensor" for x in (ours, theirs))
-        raise InputError(
-            f"the support {kind}s have {told} and the query {kind}s {other_told}; expected the "
-            "same parts"
-        )
-    for part, one in sorted(ours.items()):
-        other = theirs[part]
-        # Beside others a tensor may have a column an example, as an adjacency matrix has.
-        single = isinstance(support, Tensor)
-        if one.shape[2:] != other.shape[2:] if single else one.dim() != other.dim():
-            raise InputError(
-                f"one support {kind}{part} is {list(one.shape[2:])} and one query {kind}{part} "
-                f"{list(other.shape[2:])}; expected the same shape"
-            )
-        if one.dtype != other.dtype:
-            letter = "x" if kind == "example" else "y"
-            raise InputError(
-                f"support_{letter}{part} is {one.dtype} and query_{letter}{part} {other.dtype}; "
-                "expected the same type"
-            )
 
 
 def _shapes(value: Inputs) -> str:

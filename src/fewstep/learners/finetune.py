@@ -189,5 +189,5 @@ def _classes_of(tasks: TaskBatch, labels: Tensor) -> Tensor:
 def _mean_by_task(values: Tensor, own: Tensor) -> Tensor:
     """``[tasks]``, the mean of the values ``[all examples]``, which are true in ``own``."""
     if own.all():
-        return values.unflatten(0, own.shape).mean(1)
+        return values.view(own.shape).mean(1)
     return values.new_zeros(own.shape).masked_scatter(own, values).sum(1) / own.sum(1)
