@@ -214,7 +214,8 @@ def graph_bytes(objective: Objective, tasks: TaskBatch) -> int:
         if tensor.layout is torch.strided:
             storage = tensor.untyped_storage()
             kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        # Without its graph, of which it may be an output: it would keep that, and itself, for good.
+        return tensor.detach()
 
     params = as_leaf_tensors(objective.start)
     # Copies, since what is kept of a part of the batch counts as all of it.

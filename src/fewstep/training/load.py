@@ -1,4 +1,4 @@
-"""A run directory read back in Python."""
+"""A run directory, or the folder of an adapted model, read back in Python."""
 
 import os
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from fewstep.config.file import read_config
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
+from fewstep.predictors.adapted_dir import is_adapted
+from fewstep.predictors.loading import load_adapted
 from fewstep.training.checkpoint import Progress
 from fewstep.training.described import is_made_by_fit, read_fit_config, rebuilt
 from fewstep.training.run_dir import RunDir
@@ -38,21 +40,27 @@ def load(
     *,
     data_dir: str | Path | None = None,
     device: str = "cpu",
-) -> LoadedRun:
-    """Read the best initialisation of a run, which may be unfinished or going on.
+) -> Any:
+    """Read an adapted model, or the best initialisation of a run, which may be going on.
 
     Args:
-        run_dir: The run directory of ``fewstep train`` or of `fewstep.fit`.
+        run_dir: The folder of an adapted model, or the run directory of ``fewstep train`` or of
+            `fewstep.fit`.
         model: For a run of `fewstep.fit`, a network as it was trained, or its learner: one that
             has a loss, metrics or another part of the user's own has to be given. Its parameters
-            are changed.
+            are changed. For an adapted model whose network is the user's own, that network; it is
+            not changed.
         data_dir: For a run of ``fewstep train``, the folder of the data, where the recipe needs
             one; that of the variable FEWSTEP_DATA or of the run unless given.
         device: For a run of ``fewstep train``, where to put the learner.
 
+    Returns:
+        A run has ``.learner``, ``.config`` and ``.progress``; an adapted model ``.predict`` and,
+        where it knows classes, ``.predict_proba`` and ``.classes``.
+
     Raises:
-        InputError: It is no run directory, has no validated checkpoint yet, or needs a ``model``,
-            or one is given that does not fit.
+        InputError: It is neither, is damaged, has no validated checkpoint yet, or needs a
+            ``model``, or one is given that does not fit.
 
     >>> import tempfile, torch, fewstep
     >>> def tasks(step):
@@ -65,6 +73,8 @@ def load(
     >>> torch.equal(run.learner.model.weight, learner.model.weight)
     True
     """
+    if is_adapted(Path(run_dir)):
+        return load_adapted(run_dir, model)
     run = RunDir(Path(run_dir))
     if not is_made_by_fit(run.config):
         if model is not None:

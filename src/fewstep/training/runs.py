@@ -18,9 +18,10 @@ from fewstep.evaluation.evaluate import device_of
 from fewstep.evaluation.measurements import measure
 from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
+from fewstep.learners.build import learner_for
 from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
-from fewstep.training.build import learner, learner_for, shared_out
+from fewstep.training.build import learner, shared_out
 from fewstep.training.checkpoint import Progress
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
