@@ -51,6 +51,7 @@ def main(arguments: list[str]) -> int:
     check_is_text(options.run_dir)
     folder = data_folder(options.data_dir)
 
+    from fewstep.cli.calibrate import choose_on_validation
     from fewstep.cli.results import evaluate, show
     from fewstep.evaluation.diagnosis import findings
     from fewstep.report.summary import summary
@@ -62,7 +63,8 @@ def main(arguments: list[str]) -> int:
     norm = options.norm or run.config.norm
     steps = options.inner_steps or run.config.test_inner_steps
     check_inner_steps({str(options.run_dir): run}, steps)
-    results = evaluate(run, options.tasks, steps, norm, options.split, console)
+    chosen = choose_on_validation(run, options.tasks, steps, norm)
+    results = evaluate(run, options.tasks, steps, norm, options.split, console, chosen)
     figures = diagnose(run, options.run_dir, steps, norm, options.tasks)
     if options.json:
         told = summary(run.config, results, run.progress, options.split, figures)

@@ -45,28 +45,50 @@ def for_ways(learner: Learner, n_way: int) -> tuple[Learner, str]:
         return one.for_ways(n_way), f"fine-tuned under a new last layer of {n_way} outputs"
     if not isinstance(one, GradientBased):
         raise InputError(
-            f"learner is a {type(one).__name__}, whose number of classes is fixed; expected one "
-            "of fewstep"
+            f"learner is a {type(one).__name__}, whose number of classes cannot be told; expected "
+            "a learner of fewstep"
         )
-    head = getattr(one, "head", None) or head_of(one.model)
+    given = getattr(one, "head", None)
+    head = head_of(one.model) if given is None else given
     layer = one.model.get_submodule(head)
-    ways = getattr(layer, "out_features", None)
-    if ways == n_way:
+    if not isinstance(layer, nn.Linear):
+        raise InputError(
+            f"the head {head!r} is a {type(layer).__name__}, whose number of classes is fixed; end "
+            "the model with an nn.Linear"
+        )
+    if layer.out_features == n_way:
         return learner, ""
-    trained = f"trained on {ways} classes"
+    trained = f"trained on {layer.out_features} classes"
     if isinstance(one, MAML) and one.head_rows == "shared":
-        return _with_rows(one, head, n_way), f"{trained}; all {n_way} start from its one row"
-    return (
-        ProtoNet(
-            copy_of(one.model),
-            metrics=one._metrics._given or None,
-            execution=one.execution,
-            precision=one.precision,
-            norm=one.norm,
-        ),
-        f"{trained}, so its last layer gives way to the means of {n_way} classes, without inner "
-        "steps",
-    )
+        return _with_rows(one, head, n_way), f"{trained}: all {n_way} start from the row they share"
+    means = f"{trained}: the last layer is made of the mean features of each of the {n_way}"
+    if _adapts_as_a_whole(one):
+        return _from_prototypes(one, one.inner_lr, one.inner_steps), f"{means}, then adapts"
+    return _from_prototypes(one, 0.0, 0), f"{means}, and takes no inner steps"
+
+
+def _adapts_as_a_whole(learner: GradientBased) -> bool:
+    """Whether the body was learned for steps along the gradient of one size for all."""
+    if not isinstance(learner, MAML):
+        return True
+    plain = learner.inner_optimizer == "sgd" and learner.step_sizes == "fixed"
+    return plain and learner.adapting == "all"
+
+
+def _from_prototypes(learner: GradientBased, inner_lr: float, inner_steps: int) -> ProtoMAML:
+    """The learner's body under a last layer that each task makes of its prototypes.
+
+    Scored by cross-entropy, whatever loss it was trained by.
+    """
+    model = copy_of(learner.model)
+    if not inner_steps:
+        # Prototypes move nothing, of a body that was never learned either.
+        model.requires_grad_(True)
+    names = ("order", "memory", "metrics", "execution", "precision", "norm")
+    settings = {name: getattr(learner, name) for name in names}
+    if inner_steps:
+        return ProtoMAML(model, inner_lr, inner_steps, **settings)
+    return ProtoNet(model, **{name: settings[name] for name in names[2:]})
 
 
 def _with_rows(learner: MAML, head: str, n_way: int) -> MAML:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from pkgutil import resolve_name
@@ -15,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from fewstep.errors import InputError, first_line
-from fewstep.files import read_json_object
+from fewstep.files import cannot_write, read_json_object
 from fewstep.predictors.card import card
 from fewstep.predictors.teaching import Source, Teaching
-from fewstep.predictors.whole_folder import write_folder
+from fewstep.predictors.whole_folder import check_may_be_written, write_folder
 
 FORMAT = 1
 ABOUT = "adapted.json"
@@ -27,7 +28,8 @@ STATISTICS = "statistics.safetensors"  # of batch norm that has no place for the
 START = "start.safetensors"
 SUPPORT = "support.safetensors"
 CARD = "README.md"
-NAMES = (ABOUT, MODEL, STATISTICS, START, SUPPORT, CARD)
+PICTURE = "adapted.png"  # of the support set and of predictions, which fewstep adapt draws
+NAMES = (ABOUT, MODEL, STATISTICS, START, SUPPORT, CARD, PICTURE)
 _AGAIN = "restore it, or adapt and save again"
 
 
@@ -66,6 +68,14 @@ def write(folder: Path, module: nn.Module, told: Mapping[str, Any], teaching: So
             (part / name).write_bytes(content)
 
     write_folder(folder, fill, NAMES, ABOUT)
+
+
+def check_place(folder: Path) -> None:
+    """See that a folder is missing, empty or of an earlier adapted model."""
+    try:
+        check_may_be_written(folder, Path(os.path.realpath(folder)), NAMES, ABOUT)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 def is_adapted(folder: Path) -> bool:

@@ -44,7 +44,7 @@ def with_more(
         raise InputError(
             "the model does not know what it was adapted from; adapt a run anew on all examples"
         )
-    one = _started(adapted, known, learner)
+    one = started(adapted, known, learner)
     more = adapted.form.tensor(x)
     both_x = torch.cat([known.support_x, more.to(known.support_x)])
     protocol = adapted.about["protocol"]
@@ -71,7 +71,7 @@ def with_more(
     )
 
 
-def _started(adapted: Adapted, known: Teaching, given: Any) -> Learner:
+def started(adapted: Adapted, known: Teaching, given: Any) -> Learner:
     """The learner that the model was adapted from, with the initialisation of then."""
     if given is not None:
         one = copy.deepcopy(learner_of(given))

@@ -29,7 +29,7 @@ def write_folder(
     """
     target = Path(os.path.realpath(folder))
     try:
-        empty = _check_may_replace(folder, target, names, last)
+        empty = check_may_be_written(folder, target, names, last)
         make_folder(target.parent)
         # An empty folder may be the place of a disk, or where the user is: it stays itself.
         part = (target if empty else target.parent) / f".{target.name}.{secrets.token_hex(4)}.part"
@@ -46,7 +46,7 @@ def write_folder(
         raise cannot_write(folder, error) from error
 
 
-def _check_may_replace(folder: Path, target: Path, names: Collection[str], last: str) -> bool:
+def check_may_be_written(folder: Path, target: Path, names: Collection[str], last: str) -> bool:
     """Whether an empty folder is there; `InputError` where something else is."""
     if not target.name or (target.exists() and not target.is_dir()):
         raise InputError(f"cannot write {folder} (it is no folder); give the name of a new one")
