@@ -1,6 +1,5 @@
 """FewShotClassifier and FewShotRegressor: learners as estimators of scikit-learn."""
 
-import copy
 import math
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +12,7 @@ from fewstep.choices import Norm
 from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
-from fewstep.predictors.adapt import adapt_classifier, adapt_regressor, learner_of
+from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
 from fewstep.predictors.inputs import PICTURES
 from fewstep.predictors.labelled import labelled
 
@@ -44,17 +43,13 @@ class _FewShot(BaseEstimator):
         check_is_fitted(self, "adapted_")
         self.adapted_.save(folder)
 
-    def _own_learner(self) -> Learner:
-        """A copy: a learner remembers what it saw of its model, and a parameter must not change."""
-        return copy.deepcopy(learner_of(self.learner))
-
     def _settings(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("steps", "norm", "preparation")}
 
     def _support(self, x: Any) -> Any:
         """The examples to fit, those of a table as scikit-learn checks them."""
         if _is_table(x):
-            return validate_data(self, x, dtype=[np.float64, np.float32])
+            return self._table(x, reset=True)
         for name in ("feature_names_in_", "n_features_in_"):
             if hasattr(self, name):
                 delattr(self, name)
@@ -68,8 +63,12 @@ class _FewShot(BaseEstimator):
     def _query(self, x: Any) -> Any:
         check_is_fitted(self, "adapted_")
         if _is_table(x) and len(self.adapted_.about["example_shape"]) == 1:
-            return validate_data(self, x, dtype=[np.float64, np.float32], reset=False)
+            return self._table(x, reset=False)
         return x
+
+    def _table(self, x: Any, *, reset: bool) -> Any:
+        array = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
+        return validate_data(self, array, dtype=[np.float64, np.float32], reset=reset)
 
 
 class FewShotClassifier(ClassifierMixin, _FewShot):
@@ -139,7 +138,7 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
         # An array would make strings of numbers among strings.
         given = y if isinstance(y, list | tuple) else labels
         adapted = adapt_classifier(
-            self._own_learner(), examples, given, temperature=self.temperature, **self._settings()
+            self.learner, examples, given, temperature=self.temperature, **self._settings()
         )
         self.classes_ = np.unique(labels)
         return self._keep(adapted)
@@ -228,7 +227,7 @@ class FewShotRegressor(RegressorMixin, _FewShot):
             targets = column_or_1d(targets, warn=True)
         if _is_table(x):
             check_consistent_length(examples, targets)
-        adapted = adapt_regressor(self._own_learner(), examples, targets, **self._settings())
+        adapted = adapt_regressor(self.learner, examples, targets, **self._settings())
         return self._keep(adapted)
 
     def predict(self, x: Any) -> npt.NDArray[np.float64]:

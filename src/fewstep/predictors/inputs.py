@@ -72,7 +72,7 @@ class ExampleForm:
                 )
             return self._checked(self._scaled(np.stack(pixels)))
         if self._are_pictures(given):
-            array = np.asarray(given)
+            array = given.cpu().numpy() if isinstance(given, Tensor) else given
             return self._checked(self._scaled(np.stack([self._pixels(one) for one in array])))
         if isinstance(given, Tensor):
             # Whole numbers in a tensor are what the network takes, such as tokens.
