@@ -8,6 +8,7 @@ from matplotlib.ticker import PercentFormatter
 
 from fewstep.choices import Split
 from fewstep.config.schema import Config, batch_norm
+from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import Calibration
 from fewstep.evaluation.calibration import Reliability
 from fewstep.evaluation.evaluate import Results
@@ -22,9 +23,13 @@ def draw_reliability(path: Path, config: Config, results: Results, split: Split)
     """Draw accuracy over confidence, before and after the temperature, as a PNG file.
 
     A column for each norm that has a calibration; below, the shares of the predictions. Points on
-    the diagonal are right as often as they are sure.
+    the diagonal are right as often as they are sure. `InputError` where there is no calibration.
     """
     found = {norm: r.calibration for norm, r in results.items() if r.calibration}
+    if not found:
+        raise InputError(
+            f"{path} is not drawn, since some probabilities are not numbers; take fewer inner steps"
+        )
     figure = Figure(figsize=(4.4 * len(found) + 1.2, 6.6), layout="constrained")
     grid = figure.subplots(
         2, len(found), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1)
