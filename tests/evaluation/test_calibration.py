@@ -35,7 +35,7 @@ def test_a_case_made_by_hand():
     assert found.accuracy[3:] == [0.5, 1.0]
     assert math.isnan(found.confidence[0])
     assert found.error == pytest.approx(0.5 * 0.225 + 0.5 * 0.025)
-    assert found.excess == pytest.approx(0.5 * 0.225 - 0.5 * 0.025)
+    assert found.overconfidence == pytest.approx(0.5 * 0.225 - 0.5 * 0.025)
     assert calibration_error(probabilities, [0, 0, 0, 1], bins=5) == found.error
 
 
@@ -99,9 +99,11 @@ def test_a_temperature_changes_no_prediction(temperature, seed):
 
 def test_the_search_has_an_end_where_all_is_right_or_wrong():
     logits = [[3.0, 0.0], [0.0, 2.0]]
-    assert best_temperature(logits, [0, 1]) == pytest.approx(1 / 20)
-    assert best_temperature(logits, [1, 0]) == pytest.approx(20)
+    assert best_temperature(logits, [0, 1]) == 1.0
     assert best_temperature(torch.zeros(3, 4), [0, 1, 2]) == 1.0
+    assert best_temperature(logits, [1, 0]) == pytest.approx(20)
+    almost = [[1e-4, 0.0]] * 99 + [[-1e-9, 0.0]]
+    assert best_temperature(almost, [0] * 100) == pytest.approx(1 / 20)
 
 
 def test_a_threshold_that_tells_all_apart():

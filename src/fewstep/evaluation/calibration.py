@@ -21,7 +21,7 @@ Numbers = Tensor | NDArray[Any] | Sequence[Any]
 BINS = 15
 """Of equal width, as in Guo et al."""
 LEAST, MOST = 1 / 20, 20.0
-"""Temperatures that are searched: where all is right, colder would be better without an end."""
+"""Temperatures that are searched."""
 _HALVINGS = 50  # of the logarithm of the temperature; what is left is below 1e-14
 
 
@@ -45,7 +45,7 @@ class Reliability(NamedTuple):
         return sum(share * abs(accuracy - sure) for sure, accuracy, share in rows if share > 0)
 
     @property
-    def excess(self) -> float:
+    def overconfidence(self) -> float:
         """How much surer the predictions are than they are right, on average; may be negative."""
         rows = zip(*self, strict=True)
         return sum(share * (sure - accuracy) for sure, accuracy, share in rows if share > 0)
@@ -111,7 +111,8 @@ def best_temperature(logits: Numbers, labels: Numbers) -> float:
     """The temperature T that makes the mean of -log softmax(logits / T) of the labels least.
 
     That mean is convex in 1 / T, so its derivative changes its sign once, which is found by
-    halving; from 0.05 to 20.
+    halving; from 0.05 to 20. Where every prediction is right, it would fall without an end as T
+    falls, and nothing tells how sure is too sure: T is 1 then.
 
     Args:
         logits: ``[..., classes]``; logarithms of probabilities do as well.
@@ -133,9 +134,9 @@ def best_temperature(logits: Numbers, labels: Numbers) -> float:
         expected = ((rows / temperature).softmax(1) * rows).sum(1)
         return float((expected - right).mean())
 
+    if (right == rows.amax(1)).all():
+        return 1.0
     cold, hot = math.log(LEAST), math.log(MOST)
-    if slope(1.0) == 0:
-        return 1.0  # of logits that are all alike, any would do
     for _ in range(_HALVINGS):
         middle = (cold + hot) / 2
         if slope(math.exp(middle)) > 0:

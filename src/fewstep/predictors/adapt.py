@@ -13,15 +13,17 @@ from fewstep.choices import Norm
 from fewstep.config.schema import Config
 from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
+from fewstep.functional.loss import unwrapped
 from fewstep.learners.adapted import copy_of
 from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
 from fewstep.learners.protonet import ProtoNet
-from fewstep.metagrad.metrics import is_mse, is_of_classes
-from fewstep.predictors.classifier import AdaptedClassifier, Label
+from fewstep.metagrad.metrics import is_of_classes
+from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.inputs import ExampleForm
 from fewstep.predictors.outputs import device_of, dtype_of
 from fewstep.predictors.regressor import AdaptedRegressor
+from fewstep.predictors.targets import numbered, real_targets
 from fewstep.predictors.teaching import Teaching
 
 
@@ -54,11 +56,10 @@ def adapt_classifier(
         InputError: The learner is none of a classification, or the examples do not fit.
     """
     one = learner_of(learner)
-    loss = getattr(one, "loss", F.cross_entropy)
-    if is_mse(loss):
+    if _is_of_numbers(getattr(one, "loss", F.cross_entropy)):
         raise InputError(
-            "the learner is of a regression (its loss is the mean squared error); use "
-            "FewShotRegressor, or a learner of a classification"
+            "the learner is of a regression by its loss; use FewShotRegressor, or a learner of a "
+            "classification"
         )
     config = config or one.config
     preparation = preparation or one.preparation
@@ -111,13 +112,13 @@ def adapt_regressor(
     one = learner_of(learner)
     if is_of_classes(getattr(one, "loss", F.cross_entropy)):
         raise InputError(
-            "the learner is of a classification (its loss is of classes); use FewShotClassifier, "
-            'or a learner of a regression, as in fewstep.MAML(model, loss="mse")'
+            "the learner is of a classification by its loss; use FewShotClassifier, or a learner "
+            'of a regression, as in fewstep.MAML(model, loss="mse")'
         )
     config = config or one.config
     preparation = preparation or one.preparation
     support_x = ExampleForm(preparation, None, dtype_of(one)).tensor(x).to(device_of(one))
-    targets = _targets(y, len(support_x)).to(support_x)
+    targets = real_targets(y, len(support_x)).to(support_x)
     steps = _steps(steps, one, config)
     support_y = _like_output(one, support_x, targets)
     module = one.adapt(support_x, support_y, steps, norm)
@@ -141,53 +142,11 @@ def learner_of(learner: Any) -> Learner:
     return alone
 
 
-def numbered(labels: Any, examples: int) -> tuple[tuple[Label, ...], list[int]]:
-    """The classes, sorted, and the place of each label among them.
-
-    Raises:
-        InputError: There is not one label an example, or they are of one class or of two kinds.
-    """
-    values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
-    if len(values) != examples:
-        raise InputError(
-            f"there are {examples} examples and {len(values)} labels; expected one label an example"
-        )
-    plain = [_plain_label(value) for value in values]
-    if len({type(value) for value in plain}) > 1:
-        raise InputError("labels are strings and numbers; expected all strings or all numbers")
-    classes = tuple(sorted(set(plain)))
-    if len(classes) < 2:
-        raise InputError(
-            f"all {examples} labels are {classes[0]!r}, one class; expected two classes or more"
-        )
-    place = {label: number for number, label in enumerate(classes)}
-    return classes, [place[value] for value in plain]
-
-
-def _plain_label(value: Any) -> Any:
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
-        return int(value)
-    if not isinstance(value, str | int):
-        raise InputError(f"a label is {value!r}; expected a string or a whole number")
-    return value
-
-
-def _targets(y: Any, examples: int) -> Tensor:
-    try:
-        targets = torch.as_tensor(np.array(y, dtype=np.float64))
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            "the targets are no numbers; expected [examples] or [examples, outputs]"
-        ) from error
-    if targets.dim() not in (1, 2) or len(targets) != examples:
-        raise InputError(
-            f"there are {examples} examples and targets of {list(targets.shape)}; expected one "
-            "target an example"
-        )
-    if not bool(targets.isfinite().all()):
-        raise InputError("a target is NaN or infinity; leave that example out")
-    return targets
+def _is_of_numbers(loss: Any) -> bool:
+    """Whether a loss is one of PyTorch's for regressions, however given."""
+    of_numbers = (F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss)
+    modules = nn.MSELoss | nn.L1Loss | nn.SmoothL1Loss | nn.HuberLoss
+    return unwrapped(loss) in of_numbers or isinstance(loss, modules)
 
 
 def _like_output(learner: Learner, x: Tensor, y: Tensor) -> Tensor:

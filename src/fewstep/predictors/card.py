@@ -1,6 +1,7 @@
 """The model card of an adapted model: what it is, how to load it, its limits."""
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Any
 
 from torch import nn
@@ -34,7 +35,7 @@ def _what(told: Mapping[str, Any], module: nn.Module) -> list[str]:
         lines += [protocol["note"], ""]
     if told["kind"] == "classification":
         lines += ["| output | class | examples |", "|---|---|---|"]
-        rows = zip(told["classes"], protocol["shots"], strict=True)
+        rows = zip_longest(told["classes"], protocol["shots"], fillvalue="")
         lines += [f"| {i} | {_cell(name)} | {shots} |" for i, (name, shots) in enumerate(rows)]
     else:
         lines += [f"It predicts {told['outputs']} number(s) in the unit of its targets."]
@@ -97,7 +98,8 @@ def _without_fewstep(told: Mapping[str, Any], module: nn.Module) -> list[str]:
 def _scaling(told: Mapping[str, Any]) -> str:
     how, shape = told["preparation"], told["example_shape"]
     if how is None:
-        return f"`x` is float {['examples', *shape]}".replace("'", "") + ", as it was adapted on."
+        form = ", ".join(map(str, ["examples", *(shape or ["..."])]))
+        return f"`x` is [{form}], scaled as the examples were that it was adapted on."
     fit = "its middle square" if how["fit"] == "crop" else "the whole picture"
     ink = ", inverted where it is dark on light (ink is 255)" if how["ink"] else ""
     kind = "grey" if how["channels"] == 1 else "red, green, blue"

@@ -17,6 +17,7 @@ from fewstep.predictors.adapt import adapt_classifier, adapt_regressor, learner_
 from fewstep.predictors.adapted_dir import teaching_of
 from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.regressor import AdaptedRegressor
+from fewstep.predictors.targets import real_targets
 from fewstep.predictors.teaching import Teaching
 
 Adapted = AdaptedClassifier | AdaptedRegressor
@@ -51,14 +52,19 @@ def with_more(
     # None were taken where prototypes stood in for inner steps; now there may be room for some.
     given["steps"] = (protocol["inner_steps"] or None) if steps is None else steps
     if isinstance(adapted, AdaptedRegressor):
-        y = known.support_y
-        before = (y[:, 0] if y.shape[1:] == (1,) else y).tolist()
-        return adapt_regressor(one, both_x, [*before, *_as_list(targets)], **given)
+        before, new = known.support_y, real_targets(targets, len(more))
+        before, new = (y[:, None] if y.dim() == 1 else y for y in (before, new))
+        if before.shape[1:] != new.shape[1:]:
+            raise InputError(
+                f"a target has {new.shape[1]} numbers and those before {before.shape[1]}; expected "
+                "as many"
+            )
+        return adapt_regressor(one, both_x, torch.cat([before.double(), new]), **given)
     labels_before = [adapted.classes[number] for number in known.support_y.tolist()]
     return adapt_classifier(
         one,
         both_x,
-        [*labels_before, *_as_list(targets)],
+        [*labels_before, *(targets.tolist() if hasattr(targets, "tolist") else targets)],
         temperature=adapted.temperature,
         threshold=adapted.threshold,
         **given,
@@ -93,7 +99,3 @@ def _of_run(adapted: Adapted, config: Config) -> Learner:
     one = learner_for(config, spec)
     one.config = config
     return one
-
-
-def _as_list(values: Any) -> list[Any]:
-    return values.tolist() if hasattr(values, "tolist") else list(values)

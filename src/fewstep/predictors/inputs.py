@@ -15,7 +15,7 @@ from torch import Tensor
 from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError, first_line
 
-_PICTURES = (str, Path, bytes, Image.Image)
+PICTURES = (str, Path, bytes, Image.Image)
 _CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
 _NUMBERS = 2**20  # in the examples of a batch; what a network makes of them is many times that
 _MOST = 1024
@@ -46,7 +46,7 @@ class ExampleForm:
 
     def batches(self, x: Any, most: int | None = None) -> Iterator[Tensor]:
         """The same in parts of bounded size, in order; files are read when their part is due."""
-        given = _gathered(x)
+        given = gathered(x)
         if len(given) == 0:
             raise InputError("there are no examples; expected at least one")
         most = most or self._many(given)
@@ -72,7 +72,7 @@ class ExampleForm:
                 )
             return self._checked(self._scaled(np.stack(pixels)))
         if self._are_pictures(given):
-            array = np.asarray(given)
+            array = given.cpu().numpy() if isinstance(given, Tensor) else given
             return self._checked(self._scaled(np.stack([self._pixels(one) for one in array])))
         if isinstance(given, Tensor):
             # Whole numbers in a tensor are what the network takes, such as tokens.
@@ -89,7 +89,7 @@ class ExampleForm:
 
     def _pixels(self, picture: Any) -> npt.NDArray[np.uint8]:
         """One picture as bytes ``[channels, height, width]``, prepared where that is known."""
-        if not isinstance(picture, _PICTURES):
+        if not isinstance(picture, PICTURES):
             array = self._channels_first(np.asarray(picture))
             if self.preparation is None:
                 return array
@@ -146,9 +146,9 @@ class ExampleForm:
         return x
 
 
-def _gathered(x: Any) -> Any:
+def gathered(x: Any) -> Any:
     """A list of pictures, or else an array or a tensor with an example a row."""
-    if isinstance(x, _PICTURES):
+    if isinstance(x, PICTURES):
         return [x]
     if isinstance(x, Tensor):
         return x if x.dim() else x[None]
@@ -167,11 +167,11 @@ def _gathered(x: Any) -> Any:
 
 
 def _of_list(items: list[Any]) -> Any:
-    pictures = sum(isinstance(item, _PICTURES) for item in items)
+    pictures = sum(isinstance(item, PICTURES) for item in items)
     arrays = [np.asarray(item) for item in items if hasattr(item, "__array__")]
     of_bytes = bool(arrays) and all(a.dtype == np.uint8 and a.ndim in (2, 3) for a in arrays)
     if pictures and pictures + (len(arrays) if of_bytes else 0) < len(items):
-        other = next(item for item in items if not isinstance(item, _PICTURES))
+        other = next(item for item in items if not isinstance(item, PICTURES))
         raise InputError(
             f"x holds pictures beside a {type(other).__name__}; expected examples of one kind"
         )

@@ -15,7 +15,10 @@ from fewstep.predictors import adapted_dir
 from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.regressor import AdaptedRegressor
 
-_OF_FILE = ("format", "kind", "classes", "preparation", "temperature", "threshold", "outputs")
+_OF_FILE = (
+    *("format", "kind", "classes", "preparation", "temperature", "threshold", "outputs"),
+    *("batch_statistics", "versions", "sha256"),
+)
 
 
 def load_adapted(
@@ -40,8 +43,12 @@ def load_adapted(
         shape, outputs = tuple(map(int, told["example_shape"] or ())), int(told["outputs"])
         is_classifier = told["kind"] == "classification"
         classes = tuple(told["classes"]) if is_classifier else ()
-        temperature, threshold = told.get("temperature", 1.0), told.get("threshold")
-        by_batch, settings = list(told["batch_statistics"]), told["config"]
+        temperature, threshold = float(told.get("temperature", 1.0)), told.get("threshold")
+        threshold = None if threshold is None else float(threshold)
+        by_batch = [str(name) for name in told["batch_statistics"]]
+        settings = None if told["config"] is None else dict(told["config"])
+        if is_classifier and len(classes) != outputs:
+            raise ValueError(f"{len(classes)} classes and {outputs} outputs")
         about = {name: value for name, value in told.items() if name not in _OF_FILE}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
@@ -49,15 +56,15 @@ def load_adapted(
             "it, or adapt and save again"
         ) from error
     tensors = adapted_dir.read_tensors(folder, adapted_dir.MODEL, told)
-    if model is None and settings is None:
+    if model is not None:
+        module = _with_rows_of(model, tensors)
+    elif settings is not None:
+        module = network(config_of(settings, folder / adapted_dir.ABOUT), shape, outputs)
+    else:
         raise InputError(
             f"{folder} holds a model with a network of your own; give it, as in "
             "fewstep.load(folder, model)"
         )
-    if model is None:
-        module = network(config_of(settings, folder / adapted_dir.ABOUT), shape, outputs)
-    else:
-        module = _with_rows_of(model, tensors)
     _fill(module, tensors, folder)
     module.eval()
     if adapted_dir.STATISTICS in told["sha256"]:

@@ -1,6 +1,7 @@
 """A run directory, or the folder of an adapted model, read back in Python."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from fewstep.predictors.loading import load_adapted
 from fewstep.training.checkpoint import Progress
 from fewstep.training.described import is_made_by_fit, read_fit_config, rebuilt
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import load_run
+from fewstep.training.runs import load_trained
+from fewstep.training.task_form import read_form
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ def load(
             has a loss, metrics or another part of the user's own has to be given. Its parameters
             are changed. For an adapted model whose network is the user's own, that network; it is
             not changed.
-        data_dir: For a run of ``fewstep train``, the folder of the data, where the recipe needs
-            one; that of the variable FEWSTEP_DATA or of the run unless given.
+        data_dir: For a run that an earlier version of ``fewstep train`` made, the folder of the
+            data, where the recipe needs one; that of the variable FEWSTEP_DATA or of the run unless
+            given.
         device: For a run of ``fewstep train``, where to put the learner.
 
     Returns:
@@ -83,10 +86,8 @@ def load(
                 f"{run_dir} was made by fewstep train, which knows its network; leave model out"
             )
         folder = data_dir or os.environ.get("FEWSTEP_DATA")
-        found = load_run(run.path, str(folder) if folder else None, device)
-        # One that shares its tasks out has the learner in it.
-        alone: Learner = getattr(found.learner, "learner", found.learner)
-        return LoadedRun(alone, found.config, found.progress)
+        found = load_trained(run.path, device, str(folder) if folder else None)
+        return LoadedRun(found.learner, found.config, found.progress)
     config = read_fit_config(run.config)
     if model is None:
         raise InputError(
@@ -95,4 +96,7 @@ def load(
         )
     given: Any = model
     learner = given if hasattr(given, "differentiate") else rebuilt(config, given, run.path)
-    return LoadedRun(learner, config, run.load_best(learner))
+    progress = run.load_best(learner)
+    with suppress(FileNotFoundError):  # tasks of the user's own, or of an earlier version
+        learner.preparation = read_form(run.data).preparation
+    return LoadedRun(learner, config, progress)

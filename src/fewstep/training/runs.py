@@ -22,6 +22,7 @@ from fewstep.learners.build import learner_for
 from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
 from fewstep.training.build import learner, shared_out
+from fewstep.training.calibration_file import read_calibration
 from fewstep.training.checkpoint import Progress
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
@@ -58,7 +59,10 @@ def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
     new = learner(config, tasks["train"])
     settings = _settings(config, tasks["val"])
     with kept_in(path, settings) as keeper:
-        RunDir(path).write_json(RunDir(path).data, form_as_json(form_of(tasks["train"])))
+        files = RunDir(path)
+        files.write_json(files.data, form_as_json(form_of(tasks["train"])))
+        # It is of the initialisation that was best until now.
+        files.remove(files.calibration)
         OuterLoop(
             settings=settings,
             learner=new,
@@ -69,7 +73,7 @@ def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
             reporter=reporter,
             conditions=provenance(new, tasks) | _of_rounding(config),
         ).run()
-        yield _with_best(config, new, tasks, RunDir(path))
+        yield _with_best(config, new, tasks, files)
 
 
 def load_run(
@@ -95,6 +99,8 @@ class Trained:
     learner: Learner  # as it was best in validation, in this process alone
     form: TaskForm
     progress: Progress
+    temperature: float = 1.0  # of inductive predictions; 1 until the final test of the run
+    threshold: float | None = None  # on their largest probability, for "none of these"
 
 
 def load_trained(path: Path, device: str, data_dir: str | None = None) -> Trained:
@@ -107,7 +113,9 @@ def load_trained(path: Path, device: str, data_dir: str | None = None) -> Traine
         form = form_of(task_sources(replace(config, data_dir=folder))["train"])
     empty = learner_for(config, form.spec)
     progress = RunDir(path).load_best(empty, training_digest(config))
-    return Trained(config, empty, form, progress)
+    temperature, threshold = read_calibration(RunDir(path).calibration)
+    empty.preparation, empty.config, empty.temperature = form.preparation, config, temperature
+    return Trained(config, empty, form, progress, temperature, threshold)
 
 
 def _readable(path: Path, device: str) -> Config:
