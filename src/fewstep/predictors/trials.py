@@ -1,26 +1,26 @@
-"""Tasks that a support set is judged by: one with a query set, or some that leave examples out."""
+"""Trials of a support set: tasks of its own examples that leave some of them out."""
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from fewstep.tasks import TaskBatch
-
 MOST_EXAMPLES = 4000
 """Support examples of all tasks that leave some out: seconds for a small network."""
-QUERY_AT_ONCE = 250
 
 
-def with_query(x: Tensor, y: Tensor, query_x: Tensor, query_y: Tensor) -> Iterator[TaskBatch]:
-    """One task whose query set comes in parts that memory has room for."""
-    for start in range(0, len(query_y), QUERY_AT_ONCE):
-        part = slice(start, start + QUERY_AT_ONCE)
-        yield TaskBatch(x[None], y[None], query_x[None, part], query_y[None, part])
+class Trial(NamedTuple):
+    """One task: the support set to adapt on, and the query set to be judged on."""
+
+    x: Tensor
+    y: Tensor
+    query_x: Tensor
+    query_y: Tensor
 
 
-def leaving_one_out(x: Tensor, y: Tensor) -> Iterator[TaskBatch]:
+def leaving_one_out(x: Tensor, y: Tensor) -> Iterator[Trial]:
     """Tasks that leave out one example of each class, and are judged by these.
 
     Together they leave out every example, or of very many as many as there is time for. That it is
@@ -34,7 +34,7 @@ def leaving_one_out(x: Tensor, y: Tensor) -> Iterator[TaskBatch]:
         out = torch.tensor([own[number % len(own)] for own in of_class], device=y.device)
         asked = torch.tensor([own[number] for own in of_class if number < len(own)]).to(y.device)
         kept = rows[~torch.isin(rows, out)]
-        yield TaskBatch(x[None, kept], y[None, kept], x[None, asked], y[None, asked])
+        yield Trial(x[kept], y[kept], x[asked], y[asked])
 
 
 def of_one_example(y: Tensor) -> list[int]:

@@ -9,10 +9,9 @@ from fewstep.errors import InputError
 from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
 from fewstep.predictors.outputs import device_of
-from fewstep.predictors.rivals import count_right, judge_of, rivals_of
+from fewstep.predictors.rivals import count_right, method_of, rivals_of
 from fewstep.predictors.teaching import Teaching
-from fewstep.predictors.trials import leaving_one_out, of_one_example, with_query
-from fewstep.tasks import TaskBatch
+from fewstep.predictors.trials import Trial, leaving_one_out, of_one_example
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def by_query(
     x, y, asked = (part.to(device) for part in (known.support_x, known.support_y, query_x))
     labels = y.new_tensor(truth)
     right = sum(one == other for one, other in zip(predicted, truth, strict=True))
-    rivals = _rivals(learner, y, lambda: with_query(x, y, asked, labels))
+    rivals = _rivals(learner, y, lambda: [Trial(x, y, asked, labels)])
     return Verdict(right, len(truth), rivals)
 
 
@@ -61,16 +60,16 @@ def by_leaving_one_out(learner: Learner, known: Teaching, steps: int) -> Verdict
     if of_one_example(y):
         raise InputError("a class has a single picture, and leaving it out needs two of each class")
     fitting, _ = for_ways(learner, int(y.max()) + 1)
-    right = count_right(judge_of(fitting, steps), leaving_one_out(x, y))
+    right = count_right(method_of(fitting, steps), leaving_one_out(x, y))
     if right is None:
         raise InputError("the loss is not finite where a picture is left out")
-    examples = sum(batch.query_y.numel() for batch in leaving_one_out(x, y))
+    examples = sum(len(trial.query_y) for trial in leaving_one_out(x, y))
     rivals = _rivals(learner, y, lambda: leaving_one_out(x, y))
     return Verdict(right, examples, rivals, left_out=True)
 
 
 def _rivals(
-    learner: Learner, y: Tensor, tasks: Callable[[], Iterable[TaskBatch]]
+    learner: Learner, y: Tensor, trials: Callable[[], Iterable[Trial]]
 ) -> dict[str, int | None]:
-    judges = rivals_of(learner, int(y.max()) + 1)
-    return {name: count_right(judge, tasks()) for name, judge in judges.items()}
+    methods = rivals_of(learner, int(y.max()) + 1)
+    return {name: count_right(method, trials()) for name, method in methods.items()}
