@@ -40,7 +40,7 @@ class EvaluateOptions:
     seed: OptionalSeed = None
     """Seed of the tasks; that of the run unless given."""
     data_dir: DataDir = None
-    """The folder that holds omniglot/; that of FEWSTEP_DATA or of the run unless given."""
+    """The folder that holds omniglot/, or the new place of a run's own folder of pictures."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, ..."""
 
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
 
     console = error_console()
     sizes = {name: getattr(options, name) for name in ("n_way", "k_shot", "q_query", "seed")}
-    run = load_run(options.run_dir, folder, options.device, sizes)
+    run = load_run(options.run_dir, folder, options.device, sizes, moved=options.data_dir)
     norm = options.norm or run.config.norm
     steps = options.inner_steps or run.config.test_inner_steps
     check_inner_steps({str(options.run_dir): run}, steps)

@@ -47,7 +47,8 @@ def load(
             has a loss, metrics or another part of the user's own has to be given. Its parameters
             are changed.
         data_dir: For a run of ``fewstep train``, the folder of the data, where the recipe needs
-            one; that of the variable FEWSTEP_DATA or of the run unless given.
+            one; that of the variable FEWSTEP_DATA or of the run unless given. For a run on a folder
+            of pictures, the place where it is now, if it has moved.
         device: For a run of ``fewstep train``, where to put the learner.
 
     Raises:
@@ -73,7 +74,8 @@ def load(
                 f"{run_dir} was made by fewstep train, which knows its network; leave model out"
             )
         folder = data_dir or os.environ.get("FEWSTEP_DATA")
-        found = load_run(run.path, str(folder) if folder else None, device)
+        moved = str(data_dir) if data_dir else None
+        found = load_run(run.path, str(folder) if folder else None, device, moved=moved)
         # One that shares its tasks out has the learner in it.
         alone: Learner = getattr(found.learner, "learner", found.learner)
         return LoadedRun(alone, found.config, found.progress)
