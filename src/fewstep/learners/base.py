@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from fewstep.choices import Norm
+from fewstep.config.schema import Config
+from fewstep.data.preparation import Preparation
 from fewstep.execution.executor import MetaGradient
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_at_least_zero
@@ -68,8 +70,17 @@ class Learner(NamedModule, ABC):
 
     It is an ``nn.Module`` whose forward is the query loss after adaptation, for the ordinary loop:
     ``loss = learner(tasks); loss.backward(); optimizer.step()``.
+
+    Attributes:
+        preparation: How a picture becomes an example, where it was trained on such: a learner of a
+            loaded run knows, and one that `fewstep.fit` trained on a source that does.
+        config: The settings of the run of the command line that it was loaded from.
+        temperature: What its outputs are divided by before they become probabilities.
     """
 
+    preparation: Preparation | None = None
+    config: Config | None = None
+    temperature: float = 1.0
     tasks_are_independent: ClassVar[bool] = True
     """Whether the gradient of several tasks is the mean of theirs, wherever each is computed."""
     inner_steps: int
@@ -109,6 +120,10 @@ class Learner(NamedModule, ABC):
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
         """The model adapted to one task.
+
+        Classes may have different numbers of examples. The inner loss is the plain mean over
+        examples, as is usual in the field, so a class weighs as many as it has; a prototype is the
+        mean of its own class.
 
         Args:
             x: ``[examples, ...]``, the support set.

@@ -117,13 +117,12 @@ class FineTune(Learner):
         """The loss and the accuracy of each task's examples among all training classes."""
         support_y, query_y = _classes_of(tasks, tasks.support_y), _classes_of(tasks, tasks.query_y)
         self._check_fit(self.wide, TaskBatch(tasks.support_x, support_y, tasks.query_x, query_y))
-        y = torch.cat([support_y, query_y], 1)
-        x = map_tensors(
-            lambda *both: torch.cat(both, 1).flatten(0, 1), tasks.support_x, tasks.query_x
-        )
-        prediction = call_model(self.wide, x).unflatten(0, y.shape)
-        losses = F.cross_entropy(prediction.movedim(-1, 1), y, reduction="none").mean(1)
-        return losses, (prediction.argmax(-1) == y).float().mean(1)
+        y, own = torch.cat([support_y, query_y], 1), tasks.own_examples
+        x = map_tensors(lambda *both: torch.cat(both, 1)[own], tasks.support_x, tasks.query_x)
+        prediction = call_model(self.wide, x)
+        losses = F.cross_entropy(prediction.movedim(-1, 1), y[own], reduction="none")
+        right = (prediction.argmax(-1) == y[own]).float()
+        return _mean_by_task(losses, own), _mean_by_task(right, own)
 
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
@@ -185,3 +184,10 @@ def _classes_of(tasks: TaskBatch, labels: Tensor) -> Tensor:
         )
     check_labels(labels, tasks.classes.shape[1], "each task has")
     return tasks.classes.gather(1, labels)
+
+
+def _mean_by_task(values: Tensor, own: Tensor) -> Tensor:
+    """``[tasks]``, the mean of the values ``[all examples]``, which are true in ``own``."""
+    if own.all():
+        return values.view(own.shape).mean(1)
+    return values.new_zeros(own.shape).masked_scatter(own, values).sum(1) / own.sum(1)

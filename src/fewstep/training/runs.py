@@ -18,9 +18,10 @@ from fewstep.evaluation.evaluate import device_of
 from fewstep.evaluation.measurements import measure
 from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
+from fewstep.learners.build import learner_for
 from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
-from fewstep.training.build import learner, learner_for, shared_out
+from fewstep.training.build import learner, shared_out
 from fewstep.training.calibration_file import read_calibration
 from fewstep.training.checkpoint import Progress
 from fewstep.training.keeping import kept_in
@@ -112,7 +113,9 @@ def load_trained(path: Path, device: str, data_dir: str | None = None) -> Traine
         form = form_of(task_sources(replace(config, data_dir=folder))["train"])
     empty = learner_for(config, form.spec)
     progress = RunDir(path).load_best(empty, training_digest(config))
-    return Trained(config, empty, form, progress, *read_calibration(RunDir(path).calibration))
+    temperature, threshold = read_calibration(RunDir(path).calibration)
+    empty.preparation, empty.config, empty.temperature = form.preparation, config, temperature
+    return Trained(config, empty, form, progress, temperature, threshold)
 
 
 def _readable(path: Path, device: str) -> Config:
