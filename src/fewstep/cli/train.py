@@ -83,8 +83,10 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
     recipe = find_recipe(arguments[0] if named else DEFAULT).config
     flags = arguments[1:] if named else arguments
     command = f"train {recipe.recipe}" if named else "train [RECIPE]"
-    algorithm = parse(TrainOptions, command, flags, _grouped(recipe)).adaptation.algorithm
-    defaults = with_algorithm(recipe, algorithm)
+    first = parse(TrainOptions, command, flags, _grouped(recipe))
+    # An algorithm's defaults depend on what network they are for.
+    chosen = replace(recipe, model=first.network.model)
+    defaults = with_algorithm(chosen, first.adaptation.algorithm)
     return parse(TrainOptions, command, flags, _grouped(defaults)), defaults
 
 

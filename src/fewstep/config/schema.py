@@ -14,7 +14,8 @@ from fewstep import choices
 from fewstep.config import limits
 from fewstep.config.algorithms import ALGORITHMS, AlgorithmName
 from fewstep.config.limits import FREE, Limit, Only, check_numbers
-from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, DataSetName, NetworkName
+from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, DataSetName, network_key
+from fewstep.config.registry import Network as NetworkEntry
 from fewstep.errors import InputError
 
 _OF_CLASSES = [name for name, row in ALGORITHMS.items() if row.needs_classes]
@@ -42,8 +43,11 @@ class Task:
 class Network:
     """The model that is learned."""
 
-    model: NetworkName = "conv4"
-    """conv4: four convolution blocks, for pictures; mlp: two hidden layers of 40."""
+    model: Annotated[str, arg(metavar=f"{{{','.join(NETWORKS)}}}")] = "conv4"
+    """conv4, resnet12 and backbones of timm and torchvision: for pictures; mlp: two hidden layers
+    of 40. As in timm/resnet18, with the extra fewstep[backbones]."""
+    pretrained: bool = False
+    """Begin with the weights that timm or torchvision downloads; the last layer is new."""
     filters: Annotated[limits.Count, Limit(4096)] = 64
     """Filters of each convolution of conv4."""
     model_norm: choices.ModelNorm = "batch"
@@ -166,13 +170,18 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 
     def __post_init__(self) -> None:
         check_numbers(self)
+        if network_key(self.model) not in NETWORKS or self.model.endswith("/"):
+            raise InputError(
+                f"model is {self.model!r}; expected one of {', '.join(NETWORKS)}, as in "
+                "timm/resnet18"
+            )
         for told in self._contradictions():
             raise InputError(told)
 
     def _contradictions(self) -> Iterator[str]:
         """A sentence for each of the settings that do not go together."""
         kind, examples = self.data_set.kind, self.data_set.examples
-        if NETWORKS[self.model].examples != examples:
+        if self.network.examples != examples:
             suited = [name for name, network in NETWORKS.items() if network.examples == examples]
             yield (
                 f"data {self.data} with model {self.model}; {examples} need model "
@@ -187,8 +196,13 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
             yield f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5"
         if self.adapting == "context" and not self.context:
             yield "adapting is context and context is 0; give its size, as in --context 32"
+        if self.context and not self.network.modulated:
+            yield (
+                f"context is {self.context} with model {self.model}, of which no layer is known "
+                "that it could modulate; choose model conv4 or resnet12"
+            )
         per_step = self.per_step_affine or self.per_step_statistics
-        if per_step and "norm" not in NETWORKS[self.model].settings:
+        if per_step and "norm" not in self.network.settings:
             yield (
                 f"model {self.model} has no batch norm; leave per_step_affine and "
                 "per_step_statistics out"
@@ -214,6 +228,11 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
     def data_set(self) -> DataSet:
         """The entry of the data set."""
         return DATA_SETS[self.data]
+
+    @property
+    def network(self) -> NetworkEntry:
+        """The entry of the network."""
+        return NETWORKS[network_key(self.model)]
 
     @property
     def learns_per_step(self) -> bool:
@@ -246,7 +265,7 @@ def with_sizes(config: Config, sizes: Mapping[str, int | None]) -> Config:
 
 def has_batch_norm(config: Config) -> bool:
     """Whether a prediction may depend on the batch that it is made in."""
-    return "norm" in NETWORKS[config.model].settings and config.model_norm == "batch"
+    return "norm" in config.network.settings and config.model_norm == "batch"
 
 
 def batch_norm(config: Config, *norms: str) -> str:

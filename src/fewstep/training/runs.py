@@ -77,7 +77,8 @@ def load_run(
     config = replace(config, data_dir=remembered_folder(path, data_dir, config))
     of_tasks = with_sizes(config, sizes or {})
     tasks = task_sources(of_tasks)
-    empty = learner(replace(config, n_way=of_tasks.n_way), tasks["train"])
+    # Its weights are read from the run, so none are downloaded.
+    empty = learner(replace(config, n_way=of_tasks.n_way, pretrained=False), tasks["train"])
     return replace(_with_best(config, empty, tasks, RunDir(path)), config=of_tasks)
 
 
@@ -99,7 +100,7 @@ def load_trained(path: Path, device: str, data_dir: str | None = None) -> Traine
     except FileNotFoundError:
         folder = remembered_folder(path, data_dir, config)
         form = form_of(task_sources(replace(config, data_dir=folder))["train"])
-    empty = learner_for(config, form.spec)
+    empty = learner_for(replace(config, pretrained=False), form.spec)
     progress = RunDir(path).load_best(empty, training_digest(config))
     return Trained(config, empty, form, progress)
 
