@@ -1,4 +1,4 @@
-"""Small random models of transformers and peft, of configurations made here: nothing is downloaded."""
+"""Small random models of transformers and peft; nothing is downloaded."""
 
 from collections.abc import Callable
 

@@ -122,7 +122,9 @@ def test_a_package_that_does_not_load(error, monkeypatch):
 
 def test_a_network_that_predicts_something_else(monkeypatch):
     class Pair(nn.Module):
-        pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+        def __init__(self):
+            super().__init__()
+            self.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
 
         def forward(self, x):
             return x, x

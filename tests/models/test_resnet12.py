@@ -75,7 +75,7 @@ def test_numbers_below_one(sizes):
 
 def test_pictures_that_are_too_small_or_not_square():
     config = _config()
-    with pytest.raises(InputError, match="resnet12 with pictures of 15 pixels; .* 16 or more"):
+    with pytest.raises(InputError, match=r"resnet12 with pictures of 15 pixels; .* 16 or more"):
         network(config, (3, 15, 15), 5)
     with pytest.raises(InputError, match=r"\[3, 16, 20\]; expected as many pixels high as wide"):
         network(config, (3, 16, 20), 5)

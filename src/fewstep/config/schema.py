@@ -148,6 +148,8 @@ class Specialist:
     """Learn a scale and a shift of batch norm for each inner step (maml++)."""
     per_step_statistics: bool = False
     """Record batch norm's statistics after each inner step, for norm inductive (maml++)."""
+    head_rows: Annotated[choices.HeadRows, Only("adapting", ("all", "head"))] = "separate"
+    """A row of the last layer for each class, or one for all, so for any number of classes."""
     inner_optimizer: choices.InnerOptimizerName = "sgd"
     """Makes an inner step of a gradient."""
     proximal: limits.Rate = 0.5
@@ -194,6 +196,8 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
             )
         if kind == "classification" and self.n_way < 2:
             yield f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5"
+        if kind == "regression" and self.head_rows == "shared":
+            yield f"head_rows is shared with data {self.data}; it needs classes: leave it out"
         if self.adapting == "context" and not self.context:
             yield "adapting is context and context is 0; give its size, as in --context 32"
         if self.context and not self.network.modulated:
@@ -251,13 +255,8 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 def with_sizes(config: Config, sizes: Mapping[str, int | None]) -> Config:
     """The config with tasks of another size or seed; of None they are those of the run."""
     given: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
-    n_way = given.get("n_way", config.n_way)
-    if n_way != config.n_way and config.algorithm not in _OF_CLASSES:
-        raise InputError(
-            f"n_way is {n_way} and the network of the run has {config.n_way} outputs; leave "
-            "--n-way out, or evaluate a run that makes its last layer for each task "
-            f"({', '.join(_OF_CLASSES)})"
-        )
+    if "n_way" in given and config.data_set.kind == "regression":
+        raise InputError(f"n_way is given, and data {config.data} has no classes; leave it out")
     for name in given.keys() & {"k_shot", "q_query"}:
         given[f"test_{name}"] = given[name]
     return replace(config, **given)

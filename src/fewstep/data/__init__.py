@@ -2,6 +2,9 @@
 
 - `EpisodeSampler`: N-way K-shot tasks, drawn from pictures in memory.
 - `ImageClasses`: pictures by class, ``uint8 [pictures, channels, height, width]``.
+- `ImageFolder`: a folder of your own pictures, with a folder a class.
+- `ImageSet`: classes of pictures, to be split and to draw tasks from; a folder is one.
+- `Preparation`: how a picture of any kind becomes an example.
 - `SinusoidSampler`: the MAML paper's regression, y = A sin(x - phase).
 - `TaskSource`: the base class of both, for a data set of your own.
 - `TaskSpec`: the form of a source's tasks: shapes, loss, metrics.
@@ -16,22 +19,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fewstep.data.episodes import EpisodeSampler
+    from fewstep.data.folder import ImageFolder
     from fewstep.data.glyphs import load_glyphs
+    from fewstep.data.image_set import ImageSet
     from fewstep.data.images import ImageClasses
     from fewstep.data.omniglot import load_omniglot
+    from fewstep.data.preparation import Preparation
     from fewstep.data.sinusoid import SinusoidSampler
     from fewstep.data.source import TaskSource, TaskSpec
 
 __all__ = [
     "EpisodeSampler",
     "ImageClasses",
+    "ImageFolder",
+    "ImageSet",
+    "Preparation",
     "SinusoidSampler",
     "TaskSource",
     "TaskSpec",
     "load_glyphs",
     "load_omniglot",
 ]
-_MODULES = ("episodes", "images", "sinusoid", "source", "source", "glyphs", "omniglot")
+_MODULES = (
+    *("episodes", "images", "folder", "image_set", "preparation", "sinusoid", "source", "source"),
+    *("glyphs", "omniglot"),
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -105,9 +105,9 @@ class EpisodeSampler(TaskSource):
         )
 
     def content(self) -> Iterator[bytes | memoryview]:
-        """The names of the classes, their counts and all pictures."""
-        yield f"{self.split} {self.images.names} {self.images.counts.tolist()}".encode()
-        yield self.images.pictures.ravel().data
+        """The split and the pictures."""
+        yield f"{self.split} ".encode()
+        yield from self.images.content()
 
     def _draw(self, index: int) -> tuple[Integers, npt.NDArray[np.uint8]]:
         """One task: its classes and ``uint8 [n_way, examples, channels, height, width]``."""

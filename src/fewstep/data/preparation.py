@@ -1,14 +1,18 @@
 """Preparation: how a picture of any kind becomes the bytes that a network is trained on."""
 
 import io
+import struct
 import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from fewstep.errors import InputError, first_line
 
@@ -17,7 +21,8 @@ Pixels = npt.NDArray[np.uint8]
 # Pillow reports what it cannot read as any of these, and too many pixels as the last two.
 UNREADABLE = (
     *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError),
-    *(EOFError, MemoryError, Image.DecompressionBombError, Warning),
+    *(EOFError, MemoryError, AttributeError, AssertionError, ArithmeticError, RuntimeError),
+    *(struct.error, zlib.error, Image.DecompressionBombError, Warning),
 )
 
 
@@ -26,13 +31,14 @@ class Preparation:
     """Makes ``uint8 [channels, size, size]`` of a picture, always in the same way.
 
     A photograph is turned as its EXIF data say; of an animation the first frame counts; what is
-    transparent becomes white; 16 bits become 8. The largest square in the middle is cut out and
+    transparent becomes white; 16 bits become 8, and numbers of 32 bits are scaled from 0 to 1, 255,
+    65535 or their largest, whichever holds them. The largest square in the middle is cut out and
     resized by Lanczos.
 
     Attributes:
         size: Height and width in pixels.
         channels: 1 for grey, 3 for red, green and blue.
-        ink: Drawings: ink is 255 on 0, whichever of the two is darker in the file.
+        ink: Drawings: light on dark, turned round where the edge of the picture is light.
         fit: ``"crop"`` as above, or ``"stretch"``: the whole picture, pressed into the square.
 
     >>> Preparation(size=28, channels=3)(Image.new("RGB", (640, 480), "red")).shape
@@ -45,30 +51,34 @@ class Preparation:
     fit: Fit = "crop"
 
     def __call__(self, picture: str | Path | bytes | Image.Image) -> Pixels:
-        """Prepare a file, its content, or a picture of Pillow.
+        """Prepare a file, its content, or a picture of Pillow, which stays as it is.
 
         Raises:
             InputError: It cannot be read, or is too large.
         """
-        if isinstance(picture, Image.Image):
-            return self._prepare(picture)
-        name = "the picture" if isinstance(picture, bytes) else str(picture)
+        name = str(picture) if isinstance(picture, str | Path) else "the picture"
         source: Any = io.BytesIO(picture) if isinstance(picture, bytes) else picture
-        with warnings.catch_warnings():
-            # Pillow warns of a picture of very many pixels before it decodes them.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            try:
+        try:
+            with quiet_pillow():
+                if isinstance(source, Image.Image):
+                    return self._prepare(source)
                 with Image.open(source) as opened:
-                    return self._prepare(opened)
-            except UNREADABLE as error:
-                told = first_line(error) or type(error).__name__
-                raise InputError(f"{name} is no picture that can be read ({told})") from error
+                    return self.of_opened(opened)
+        except UNREADABLE as error:
+            raise InputError(f"{name} is no picture that can be read ({reason(error)})") from error
 
-    def _prepare(self, opened: Image.Image) -> Pixels:
+    def of_opened(self, opened: Image.Image) -> Pixels:
+        """Prepare a picture that was just opened and is used for nothing else.
+
+        Raises:
+            UNREADABLE: Any of these; within `quiet_pillow` for too many pixels as well.
+        """
         # A smaller version of a large JPEG file takes a fraction of the time.
         opened.draft(None, (2 * self.size, 2 * self.size))
-        turned = ImageOps.exif_transpose(opened)
-        image = _eight_bits(turned).convert("L" if self.channels == 1 else "RGB")
+        return self._prepare(opened)
+
+    def _prepare(self, picture: Image.Image) -> Pixels:
+        image = _eight_bits(_turned(picture)).convert("L" if self.channels == 1 else "RGB")
         box = None
         if self.fit == "crop":
             side = min(image.size)
@@ -76,21 +86,64 @@ class Preparation:
             box = (left, top, left + side, top + side)
         small = image.resize((self.size, self.size), Image.Resampling.LANCZOS, box)
         pixels = np.asarray(small)
-        if self.ink and np.median(pixels) > 127:
+        if self.ink and np.median(_border(pixels)) > 127:
             pixels = 255 - pixels
-        return (
-            pixels[None] if self.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-        )
+        if self.channels == 1:
+            return pixels[None]
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Inside, too many pixels are an error, and other warnings of Pillow are not shown."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def reason(error: BaseException) -> str:
+    """Why a picture cannot be read, in a few words."""
+    if isinstance(error, UnidentifiedImageError):
+        return "no picture of a known format"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels"
+    return first_line(error) or type(error).__name__
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    """The picture as its EXIF data say that it was held; another one only where it was turned."""
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    return ImageOps.exif_transpose(image) if turned else image
+
+
+def _border(pixels: Pixels) -> Pixels:
+    """The pixels along the edge, which show what the background is."""
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]], axis=None)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """The picture with eight bits a channel, and white where it is transparent."""
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image).astype(np.float64)
-        top = values.max(initial=0)
-        full = 1.0 if image.mode == "F" and top <= 1 else 255.0 if top <= 255 else 65535.0
-        return Image.fromarray((values.clip(0, full) * (255 / full)).round().astype(np.uint8))
+        return Image.fromarray(_scaled(image))
+    if image.mode == "LAB":
+        return image.convert("RGB")  # the only mode that Pillow makes of it
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        over = image.convert("RGBA")
+        over = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
     return image
+
+
+def _scaled(image: Image.Image) -> Pixels:
+    """Integers of 16 bits, or numbers in whatever range holds them, as bytes."""
+    values = np.nan_to_num(np.asarray(image).astype(np.float64), nan=0.0)
+    top = values.max(initial=0)
+    full = 65535.0
+    # Only of 16 bits is the range known.
+    if not image.mode.startswith("I;16"):
+        full = 1.0 if image.mode == "F" and top <= 1 else 255.0 if top <= 255 else max(full, top)
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        values[values == clear] = full
+    scaled: Pixels = (values.clip(0, full) * (255 / full)).round().astype(np.uint8)
+    return scaled

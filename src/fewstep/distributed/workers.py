@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ import torch
 
 from fewstep.distributed.messages import packed, packed_error, unpacked
 from fewstep.errors import InputError, first_line
+from fewstep.runtime.children import end_with
 from fewstep.runtime.modes import one_thread
 
 Job = tuple[Any, ...]  # a function, and its arguments
@@ -157,7 +157,8 @@ def _serve(connection: Connection, parent: int) -> None:
     # Ctrl-C goes to all processes; the first of them decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    # The first may be gone without a word, and its pipe open in others.
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)
     # The first process does the same and tells of it.
     logging.getLogger("fewstep").setLevel(logging.ERROR)
@@ -168,13 +169,6 @@ def _serve(connection: Connection, parent: int) -> None:
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             connection.send_bytes(_answer(connection.recv_bytes()))
-
-
-def _end_with(parent: int) -> None:
-    """End this process soon after the first; its pipe may be open in others."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def _answer(message: bytes) -> bytes:

@@ -1,0 +1,58 @@
+"""Splits of classes into training, validation and test; no class is in two of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fewstep.errors import InputError
+
+USUAL = (0.6, 0.2, 0.2)
+
+
+def split_sizes(classes: int, parts: Sequence[float]) -> tuple[int, ...]:
+    """Classes of each part: integers are counts, floats are fractions of all classes.
+
+    Raises:
+        InputError: The parts do not fit.
+
+    >>> split_sizes(12, (8, 2, 2)), split_sizes(12, (0.6, 0.2, 0.2))
+    ((8, 2, 2), (8, 2, 2))
+    """
+    told = f"split{tuple(parts)}"
+    plain = [isinstance(part, int | np.integer) and not isinstance(part, bool) for part in parts]
+    if len(parts) != 3 or not (all(plain) or all(type(part) is float for part in parts)):
+        raise InputError(
+            f"{told}: expected three parts, training, validation and test: all counts of classes, "
+            "as in split(8, 2, 2), or all fractions, as in split(0.6, 0.2, 0.2)"
+        )
+    if not all(part >= 0 for part in parts):
+        raise InputError(f"{told}: expected parts of 0 or more")
+    whole = classes if all(plain) else 1
+    if sum(parts) > whole + 1e-9:
+        of = f"{classes} classes" if all(plain) else "all classes, 1"
+        raise InputError(f"{told} is {sum(parts):g} in all, of {of}; choose smaller parts")
+    if all(plain):
+        return tuple(int(part) for part in parts)
+    # The tests are rounded down, and training gets what is left of the sum.
+    val, test = (int(part * classes + 1e-9) for part in parts[1:])
+    return int(round(sum(parts) * classes, 6)) - val - test, val, test
+
+
+def usual_sizes(classes: int, ways: int = 2) -> tuple[int, ...]:
+    """60, 20 and 20%, with at least the ways in each part where the classes suffice.
+
+    >>> usual_sizes(12), usual_sizes(12, ways=3), usual_sizes(100, ways=5)
+    ((8, 2, 2), (6, 3, 3), (60, 20, 20))
+    """
+    train, val, test = split_sizes(classes, USUAL)
+    if classes < 3 * ways:
+        return train, val, test
+    val, test = max(val, ways), max(test, ways)
+    return classes - val - test, val, test
+
+
+def draw_split(sizes: Sequence[int], classes: int, seed: int) -> list[list[int]]:
+    """Numbers of classes for each part, in ascending order; a seed always draws the same."""
+    order = np.random.default_rng(seed).permutation(classes)
+    ends = np.cumsum(sizes)
+    return [sorted(order[end - size : end].tolist()) for size, end in zip(sizes, ends, strict=True)]
