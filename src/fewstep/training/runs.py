@@ -110,7 +110,9 @@ def load_run(
     tasks = task_sources(of_tasks, kept_split(of_tasks, RunDir(path)))
     train, of_classes = tasks["train"], config.data_set.kind == "classification"
     spec = replace(train.spec, outputs=config.n_way) if of_classes else train.spec
-    run = _with_best(config, learner_for(config, spec), tasks, RunDir(path))
+    # Its weights are read from the run, so none are downloaded.
+    empty = learner_for(replace(config, pretrained=False), spec)
+    run = _with_best(config, empty, tasks, RunDir(path))
     one, note = for_ways(run.learner, of_tasks.n_way) if of_classes else (run.learner, "")
     return replace(run, config=of_tasks, learner=shared_out(config, one, train), note=note)
 
@@ -135,7 +137,7 @@ def load_trained(path: Path, device: str, data_dir: str | None = None) -> Traine
     except FileNotFoundError:
         folder = remembered_folder(path, data_dir, config)
         form = form_of(task_sources(replace(config, data_dir=folder))["train"])
-    empty = learner_for(config, form.spec)
+    empty = learner_for(replace(config, pretrained=False), form.spec)
     progress = RunDir(path).load_best(empty, training_digest(config))
     temperature, threshold = read_calibration(RunDir(path).calibration)
     empty.preparation, empty.config, empty.temperature = form.preparation, config, temperature
