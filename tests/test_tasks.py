@@ -1,5 +1,7 @@
 """TaskBatch refuses tensors that do not belong together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -135,12 +137,43 @@ def test_single_tasks_become_a_batch():
         ([rows[0][:3]], "task 0 is a tuple of 3; expected the four"),
         ([x], "task 0 is a Tensor; expected the four"),
         (
-            [rows[0], (x[1, :5], y[1, :5], x[1], y[1])],
-            r"support_x of task 1 is \[5, 4\]",
+            [rows[0], (x[1, :, :3], y[1], x[1, :, :3], y[1])],
+            r"support_x of task 1 is \[6, 3\] .* expected examples of the same shape",
         ),
     ):
         with pytest.raises(InputError, match=told):
             TaskBatch.stack(single)
+
+
+def test_tasks_of_other_sizes_are_padded_and_come_back_alone():
+    x, y, *_ = make_tasks(dtype=torch.float32).tensors
+    rows = [(x[0], y[0], x[0], y[0]), (x[1, :3], y[1, :3], x[1, :5], y[1, :5])]
+    batch = TaskBatch.stack(rows)
+    assert batch.support_x.shape == (2, 6, 4)
+    assert batch.support_sizes.tolist() == [6, 3]
+    assert batch.query_sizes.tolist() == [6, 5]
+    for part, expected in zip(batch.task(1), rows[1], strict=True):
+        assert torch.equal(part, expected)
+    (first, _), (second, alone) = batch.even_parts()
+    assert (first, second) == ([0], [1])
+    assert not alone.is_uneven
+    assert torch.equal(alone.query_x[0], rows[1][2])
+    assert batch.own_examples.sum(1).tolist() == [12, 8]
+    assert batch[1:].support_sizes.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        (torch.tensor([1, 2]), r"expected int64 \[3\]"),
+        (torch.ones(3), r"support_sizes is torch.float32 \[3\]"),
+        (torch.tensor([0, 1, 2]), "runs from 0 to 2; expected 1 to 6"),
+        (torch.tensor([6, 7, 6]), "runs from 6 to 7; expected 1 to 6"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(sizes, told):
+    with pytest.raises(InputError, match=told):
+        replace(make_tasks(), support_sizes=sizes)
 
 
 @pytest.mark.parametrize(

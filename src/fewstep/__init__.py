@@ -16,7 +16,11 @@ Learners, modules for the ordinary loop of PyTorch:
 Training and evaluation:
     fit: Meta-trains a learner, with validation, checkpoints and an early stop.
     evaluate: Mean and 95% interval of each metric after 0, 1, ... inner steps.
-    load: A run directory, read back.
+    load: A run directory, or the folder of an adapted model, read back.
+
+Estimators of scikit-learn (where it is installed):
+    FewShotClassifier: Adapts a learner to classes, and predicts them.
+    FewShotRegressor: Adapts a learner to a function, and predicts it.
 
 Checks and settings:
     check_gradient: Compares a meta-gradient with central differences.
@@ -42,6 +46,7 @@ Packages:
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,6 +64,8 @@ if TYPE_CHECKING:
     from fewstep.learners.protomaml import ProtoMAML as ProtoMAML
     from fewstep.learners.protonet import ProtoNet as ProtoNet
     from fewstep.learners.reptile import Reptile as Reptile
+    from fewstep.predictors.estimators import FewShotClassifier as FewShotClassifier
+    from fewstep.predictors.estimators import FewShotRegressor as FewShotRegressor
     from fewstep.runtime.startup import keep_memory as keep_memory
     from fewstep.tasks import TaskBatch as TaskBatch
     from fewstep.training.fit import fit as fit
@@ -77,19 +84,22 @@ _HOMES = {
     "fit": "fewstep.training.fit",
     "evaluate": "fewstep.evaluation.evaluate",
     "load": "fewstep.training.load",
+    "FewShotClassifier": "fewstep.predictors.estimators",
+    "FewShotRegressor": "fewstep.predictors.estimators",
     "check_gradient": "fewstep.learners.gradient_report",
     "GradientReport": "fewstep.learners.gradient_report",
     "InputError": "fewstep.errors",
     "keep_memory": "fewstep.runtime.startup",
 }
-__all__ = ["__version__", "data", "functional", "models", *_HOMES]
+_HIDDEN = [] if find_spec("sklearn") else ["FewShotClassifier", "FewShotRegressor"]
+__all__ = ["__version__", "data", "functional", "models", *(n for n in _HOMES if n not in _HIDDEN)]
 
 
 def __getattr__(name: str) -> Any:
     # Loaded on first use: PyTorch takes seconds to import, and the command line's help needs none.
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    if name in __all__:
+    if name in ("data", "functional", "models"):
         return import_module(f"fewstep.{name}")
     raise AttributeError(f"module 'fewstep' has no attribute {name!r}")
 

@@ -1,47 +1,18 @@
 """Tasks of an outer step as one object, which all learners take."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Union
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fewstep.errors import InputError
-
-Inputs = Union[Tensor, tuple["Inputs", ...], dict[str, "Inputs"]]  # noqa: UP007
-"""Inputs of a model: a tensor, a tuple for ``model(*x)``, a dict for ``model(**x)``."""
-
-
-def map_tensors(function: Callable[..., Tensor], *inputs: Any) -> Any:
-    """Call a function with each tensor, or with those at the same place of several inputs."""
-    first = inputs[0]
-    if isinstance(first, dict):
-        return {key: map_tensors(function, *(x[key] for x in inputs)) for key in first}
-    if isinstance(first, tuple):
-        return tuple(map_tensors(function, *parts) for parts in zip(*inputs, strict=True))
-    return function(*inputs)
-
-
-def tensors_of(inputs: Inputs) -> list[Tensor]:
-    """Return the tensors that inputs consist of, in order."""
-    if isinstance(inputs, Tensor):
-        return [inputs]
-    parts = inputs.values() if isinstance(inputs, dict) else inputs
-    return [tensor for part in parts for tensor in tensors_of(part)]
-
-
-def fresh(inputs: Inputs) -> Inputs:
-    """Return the inputs as new tensors of the same memory.
-
-    A model that differentiates by its input would otherwise reach through earlier inner steps.
-    """
-
-    def alias(x: Tensor) -> Tensor:
-        return x.view_as(x) if x.layout is torch.strided else x.detach()
-
-    return map_tensors(alias, inputs)  # type: ignore[no-any-return]
-
+from fewstep.inputs import Inputs as Inputs
+from fewstep.inputs import check_alike, check_as_first, named
+from fewstep.inputs import fresh as fresh
+from fewstep.inputs import map_tensors as map_tensors
+from fewstep.inputs import tensors_of as tensors_of
 
 _PARTS = ("support_x", "support_y", "query_x", "query_y")
 
@@ -76,33 +47,42 @@ class TaskBatch:
     query_x: Inputs
     query_y: Tensor
     classes: Tensor | None = None
+    support_sizes: Tensor | None = None
+    query_sizes: Tensor | None = None
 
     def __post_init__(self) -> None:
         tasks: int | None = None
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is not None or field.name != "classes":
-                tasks = _checked(field.name, value, tasks)
+        for name in _PARTS:
+            tasks = _checked(name, getattr(self, name), tasks)
+        if self.classes is not None:
+            _checked("classes", self.classes, tasks)
+        _check_sizes("support", self.support_sizes, self.support_y)
+        _check_sizes("query", self.query_sizes, self.query_y)
         for part in ("support", "query"):
             x, y = getattr(self, f"{part}_x"), getattr(self, f"{part}_y")
-            for name, tensor in _named(f"{part}_x", x):
+            for name, tensor in named(f"{part}_x", x):
                 if tensor.shape[:2] != y.shape[:2]:
                     raise InputError(
                         f"{name} is {list(tensor.shape)} and {part}_y {list(y.shape)}; expected "
                         "the same [tasks, examples] in front"
                     )
-        _check_alike("example", self.support_x, self.query_x)
-        _check_alike("target", self.support_y, self.query_y)
+        check_alike("example", self.support_x, self.query_x)
+        check_alike("target", self.support_y, self.query_y)
 
     @classmethod
     def stack(cls, tasks: Iterable[Sequence[Any]]) -> "TaskBatch":
         """Make a batch of single tasks, ``(support_x, support_y, query_x, query_y)`` each.
 
         Args:
-            tasks: Their tensors are ``[examples, ...]``, of the same shape in every task.
+            tasks: Their tensors are ``[examples, ...]``. Tasks may have different numbers of
+                examples: shorter ones are padded, and computed without the padding.
 
         Raises:
-            InputError: There is none, or one is of another shape than the first.
+            InputError: There is none, or an example is of another shape than in the first.
+
+        >>> x, y = torch.randn(5, 4), torch.zeros(5).long()
+        >>> TaskBatch.stack([(x, y, x, y), (x[:2], y[:2], x, y)]).support_sizes
+        tensor([5, 2])
         """
         rows = list(tasks)
         for number, row in enumerate(rows):
@@ -116,11 +96,15 @@ class TaskBatch:
             raise InputError("no task is given; expected at least one")
         columns = []
         for name, column in zip(_PARTS, zip(*rows, strict=True), strict=True):
-            first = dict(_named(name, column[0]))
+            first = dict(named(name, column[0]))
             for number, value in enumerate(column):
-                _check_as_first(name, number, dict(_named(name, value)), first)
-            columns.append(map_tensors(lambda *tensors: torch.stack(tensors), *column))
-        return cls(*columns)
+                check_as_first(name, number, dict(named(name, value)), first)
+            columns.append(map_tensors(_padded, *column))
+        sizes = [torch.tensor([len(row[part]) for row in rows]) for part in (1, 3)]
+        support, query = (
+            None if bool((of == of[0]).all()) else of.to(columns[1].device) for of in sizes
+        )
+        return replace(cls(*columns), support_sizes=support, query_sizes=query)
 
     def __repr__(self) -> str:
         parts = zip(_PARTS, self._parts, strict=True)
@@ -140,7 +124,42 @@ class TaskBatch:
 
     def task(self, number: int) -> tuple[Inputs, Tensor, Inputs, Tensor]:
         """Return support_x, support_y, query_x, query_y of one task, ``[examples, ...]`` each."""
-        return tuple(map_tensors(lambda tensor: tensor[number], part) for part in self._parts)
+        sizes = self.support_sizes, self.support_sizes, self.query_sizes, self.query_sizes
+        ends = [None if of is None else int(of[number]) for of in sizes]
+        pairs = zip(self._parts, ends, strict=True)
+        return tuple(map_tensors(lambda t: t[number, :end], part) for part, end in pairs)  # noqa: B023
+
+    def single(self, number: int) -> "TaskBatch":
+        """Return one task as a batch, without padding."""
+        return self._without_padding([number])
+
+    @property
+    def own_examples(self) -> Tensor:
+        """``bool [tasks, support + query examples]``, true where an example is no padding."""
+        lengths = zip(
+            (self.support_sizes, self.query_sizes), (self.support_y, self.query_y), strict=True
+        )
+        return torch.cat([_places(sizes, y) for sizes, y in lengths], 1)
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether tasks have different numbers of examples, so that some are padded."""
+        return self.support_sizes is not None or self.query_sizes is not None
+
+    def even_parts(self) -> list[tuple[list[int], "TaskBatch"]]:
+        """Return the tasks by their sizes, without padding, and the numbers of those tasks."""
+        numbers: dict[tuple[int, ...], list[int]] = {}
+        given = [of.tolist() for of in (self.support_sizes, self.query_sizes) if of is not None]
+        for number, sizes in enumerate(zip(*given, strict=True)):
+            numbers.setdefault(sizes, []).append(number)
+        return [(of, self._without_padding(of)) for of in numbers.values()]
+
+    def _without_padding(self, numbers: list[int]) -> "TaskBatch":
+        """The tasks of these numbers, which are of the same sizes."""
+        columns = zip(*(self.task(number) for number in numbers), strict=True)
+        parts = [map_tensors(lambda *tensors: torch.stack(tensors), *column) for column in columns]
+        classes = None if self.classes is None else self.classes[numbers]
+        return replace(TaskBatch(*parts), classes=classes)
 
     @property
     def device(self) -> torch.device:
@@ -177,23 +196,13 @@ class TaskBatch:
         return TaskBatch(*changed)
 
 
-def _named(name: str, value: Inputs) -> list[tuple[str, Tensor]]:
-    """The tensors of a value, each with the words that lead to it."""
-    if isinstance(value, dict):
-        return [pair for key, part in value.items() for pair in _named(f"{name}[{key!r}]", part)]
-    if isinstance(value, tuple):
-        parts = enumerate(value)
-        return [pair for number, part in parts for pair in _named(f"{name}[{number}]", part)]
-    return [(name, value)]
-
-
 def _checked(name: str, value: Any, tasks: int | None) -> int:
     """The number of tasks of a part, which is that of the parts before it."""
     nested = name.endswith("_x")
-    named = _named(name, value) if nested else [(name, value)]
-    if not named:
+    parts = named(name, value) if nested else [(name, value)]
+    if not parts:
         raise InputError(f"{name} is empty; expected at least one tensor")
-    for of, tensor in named:
+    for of, tensor in parts:
         if not isinstance(tensor, Tensor):
             also = ", or a tuple or dict of such" if nested else ""
             raise InputError(f"{of} is a {type(tensor).__name__}; expected a torch.Tensor{also}")
@@ -207,58 +216,44 @@ def _checked(name: str, value: Any, tasks: int | None) -> int:
             raise InputError(
                 f"{of} has {len(tensor)} tasks and support_x {tasks}; expected the same number"
             )
-    return len(named[0][1])
+    return len(parts[0][1])
 
 
-def _check_as_first(
-    name: str, number: int, parts: dict[str, Tensor], first: dict[str, Tensor]
-) -> None:
-    """See that a task has the parts of task 0, and that they are tensors of the same shapes."""
-    if parts.keys() != first.keys():
-        told, of_first = (", ".join(each) or f"no {name}" for each in (parts, first))
+def _padded(*tensors: Tensor) -> Tensor:
+    """The tensors side by side, shorter ones filled up with copies of their first example."""
+    longest = max(map(len, tensors))
+    if all(len(tensor) == longest for tensor in tensors):
+        return torch.stack(tensors)
+    # A copy is as good an example as any: padding passes every check of labels and values.
+    return torch.stack(
+        [torch.cat([t, t[:1].expand(longest - len(t), *t.shape[1:])]) for t in tensors]
+    )
+
+
+def _places(sizes: Tensor | None, y: Tensor) -> Tensor:
+    """``bool [tasks, examples]``, true where an example is a task's own."""
+    places = torch.arange(y.shape[1], device=y.device)
+    return (places < (y.shape[1] if sizes is None else sizes[:, None])).expand(y.shape[:2])
+
+
+def _check_sizes(part: str, sizes: Tensor | None, y: Tensor) -> None:
+    """See that sizes are those of a padded part."""
+    if sizes is None:
+        return
+    if sizes.shape != y.shape[:1] or sizes.dtype != torch.int64:
         raise InputError(
-            f"task {number} has {told} and task 0 {of_first}; expected the same parts in every task"
+            f"{part}_sizes is {sizes.dtype} {list(sizes.shape)}; expected int64 [{len(y)}], one "
+            "number a task"
         )
-    for part, tensor in parts.items():
-        if not isinstance(tensor, Tensor):
-            raise InputError(
-                f"{part} of task {number} is a {type(tensor).__name__}; expected a torch.Tensor"
-            )
-        if tensor.shape != first[part].shape:
-            raise InputError(
-                f"{part} of task {number} is {list(tensor.shape)} and of task 0 "
-                f"{list(first[part].shape)}; expected the same shape in every task"
-            )
-
-
-def _check_alike(kind: str, support: Inputs, query: Inputs) -> None:
-    """See that support and query consist of the same parts, of the same types and shapes."""
-    ours, theirs = (dict(_named("", x)) for x in (support, query))
-    if ours.keys() != theirs.keys():
-        told, other_told = (", ".join(sorted(x)) or "a tensor" for x in (ours, theirs))
+    if int(sizes.min()) < 1 or int(sizes.max()) > y.shape[1]:
         raise InputError(
-            f"the support {kind}s have {told} and the query {kind}s {other_told}; expected the "
-            "same parts"
+            f"{part}_sizes runs from {int(sizes.min())} to {int(sizes.max())}; expected 1 to "
+            f"{y.shape[1]}, the number of {part} examples"
         )
-    for part, one in sorted(ours.items()):
-        other = theirs[part]
-        # Beside others a tensor may have a column an example, as an adjacency matrix has.
-        single = isinstance(support, Tensor)
-        if one.shape[2:] != other.shape[2:] if single else one.dim() != other.dim():
-            raise InputError(
-                f"one support {kind}{part} is {list(one.shape[2:])} and one query {kind}{part} "
-                f"{list(other.shape[2:])}; expected the same shape"
-            )
-        if one.dtype != other.dtype:
-            letter = "x" if kind == "example" else "y"
-            raise InputError(
-                f"support_{letter}{part} is {one.dtype} and query_{letter}{part} {other.dtype}; "
-                "expected the same type"
-            )
 
 
 def _shapes(value: Inputs) -> str:
-    named = _named("", value)
+    parts = named("", value)
     if isinstance(value, Tensor):
         return str(list(value.shape))
-    return "{" + ", ".join(f"{name.strip('[]')}: {list(t.shape)}" for name, t in named) + "}"
+    return "{" + ", ".join(f"{name.strip('[]')}: {list(t.shape)}" for name, t in parts) + "}"

@@ -140,9 +140,46 @@ def test_tasks_of_another_size(glyph_runs, run_dir, capsys):
     assert json.loads(capsys.readouterr().out)["mse"] != told["mse"]
 
 
-def test_tasks_of_other_numbers_of_classes(glyph_runs, capsys):
-    told = refused(["evaluate", str(glyph_runs / "maml"), "--n-way", "3"], capsys)
-    assert "n_way is 3 and the network of the run has 5 outputs; leave --n-way out" in told
-    given = ["evaluate", str(glyph_runs / "finetune"), "--n-way", "3", "--tasks", "2", "--json"]
+@pytest.mark.parametrize(("name", "n_way"), [("maml", 3), ("maml", 7), ("finetune", 3)])
+def test_tasks_of_other_numbers_of_classes(name, n_way, glyph_runs, capsys):
+    given = ["evaluate", str(glyph_runs / name), "--n-way", str(n_way), "--tasks", "2"]
     assert main(given) == 0
-    assert json.loads(capsys.readouterr().out)["n_way"] == 3
+    out = capsys.readouterr().out
+    assert f"2 test tasks of glyphs, {n_way}-way" in out
+    assert out.splitlines()[-1].startswith("note: ")
+    assert main([*given, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["n_way"] == n_way
+    assert f"note: {told['note']}" in out
+
+
+def test_the_ways_of_the_run_need_no_note(glyph_runs, capsys):
+    given = ["evaluate", str(glyph_runs / "maml"), "--n-way", "5", "--tasks", "2"]
+    assert main([*given, "--json"]) == 0
+    assert "note" not in json.loads(capsys.readouterr().out)
+    assert main(given) == 0
+    assert "note: " not in capsys.readouterr().out
+
+
+def test_more_classes_than_there_are(glyph_runs, run_dir, capsys):
+    told = refused(["evaluate", str(glyph_runs / "maml"), "--n-way", "5000"], capsys)
+    assert "n_way is 5000, but the" in told
+    told = refused(["evaluate", str(run_dir), "--n-way", "3"], capsys)
+    assert "n_way is given, and data sinusoid has no classes; leave it out" in told
+
+
+@pytest.mark.parametrize("flags", [["--json"], []])
+def test_evaluate_draws_the_reliability(flags, glyph_runs, tmp_path, capsys):
+    picture = tmp_path / "new" / "r.png"
+    given = ["evaluate", str(glyph_runs / "maml"), "--tasks", "2", "--picture", str(picture)]
+    assert main([*given, *flags]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.startswith("{") == bool(flags)
+
+
+def test_no_reliability_of_a_regression(run_dir, tmp_path, capsys):
+    picture = tmp_path / "r.png"
+    told = refused(["evaluate", str(run_dir), "--picture", str(picture)], capsys)
+    assert "as it is a regression" in told
+    assert not picture.exists()
+    assert "no PNG file" in refused(["evaluate", str(run_dir), "--picture", "r.jpg"], capsys)

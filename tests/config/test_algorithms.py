@@ -13,7 +13,7 @@ from fewstep.config import algorithms, effects, limits, recipes, schema
 from fewstep.config.algorithms import ALGORITHMS
 from fewstep.config.recipes import RECIPES, with_algorithm
 from fewstep.data.registry import task_sources
-from fewstep.training import build
+from fewstep.learners import build
 
 GLYPHS, SINUSOID = RECIPES["glyphs-5way-1shot"].config, RECIPES["sinusoid"].config
 OF_THE_RUN = {"workers", "first_order_share"}
@@ -48,7 +48,7 @@ def test_the_rows_of_the_page_on_extending(monkeypatch):
     for module in (effects, recipes, schema, build):
         monkeypatch.setattr(module, "ALGORITHMS", algorithms.ALGORITHMS)
     config = with_algorithm(SINUSOID, "heavy-ball")
-    made = build.learner(config, task_sources(config)["train"])
+    made = build.learner_for(config, task_sources(config)["train"].spec)
     assert (made.order, made.inner_lr) == ("first", SINUSOID.inner_lr)
     with pytest.raises(InputError, match=r"proximal is 2\.0 with algorithm heavy-ball"):
         effects.check_effects(replace(config, proximal=2.0), config)

@@ -38,6 +38,10 @@ FAMILY = {
     "kept in place": {"inner_optimizer": KEPT_IN_PLACE},
     "clipped": {**PLUS, "inner_optimizer": CLIPPED},
     "from start": {"inner_optimizer": FROM_START},
+    "one row": {"head_rows": "shared"},
+    "one row, anil": {"head_rows": "shared", "adapting": "head", "inner_optimizer": CLIPPED},
+    "one row, meta-sgd": {"head_rows": "shared", "step_sizes": "per-element"},
+    "one row, maml++": {**PLUS, "head_rows": "shared", "inner_optimizer": "momentum"},
 }
 
 

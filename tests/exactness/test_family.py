@@ -57,6 +57,7 @@ def test_finite_differences(name, path):
         ("maml++", "per_step."),
         ("cavia", "context"),
         ("all at once", "inner_lr."),
+        ("one row, meta-sgd", "inner_lr."),
     ],
 )
 def test_finite_differences_of_what_is_learned_beside_the_model(name, part, path):
@@ -79,7 +80,7 @@ def test_processes_give_the_same(name):
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", ["maml++", "anil"])
+@pytest.mark.parametrize("name", ["maml++", "anil", "one row"])
 def test_compiled(name):
     gradient = _gradient(family_learner(name, compile=True))
     assert deviation(gradient, _gradient(family_learner(name))) < 1e-10

@@ -1,6 +1,7 @@
 """Learners whose outer steps are computed by the recorded executor."""
 
 from fewstep.execution.captured import Captured, Recordings
+from fewstep.learners.heads import share_rows
 from fewstep.metagrad.objective import Traceable
 from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.runtime.modes import exclusive
@@ -26,4 +27,7 @@ class Recorded:
                 learner.norm == "transductive",
             )
             executor = Captured(objective, traceable, self.recordings, len(tasks))
-            return executor.meta_gradient(tasks, learner._gradient(outer_step))
+            found = executor.meta_gradient(tasks, learner._gradient(outer_step))
+            # The learner itself makes the gradient that of rows which are one.
+            rows = getattr(learner, "_shared_rows", list)()
+            return found._replace(gradient=share_rows(found.gradient, rows))

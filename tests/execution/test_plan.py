@@ -1,5 +1,8 @@
 """How many tasks are computed at once, and that it changes nothing."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -146,3 +149,20 @@ def test_evaluation_without_dropout_is_planned_apart(model):
     learner.meta_gradient(make_tasks(8, 1, 1, (1, 8, 8)))
     learner.model.eval()
     learner.meta_gradient(make_tasks(8, 1, 1, (1, 8, 8)))
+
+
+def test_measuring_a_graph_does_not_keep_it():
+    references = []
+
+    class Tanh(nn.Module):
+        def forward(self, x):
+            y = x.tanh()
+            references.append(weakref.ref(y))
+            return y
+
+    learner, tasks = MAML(mlp(4, (6,), 3).append(Tanh())), make_tasks(1, dtype=torch.float32)
+    objective, _ = learner.objective(tasks, "transductive", training=True)
+    references.clear()
+    assert plans.graph_bytes(objective, tasks) > 0
+    gc.collect()
+    assert [reference() for reference in references] == [None, None]

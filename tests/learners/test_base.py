@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, FineTune, InputError, Parallel, ProtoMAML, Reptile
+from fewstep import MAML, FineTune, InputError, Parallel, ProtoMAML, Reptile, TaskBatch
+from fewstep.learners.base import Evaluation
+from tests.factory import cnn, make_pictures, make_tasks
 
 from .every import LEARNERS, every_learner, model, plus_plus, seeded, tasks
 from .shared import WAYS
@@ -144,3 +146,70 @@ def test_how_a_learner_is_shown():
 def test_what_is_shown_of_the_settings(learner, told):
     shown = repr(learner())
     assert set(told.split(", ")) <= set(shown.replace("\n  (", ", (").split(", ")) or told in shown
+
+
+def _assert_predicted(learner, batch, norm, **tolerance):
+    """The predictions of an evaluation are those of the module that `adapt` returns."""
+    logits, labels = learner.evaluate(batch, 2, norm).predictions
+    assert torch.equal(labels, batch.query_y)
+    assert not logits.requires_grad
+    for number, of_task in enumerate(logits):
+        support_x, support_y, query_x, _ = batch.task(number)
+        adapted = learner.adapt(support_x, support_y, 2, norm)
+        torch.testing.assert_close(of_task, adapted(query_x).detach(), **tolerance)
+
+
+@every_learner
+@pytest.mark.parametrize("norm", ["transductive", "inductive"])
+def test_predictions_are_those_of_the_adapted_module(make, norm):
+    _assert_predicted(make(), tasks(3), norm)
+
+
+@pytest.mark.parametrize("norm", ["transductive", "inductive"])
+@pytest.mark.parametrize("execution", ["loop", "vectorised", "chunked", "auto"])
+def test_predictions_on_every_path(execution, norm):
+    learner = MAML(cnn(dtype=torch.float64), 0.3, execution=execution)
+    _assert_predicted(learner, make_pictures(5, dtype=torch.float64), norm)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("norm", ["transductive", "inductive"])
+def test_predictions_of_a_compiled_learner(norm):
+    learner, batch = MAML(model(), 0.3, execution="loop", compile=True), tasks(3)
+    learner.meta_gradient(batch)
+    _assert_predicted(learner, batch, norm)
+
+
+def test_predictions_are_of_classes_alone():
+    """Of labels in a picture, of a regression and of a dict there are none."""
+    x = torch.rand(2, 4, 3)
+    regression = MAML(nn.Linear(3, 2), loss="mse")
+    of_numbers = TaskBatch(x, torch.rand(2, 4, 2), x, torch.rand(2, 4, 2))
+    assert regression.evaluate(of_numbers).predictions is None
+    pixels = TaskBatch(x, torch.zeros(2, 4, 5).long(), x, torch.zeros(2, 4, 5).long())
+    network = nn.Sequential(nn.Linear(3, 10), nn.Unflatten(1, (2, 5)))
+    found = MAML(network).evaluate(pixels)
+    assert found.predictions is None
+    assert found.metrics.keys() == {"accuracy"}
+
+
+def test_predictions_come_with_metrics_of_ones_own():
+    def halved(prediction, target):
+        prediction /= 2
+        return prediction.sum()
+
+    plain = MAML(model(), 0.3).evaluate(tasks())
+    found = MAML(model(), 0.3, metrics={"halved": halved}).evaluate(tasks())
+    assert found.metrics.keys() == {"halved"}
+    assert torch.equal(found.predictions.logits, plain.predictions.logits)
+
+
+def test_evaluations_are_put_together():
+    learner, few = MAML(model(), 0.3), tasks(2)
+    parts = [learner.evaluate(few[:1]), learner.evaluate(few[1:])]
+    torch.testing.assert_close(Evaluation.cat(parts), learner.evaluate(few))
+    # Of other sizes, as of tasks that are given one by one.
+    larger = learner.evaluate(make_tasks(1, queries=3))
+    together = Evaluation.cat([parts[0], larger])
+    assert together.predictions is None
+    assert len(together.losses) == 2

@@ -32,6 +32,7 @@ def test_rows_of_any_width(context):
         (GLYPHS, (6,), r"conv4 with examples of \[6\]; expected pictures, \[channels, height"),
         (SINUSOID, (1, 8, 8), r"mlp with examples of \[1, 8, 8\]; expected rows, \[features\]"),
         (replace(GLYPHS, downsample="max-pool"), (1, 8, 8), "size is 8; max-pool halves"),
+        (GLYPHS, (3, 32, 48), r"pictures are \[3, 32, 48\]; expected as many pixels high as wide"),
     ],
 )
 def test_examples_that_a_network_does_not_take(config, shape, told):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from fewstep import InputError
 from fewstep.models.conv4 import conv4
 
 
@@ -28,3 +29,27 @@ def test_conv4_without_batch_norm():
         assert (kind in layers) == (norm == "group")
         # What is predicted for one picture does not depend on the others.
         torch.testing.assert_close(model(pictures)[:1], model(pictures[:1]))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("downsample", ["stride", "max-pool"])
+def test_any_size_and_number_of_channels(channels, downsample):
+    for size in (1, 2, 5, 15, 16, 17, 31, 33, 84, 127, 224):
+        if downsample == "max-pool" and size < 16:
+            continue
+        model = conv4(channels, size, 2, 2, downsample)
+        assert model(torch.zeros(2, channels, size, size)).shape == (2, 2)
+
+
+@pytest.mark.parametrize("size", range(1, 16))
+def test_too_small_for_max_pool(size):
+    with pytest.raises(InputError, match=f"size is {size}; max-pool halves .* 16 or more"):
+        conv4(1, size, 5, downsample="max-pool")
+
+
+@pytest.mark.parametrize("name", ["channels", "size", "ways", "filters"])
+@pytest.mark.parametrize("number", [0, -3])
+def test_numbers_below_one(name, number):
+    sizes = {"channels": 1, "size": 28, "ways": 5, "filters": 4, name: number}
+    with pytest.raises(InputError, match=f"^{name} is {number}; expected 1 or more$"):
+        conv4(**sizes)

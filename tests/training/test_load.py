@@ -11,8 +11,10 @@ import fewstep
 from fewstep import InputError
 from fewstep.cli import main
 from fewstep.config.recipes import RECIPES
+from fewstep.data.preparation import Preparation
+from fewstep.data.registry import task_sources
 from fewstep.data.sinusoid import SinusoidSampler
-from tests.training.shared import run
+from tests.training.shared import GLYPHS, run
 
 TRAIN, VAL = SinusoidSampler(5, 5), SinusoidSampler(5, 5, split="val")
 SHORT = {"steps": 4, "meta_batch": 2, "val_every": 2, "val_tasks": 2}
@@ -108,3 +110,23 @@ def test_what_is_no_run(tmp_path):
     (tmp_path / "run" / "best.safetensors").unlink()
     with pytest.raises(InputError, match=r"best.safetensors does not exist; train in this"):
         fewstep.load(tmp_path / "run", model())
+
+
+def test_a_learner_knows_how_its_pictures_were_prepared(tmp_path):
+    config = GLYPHS
+    run(config, tmp_path / "run")
+    learner = fewstep.load(tmp_path / "run").learner
+    assert learner.preparation == Preparation(28, 1, ink=True)
+    assert learner.config == config
+    glyphs = task_sources(config)
+    own = fewstep.MAML(fewstep.models.conv4(1, 28, 5, filters=4))
+    fewstep.fit(own, glyphs["train"], run_dir=tmp_path / "fit", steps=2, meta_batch=2)
+    assert own.preparation == Preparation(28, 1, ink=True)
+    fresh = fewstep.models.conv4(1, 28, 5, filters=4)
+    fewstep.fit(
+        fewstep.MAML(fresh), glyphs["train"], glyphs["val"], run_dir=tmp_path / "v", **SHORT
+    )
+    assert fewstep.load(tmp_path / "v", fresh).learner.preparation == Preparation(28, 1, ink=True)
+    # Tasks that are no pictures leave it as it was.
+    assert made(tmp_path / "sinusoid").preparation is None
+    assert fewstep.load(tmp_path / "sinusoid", model()).learner.preparation is None

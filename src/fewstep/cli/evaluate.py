@@ -9,10 +9,22 @@ from tyro.conf import Positional, arg
 
 from fewstep.choices import Norm, Split
 from fewstep.cli.console import error_console, plain_console
-from fewstep.cli.options import DataDir, InnerSteps, Tasks, check_is_text, data_folder, parse
+from fewstep.cli.options import (
+    DataDir,
+    InnerSteps,
+    Tasks,
+    check_is_text,
+    check_picture,
+    data_folder,
+    parse,
+)
 from fewstep.config.limits import Limit, OptionalCount, OptionalSeed
+from fewstep.errors import InputError
+from fewstep.files import make_folder
 
 _NORM = arg(metavar="{transductive,inductive}", help_behavior_hint="")
+
+_PICTURE = arg(metavar="PATH", help_behavior_hint="")
 
 
 @dataclass(frozen=True)
@@ -27,12 +39,14 @@ class EvaluateOptions:
     """Most inner steps; those of the run's own test unless given."""
     json: bool = False
     """Print one JSON object and nothing else."""
+    picture: Annotated[Path | None, _PICTURE] = None
+    """Where to draw how often predictions are right, by how sure they are, as PNG."""
     split: Split = "test"
     """The classes that the tasks are from."""
     norm: Annotated[Norm | None, _NORM] = None
     """Statistics of batch norm whose figures are the main ones; those of the run unless given."""
     n_way: OptionalCount = None
-    """Classes of a task; those of the run unless given, and of most algorithms those alone."""
+    """Classes of a task; those of the run unless given (docs/classes.md)."""
     k_shot: Annotated[OptionalCount, Limit(10_000)] = None
     """Support examples of each class (of the task, in a regression); the run's unless given."""
     q_query: Annotated[OptionalCount, Limit(10_000)] = None
@@ -50,22 +64,41 @@ def main(arguments: list[str]) -> int:
     options = parse(EvaluateOptions, "evaluate", arguments)
     check_is_text(options.run_dir)
     folder = data_folder(options.data_dir)
+    if options.picture:
+        check_picture(options.picture)
 
+    from fewstep.cli.calibrate import choose_on_validation
     from fewstep.cli.results import evaluate, show
     from fewstep.evaluation.diagnosis import findings
+    from fewstep.report.reliability import draw_reliability
     from fewstep.report.summary import summary
     from fewstep.training.runs import check_inner_steps, diagnose, load_run
 
     console = error_console()
     sizes = {name: getattr(options, name) for name in ("n_way", "k_shot", "q_query", "seed")}
     run = load_run(options.run_dir, folder, options.device, sizes, moved=options.data_dir)
+    if options.picture and run.config.data_set.kind != "classification":
+        raise InputError(
+            f"the picture is of probabilities, and {options.run_dir} has none, as it is a "
+            "regression; leave --picture out"
+        )
     norm = options.norm or run.config.norm
     steps = options.inner_steps or run.config.test_inner_steps
     check_inner_steps({str(options.run_dir): run}, steps)
-    results = evaluate(run, options.tasks, steps, norm, options.split, console)
+    chosen = choose_on_validation(run, options.tasks, steps, norm)
+    results = evaluate(run, options.tasks, steps, norm, options.split, console, chosen)
     figures = diagnose(run, options.run_dir, steps, norm, options.tasks)
     if options.json:
-        print(json.dumps(summary(run.config, results, run.progress, options.split, figures)))
-        return 0
-    show(run.config, results, options.split, findings(figures), plain_console())
+        told = summary(run.config, results, run.progress, options.split, figures)
+        print(json.dumps(told | ({"note": run.note} if run.note else {})))
+    else:
+        show(run.config, results, options.split, findings(figures), plain_console())
+        if run.note:
+            plain_console().print(f"note: {run.note}", soft_wrap=True)
+    # The results come first: no place for the picture costs them.
+    if options.picture:
+        make_folder(options.picture.parent)
+        draw_reliability(options.picture, run.config, results, options.split)
+        if not options.json:
+            plain_console().print(f"picture: {options.picture}", soft_wrap=True)
     return 0

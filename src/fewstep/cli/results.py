@@ -1,47 +1,60 @@
 """Results of a run: evaluated with a progress bar, written to its directory, shown again."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 from rich.console import Console
 from rich.progress import Progress
 
 from fewstep.choices import Norm, Split
+from fewstep.cli.calibrate import Chosen, choose_on_validation, inductive, norms_of
 from fewstep.cli.console import plain_console
 from fewstep.config.file import decisive, read_config, training_digest
-from fewstep.config.schema import Config, batch_norm, has_batch_norm
+from fewstep.config.schema import Config, batch_norm
 from fewstep.errors import InputError
+from fewstep.evaluation.calibrated import calibrated
+from fewstep.evaluation.confidence import TASKS
 from fewstep.evaluation.diagnosis import findings
 from fewstep.evaluation.evaluate import Results, evaluate_tasks, means
 from fewstep.evaluation.numbers import shown
 from fewstep.files import read_json_object, rounded
 from fewstep.report.pictures import draw_curves, draw_task
+from fewstep.report.reliability import draw_reliability
 from fewstep.report.summary import results_of, summary
-from fewstep.report.table import ScoreTable, protocol
+from fewstep.report.table import ScoreTable, calibration_lines, protocol
 from fewstep.training import checkpoint, lock
+from fewstep.training.calibration_file import calibration_as_json
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run, diagnose
 
 
 def evaluate(
-    run: Run, tasks: int, steps: int, norm: Norm, split: Split, console: Console
+    run: Run,
+    tasks: int,
+    steps: int,
+    norm: Norm,
+    split: Split,
+    console: Console,
+    chosen: Chosen | None = None,
 ) -> Results:
     """Evaluate on the first ``tasks`` tasks of a split, with a bar on a terminal.
 
-    By this norm first, and by the other one where that makes a difference.
+    By this norm first, and by the other one where that makes a difference; with the calibration of
+    those that something is chosen for.
     """
-    norms = sorted(get_args(Norm), key=lambda other: other != norm)
     results: Results = {}
-    for used in norms[: 2 if has_batch_norm(run.config) else 1]:
+    for used in norms_of(run, norm):
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             told = f"{tasks} {split} tasks, {batch_norm(run.config, used)}"
             advance = partial(bar.advance, bar.add_task(told, total=tasks))
-            results[used] = means(
-                evaluate_tasks(run.learner, run.tasks[split], tasks, steps, used, advance)
-            )
+            found = evaluate_tasks(run.learner, run.tasks[split], tasks, steps, used, advance)
+        results[used] = means(found)
+        if one := (chosen or {}).get(used):
+            calibration = calibrated(found.predictions, one.temperature, one.threshold)
+            results[used] = replace(results[used], calibration=calibration)
         if diverged := results[used].diverged:
             task, inner = diverged
             console.print(
@@ -62,7 +75,8 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
     files, config, norm = RunDir(run_dir), run.config, run.config.norm
     tasks, steps = config.test_tasks, config.test_inner_steps
     try:
-        results = evaluate(run, tasks, steps, norm, "test", console)
+        chosen = choose_on_validation(run, tasks, steps, norm)
+        results = evaluate(run, tasks, steps, norm, "test", console, chosen)
         if checkpoint.load(files.best)[1] != run.progress:
             raise InputError(
                 f"{run_dir} holds another run by now; its files stay, and this test is written "
@@ -70,8 +84,14 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
             )
         # All files come first: what cannot be printed costs none of them.
         figures = diagnose(run, run_dir, steps, norm, tasks)
+        if found := inductive(run, chosen):
+            told = calibration_as_json(found, "inductive", steps, min(tasks, TASKS))
+            files.write_json(files.calibration, told)
         draw_curves(files.curve, config, {config.algorithm: results})
         pictures = [files.curve]
+        if any(result.calibration for result in results.values()):
+            draw_reliability(files.reliability, config, results, "test")
+            pictures.append(files.reliability)
         if (config.data_set.kind, config.data_set.examples) == ("classification", "pictures"):
             first = run.tasks["test"].batch([0])
             draw_task(files.task, run.learner, first, steps, norm, batch_norm(config, norm))
@@ -86,7 +106,8 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
 def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
     """Show the final test of a run that is finished, if it is the one that would be done now."""
     files = RunDir(run_dir)
-    pictures = [path for path in (files.curve, files.task) if path.exists()]
+    every = (files.curve, files.reliability, files.task)
+    pictures = [path for path in every if path.exists()]
     try:
         last, best = (checkpoint.load(path)[1] for path in (files.last, files.best))
         told, saved = read_json_object(files.summary, ""), read_config(files.config)
@@ -106,6 +127,7 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
             or any(told[key] != value for key, value in asked.items())
             or not (isinstance(advice, list) and all(isinstance(line, str) for line in advice))
             or not pictures
+            or (any(r.calibration for r in results.values()) and not files.calibration.exists())
             # Another process is at work there, or was killed before its end.
             or (run_dir / lock.NAME).exists()
         ):
@@ -131,9 +153,10 @@ def show(
     console: Console,
     pictures: Sequence[Path] = (),
 ) -> None:
-    """Print the table, and tell its protocol, the pictures and the findings of the diagnosis."""
+    """Print the table; tell its protocol, calibration, pictures and findings of the diagnosis."""
     plain_console().print(ScoreTable({config.algorithm: results}), crop=False)
-    console.print(protocol(config, results, split), soft_wrap=True)
+    for line in (protocol(config, results, split), *calibration_lines(results)):
+        console.print(line, soft_wrap=True)
     if pictures:
         console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)
     for sentence in findings or ["nothing is out of line"]:

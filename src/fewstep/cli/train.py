@@ -115,7 +115,9 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
         from fewstep.cli import picture_folder
 
         recipe = picture_folder.defaults(first.config, first.kept_in, _is_given(flags, "n_way"))
-    defaults = with_algorithm(recipe, first.adaptation.algorithm)
+    # An algorithm's defaults depend on what network they are for.
+    chosen = replace(recipe, model=first.network.model)
+    defaults = with_algorithm(chosen, first.adaptation.algorithm)
     return parse(TrainOptions, command, flags, _grouped(defaults)), defaults
 
 

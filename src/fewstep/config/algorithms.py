@@ -25,7 +25,7 @@ class Algorithm:
 _LOOP = frozenset({"inner_lr", "inner_steps", "precision", "workers"})
 BATCH_NORM = frozenset({"per_step_affine", "per_step_statistics"})
 _MAML = _LOOP | BATCH_NORM | {"order", "first_order_share", "multi_step_loss", "step_sizes"}
-_MAML |= {"adapting", "inner_optimizer", "memory", "compile"}
+_MAML |= {"adapting", "head_rows", "inner_optimizer", "memory", "compile"}
 
 
 def _maml(**defaults: Any) -> Algorithm:

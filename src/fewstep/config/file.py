@@ -41,6 +41,11 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
             f"{path.parent} was made by {values['made_by']}, with a network of your own: use it in "
             f'Python, as in fewstep.evaluate(fewstep.load("{path.parent}", model).learner, tasks)'
         )
+    return config_of(values, path, resume=resume)
+
+
+def config_of(values: dict[str, Any], path: Path, *, resume: bool = False) -> Config:
+    """The config that JSON values of a file are, as `read_config` reads it."""
     for name, before in _RENAMED.items():
         if before in values:
             values.setdefault(name, values.pop(before))

@@ -127,6 +127,8 @@ def with_algorithm(config: Config, algorithm: str) -> Config:
     settings = dict(row.defaults)
     if config.data_set.kind == "regression":
         settings |= row.in_regression
-    if "norm" not in NETWORKS[config.model].settings:
-        settings = {name: v for name, v in settings.items() if name not in BATCH_NORM}
+    has = config.network.settings
+    lacks = {name for network in NETWORKS.values() for name in network.settings} - {*has}
+    lacks |= set() if "norm" in has else BATCH_NORM
+    settings = {name: value for name, value in settings.items() if name not in lacks}
     return replace(config, algorithm=algorithm, **settings)

@@ -26,7 +26,7 @@ class Network:
 
     build: str  # ``"module:function"``, of config, shape of one example and number of outputs
     examples: Examples
-    modulated: str  # name of its layer that a context vector modulates
+    modulated: str  # name of its layer that a context vector modulates; "" for none
     settings: tuple[str, ...] = ()  # with an effect for some networks alone
 
 
@@ -41,14 +41,24 @@ DATA_SETS = {
     "sinusoid": DataSet("fewstep.data.sinusoid:sources", "regression", "rows", "mse", ()),
 }
 _CONV = ("filters", "downsample", "model_norm", "norm")
+_BACKBONE = Network("fewstep.models.backbones:from_config", "pictures", "", ("pretrained", "norm"))
 NETWORKS = {
     "conv4": Network("fewstep.models.conv4:from_config", "pictures", "2", _CONV),
+    "resnet12": Network("fewstep.models.resnet12:from_config", "pictures", "2", ("norm",)),
     "mlp": Network("fewstep.models.mlp:from_config", "rows", "0"),
+    # Any name of these packages stands in the place of NAME.
+    "timm/NAME": _BACKBONE,
+    "torchvision/NAME": _BACKBONE,
 }
+
+
+def network_key(model: str) -> str:
+    """The key in `NETWORKS` of a config's model, with NAME for the name in a package."""
+    package, slash, _ = model.partition("/")
+    return f"{package}/NAME" if slash else model
+
 
 if TYPE_CHECKING:
     DataSetName = str
-    NetworkName = str
 else:
     DataSetName = Literal[tuple(DATA_SETS)]
-    NetworkName = Literal[tuple(NETWORKS)]

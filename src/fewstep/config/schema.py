@@ -15,7 +15,8 @@ from fewstep import choices
 from fewstep.config import limits
 from fewstep.config.algorithms import ALGORITHMS, AlgorithmName
 from fewstep.config.limits import FREE, Limit, Only, check_numbers
-from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, DataSetName, NetworkName
+from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, DataSetName, network_key
+from fewstep.config.registry import Network as NetworkEntry
 from fewstep.errors import InputError
 
 _OF_CLASSES = [name for name, row in ALGORITHMS.items() if row.needs_classes]
@@ -47,8 +48,11 @@ class Task:
 class Network:
     """The model that is learned."""
 
-    model: NetworkName = "conv4"
-    """conv4: four convolution blocks, for pictures; mlp: two hidden layers of 40."""
+    model: Annotated[str, arg(metavar=f"{{{','.join(NETWORKS)}}}")] = "conv4"
+    """conv4, resnet12 and backbones of timm and torchvision: for pictures; mlp: two hidden layers
+    of 40. As in timm/resnet18, with the extra fewstep[backbones]."""
+    pretrained: bool = False
+    """Begin with the weights that timm or torchvision downloads; the last layer is new."""
     filters: Annotated[limits.Count, Limit(4096)] = 64
     """Filters of each convolution of conv4."""
     model_norm: choices.ModelNorm = "batch"
@@ -149,6 +153,8 @@ class Specialist:
     """Learn a scale and a shift of batch norm for each inner step (maml++)."""
     per_step_statistics: bool = False
     """Record batch norm's statistics after each inner step, for norm inductive (maml++)."""
+    head_rows: Annotated[choices.HeadRows, Only("adapting", ("all", "head"))] = "separate"
+    """A row of the last layer for each class, or one for all, so for any number of classes."""
     inner_optimizer: choices.InnerOptimizerName = "sgd"
     """Makes an inner step of a gradient."""
     proximal: limits.Rate = 0.5
@@ -171,6 +177,11 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 
     def __post_init__(self) -> None:
         check_numbers(self)
+        if network_key(self.model) not in NETWORKS or self.model.endswith("/"):
+            raise InputError(
+                f"model is {self.model!r}; expected one of {', '.join(NETWORKS)}, as in "
+                "timm/resnet18"
+            )
         for told in self._contradictions():
             raise InputError(told)
 
@@ -182,7 +193,7 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
                 f"data is {self.data} and the folder of pictures {self.folder or 'not given'}; a "
                 "folder comes first and data is left out, as in fewstep train photos/"
             )
-        if NETWORKS[self.model].examples != examples:
+        if self.network.examples != examples:
             suited = [name for name, network in NETWORKS.items() if network.examples == examples]
             yield (
                 f"data {self.data} with model {self.model}; {examples} need model "
@@ -195,10 +206,17 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
             )
         if kind == "classification" and self.n_way < 2:
             yield f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5"
+        if kind == "regression" and self.head_rows == "shared":
+            yield f"head_rows is shared with data {self.data}; it needs classes: leave it out"
         if self.adapting == "context" and not self.context:
             yield "adapting is context and context is 0; give its size, as in --context 32"
+        if self.context and not self.network.modulated:
+            yield (
+                f"context is {self.context} with model {self.model}, of which no layer is known "
+                "that it could modulate; choose model conv4 or resnet12"
+            )
         per_step = self.per_step_affine or self.per_step_statistics
-        if per_step and "norm" not in NETWORKS[self.model].settings:
+        if per_step and "norm" not in self.network.settings:
             yield (
                 f"model {self.model} has no batch norm; leave per_step_affine and "
                 "per_step_statistics out"
@@ -231,6 +249,11 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
         return Path(self.folder).name if self.folder else self.data
 
     @property
+    def network(self) -> NetworkEntry:
+        """The entry of the network."""
+        return NETWORKS[network_key(self.model)]
+
+    @property
     def learns_per_step(self) -> bool:
         """Whether something is learned for each inner step, so that no more can be taken."""
         per_step_norm = self.per_step_affine or self.per_step_statistics
@@ -247,13 +270,8 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 def with_sizes(config: Config, sizes: Mapping[str, int | None]) -> Config:
     """The config with tasks of another size or seed; of None they are those of the run."""
     given: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
-    n_way = given.get("n_way", config.n_way)
-    if n_way != config.n_way and config.algorithm not in _OF_CLASSES:
-        raise InputError(
-            f"n_way is {n_way} and the network of the run has {config.n_way} outputs; leave "
-            "--n-way out, or evaluate a run that makes its last layer for each task "
-            f"({', '.join(_OF_CLASSES)})"
-        )
+    if "n_way" in given and config.data_set.kind == "regression":
+        raise InputError(f"n_way is given, and data {config.data} has no classes; leave it out")
     for name in given.keys() & {"k_shot", "q_query"}:
         given[f"test_{name}"] = given[name]
     return replace(config, **given)
@@ -261,7 +279,7 @@ def with_sizes(config: Config, sizes: Mapping[str, int | None]) -> Config:
 
 def has_batch_norm(config: Config) -> bool:
     """Whether a prediction may depend on the batch that it is made in."""
-    return "norm" in NETWORKS[config.model].settings and config.model_norm == "batch"
+    return "norm" in config.network.settings and config.model_norm == "batch"
 
 
 def batch_norm(config: Config, *norms: str) -> str:

@@ -64,7 +64,7 @@ def list_folder(folder: str | Path) -> Listing:
     """
     root = check_is_folder(folder)
     problems: list[Problem] = []
-    found = dict(sorted(_walk(os.path.realpath(root), "", problems)))
+    found = dict(sorted(walk(os.path.realpath(root), "", problems)))
     own = found.pop("", [])
     problems += [Problem(file.path, "stands in no folder of a class") for file in own]
     if not found:
@@ -86,7 +86,7 @@ def check_is_folder(folder: str | Path) -> Path:
     return root
 
 
-def _walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str, list[File]]]:
+def walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str, list[File]]]:
     """Each folder that holds files, by its path inside the root."""
     try:
         with os.scandir(os.path.join(root, inside)) as entries:
@@ -102,7 +102,7 @@ def _walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str
             if entry.is_symlink():
                 problems.append(Problem(path, "a link to a folder, which is not followed"))
             else:
-                yield from _walk(root, path, problems)
+                yield from walk(root, path, problems)
         elif file := _file(entry, root, path, problems):
             files.append(file)
     if files:

@@ -18,6 +18,8 @@ from fewstep.errors import InputError, first_line
 
 Fit = Literal["crop", "stretch"]
 Pixels = npt.NDArray[np.uint8]
+PAPER = 25  # how far from black or white the ground of a drawing may be, of 255, as it is
+LEAST_CONTRAST = 64  # of ink on grey paper
 # Pillow reports what it cannot read as any of these, and too many pixels as the last two.
 UNREADABLE = (
     *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError),
@@ -38,7 +40,8 @@ class Preparation:
     Attributes:
         size: Height and width in pixels.
         channels: 1 for grey, 3 for red, green and blue.
-        ink: Drawings: ink is 255 on 0, whichever of the two is darker in the file.
+        ink: Drawings: light on dark, turned round where the edge of the picture is light; grey
+            paper is taken away.
         fit: ``"crop"`` as above, or ``"stretch"``: the whole picture, pressed into the square.
 
     >>> Preparation(size=28, channels=3)(Image.new("RGB", (640, 480), "red")).shape
@@ -90,8 +93,8 @@ class Preparation:
                 box = (left, top, left + side, top + side)
             image = image.resize((self.size, self.size), Image.Resampling.LANCZOS, box)
         pixels = np.asarray(image)
-        if self.ink and np.median(pixels) > 127:
-            pixels = 255 - pixels
+        if self.ink:
+            pixels = _light_on_dark(pixels)
         if self.channels == 1:
             return pixels[None]
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
@@ -122,6 +125,25 @@ def _turned(image: Image.Image) -> Image.Image:
         return image
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
     return ImageOps.exif_transpose(image) if turned else image
+
+
+def _light_on_dark(pixels: Pixels) -> Pixels:
+    """A drawing as ink on 0. Where the paper is grey, it becomes 0 and the strongest ink 255."""
+    ground, low, high = float(np.median(_border(pixels))), float(pixels.min()), float(pixels.max())
+    is_grey = PAPER < ground < 255 - PAPER
+    if ground - low > high - ground if is_grey else ground > 127:
+        pixels, ground, high = 255 - pixels, 255 - ground, 255 - low
+    if not is_grey:
+        return pixels
+    # The noise of an empty sheet is no drawing.
+    contrast = max(high - ground, LEAST_CONTRAST)
+    found: Pixels = ((pixels - ground) * (255 / contrast)).clip(0, 255).round().astype(np.uint8)
+    return found
+
+
+def _border(pixels: Pixels) -> Pixels:
+    """The pixels along the edge, which show what the background is."""
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]], axis=None)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from fewstep.choices import Norm
 from fewstep.distributed.workers import Workers, check_number
 from fewstep.errors import InputError
-from fewstep.execution.executor import MetaGradient
-from fewstep.functional.swapped import Params
+from fewstep.execution.executor import MetaGradient, weighted_mean
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_tasks
 from fewstep.metagrad.objective import QueryResult
@@ -76,9 +75,11 @@ class Parallel(Learner):
             _cat([part.query.metrics for part in parts]),
         )
         shares = [len(part.query.losses) / len(tasks) for part in parts]
-        gradient = _mean([part.gradient for part in parts], shares)
+        gradient = weighted_mean([part.gradient for part in parts], shares)
         statistics = [part.statistics for part in parts if part.statistics is not None]
-        return MetaGradient(query, gradient, _mean(statistics, shares) if statistics else None)
+        return MetaGradient(
+            query, gradient, weighted_mean(statistics, shares) if statistics else None
+        )
 
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
         if not self.learner.tasks_are_independent:
@@ -88,10 +89,7 @@ class Parallel(Learner):
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
-        parts: list[Evaluation] = self._each("evaluate", tasks, steps, norm)
-        return Evaluation(
-            torch.cat([part.losses for part in parts]), _cat([part.metrics for part in parts])
-        )
+        return Evaluation.cat(self._each("evaluate", tasks, steps, norm))
 
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
@@ -142,11 +140,3 @@ def _share(
 def _cat(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """The tasks of all parts, by metric."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-
-def _mean(parts: list[Params], shares: list[float]) -> Params:
-    """The weighted mean of each tensor."""
-    return {
-        name: torch.stack([s * part[name] for s, part in zip(shares, parts, strict=True)]).sum(0)
-        for name in parts[0]
-    }

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fewstep.choices import Norm
 from fewstep.errors import InputError
+from fewstep.evaluation.calibrated import Calibration
 from fewstep.evaluation.numbers import shown
 from fewstep.evaluation.task_sets import TaskSet, check_count, task_batches
 from fewstep.functional.swapped import Params
@@ -38,6 +39,7 @@ class Result:
     tasks: int
     diverged: tuple[int, int] | None  # first task with a loss not finite, after which inner step
     norm: Norm | None = None  # of batch norm on the query sets, where it is known
+    calibration: Calibration | None = None  # of the last predictions, where it was asked for
 
     @property
     def score(self) -> Means:
@@ -125,10 +127,7 @@ def evaluate_tasks(
         advance(len(batch))
     if not parts:
         raise InputError("tasks is empty; expected at least one task")
-    return Evaluation(
-        torch.cat([part.losses for part in parts]),
-        {name: torch.cat([part.metrics[name] for part in parts]) for name in parts[0].metrics},
-    )
+    return Evaluation.cat(parts)
 
 
 def check_learner(learner: Any) -> None:

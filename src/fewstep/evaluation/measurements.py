@@ -46,7 +46,12 @@ def measure(
     losses, scores = on_validation.losses, on_validation.scores
     # Tasks whose query set is their support set tell what adaptation does to the support loss.
     on_support = (
-        replace(batch, query_x=batch.support_x, query_y=batch.support_y)
+        replace(
+            batch,
+            query_x=batch.support_x,
+            query_y=batch.support_y,
+            query_sizes=batch.support_sizes,
+        )
         for batch in task_batches(validation, tasks)
     )
     again = evaluate_tasks(learner, on_support, tasks, steps, norm).losses

@@ -16,3 +16,16 @@ def shown(metric: str, value: float, ci95: float = math.nan) -> str:
 
 def _digits(value: float, number: int) -> str:
     return f"{value:#.{number}g}".rstrip(".")
+
+
+def share_interval(right: int, of: int) -> tuple[float, float]:
+    """The 95% interval of a share (Wilson 1927), which holds for few examples as well.
+
+    >>> low, high = share_interval(24, 25)
+    >>> f"{low:.3f} {high:.3f}"
+    '0.805 0.993'
+    """
+    z, share = 1.96, right / of
+    middle = (share + z**2 / (2 * of)) / (1 + z**2 / of)
+    half = z / (1 + z**2 / of) * math.sqrt(share * (1 - share) / of + z**2 / (4 * of**2))
+    return max(0.0, middle - half), min(1.0, middle + half)

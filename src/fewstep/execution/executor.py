@@ -83,3 +83,11 @@ def _cat(results: list[QueryResult]) -> QueryResult:
         {name: torch.cat([r.metrics[name] for r in results]) for name in results[0].metrics},
         torch.cat(statistics) if statistics else None,
     )
+
+
+def weighted_mean(parts: list[Params], shares: list[float]) -> Params:
+    """The mean of each tensor of several dicts, by the share of each."""
+    return {
+        name: torch.stack([s * part[name] for s, part in zip(shares, parts, strict=True)]).sum(0)
+        for name in parts[0]
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -15,6 +16,7 @@ from fewstep.errors import InputError, UnsuitableError
 from fewstep.execution import whole
 from fewstep.execution.compiled import Compiled
 from fewstep.execution.executor import Executor
+from fewstep.execution.grouped import Grouped
 from fewstep.execution.looped import Looped
 from fewstep.execution.vmapped import Vmapped, can_vectorise
 from fewstep.metagrad.inner_loop import as_leaf_tensors
@@ -70,6 +72,8 @@ class Planner:
 
         `UnsuitableError` where it is to be vectorised, and cannot be.
         """
+        if tasks.is_uneven:
+            return compute(Grouped(objective, partial(self.run, objective, rule=rule)))
         state = torch.get_rng_state()
         while True:
             executor = self.executor(objective, tasks, rule)
@@ -210,7 +214,8 @@ def graph_bytes(objective: Objective, tasks: TaskBatch) -> int:
         if tensor.layout is torch.strided:
             storage = tensor.untyped_storage()
             kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        # Without its graph, of which it may be an output: it would keep that, and itself, for good.
+        return tensor.detach()
 
     params = as_leaf_tensors(objective.start)
     # Copies, since what is kept of a part of the batch counts as all of it.

@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from fewstep.choices import Norm
+from fewstep.config.schema import Config
+from fewstep.data.preparation import Preparation
 from fewstep.execution.executor import MetaGradient
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_at_least_zero
@@ -19,21 +21,48 @@ from fewstep.learners.names import NamedModule
 from fewstep.tasks import Inputs, TaskBatch
 
 
+class Predictions(NamedTuple):
+    """Predictions for the query sets of tasks.
+
+    Attributes:
+        logits: ``[tasks, examples, ways]``, a number for each class, as the model returns them.
+        labels: ``[tasks, examples]``, the targets.
+    """
+
+    logits: Tensor
+    labels: Tensor
+
+
 class Evaluation(NamedTuple):
     """How the tasks were solved after each number of inner steps.
 
     Attributes:
         losses: ``[tasks, steps + 1]``, the query loss after 0, 1, ..., steps inner steps.
         metrics: ``{name: [tasks, steps + 1]}``, those of the learner; accuracy is a fraction.
+        predictions: After the last inner step, where they are numbers for classes.
     """
 
     losses: Tensor
     metrics: dict[str, Tensor]
+    predictions: Predictions | None = None
 
     @property
     def scores(self) -> Tensor:
         """``[tasks, steps + 1]``, the first metric."""
         return next(iter(self.metrics.values()))
+
+    @classmethod
+    def cat(cls, parts: Sequence["Evaluation"]) -> "Evaluation":
+        """That of the tasks of all parts; without predictions where they differ in size."""
+        losses = torch.cat([part.losses for part in parts])
+        names = parts[0].metrics
+        metrics = {name: torch.cat([part.metrics[name] for part in parts]) for name in names}
+        found = [part.predictions for part in parts if part.predictions is not None]
+        sizes = {logits.shape[1:] for logits, _ in found}
+        if len(found) < len(parts) or len(sizes) > 1:
+            return cls(losses, metrics)
+        logits, labels = zip(*found, strict=True)
+        return cls(losses, metrics, Predictions(torch.cat(logits), torch.cat(labels)))
 
 
 class Learner(NamedModule, ABC):
@@ -41,8 +70,17 @@ class Learner(NamedModule, ABC):
 
     It is an ``nn.Module`` whose forward is the query loss after adaptation, for the ordinary loop:
     ``loss = learner(tasks); loss.backward(); optimizer.step()``.
+
+    Attributes:
+        preparation: How a picture becomes an example, where it was trained on such: a learner of a
+            loaded run knows, and one that `fewstep.fit` trained on a source that does.
+        config: The settings of the run of the command line that it was loaded from.
+        temperature: What its outputs are divided by before they become probabilities.
     """
 
+    preparation: Preparation | None = None
+    config: Config | None = None
+    temperature: float = 1.0
     tasks_are_independent: ClassVar[bool] = True
     """Whether the gradient of several tasks is the mean of theirs, wherever each is computed."""
     inner_steps: int
@@ -82,6 +120,10 @@ class Learner(NamedModule, ABC):
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
         """The model adapted to one task.
+
+        Classes may have different numbers of examples. The inner loss is the plain mean over
+        examples, as is usual in the field, so a class weighs as many as it has; a prototype is the
+        mean of its own class.
 
         Args:
             x: ``[examples, ...]``, the support set.

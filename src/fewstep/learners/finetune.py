@@ -117,13 +117,12 @@ class FineTune(Learner):
         """The loss and the accuracy of each task's examples among all training classes."""
         support_y, query_y = _classes_of(tasks, tasks.support_y), _classes_of(tasks, tasks.query_y)
         self._check_fit(self.wide, TaskBatch(tasks.support_x, support_y, tasks.query_x, query_y))
-        y = torch.cat([support_y, query_y], 1)
-        x = map_tensors(
-            lambda *both: torch.cat(both, 1).flatten(0, 1), tasks.support_x, tasks.query_x
-        )
-        prediction = call_model(self.wide, x).unflatten(0, y.shape)
-        losses = F.cross_entropy(prediction.movedim(-1, 1), y, reduction="none").mean(1)
-        return losses, (prediction.argmax(-1) == y).float().mean(1)
+        y, own = torch.cat([support_y, query_y], 1), tasks.own_examples
+        x = map_tensors(lambda *both: torch.cat(both, 1)[own], tasks.support_x, tasks.query_x)
+        prediction = call_model(self.wide, x)
+        losses = F.cross_entropy(prediction.movedim(-1, 1), y[own], reduction="none")
+        right = (prediction.argmax(-1) == y[own]).float()
+        return _mean_by_task(losses, own), _mean_by_task(right, own)
 
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
@@ -139,6 +138,23 @@ class FineTune(Learner):
         """The same network and new last layer, fine-tuned on a task in that layer alone."""
         other = copy.copy(self)
         other.adapts = "head"
+        return other
+
+    @property
+    def ways(self) -> int:
+        """How many classes a task has."""
+        return len(self._new_layer.weight)
+
+    def for_ways(self, n_way: int) -> "FineTune":
+        """A copy for tasks of so many classes; their new layer is the same every time."""
+        other = copy.deepcopy(self)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            layer = new_linear(self.wide, self.head, n_way)
+        if self.new_head == "zeros":
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
+        other._new_layer = layer
         return other
 
     def variants(self) -> dict[str, Learner]:
@@ -168,3 +184,10 @@ def _classes_of(tasks: TaskBatch, labels: Tensor) -> Tensor:
         )
     check_labels(labels, tasks.classes.shape[1], "each task has")
     return tasks.classes.gather(1, labels)
+
+
+def _mean_by_task(values: Tensor, own: Tensor) -> Tensor:
+    """``[tasks]``, the mean of the values ``[all examples]``, which are true in ``own``."""
+    if own.all():
+        return values.view(own.shape).mean(1)
+    return values.new_zeros(own.shape).masked_scatter(own, values).sum(1) / own.sum(1)

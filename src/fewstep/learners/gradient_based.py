@@ -1,8 +1,8 @@
 """The learners that adapt by gradient steps from a meta-learned initialisation."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.loss import loss_module
 from fewstep.functional.swapped import Params
 from fewstep.learners.adapted import adapted_module, predict_seeded
-from fewstep.learners.base import Evaluation, Learner
+from fewstep.learners.base import Evaluation, Learner, Predictions
 from fewstep.learners.checks import (
     Loss,
     check_at_least_zero,
@@ -33,7 +33,7 @@ from fewstep.learners.divergence import check_adapted, check_finite
 from fewstep.learners.objectives import query_function, support_loss_of
 from fewstep.learners.traits import FitCheck, Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
-from fewstep.metagrad.metrics import Metric, Metrics
+from fewstep.metagrad.metrics import Metric, Metrics, WithPredictions
 from fewstep.metagrad.objective import Objective, QueryResult
 from fewstep.metagrad.unroll import GradientRule, last_only
 from fewstep.runtime.modes import exclusive, multiplying_in
@@ -122,7 +122,8 @@ class GradientBased(Learner):
             path = self._path(grad_fn, learned, self.inner_steps)
             return (params for params, weight in zip(path, weights, strict=True) if weight)
 
-        results = self._query_results(self._for_training(tasks), self.norm, counted, training=True)
+        tasks = self._for_training(tasks)
+        results = self._query_results(tasks, self.norm, counted, training=True)
         pairs = zip(results, filter(None, weights), strict=True)
         return torch.stack([weight * query.losses for query, weight in pairs]).sum(0)
 
@@ -130,10 +131,14 @@ class GradientBased(Learner):
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
         path = partial(self._path, steps=self._checked(steps, norm))
-        results = self._query_results(tasks, norm or self.norm, path)
+        results = self._query_results(tasks, norm or self.norm, path, WithPredictions)
+        logits = [query.metrics.pop(WithPredictions.NAME, None) for query in results][-1]
         rows = {n: [query.metrics[n] for query in results] for n in results[0].metrics}
-        losses = torch.stack([query.losses for query in results], 1)
-        return Evaluation(losses, {name: torch.stack(row, 1) for name, row in rows.items()})
+        return Evaluation(
+            torch.stack([query.losses for query in results], 1),
+            {name: torch.stack(row, 1) for name, row in rows.items()},
+            None if logits is None else Predictions(logits, tasks.query_y),
+        )
 
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
@@ -184,11 +189,17 @@ class GradientBased(Learner):
         return PureModel(self.model, self.loss, modes=modes, copies_inputs=copies, **settings)
 
     def _query_results(
-        self, tasks: TaskBatch, norm: Norm, path: Path, training: bool = False
+        self,
+        tasks: TaskBatch,
+        norm: Norm,
+        path: Path,
+        measured: Callable[[Metrics], Metrics] = lambda metrics: metrics,
+        training: bool = False,
     ) -> list[QueryResult]:
         """The query losses and metrics of all tasks at each point on a path of parameters."""
         with exclusive():
             objective, _ = self.objective(tasks, norm, training=training)
+            objective = replace(objective, metrics=measured(objective.metrics))
             with multiplying_in(self.precision):
                 return self._planner.run(
                     objective, tasks, lambda executor: executor.evaluate(tasks, path)

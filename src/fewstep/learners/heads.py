@@ -1,17 +1,27 @@
 """Parts of a model: its last layer, which some learners replace, and the parameters that adapt."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from torch import nn
 
 from fewstep.errors import InputError
 from fewstep.functional.call import trainable
+from fewstep.functional.swapped import Params
 from fewstep.learners.adapted import copy_of
+from fewstep.models.context import WithContext
 
 
 def last_linear(model: nn.Module) -> str:
-    """The name of the last ``nn.Linear`` inside of a model; `InputError` where there is none."""
-    names: list[str] = [n for n, part in model.named_modules() if isinstance(part, nn.Linear)]
+    """The name of the last ``nn.Linear`` inside of a model; `InputError` where there is none.
+
+    The one that turns a context vector into a modulation is none of the network's own.
+    """
+    beside = [part.modulation for part in model.modules() if isinstance(part, WithContext)]
+    names: list[str] = [
+        name
+        for name, part in model.named_modules()
+        if isinstance(part, nn.Linear) and part not in beside
+    ]
     if not names or names[-1] == "":
         raise InputError(
             "the model has no nn.Linear inside that could be the head; end it with one, or, where "
@@ -29,7 +39,7 @@ def check_plain(model: nn.Module, name: str) -> None:
     if type(layer) is not nn.Linear or hooks or "forward" in layer.__dict__ or shared != 1:
         raise InputError(
             f"the last layer {name!r} is no plain nn.Linear with a weight of its own, and "
-            "prototypes take the place of that weight; end the model with one"
+            "prototypes or shared rows take the place of that weight; end the model with one"
         )
 
 
@@ -41,7 +51,9 @@ def new_linear(model: nn.Module, name: str, outputs: int | None = None) -> nn.Li
 
 
 def with_layer(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:
-    """A copy of the model with this layer in the place of ``name``."""
+    """A copy of the model with this layer in the place of ``name``; "" is the model itself."""
+    if not name:
+        return layer
     changed = copy_of(model)
     parent, _, child = name.rpartition(".")
     setattr(changed.get_submodule(parent), child, layer)
@@ -54,7 +66,7 @@ def adapting_names(model: nn.Module, adapting: str | Sequence[str], head: str | 
     if adapting == "all":
         chosen = names
     elif adapting in ("head", "body"):
-        inside = _head(model) if head is None else head
+        inside = head_of(model) if head is None else head
         of_head = _within(model, names, inside)
         if not of_head:
             raise InputError(
@@ -79,9 +91,39 @@ def adapting_names(model: nn.Module, adapting: str | Sequence[str], head: str | 
     return chosen
 
 
-def _head(model: nn.Module) -> str:
-    # A model that is one linear layer is nothing but head.
+def head_of(model: nn.Module) -> str:
+    """The name of a model's head; a model that is one linear layer is nothing but head."""
     return "" if isinstance(model, nn.Linear) else last_linear(model)
+
+
+def rows_by_class(model: nn.Module, head: str | None, adapting: Collection[str]) -> list[str]:
+    """The names of the head's tensors, which have a row a class, where all classes share one.
+
+    `InputError` where the rows could not become different, since some of them do not adapt.
+    """
+    name = head_of(model) if head is None else head
+    check_plain(model, name)
+    prefix = f"{name}." if name else ""
+    names = [prefix + n for n, _ in model.get_submodule(name).named_parameters()]
+    fixed = [n for n in names if n not in adapting]
+    if fixed:
+        raise InputError(
+            f"head_rows is shared, and {fixed[0]!r} does not adapt: the rows of all classes would "
+            "stay the same; let the head adapt (adapting all or head), or use head_rows separate"
+        )
+    return names
+
+
+def share_rows(tensors: Params, rows: Collection[str]) -> Params:
+    """The same tensors, each row of those in ``rows`` being the mean of all of its rows.
+
+    This is a symmetric linear map, so that it is its own derivative and transpose: the gradient
+    with respect to the tensors is the same function of the gradient with respect to the result.
+    """
+    return {
+        name: value.mean(0, keepdim=True).expand_as(value).contiguous() if name in rows else value
+        for name, value in tensors.items()
+    }
 
 
 def _within(model: nn.Module, names: list[str], part: str) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fewstep.choices import Execution, Memory, Norm, Order, Precision, StepSizes
+from fewstep.choices import Execution, HeadRows, Memory, Norm, Order, Precision, StepSizes
 from fewstep.errors import InputError
 from fewstep.execution.compiled import Compiler
 from fewstep.execution.executor import MetaGradient
@@ -17,7 +17,7 @@ from fewstep.functional.swapped import Params
 from fewstep.learners import meta_parameters as beside
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
 from fewstep.learners.gradient_based import GradientBased, Settings
-from fewstep.learners.heads import adapting_names
+from fewstep.learners.heads import adapting_names, rows_by_class, share_rows
 from fewstep.learners.objectives import query_function
 from fewstep.learners.schedules import importances
 from fewstep.learners.traits import Traits
@@ -70,6 +70,10 @@ class MAML(GradientBased):
         adapting: Which parameters adapt: ``"all"``, the ``"head"`` (ANIL), the ``"body"`` without
             the head (BOIL), or names of parameters or modules.
         head: Name of the head; the last ``nn.Linear`` unless given.
+        head_rows: ``"separate"`` learns a row of the head for each class; with ``"shared"`` all
+            classes start each task from one row, the mean of the head's, so that their order does
+            not matter (UnicornMAML, Ye and Chao 2022, arXiv 2106.16245) and `for_ways` makes a
+            head of any number of classes. The head has to adapt.
         inner_optimizer: Makes a step of a gradient: ``"sgd"``, ``"momentum"`` (0.9), ``"adam"``, or
             a pair of functions of your own, as in `fewstep.metagrad.inner_optimizers`:
             ``init(params) -> slots``, ``update(gradients, slots, step) -> (updates, slots)``. It
@@ -125,6 +129,7 @@ class MAML(GradientBased):
         norm: Norm = "transductive",
         adapting: str | Sequence[str] = "all",
         head: str | None = None,
+        head_rows: HeadRows = "separate",
         inner_optimizer: str | tuple[Callable[..., Any], Callable[..., Any]] = "sgd",
         step_sizes: StepSizes = "fixed",
         multi_step_loss: int = 0,
@@ -135,6 +140,7 @@ class MAML(GradientBased):
         settings = Settings(loss, metrics, execution, precision, norm, order, memory)
         super().__init__(model, inner_lr, inner_steps, settings)
         check_choice("step_sizes", step_sizes, StepSizes)
+        check_choice("head_rows", head_rows, HeadRows)
         if compile and execution not in ("auto", "loop"):
             raise InputError(
                 f"execution is {execution!r} with compile=True, which computes one task after "
@@ -144,6 +150,7 @@ class MAML(GradientBased):
         check_at_least_zero("first_order_steps", first_order_steps)
         self._compile = compile
         self.adapting, self.head = adapting, head
+        self.head_rows: HeadRows = head_rows
         self.inner_optimizer = inner_optimizer
         self.step_sizes: StepSizes = step_sizes
         self.multi_step_loss, self.first_order_steps = multi_step_loss, first_order_steps
@@ -157,6 +164,7 @@ class MAML(GradientBased):
         self._optimizer = optimizer_of(inner_optimizer, dict(start))
         if step_sizes != "fixed":
             self._step_sizes = beside.learned_step_sizes(step_sizes, start, inner_lr, inner_steps)
+        self._shared_rows()
 
     def meta_parameters(self) -> dict[str, nn.Parameter]:
         more = self.named("_step_sizes") | self.named("_affine") | self.named("_statistics")
@@ -164,6 +172,7 @@ class MAML(GradientBased):
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         found = super().differentiate(tasks, outer_step)
+        found = found._replace(gradient=share_rows(found.gradient, self._shared_rows()))
         rows = found.query.statistics
         if rows is None:
             return found
@@ -171,6 +180,17 @@ class MAML(GradientBased):
         return MetaGradient(found.query._replace(statistics=None), found.gradient, statistics)
 
     def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
+        found = self._latest_objective(tasks, traits, norm, training)
+        rows = self._shared_rows()
+        if not rows:
+            return found
+        with torch.no_grad():
+            start, learned = share_rows(found.start, rows), share_rows(found.learned, rows)
+        return replace(found, start=start, learned=learned)
+
+    def _latest_objective(
+        self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
+    ) -> Objective:
         if self._compiler is None or not training:
             return self._new_objective(tasks, traits, norm, training)
         # Making it takes a good part of the time of a small network's outer step.
@@ -252,6 +272,14 @@ class MAML(GradientBased):
             return self._plain()
         names = set(adapting_names(self.model, self.adapting, self.head))
         return {name: p for name, p in self._plain().items() if name in names}
+
+    def _shared_rows(self) -> list[str]:
+        """The names of what has a row a class and starts each task from the mean of its rows."""
+        if self.head_rows == "separate":
+            return []
+        names = rows_by_class(self.model, self.head, self._adapting_parameters())
+        by_element = self.step_sizes == "per-element"
+        return [*names, *(INNER_LR + name for name in names if by_element)]
 
     def _plain(self) -> dict[str, nn.Parameter]:
         """Without those that have a value for each step."""

@@ -54,9 +54,9 @@ class ProtoNet(ProtoMAML):
         steps = steps or 0
         check_at_least_zero("steps", steps, whole=True)
         once = super().evaluate(tasks, 0, norm)
-        return Evaluation(
-            once.losses.expand(-1, steps + 1),
-            {name: values.expand(-1, steps + 1) for name, values in once.metrics.items()},
+        return once._replace(
+            losses=once.losses.expand(-1, steps + 1),
+            metrics={name: row.expand(-1, steps + 1) for name, row in once.metrics.items()},
         )
 
     def adapt(

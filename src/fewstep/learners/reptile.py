@@ -76,6 +76,10 @@ class Reptile(GradientBased):
                 )
             return torch.cat([support, query], 1)
 
+        if tasks.is_uneven:
+            parts = [self._for_training(tasks.single(n)).task(0) for n in range(len(tasks))]
+            return TaskBatch.stack(parts)
+
         # Tensors that are made in inference mode have no gradients ever after.
         with torch.inference_mode(False):
             x = map_tensors(join, tasks.support_x, tasks.query_x)

@@ -92,6 +92,24 @@ class Unmeasured(Metrics):
         return {str(number): tensor for number, tensor in enumerate(needed)}
 
 
+class WithPredictions(Metrics):
+    """Hands on predictions beside the metrics, where they are numbers for classes."""
+
+    NAME = "<predictions>"
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__(metrics._loss)
+        self._metrics = metrics
+
+    def of(self, needed: list[Tensor], target: Tensor, losses: Tensor) -> dict[str, Tensor]:
+        """The metrics, and ``[tasks, examples, ways]`` under `NAME`."""
+        found = self._metrics.of(needed, target, losses)
+        of_classes = len(needed) == 1 and needed[0].dim() == 3
+        if of_classes and class_dim(needed[0].shape[1:], target[0], self._loss) is not None:
+            return {**found, self.NAME: needed[0]}
+        return found
+
+
 _TENSOR = Ellipsis  # stands, in the form of a prediction, where it has a tensor
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from fewstep.choices import Downsample, ModelNorm
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
+from fewstep.models.sizes import check_sizes, side_of
 
 
 def conv4(
@@ -33,12 +34,13 @@ def conv4(
             can be divided so, or nothing.
 
     Raises:
-        InputError: The pictures are too small to be halved four times.
+        InputError: The pictures are too small to be halved four times, or a number is below 1.
 
     >>> import torch
     >>> conv4(channels=3, size=84, ways=5)(torch.zeros(10, 3, 84, 84)).shape
     torch.Size([10, 5])
     """
+    check_sizes(channels=channels, size=size, ways=ways, filters=filters)
     if downsample == "max-pool" and size < 16:
         raise InputError(
             f"size is {size}; max-pool halves a picture four times, so it needs 16 or more pixels: "
@@ -57,8 +59,10 @@ def conv4(
 
 def from_config(config: Config, example_shape: tuple[int, ...], outputs: int) -> nn.Module:
     """The network of a config for square pictures."""
-    channels, size, _ = example_shape
-    return conv4(channels, size, outputs, config.filters, config.downsample, config.model_norm)
+    size = side_of(example_shape)
+    return conv4(
+        example_shape[0], size, outputs, config.filters, config.downsample, config.model_norm
+    )
 
 
 def _block(inputs: int, filters: int, downsample: Downsample, norm: ModelNorm) -> nn.Sequential:

@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from fewstep.choices import Split
 from fewstep.config.schema import Config
+from fewstep.evaluation.calibrated import Calibration
+from fewstep.evaluation.calibration import Threshold
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import Means, Result, Results
 from fewstep.files import rounded
@@ -27,6 +29,11 @@ def summary(
     """
     k_shot, q_query = config.shots(split)
     norm, result = next(iter(results.items()))
+    calibration = {
+        name: _calibration(of_norm.calibration)
+        for name, of_norm in results.items()
+        if of_norm.calibration
+    }
     told = {
         "recipe": config.recipe,
         "algorithm": config.algorithm,
@@ -39,6 +46,7 @@ def summary(
             name: {metric: _figures(means) for metric, means in of_norm.columns.items()}
             for name, of_norm in results.items()
         },
+        **({"calibration": calibration} if calibration else {}),
         "tasks": result.tasks,
         "split": split,
         "norm": norm,
@@ -67,9 +75,25 @@ def results_of(told: dict[str, Any]) -> Results:
             loss=_means(figures["loss"]),
             tasks=told["tasks"],
             diverged=None,
+            # Of earlier versions there is none.
+            calibration=_told_calibration(told.get("calibration", {}).get(norm)),
         )
         for norm, figures in told["norms"].items()
     }
+
+
+def _calibration(found: Calibration) -> dict[str, Any]:
+    threshold = found.threshold._asdict() if found.threshold else {}
+    plain = ("temperature", "predictions", "ece_before", "ece_after", "overconfidence")
+    return {**{name: getattr(found, name) for name in plain}, **threshold}
+
+
+def _told_calibration(told: dict[str, Any] | None) -> Calibration | None:
+    if told is None:
+        return None
+    values = dict(told)
+    threshold = [values.pop(name) for name in Threshold._fields if name in values]
+    return Calibration(**values, threshold=Threshold(*threshold) if threshold else None)
 
 
 def _figures(means: Means) -> dict[str, Any]:

@@ -89,3 +89,25 @@ def protocol(config: Config, results: Results, split: Split) -> str:
         f"mean ± 95% interval over tasks; {batch_norm(config, *results)}; one model, "
         f"seed {config.seed}"
     )
+
+
+def calibration_lines(results: Results) -> list[str]:
+    """A line a norm on how far its probabilities can be believed, and one of the threshold."""
+    found = {norm: r.calibration for norm, r in results.items() if r.calibration}
+    lines = []
+    for norm, one in found.items():
+        which = f", {norm}" if len(results) > 1 else ""
+        points = 100 * abs(one.overconfidence)
+        sure = "too sure" if one.overconfidence > 0 else "not sure enough"
+        lines.append(
+            f"calibration{which}: expected error {one.ece_before:.1%} ({points:.1f} points {sure}),"
+            f" {one.ece_after:.1%} at temperature {one.temperature:.2f}; {one.predictions:,} "
+            "predictions"
+        )
+    for threshold in (one.threshold for one in found.values() if one.threshold):
+        lines.append(
+            f"none of these: below a probability of {threshold.threshold:.1%}, which refuses "
+            f"{threshold.absent_refused:.0%} of absent classes and keeps "
+            f"{threshold.known_kept:.0%} of the others in validation tasks"
+        )
+    return lines

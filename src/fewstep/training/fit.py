@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from fewstep.data.source import TaskSource
 from fewstep.evaluation.diagnosis import findings
 from fewstep.evaluation.evaluate import device_of, evaluate_tasks, own
 from fewstep.evaluation.measurements import measure
@@ -33,6 +34,7 @@ from fewstep.training.loop import OuterLoop
 from fewstep.training.provenance import provenance, versions
 from fewstep.training.reporter import Callback, FitReporter
 from fewstep.training.streams import stream_of
+from fewstep.training.task_form import form_as_json, form_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -169,7 +171,12 @@ def fit(
         settings = settings_of_fit(recorded, bool(larger_is_better))
         stream = stream_of(train, meta_batch, seed, device_of(learner))
         reporter = FitReporter(callbacks)
+        of_pictures = isinstance(train, TaskSource) and train.preparation is not None
+        if of_pictures:
+            getattr(learner, "learner", learner).preparation = train.preparation
         with kept_in(None if run_dir is None else Path(run_dir), settings) as keeper:
+            if of_pictures and keeper.run is not None:
+                keeper.run.write_json(keeper.run.data, form_as_json(form_of(train)))
             loop = OuterLoop(
                 settings=settings,
                 learner=learner,

@@ -1,6 +1,7 @@
-"""A run directory read back in Python."""
+"""A run directory, or the folder of an adapted model, read back in Python."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from fewstep.config.file import read_config
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
+from fewstep.predictors.adapted_dir import is_adapted
+from fewstep.predictors.loading import load_adapted
 from fewstep.training.checkpoint import Progress
 from fewstep.training.described import is_made_by_fit, read_fit_config, rebuilt
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import load_run
+from fewstep.training.runs import load_trained
+from fewstep.training.task_form import read_form
 
 
 @dataclass(frozen=True)
@@ -38,22 +42,28 @@ def load(
     *,
     data_dir: str | Path | None = None,
     device: str = "cpu",
-) -> LoadedRun:
-    """Read the best initialisation of a run, which may be unfinished or going on.
+) -> Any:
+    """Read an adapted model, or the best initialisation of a run, which may be going on.
 
     Args:
-        run_dir: The run directory of ``fewstep train`` or of `fewstep.fit`.
+        run_dir: The folder of an adapted model, or the run directory of ``fewstep train`` or of
+            `fewstep.fit`.
         model: For a run of `fewstep.fit`, a network as it was trained, or its learner: one that
             has a loss, metrics or another part of the user's own has to be given. Its parameters
-            are changed.
-        data_dir: For a run of ``fewstep train``, the folder of the data, where the recipe needs
-            one; that of the variable FEWSTEP_DATA or of the run unless given. For a run on a folder
-            of pictures, the place where it is now, if it has moved.
+            are changed. For an adapted model whose network is the user's own, that network; it is
+            not changed.
+        data_dir: For a run that an earlier version of ``fewstep train`` made, the folder of the
+            data, where the recipe needs one; that of the variable FEWSTEP_DATA or of the run unless
+            given.
         device: For a run of ``fewstep train``, where to put the learner.
 
+    Returns:
+        A run has ``.learner``, ``.config`` and ``.progress``; an adapted model ``.predict`` and,
+        where it knows classes, ``.predict_proba`` and ``.classes``.
+
     Raises:
-        InputError: It is no run directory, has no validated checkpoint yet, or needs a ``model``,
-            or one is given that does not fit.
+        InputError: It is neither, is damaged, has no validated checkpoint yet, or needs a
+            ``model``, or one is given that does not fit.
 
     >>> import tempfile, torch, fewstep
     >>> def tasks(step):
@@ -66,6 +76,8 @@ def load(
     >>> torch.equal(run.learner.model.weight, learner.model.weight)
     True
     """
+    if is_adapted(Path(run_dir)):
+        return load_adapted(run_dir, model)
     run = RunDir(Path(run_dir))
     if not is_made_by_fit(run.config):
         if model is not None:
@@ -74,11 +86,8 @@ def load(
                 f"{run_dir} was made by fewstep train, which knows its network; leave model out"
             )
         folder = data_dir or os.environ.get("FEWSTEP_DATA")
-        moved = str(data_dir) if data_dir else None
-        found = load_run(run.path, str(folder) if folder else None, device, moved=moved)
-        # One that shares its tasks out has the learner in it.
-        alone: Learner = getattr(found.learner, "learner", found.learner)
-        return LoadedRun(alone, found.config, found.progress)
+        found = load_trained(run.path, device, str(folder) if folder else None)
+        return LoadedRun(found.learner, found.config, found.progress)
     config = read_fit_config(run.config)
     if model is None:
         raise InputError(
@@ -87,4 +96,7 @@ def load(
         )
     given: Any = model
     learner = given if hasattr(given, "differentiate") else rebuilt(config, given, run.path)
-    return LoadedRun(learner, config, run.load_best(learner))
+    progress = run.load_best(learner)
+    with suppress(FileNotFoundError):  # tasks of the user's own, or of an earlier version
+        learner.preparation = read_form(run.data).preparation
+    return LoadedRun(learner, config, progress)

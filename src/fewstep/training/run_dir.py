@@ -29,8 +29,10 @@ class RunDir:
         self.last = path / "last.safetensors"  # the checkpoint to go on from
         self.best = path / "best.safetensors"  # the initialisation that was best in validation
         self.summary = path / "summary.json"  # the test result with its protocol
+        self.calibration = path / "calibration.json"  # temperature and threshold of predictions
         self.curve = path / "adaptation.png"  # accuracy or error by inner steps
         self.task = path / "task.png"  # one test task with its predictions
+        self.reliability = path / "reliability.png"  # how often predictions are right, how sure
 
     def open(self, settings: OuterSettings) -> None:
         """Claim the directory for a run of these settings, or go on with one."""
@@ -53,6 +55,13 @@ class RunDir:
     def write_json(self, path: Path, value: dict[str, Any]) -> None:
         """Write a JSON file whole."""
         self.write(path, json.dumps(value, indent=2) + "\n")
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there."""
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
     def load_best(self, learner: Learner, digest: str = "") -> Progress:
         """Put the best initialisation into a learner; the progress of the run when it was kept.

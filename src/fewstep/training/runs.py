@@ -22,10 +22,13 @@ from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import device_of
 from fewstep.evaluation.measurements import measure
+from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
+from fewstep.learners.build import learner_for
 from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
-from fewstep.training.build import learner, learner_for
+from fewstep.training.build import learner, shared_out
+from fewstep.training.calibration_file import read_calibration
 from fewstep.training.checkpoint import Progress
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
@@ -50,6 +53,7 @@ class Run:
     tasks: Tasks
     progress: Progress  # when this initialisation was kept
     trained: Progress  # when the run was last saved
+    note: str = ""  # how it takes tasks of another number of classes than it was trained on
 
 
 @contextmanager
@@ -68,11 +72,13 @@ def trained(
     new = learner(config, tasks["train"])
     settings = _settings(config, tasks["val"])
     with kept_in(path, settings) as keeper:
-        run = RunDir(path)
-        run.write_json(run.data, form_as_json(form_of(tasks["train"])))
+        files = RunDir(path)
+        files.write_json(files.data, form_as_json(form_of(tasks["train"])))
         if config.data_set.keeps_split:
-            run.write_json(run.split, split_as_json(tasks))
-        begin(run, tasks)
+            files.write_json(files.split, split_as_json(tasks))
+        # It is of the initialisation that was best until now.
+        files.remove(files.calibration)
+        begin(files, tasks)
         OuterLoop(
             settings=settings,
             learner=new,
@@ -83,7 +89,7 @@ def trained(
             reporter=reporter,
             conditions=provenance(new, tasks) | _of_rounding(config),
         ).run()
-        yield _with_best(config, new, tasks, run)
+        yield _with_best(config, new, tasks, files)
 
 
 def load_run(
@@ -102,8 +108,13 @@ def load_run(
     config = replace(config, folder=remembered_pictures(path, moved, config))
     of_tasks = with_sizes(config, sizes or {})
     tasks = task_sources(of_tasks, kept_split(of_tasks, RunDir(path)))
-    empty = learner(replace(config, n_way=of_tasks.n_way), tasks["train"])
-    return replace(_with_best(config, empty, tasks, RunDir(path)), config=of_tasks)
+    train, of_classes = tasks["train"], config.data_set.kind == "classification"
+    spec = replace(train.spec, outputs=config.n_way) if of_classes else train.spec
+    # Its weights are read from the run, so none are downloaded.
+    empty = learner_for(replace(config, pretrained=False), spec)
+    run = _with_best(config, empty, tasks, RunDir(path))
+    one, note = for_ways(run.learner, of_tasks.n_way) if of_classes else (run.learner, "")
+    return replace(run, config=of_tasks, learner=shared_out(config, one, train), note=note)
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,8 @@ class Trained:
     learner: Learner  # as it was best in validation, in this process alone
     form: TaskForm
     progress: Progress
+    temperature: float = 1.0  # of inductive predictions; 1 until the final test of the run
+    threshold: float | None = None  # on their largest probability, for "none of these"
 
 
 def load_trained(path: Path, device: str, data_dir: str | None = None) -> Trained:
@@ -124,9 +137,11 @@ def load_trained(path: Path, device: str, data_dir: str | None = None) -> Traine
     except FileNotFoundError:
         folder = remembered_folder(path, data_dir, config)
         form = form_of(task_sources(replace(config, data_dir=folder))["train"])
-    empty = learner_for(config, form.spec)
+    empty = learner_for(replace(config, pretrained=False), form.spec)
     progress = RunDir(path).load_best(empty, training_digest(config))
-    return Trained(config, empty, form, progress)
+    temperature, threshold = read_calibration(RunDir(path).calibration)
+    empty.preparation, empty.config, empty.temperature = form.preparation, config, temperature
+    return Trained(config, empty, form, progress, temperature, threshold)
 
 
 def _readable(path: Path, device: str) -> Config:

@@ -1,0 +1,148 @@
+"""One adaptation to pictures from folders: read, adapted, judged and saved."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fewstep.data.own_pictures import (
+    Pictures,
+    check_query_classes,
+    query_files,
+    read_pictures,
+    read_support,
+    repeated,
+    support_files,
+)
+from fewstep.data.preparation import Pixels
+from fewstep.errors import InputError
+from fewstep.files import write_whole
+from fewstep.predictors.adapted_dir import PICTURE, check_place
+from fewstep.predictors.classifier import AdaptedClassifier
+from fewstep.predictors.teaching import Teaching
+from fewstep.predictors.verdict import Verdict, by_leaving_one_out, by_query
+from fewstep.report.adaptation import Adaptation, accuracy_line
+from fewstep.report.adapted_sheet import adapted_sheet
+from fewstep.report.predictions import Prediction
+from fewstep.training.adaptable import Base, base_of_adapted, base_of_run
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are: the run or adapted model, the pictures, and the model to save."""
+
+    run: Path
+    support: Path
+    query: Path | None = None
+    out: Path | None = None
+
+
+def adapt_to_pictures(
+    places: Places, steps: int | None = None, *, add: bool = False, device: str = "cpu"
+) -> Adaptation:
+    """Adapt a run, or with ``add`` an adapted model, and save the result if there is a place."""
+    _check_out(places, add=add)
+    # Mistakes in the folders are told before anything is loaded.
+    taught = support_files(places.support, least=1 if add else 2)
+    asked = None if places.query is None else query_files(places.query)
+    base = base_of_adapted(places.run) if add else base_of_run(places.run, device)
+    if asked is not None and places.query is not None:
+        check_query_classes(asked, {*base.known, *(taught.labels or ())}, places.query)
+    support = read_support(places.support, taught, base.preparation)
+    query = None if asked is None else read_pictures(asked, base.preparation)
+    adapted = base.teach(scaled(support.pixels), list(support.labels or ()), steps)
+    predictions = [] if query is None else predict_pictures(adapted, query)
+    done = Adaptation(
+        base.config,
+        adapted,
+        predictions,
+        _verdict(base, adapted, query, predictions),
+        [*_notes(support, query)],
+    )
+    if places.out is not None:
+        _save(places.out, done, query)
+    return done
+
+
+def predict_pictures(
+    adapted: AdaptedClassifier, pictures: Pictures, top: int = 1, threshold: float = 0.0
+) -> list[Prediction]:
+    """The ``top`` likeliest labels of each picture; below a threshold none is the answer."""
+    if not pictures.files:
+        return []
+    probabilities = adapted.predict_proba(scaled(pictures.pixels))
+    order = (-probabilities).argsort(1, kind="stable")[:, :top]
+    found = []
+    for number, label in enumerate(adapted.labels_of(probabilities, threshold)):
+        best = [(adapted.classes[k], float(probabilities[number, k])) for k in order[number]]
+        truth = None if pictures.labels is None else pictures.labels[number]
+        found.append(Prediction(str(pictures.files[number]), label, best, truth))
+    return found
+
+
+def scaled(pixels: Pixels) -> Tensor:
+    """Bytes as numbers from 0 to 1."""
+    return torch.from_numpy(pixels).float() / 255
+
+
+def _verdict(
+    base: Base, adapted: AdaptedClassifier, query: Pictures | None, predictions: list[Prediction]
+) -> Verdict | str:
+    known = adapted.teaching
+    assert isinstance(known, Teaching)
+    place = {label: number for number, label in enumerate(adapted.classes)}
+    if query is not None and query.labels:
+        predicted = [place[one.best[0][0]] for one in predictions]
+        truth = [place[label] for label in query.labels]
+        return by_query(base.learner, known, predicted, scaled(query.pixels), truth)
+    try:
+        return by_leaving_one_out(base.learner, known, adapted.about["protocol"]["inner_steps"])
+    except InputError as error:
+        return str(error)
+
+
+def _notes(support: Pictures, query: Pictures | None) -> list[str]:
+    problems = [*support.problems, *(query.problems if query else [])]
+    notes = [f"left out: {problem}" for problem in problems]
+    twice = repeated(support, query) if query else []
+    if twice:
+        many = f"{len(twice)} query pictures are support pictures, too"
+        one = "a query picture is a support picture, too"
+        told, (asked, taught) = one if len(twice) == 1 else many, twice[0]
+        notes.append(f"{told} ({asked} is {taught}): what is predicted for them is no test")
+    return notes
+
+
+def _save(folder: Path, done: Adaptation, query: Pictures | None) -> None:
+    known, adapted = done.adapted.teaching, done.adapted
+    assert isinstance(known, Teaching)
+    assert adapted.preparation is not None
+    how = adapted.preparation
+    empty = torch.zeros(0, how.channels, how.size, how.size, dtype=torch.uint8).numpy()
+    title = f"{len(adapted.classes)} classes"
+    if isinstance(done.verdict, Verdict):
+        title = f"{title}; {accuracy_line(done.verdict)}"
+    picture = adapted_sheet(
+        title, adapted, known, empty if query is None else query.pixels, done.predictions
+    )
+    adapted.save(folder)
+    write_whole(folder / PICTURE, lambda part: part.write_bytes(picture))
+
+
+def _check_out(places: Places, *, add: bool) -> None:
+    """See that the model can be saved, and not where something else is."""
+    if places.out is None:
+        return
+    target = Path(os.path.realpath(places.out))
+    others = {"run": places.run, "support": places.support, "query": places.query}
+    for name, path in others.items():
+        inside = path is not None and target.is_relative_to(os.path.realpath(path))
+        # An adapted model may be replaced by what it learned.
+        if inside and not (add and name == "run" and target == Path(os.path.realpath(places.run))):
+            raise InputError(
+                f"{places.out} is inside the {name} folder {path}; choose a folder of its own for "
+                "the adapted model"
+            )
+    check_place(places.out)

@@ -1,0 +1,89 @@
+"""``fewstep predict ADAPTED FILE|DIR|- ...``: label pictures with an adapted model."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from fewstep.cli.console import error_console, plain_console
+from fewstep.cli.options import parse
+from fewstep.config.limits import Count
+from fewstep.errors import InputError
+from fewstep.files import check_may_replace, write_whole
+
+_PATH = arg(metavar="FILE", help_behavior_hint="")
+_LEAST = arg(metavar="FLOAT|auto", help_behavior_hint="")
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Label pictures with an adapted model, which fewstep adapt --out has saved.
+
+    A picture that cannot be read does not stop the others: it is named at the end, and the exit
+    status is 2.
+    """
+
+    adapted: Annotated[Positional[Path], arg(metavar="ADAPTED")]
+    """The folder of an adapted model."""
+    pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="FILE|DIR|-")] = ()
+    """Pictures, folders (all pictures in them), or - for paths on standard input, one a line."""
+    top: Count = 1
+    """So many labels of each picture, the likeliest first."""
+    csv: Annotated[Path | None, _PATH] = None
+    """Write the labels as a CSV file, too."""
+    threshold: Annotated[str | None, _LEAST] = None
+    """Answer "none of these" below this probability; auto: as chosen when the run was tested."""
+    json: bool = False
+    """Print one JSON object and nothing else."""
+
+
+def main(arguments: list[str]) -> int:
+    """Predict, write, and print."""
+    options = parse(PredictOptions, "predict", arguments)
+    if not options.pictures:
+        raise InputError(
+            "no picture is given; give files, folders, or - for paths on standard input"
+        )
+    if options.csv is not None:
+        _check_csv(options.csv)
+
+    from fewstep.cli.predicting import load_for_pictures, predict_files, threshold_of
+    from fewstep.report.predictions import as_csv, prediction_lines
+
+    console, errors = plain_console(), error_console()
+    adapted = load_for_pictures(options.adapted)
+    least = threshold_of(options.threshold, adapted, options.adapted)
+    predictions, problems = predict_files(adapted, options.pictures, options.top, least)
+    if options.csv is not None:
+        content = as_csv(predictions)
+        write_whole(options.csv, lambda part: part.write_bytes(content))
+    left_out = [{"file": problem.path, "reason": problem.reason} for problem in problems]
+    if options.json:
+        told = {
+            "predictions": [one.as_json() for one in predictions],
+            "accuracy": None,
+            "classes": list(adapted.classes),
+            "threshold": least if options.threshold else None,
+            "left_out": left_out,
+        }
+        print(json.dumps(told, allow_nan=False))
+    else:
+        for line in prediction_lines(predictions, console.width) if predictions else ():
+            console.print(line, soft_wrap=True)
+    for problem in problems:
+        errors.print(f"left out: {problem}", soft_wrap=True)
+    if problems:
+        of = len(problems) + len(predictions)
+        raise InputError(
+            f"{len(problems)} of {of} could not be predicted, as listed above"
+            + ("; the others were" if predictions else "; expected pictures")
+        )
+    return 0
+
+
+def _check_csv(path: Path) -> None:
+    check_may_replace(path)
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"cannot write {path} (there is no folder {path.parent}); make it first")

@@ -1,0 +1,214 @@
+"""A user's own pictures for an adaptation: a folder a class, or pictures without classes."""
+
+import hashlib
+import os
+import stat
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fewstep.data.folder_listing import LARGEST, Problem, walk
+from fewstep.data.preparation import Pixels, Preparation
+from fewstep.errors import InputError
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Picture files of a folder, with the class of each if they stand in folders of classes."""
+
+    files: list[Path]
+    labels: list[str] | None
+    problems: list[Problem]
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures that were read; those that cannot be are told apart.
+
+    Attributes:
+        files: Where they come from.
+        pixels: ``uint8 [pictures, channels, size, size]``.
+        digests: Of their files.
+        labels: The class of each, where it is known.
+        problems: The other files, each with its reason.
+    """
+
+    files: list[Path]
+    pixels: Pixels
+    digests: list[str]
+    labels: list[str] | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def shots(self) -> dict[str, int]:
+        """How many pictures each class has, by its name, sorted."""
+        return dict(sorted(Counter(self.labels).items()))
+
+
+def support_files(folder: Path, least: int = 2) -> Listed:
+    """The pictures of ``least`` classes or more, each in a folder of its own.
+
+    Raises:
+        InputError: They are no such pictures.
+    """
+    found = _listed(folder)
+    if found.labels is None:
+        raise InputError(
+            f"{folder} holds pictures and no folders of classes; expected a folder a class, as in "
+            f"{folder / 'owl' / '1.jpg'}"
+        )
+    classes = sorted(set(found.labels))
+    if len(classes) < least:
+        raise InputError(
+            f"{folder} holds one class, {classes[0]!r}; expected two or more, a folder each"
+        )
+    return found
+
+
+def query_files(folder: Path) -> Listed:
+    """The pictures of a folder, by class if it has folders.
+
+    Raises:
+        InputError: There is none, or some stand in folders and some do not.
+    """
+    return _listed(folder)
+
+
+def check_query_classes(query: Listed, known: Collection[object], folder: Path) -> None:
+    """See that every class of a query folder was learned."""
+    unknown = sorted(set(query.labels or ()) - set(known))
+    if unknown:
+        told = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
+        raise InputError(
+            f"{folder} has pictures of {told}, which the support folder lacks; give pictures of "
+            "each class to learn from, or all query pictures in one folder without classes"
+        )
+
+
+def files_below(folder: Path) -> Listed:
+    """The pictures of a folder and of all folders in it, sorted, whatever these stand for."""
+    by_folder, problems = _found(folder)
+    files = sorted(path for paths in by_folder.values() for path in paths)
+    return Listed([folder / path for path in files], None, problems)
+
+
+def read_support(folder: Path, listed: Listed, how: Preparation) -> Pictures:
+    """The pictures of a support set.
+
+    Raises:
+        InputError: Of a class none can be read.
+    """
+    found = read_pictures(listed, how)
+    assert listed.labels is not None
+    empty = sorted(set(listed.labels) - set(found.labels or ()))
+    if empty:
+        broken = next(p for p in found.problems if _is_in(Path(p.path), folder / empty[0]))
+        raise InputError(
+            f"no picture of class {empty[0]!r} in {folder} can be read ({broken}); replace it or "
+            "remove its folder"
+        )
+    return found
+
+
+def read_pictures(listed: Listed, how: Preparation) -> Pictures:
+    """Those of the files that can be read, prepared."""
+    kept, pixels, digests, problems = [], [], [], list(listed.problems)
+    for number, file in enumerate(listed.files):
+        try:
+            prepared, digest = read_picture(file, how)
+        except InputError as error:
+            problems.append(Problem(str(file), str(error)))
+            continue
+        kept.append(number)
+        pixels.append(prepared)
+        digests.append(digest)
+    shape = (0, how.channels, how.size, how.size)
+    labels = None if listed.labels is None else [listed.labels[n] for n in kept]
+    files = [listed.files[n] for n in kept]
+    stacked = np.stack(pixels) if pixels else np.zeros(shape, np.uint8)
+    return Pictures(files, stacked, digests, labels, problems)
+
+
+def read_picture(file: Path, how: Preparation) -> tuple[Pixels, str]:
+    """A prepared picture, and the digest of its file.
+
+    Raises:
+        InputError: Why it cannot be read, without its name.
+    """
+    try:
+        # A pipe has no end, perhaps, and a device none at all.
+        state = file.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise InputError("no regular file")
+        if state.st_size > LARGEST:
+            raise InputError(f"too large: {state.st_size:,} bytes")
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        told = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"cannot be read ({told})") from error
+    if not content:
+        raise InputError("empty")
+    try:
+        return how(content), hashlib.sha256(content).hexdigest()
+    except InputError as error:
+        raise InputError(str(error).removeprefix("the picture is ")) from error
+
+
+def repeated(support: Pictures, query: Pictures) -> list[tuple[Path, Path]]:
+    """The query pictures that are support pictures byte by byte: (query, support)."""
+    known = dict(zip(support.digests, support.files, strict=True))
+    pairs = zip(query.digests, query.files, strict=True)
+    return [(file, known[digest]) for digest, file in pairs if digest in known]
+
+
+def _listed(folder: Path) -> Listed:
+    by_folder, problems = _found(folder)
+    own = by_folder.pop("", [])
+    if own and by_folder:
+        raise InputError(
+            f"{folder} holds pictures ({own[0]}) beside folders ({next(iter(by_folder))}); put "
+            "every picture into the folder of its class"
+        )
+    if own:
+        return Listed([folder / path for path in own], None, problems)
+    pairs = [(folder / path, name) for name, paths in by_folder.items() for path in paths]
+    return Listed([path for path, _ in pairs], [name for _, name in pairs], problems)
+
+
+def _found(folder: Path) -> tuple[dict[str, list[str]], list[Problem]]:
+    """Paths of the pictures inside of a folder, by the folder that they stand in."""
+    try:
+        state = folder.stat()
+    except OSError as error:
+        raise InputError(
+            f"cannot open {folder} ({error.strerror or error}); expected a folder of pictures"
+        ) from error
+    if not stat.S_ISDIR(state.st_mode):
+        raise InputError(f"{folder} is a file; expected a folder of pictures")
+    problems: list[Problem] = []
+    found = {
+        name: paths
+        for name, files in sorted(walk(os.path.realpath(folder), "", problems))
+        if (paths := [file.path for file in files if may_be_picture(file.path)])
+    }
+    if not found:
+        told = f" ({problems[0]})" if problems else ""
+        raise InputError(f"{folder} holds no pictures{told}; expected files such as 1.jpg or 2.png")
+    outside = [Problem(str(folder / p.path), p.reason, p.left_out) for p in problems]
+    return found, outside
+
+
+def may_be_picture(name: str) -> bool:
+    """Whether a file has the name of a picture, or one that says nothing."""
+    suffix = os.path.splitext(name)[1].lower()
+    return not suffix or suffix in Image.registered_extensions()
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    return folder in path.parents

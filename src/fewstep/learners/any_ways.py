@@ -1,0 +1,137 @@
+"""A learner for tasks of another number of classes, from the same initialisation."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from fewstep.errors import InputError
+from fewstep.functional.call import LOSS
+from fewstep.functional.swapped import Params
+from fewstep.learners.adapted import copy_of
+from fewstep.learners.base import Learner
+from fewstep.learners.finetune import FineTune
+from fewstep.learners.gradient_based import GradientBased
+from fewstep.learners.heads import head_of, with_layer
+from fewstep.learners.maml import MAML
+from fewstep.learners.protomaml import ProtoMAML
+from fewstep.learners.protonet import ProtoNet
+from fewstep.metagrad.inner_loop import PER_STEP
+from fewstep.runtime.rng import preserve_rng_state
+
+
+def for_ways(learner: Learner, n_way: int) -> tuple[Learner, str]:
+    """The learner for tasks of ``n_way`` classes, with the same initialisation.
+
+    Args:
+        learner: Of a classifier. Neither it nor its model is changed.
+        n_way: Classes of a task, 2 or more.
+
+    Returns:
+        The learner itself where it takes such tasks, else a new one; and a sentence that says what
+        stands in the place of the last layer, "" where nothing does.
+
+    Raises:
+        InputError: The model has no last layer to replace, or ``n_way`` is too small.
+
+    >>> import fewstep
+    >>> body = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+    >>> learner = fewstep.MAML(nn.Sequential(body, nn.Linear(8, 5)), head_rows="shared")
+    >>> for_ways(learner, 12)[1]
+    'trained on 5 classes: all 12 start from the row they share'
+    >>> x, y = torch.randn(15, 4), torch.arange(15) % 12
+    >>> for_ways(learner, 12)[0].adapt(x, y)(x).shape
+    torch.Size([15, 12])
+    """
+    one: Any = getattr(learner, "learner", learner)  # of one that shares its tasks out
+    if n_way < 2:
+        raise InputError(f"n_way is {n_way}; expected 2 or more classes")
+    if isinstance(one, ProtoMAML):
+        return learner, ""
+    if isinstance(one, FineTune):
+        if one.ways == n_way:
+            return learner, ""
+        return one.for_ways(n_way), f"fine-tuned under a new last layer of {n_way} outputs"
+    if not isinstance(one, GradientBased):
+        raise InputError(
+            f"learner is a {type(one).__name__}, whose number of classes cannot be told; expected "
+            "a learner of fewstep"
+        )
+    given = getattr(one, "head", None)
+    head = head_of(one.model) if given is None else given
+    layer = one.model.get_submodule(head)
+    if not isinstance(layer, nn.Linear):
+        raise InputError(
+            f"the head {head!r} is a {type(layer).__name__}, whose number of classes is fixed; end "
+            "the model with an nn.Linear"
+        )
+    if layer.out_features == n_way:
+        return learner, ""
+    trained = f"trained on {layer.out_features} classes"
+    if isinstance(one, MAML) and one.head_rows == "shared":
+        return _with_rows(one, head, n_way), f"{trained}: all {n_way} start from the row they share"
+    means = f"{trained}: the last layer is made of the mean features of each of the {n_way}"
+    if _body_adapts(one):
+        return _from_prototypes(one, steps=True), f"{means}, then the whole network adapts"
+    return _from_prototypes(one, steps=False), f"{means}, and takes no inner steps"
+
+
+STEPS = 5
+"""Inner steps from prototypes at least: with 5 shots, 10 ways, one is worse than none, three are
+better by 7% (docs/classes.md)."""
+
+
+def _body_adapts(learner: GradientBased) -> bool:
+    """Whether the body was learned for inner steps along its plain gradient.
+
+    Measured on validation tasks (docs/classes.md): then inner steps from prototypes gain 3% to 7%.
+    A body that was learned to stay as it is, as ANIL's, loses by them, and the head gains nothing.
+    """
+    if not isinstance(learner, MAML):
+        return True
+    return learner.inner_optimizer == "sgd" and learner.adapting in ("all", "body")
+
+
+def _from_prototypes(learner: GradientBased, steps: bool) -> ProtoMAML:
+    """The learner's body under a last layer that each task makes of its prototypes.
+
+    It takes steps of ``inner_lr`` by cross-entropy, whatever else was learned of steps or of the
+    loss. Batch norm that was learned for each inner step is that before the first.
+    """
+    model = copy_of(learner.model)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            rows = learner.meta_parameters().get(PER_STEP + name)
+            if rows is not None:
+                parameter.copy_(rows[0])
+    names = ("metrics", "execution", "precision", "norm")
+    settings = {name: getattr(learner, name) for name in names}
+    if steps:
+        inner_steps = max(learner.inner_steps, STEPS)
+        settings |= {"order": learner.order, "memory": learner.memory}
+        return ProtoMAML(model, learner.inner_lr, inner_steps, **settings)
+    # Prototypes move nothing, of a body that was never learned either.
+    return ProtoNet(model.requires_grad_(True), **settings)
+
+
+def _with_rows(learner: MAML, head: str, n_way: int) -> MAML:
+    """The learner with so many rows in its head, each the mean of its own."""
+    old = learner.model.get_submodule(head)
+    assert isinstance(old, nn.Linear)
+    with preserve_rng_state(torch.device("cpu")):
+        layer = nn.Linear(old.in_features, n_way, bias=old.bias is not None).to(old.weight)
+    given = inspect.signature(MAML).parameters.keys() - {"model", "compile"}
+    settings = {name: getattr(learner, name) for name in given}
+    found = MAML(with_layer(learner.model, head, layer), **settings)
+    rows = learner._shared_rows()
+    state: Params = {
+        name: value.mean(0, keepdim=True).repeat(n_way, *[1] * (value.dim() - 1))
+        if name in rows
+        else value
+        for name, value in learner.state_dict().items()
+        # The loss is the same one.
+        if not name.startswith(LOSS)
+    }
+    found.load_state_dict(state, strict=False)
+    return found

@@ -1,0 +1,47 @@
+"""From a config to its learner."""
+
+from inspect import signature
+from pkgutil import resolve_name
+
+import torch
+
+from fewstep.config.algorithms import ALGORITHMS
+from fewstep.config.schema import Config
+from fewstep.data.source import TaskSpec
+from fewstep.errors import InputError, first_line
+from fewstep.learners.finetune import FineTune
+from fewstep.learners.gradient_based import GradientBased
+from fewstep.models.build import network
+
+
+def learner_for(config: Config, spec: TaskSpec) -> FineTune | GradientBased:
+    """The config's learner with the weights of its seed, for tasks of this form."""
+    device = _device(config.device)
+    make = resolve_name(ALGORITHMS[config.algorithm].learner)
+    settings = {
+        **vars(config),
+        "loss": spec.loss,
+        "metrics": spec.metrics,
+        "classes": spec.classes,
+        # Shares of a run become outer steps.
+        "multi_step_loss": round(config.multi_step_loss * config.steps),
+        "first_order_steps": round(config.first_order_share * config.steps),
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = network(config, spec.example_shape, spec.outputs).to(device)
+        given = (signature(make).parameters.keys() & settings.keys()) - {"model", "workers"}
+        one: FineTune | GradientBased = make(model, **{name: settings[name] for name in given})
+        return one
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        # Read back, too: some devices, such as meta, hold no numbers.
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        # The first sentence: some go on with a list of all backends.
+        told = first_line(error).split(". ")[0]
+        raise InputError(f"device {name!r} cannot be used ({told}); try --device cpu") from error
+    return device

@@ -1,0 +1,1 @@
+"""Adapted models as objects and as folders, and the estimators of scikit-learn (internal)."""

@@ -1,0 +1,132 @@
+"""AdaptedClassifier: a network that knows the classes of one task."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from fewstep.data.preparation import Preparation
+from fewstep.errors import InputError
+from fewstep.predictors import adapted_dir
+from fewstep.predictors.inputs import ExampleForm
+from fewstep.predictors.outputs import dtype_of, outputs
+from fewstep.predictors.teaching import Source
+
+Label = str | int
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptedClassifier:
+    """A network that was adapted to the classes of one task.
+
+    Attributes:
+        module: The network, in eval mode, with one output a class.
+        classes: Their labels, in the order of the outputs.
+        preparation: How a picture becomes an example; None where examples are no pictures.
+        temperature: What its outputs are divided by before they become probabilities.
+        threshold: The least probability of an answer; below, it is none of the classes. None: one
+            of the classes is always the answer.
+        about: How it came to be, as JSON values: ``example_shape``, ``protocol``, ``config``.
+        teaching: What it was adapted from, for further teaching.
+
+    >>> import torch
+    >>> adapted = AdaptedClassifier(nn.Linear(2, 2), ("crow", "owl"))
+    >>> adapted.predict_proba(torch.zeros(5, 2)).shape
+    (5, 2)
+    >>> adapted.predict(torch.zeros(1, 2), threshold=0.99)
+    [None]
+    """
+
+    module: nn.Module
+    classes: tuple[Label, ...]
+    preparation: Preparation | None = None
+    temperature: float = 1.0
+    threshold: float | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+    teaching: Source = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise InputError(f"temperature is {self.temperature}; expected more than 0")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise InputError(f"threshold is {self.threshold}; expected from 0 to 1")
+
+    @property
+    def form(self) -> ExampleForm:
+        """The form of its examples."""
+        shape = self.about.get("example_shape")
+        known = None if shape is None else tuple(shape)
+        return ExampleForm(self.preparation, known, dtype_of(self.module))
+
+    @property
+    def norm(self) -> str:
+        """``"inductive"``, or ``"transductive"`` where a prediction depends on those beside it."""
+        return "transductive" if adapted_dir.by_batch(self.module) else "inductive"
+
+    def predict_proba(self, x: Any) -> npt.NDArray[np.float64]:
+        """The probability of each class.
+
+        Args:
+            x: One picture (a path, the bytes of a file, one of Pillow), a list of such or of
+                arrays, an array, a tensor or a table of examples. ``uint8`` arrays are pictures.
+
+        Returns:
+            ``float64 [examples, classes]``; the rows sum to 1.
+
+        Raises:
+            InputError: The examples do not fit.
+        """
+        together = self.norm == "transductive"
+        logits = outputs(self.module, self.form, x, together=together)
+        if logits.shape[1:] != (len(self.classes),):
+            raise InputError(
+                f"the network returns {list(logits.shape)} for {len(self.classes)} classes; "
+                "expected one number a class"
+            )
+        found: npt.NDArray[np.float64] = (logits / self.temperature).softmax(1).numpy()
+        return found
+
+    def predict(self, x: Any, threshold: float | None = None) -> list[Label | None]:
+        """The label of each example.
+
+        Args:
+            x: As in `predict_proba`.
+            threshold: In the place of the model's own; 0 for an answer in any case.
+
+        Returns:
+            One label an example; None where the largest probability is below the threshold.
+        """
+        return self.labels_of(self.predict_proba(x), threshold)
+
+    def labels_of(
+        self, probabilities: npt.NDArray[np.float64], threshold: float | None = None
+    ) -> list[Label | None]:
+        """The labels that probabilities of `predict_proba` stand for, as `predict` gives them."""
+        least = self.threshold if threshold is None else threshold
+        best = probabilities.argmax(1)
+        sure = probabilities.max(1, initial=0) >= (0 if least is None else least)
+        pairs = zip(best.tolist(), sure.tolist(), strict=True)
+        return [self.classes[number] if enough else None for number, enough in pairs]
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as a folder, whole or not at all.
+
+        It can be read by `fewstep.load`, or without fewstep as a plain state dict: its README.md
+        says how.
+
+        Raises:
+            InputError: The folder cannot be written, or holds something else.
+        """
+        told = {
+            **adapted_dir.complete(self.about),
+            "kind": "classification",
+            "classes": list(self.classes),
+            "outputs": len(self.classes),
+            "preparation": None if self.preparation is None else asdict(self.preparation),
+            "temperature": self.temperature,
+            "threshold": self.threshold,
+        }
+        adapted_dir.write(Path(folder), self.module, told, self.teaching)

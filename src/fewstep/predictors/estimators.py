@@ -1,0 +1,263 @@
+"""FewShotClassifier and FewShotRegressor: learners as estimators of scikit-learn."""
+
+import math
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from fewstep.choices import Norm
+from fewstep.data.preparation import Preparation
+from fewstep.errors import InputError
+from fewstep.learners.base import Learner
+from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
+from fewstep.predictors.inputs import PICTURES
+from fewstep.predictors.labelled import labelled
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.utils import check_array, column_or_1d
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+except ImportError as error:
+    raise InputError(
+        "FewShotClassifier and FewShotRegressor are estimators of scikit-learn, which is not "
+        "installed; install it with: pip install 'fewstep[tables]'"
+    ) from error
+
+
+class _FewShot(BaseEstimator):
+    """What both have in common."""
+
+    adapted_: Any
+
+    def save(self, folder: str | Path) -> None:
+        """Write the adapted model as a folder, which `fewstep.load` reads.
+
+        Raises:
+            InputError: The folder cannot be written, or holds something else.
+            NotFittedError: It was not fitted.
+        """
+        check_is_fitted(self, "adapted_")
+        self.adapted_.save(folder)
+
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("steps", "norm", "preparation")}
+
+    def _support(self, x: Any) -> Any:
+        """The examples to fit, those of a table as scikit-learn checks them."""
+        if _is_table(x):
+            return self._table(x, reset=True)
+        for name in ("feature_names_in_", "n_features_in_"):
+            if hasattr(self, name):
+                delattr(self, name)
+        return x
+
+    def _keep(self, adapted: Any) -> Self:
+        self.adapted_ = adapted
+        self.n_features_in_ = math.prod(adapted.about["example_shape"])
+        return self
+
+    def _query(self, x: Any) -> Any:
+        check_is_fitted(self, "adapted_")
+        if _is_table(x) and len(self.adapted_.about["example_shape"]) == 1:
+            return self._table(x, reset=False)
+        return x
+
+    def _table(self, x: Any, *, reset: bool) -> Any:
+        array = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
+        return validate_data(self, array, dtype=[np.float64, np.float32], reset=reset)
+
+
+class FewShotClassifier(ClassifierMixin, _FewShot):
+    """Adapts a learner to the classes of its support set, which may be any number.
+
+    Args:
+        learner: Any learner of a classification, trained by `fewstep.fit` or loaded by
+            `fewstep.load`. It is not changed.
+        steps: How many inner steps; those of the run's validation, or of the learner unless given.
+        norm: Which statistics batch norm uses: those of the support set (``"inductive"``), so that
+            a prediction depends on its example alone, or those of the examples that are predicted
+            together.
+        preparation: How pictures become examples; the learner's own unless given.
+        temperature: What outputs are divided by before they become probabilities; the learner's own
+            unless given.
+
+    Attributes:
+        classes_: The labels, sorted.
+        n_features_in_: Numbers of an example.
+        feature_names_in_: Names of the columns, where a table had such.
+        adapted_: The adapted model itself.
+
+    Raises:
+        InputError: On fitting, where the learner is none of a classification or the support set
+            does not fit.
+
+    >>> import torch, fewstep
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 5))
+    >>> learner = fewstep.ProtoNet(model)
+    >>> classifier = fewstep.FewShotClassifier(learner)
+    >>> classifier = classifier.fit([[0, 1], [1, 0], [0, 2]], ["owl", "crow", "owl"])
+    >>> classifier.predict([[2, 0]]), classifier.classes_
+    (array(['crow'], dtype='<U4'), array(['crow', 'owl'], dtype='<U4'))
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        steps: int | None = None,
+        norm: Norm = "inductive",
+        preparation: Preparation | None = None,
+        temperature: float | None = None,
+    ) -> None:
+        self.learner = learner
+        self.steps = steps
+        self.norm = norm
+        self.preparation = preparation
+        self.temperature = temperature
+
+    def fit(self, x: Any, y: Any = None) -> Self:
+        """Adapt to a support set.
+
+        Args:
+            x: Examples: paths, bytes or pictures of Pillow, arrays, a tensor, a table. Without
+                ``y``, the path of a folder with a folder a class, a `fewstep.data.ImageFolder`, or
+                ``{label: examples}``.
+            y: One label an example: strings or whole numbers.
+
+        Raises:
+            InputError: The learner is none of a classification, or the support set does not fit.
+        """
+        if y is None:
+            x, y = labelled(x)
+        examples = self._support(x)
+        labels = column_or_1d(y, warn=True)
+        check_classification_targets(labels)
+        # An array would make strings of numbers among strings.
+        given = y if isinstance(y, list | tuple) else labels
+        adapted = adapt_classifier(
+            self.learner, examples, given, temperature=self.temperature, **self._settings()
+        )
+        self.classes_ = np.unique(labels)
+        return self._keep(adapted)
+
+    def predict_proba(self, x: Any) -> npt.NDArray[np.float64]:
+        """The probability of each class, ``[examples, classes]`` in the order of ``classes_``.
+
+        Args:
+            x: Examples of any kind that `fit` takes with ``y``; one path is one picture.
+
+        Raises:
+            InputError: The examples do not fit.
+            NotFittedError: It was not fitted.
+        """
+        query = self._query(x)
+        found: npt.NDArray[np.float64] = self.adapted_.predict_proba(query)
+        return found
+
+    def predict(self, x: Any) -> npt.NDArray[Any]:
+        """The label of each example; arguments and errors are those of `predict_proba`."""
+        best = self.predict_proba(x).argmax(1)
+        labels: npt.NDArray[Any] = self.classes_[best]
+        return labels
+
+    def score(self, x: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """The accuracy on examples and labels, which are given as to `fit`."""
+        if y is None:
+            x, y = labelled(x)
+        return float(super().score(x, y, sample_weight))
+
+
+class FewShotRegressor(RegressorMixin, _FewShot):
+    """Adapts a learner to the function of its support set.
+
+    Args:
+        learner: Any learner of a regression. It is not changed.
+        steps: As in `FewShotClassifier`.
+        norm: As in `FewShotClassifier`.
+        preparation: As in `FewShotClassifier`.
+
+    Attributes:
+        n_features_in_: Numbers of an example.
+        feature_names_in_: Names of the columns, where a table had such.
+        adapted_: The adapted model itself.
+
+    Raises:
+        InputError: On fitting, where the learner is none of a regression or the support set does
+            not fit.
+
+    >>> import torch, fewstep
+    >>> learner = fewstep.MAML(torch.nn.Linear(1, 1), inner_lr=0.1, inner_steps=50, loss="mse")
+    >>> regressor = fewstep.FewShotRegressor(learner).fit([[0], [1], [2]], [1, 3, 5])
+    >>> regressor.predict([[3]]).round()
+    array([7.])
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        steps: int | None = None,
+        norm: Norm = "inductive",
+        preparation: Preparation | None = None,
+    ) -> None:
+        self.learner = learner
+        self.steps = steps
+        self.norm = norm
+        self.preparation = preparation
+
+    def fit(self, x: Any, y: Any) -> Self:
+        """Adapt to a support set.
+
+        Args:
+            x: Examples, as in `FewShotClassifier.fit`.
+            y: Their targets, ``[examples]`` or ``[examples, outputs]``.
+
+        Raises:
+            InputError: The learner is none of a regression, or the support set does not fit.
+        """
+        if y is None:
+            raise InputError(
+                "requires y to be passed, but the target y is None; give one target an example"
+            )
+        examples = self._support(x)
+        targets = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        if targets.shape[1:] == (1,):
+            targets = column_or_1d(targets, warn=True)
+        if _is_table(x):
+            check_consistent_length(examples, targets)
+        adapted = adapt_regressor(self.learner, examples, targets, **self._settings())
+        return self._keep(adapted)
+
+    def predict(self, x: Any) -> npt.NDArray[np.float64]:
+        """What is predicted, ``[examples]`` or ``[examples, outputs]``, in the unit of ``y``.
+
+        Args:
+            x: Examples of any kind that `fit` takes.
+
+        Raises:
+            InputError: The examples do not fit.
+            NotFittedError: It was not fitted.
+        """
+        query = self._query(x)
+        found: npt.NDArray[np.float64] = self.adapted_.predict(query)
+        return found
+
+
+def _is_table(x: Any) -> bool:
+    """Whether examples are rows of numbers, as scikit-learn knows them."""
+    values = x.to_numpy() if hasattr(x, "to_numpy") else x
+    if isinstance(values, Tensor):
+        return values.dim() <= 2 and values.is_floating_point()
+    if isinstance(values, np.ndarray):
+        if values.ndim > 2:
+            return False
+        first = values.flat[0] if values.size else None
+        return not isinstance(first, (*PICTURES, np.ndarray, Tensor))
+    if isinstance(values, list | tuple) and len(values):
+        first = values[0]
+        nested = isinstance(first, list | tuple) and len(first) > 0
+        deep = nested and isinstance(first[0], list | tuple | np.ndarray | Tensor)
+        return not (isinstance(first, PICTURES) or deep or getattr(first, "ndim", 0) > 1)
+    return not isinstance(values, PICTURES)

@@ -1,0 +1,75 @@
+"""AdaptedRegressor: a network that knows the function of one task."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from fewstep.data.preparation import Preparation
+from fewstep.predictors import adapted_dir
+from fewstep.predictors.inputs import ExampleForm
+from fewstep.predictors.outputs import dtype_of, outputs
+from fewstep.predictors.teaching import Source
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptedRegressor:
+    """A network that was adapted to the function of one task.
+
+    Attributes:
+        module: The network, in eval mode.
+        preparation: How a picture becomes an example; None where examples are no pictures.
+        about: How it came to be, as JSON values: ``example_shape``, ``protocol``, ``config``.
+        teaching: What it was adapted from, for further teaching.
+
+    >>> import torch
+    >>> AdaptedRegressor(nn.Linear(2, 1)).predict(torch.zeros(5, 2)).shape
+    (5,)
+    """
+
+    module: nn.Module
+    preparation: Preparation | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+    teaching: Source = field(default=None, repr=False)
+
+    @property
+    def form(self) -> ExampleForm:
+        """The form of its examples."""
+        shape = self.about.get("example_shape")
+        known = None if shape is None else tuple(shape)
+        return ExampleForm(self.preparation, known, dtype_of(self.module))
+
+    @property
+    def norm(self) -> str:
+        """``"inductive"``, or ``"transductive"`` where a prediction depends on those beside it."""
+        return "transductive" if adapted_dir.by_batch(self.module) else "inductive"
+
+    def predict(self, x: Any) -> npt.NDArray[np.float64]:
+        """What the network predicts, in the unit of the targets that it was adapted on.
+
+        Args:
+            x: As in `AdaptedClassifier.predict_proba`.
+
+        Returns:
+            ``float64 [examples]``, or ``[examples, outputs]`` where there are several.
+
+        Raises:
+            InputError: The examples do not fit.
+        """
+        together = self.norm == "transductive"
+        found: npt.NDArray[np.float64] = outputs(
+            self.module, self.form, x, together=together
+        ).numpy()
+        return found[:, 0] if found.shape[1:] == (1,) else found
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as a folder, as `AdaptedClassifier.save` does."""
+        told = {
+            **adapted_dir.complete(self.about),
+            "kind": "regression",
+            "preparation": None if self.preparation is None else asdict(self.preparation),
+        }
+        adapted_dir.write(Path(folder), self.module, told, self.teaching)

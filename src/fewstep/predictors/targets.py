@@ -1,0 +1,65 @@
+"""The targets of a support set: labels as the places of their classes, and real numbers."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fewstep.errors import InputError
+from fewstep.predictors.classifier import Label
+
+
+def numbered(labels: Any, examples: int) -> tuple[tuple[Label, ...], list[int]]:
+    """The classes, sorted, and the place of each label among them.
+
+    Raises:
+        InputError: There is not one label an example, or they are of one class or of two kinds.
+    """
+    values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    if len(values) != examples:
+        raise InputError(
+            f"there are {examples} examples and {len(values)} labels; expected one label an example"
+        )
+    plain = [_plain_label(value) for value in values]
+    if len({type(value) for value in plain}) > 1:
+        raise InputError("labels are strings and numbers; expected all strings or all numbers")
+    classes = tuple(sorted(set(plain)))
+    if len(classes) < 2:
+        raise InputError(
+            f"all {examples} labels are {classes[0]!r}, one class; expected two classes or more"
+        )
+    place = {label: number for number, label in enumerate(classes)}
+    return classes, [place[value] for value in plain]
+
+
+def _plain_label(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    if not isinstance(value, str | int):
+        raise InputError(f"a label is {value!r}; expected a string or a whole number")
+    return value
+
+
+def real_targets(y: Any, examples: int) -> Tensor:
+    """The targets of a regression, float64.
+
+    Raises:
+        InputError: There is not one an example, or they are no finite numbers.
+    """
+    given = y.detach().cpu().numpy() if isinstance(y, Tensor) else y
+    try:
+        targets = torch.as_tensor(np.array(given, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "the targets are no numbers; expected [examples] or [examples, outputs]"
+        ) from error
+    if targets.dim() not in (1, 2) or len(targets) != examples:
+        raise InputError(
+            f"there are {examples} examples and targets of {list(targets.shape)}; expected one "
+            "target an example"
+        )
+    if not bool(targets.isfinite().all()):
+        raise InputError("a target is NaN or infinity; leave that example out")
+    return targets

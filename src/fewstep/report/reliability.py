@@ -1,0 +1,84 @@
+"""The reliability picture: how often predictions are right, by how sure they are."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from fewstep.choices import Split
+from fewstep.config.schema import Config, batch_norm
+from fewstep.errors import InputError
+from fewstep.evaluation.calibrated import Calibration
+from fewstep.evaluation.calibration import Reliability
+from fewstep.evaluation.evaluate import Results
+from fewstep.files import write_whole
+from fewstep.report.pictures import COLOURS
+from fewstep.report.table import protocol
+
+FEWEST = 10
+"""Predictions of a bin that has a point; of fewer the accuracy says nothing."""
+BEFORE, AFTER = (COLOURS[1], "o-"), (COLOURS[0], "s-")
+
+
+def draw_reliability(path: Path, config: Config, results: Results, split: Split) -> None:
+    """Draw accuracy over confidence, before and after the temperature, as a PNG file.
+
+    A column for each norm that has a calibration; below, the shares of the predictions. Points on
+    the diagonal are right as often as they are sure. `InputError` where there is no calibration.
+    """
+    found = {norm: r.calibration for norm, r in results.items() if r.calibration}
+    if not found:
+        raise InputError(
+            f"{path} is not drawn, since some probabilities are not numbers; take fewer inner steps"
+        )
+    figure = Figure(figsize=(4.4 * len(found) + 1.2, 6.6), layout="constrained")
+    grid = figure.subplots(
+        2, len(found), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1)
+    )
+    for (above, below), (norm, one) in zip(grid.T, found.items(), strict=True):
+        above.set_title(
+            f"{batch_norm(config, norm)}, {one.predictions:,} predictions\n"
+            f"expected calibration error {one.ece_before:.1%}, "
+            f"{one.ece_after:.1%} at temperature {one.temperature:.2f}",
+            fontsize=9,
+        )
+        _draw_accuracy(above, one)
+        _draw_shares(below, one)
+    grid[0, 0].set_ylabel("accuracy")
+    grid[1, 0].set_ylabel("share of predictions")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(f"{config.data}: how often predictions are right, by how sure they are\n")
+    line = protocol(config, results, split)
+    figure.text(0.5, 0.945, line, fontsize=7, color="grey", horizontalalignment="center")
+    write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
+
+
+def _draw_accuracy(axes: Axes, one: Calibration) -> None:
+    axes.plot((0, 1), (0, 1), ":", color="grey", label="as sure as right")
+    for label, found, (colour, line) in _both(one):
+        rows = zip(*found, strict=True)
+        filled = [row[:2] for row in rows if row[2] * one.predictions > FEWEST - 0.5]
+        sure, right = ([row[part] for row in filled] for part in (0, 1))
+        axes.plot(sure, right, line, color=colour, label=label, markersize=4, linewidth=1)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.grid(alpha=0.3)
+
+
+def _draw_shares(axes: Axes, one: Calibration) -> None:
+    for label, found, (colour, _) in _both(one):
+        bins = len(found.share)
+        edges = [number / bins for number in range(bins + 1)]
+        axes.stairs(found.share, edges, color=colour, label=label, fill=True, alpha=0.4)
+    axes.set_xlabel("confidence, the largest probability")
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.grid(alpha=0.3)
+
+
+def _both(one: Calibration) -> list[tuple[str, Reliability, tuple[str, str]]]:
+    assert one.bins is not None
+    before, after = one.bins
+    return [("as predicted", before, BEFORE), ("at the temperature", after, AFTER)]
