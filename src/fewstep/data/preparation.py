@@ -81,14 +81,18 @@ class Preparation:
         return self._prepare(opened)
 
     def _prepare(self, picture: Image.Image) -> Pixels:
-        image = _eight_bits(_turned(picture)).convert("L" if self.channels == 1 else "RGB")
-        box = None
-        if self.fit == "crop":
-            side = min(image.size)
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            box = (left, top, left + side, top + side)
-        small = image.resize((self.size, self.size), Image.Resampling.LANCZOS, box)
-        pixels = np.asarray(small)
+        image, mode = _eight_bits(_turned(picture)), "L" if self.channels == 1 else "RGB"
+        # Of small pictures a copy takes as long as all the rest.
+        if image.mode != mode:
+            image = image.convert(mode)
+        if image.size != (self.size, self.size):
+            box = None
+            if self.fit == "crop":
+                side = min(image.size)
+                left, top = (image.width - side) // 2, (image.height - side) // 2
+                box = (left, top, left + side, top + side)
+            image = image.resize((self.size, self.size), Image.Resampling.LANCZOS, box)
+        pixels = np.asarray(image)
         if self.ink:
             pixels = _light_on_dark(pixels)
         if self.channels == 1:
@@ -111,11 +115,14 @@ def reason(error: BaseException) -> str:
         return "no picture of a known format"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels"
-    return first_line(error) or type(error).__name__
+    return getattr(error, "strerror", None) or first_line(error) or type(error).__name__
 
 
 def _turned(image: Image.Image) -> Image.Image:
     """The picture as its EXIF data say that it was held; another one only where it was turned."""
+    # Nothing is known of some pictures, and of TIFF only when it is asked for.
+    if not image.info and image.format != "TIFF":
+        return image
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
     return ImageOps.exif_transpose(image) if turned else image
 
