@@ -37,6 +37,12 @@ class Task:
     """Query examples of each class (of the task, in a regression)."""
     rotations: bool = False
     """Training classes turned by 90, 180 and 270 degrees count as classes of their own."""
+    flip: bool = False
+    """Mirror half of the training pictures."""
+    crop: Annotated[limits.Number, Limit(1024)] = 0
+    """Pad training pictures with so many pixels, and cut their size out anywhere."""
+    colour: limits.Strength = 0.0
+    """Change brightness, contrast and saturation of training pictures by up to this share."""
 
 
 @dataclass(frozen=True)
