@@ -38,7 +38,7 @@ DATA_SETS = {
     "omniglot": DataSet("fewstep.data.omniglot:sources", has_folder=True),
     "folder": DataSet(
         "fewstep.data.folder_tasks:sources",
-        settings=("n_way", "rotations", "image_size"),
+        settings=(*OF_PICTURES, "image_size"),
         keeps_split=True,
     ),
     "sinusoid": DataSet("fewstep.data.sinusoid:sources", "regression", "rows", "mse", ()),
