@@ -73,17 +73,6 @@ def test_rows_with_strings_as_labels():
         assert np.allclose(found.predict_proba(x), classifier.predict_proba(ROWS), atol=1e-6)
 
 
-def test_tables_with_named_columns():
-    table = pd.DataFrame(ROWS, columns=list("abcd"))
-    classifier = FewShotClassifier(of_rows()).fit(table, pd.Series(LABELS))
-    assert classifier.feature_names_in_.tolist() == list("abcd")
-    assert classifier.predict(table).tolist() == LABELS.tolist()
-    with pytest.raises(ValueError, match="feature names"):
-        classifier.predict(table[list("dcba")])
-    classifier.fit(ROWS, LABELS)
-    assert not hasattr(classifier, "feature_names_in_")
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Six pictures of three classes, a folder a class."""
@@ -92,6 +81,17 @@ def folder(tmp_path_factory):
         (folder / name).mkdir(exist_ok=True)
         picture.save(folder / name / f"{number}.png")
     return folder
+
+
+def test_tables_with_named_columns(folder):
+    table = pd.DataFrame(ROWS, columns=list("abcd"))
+    classifier = FewShotClassifier(of_rows()).fit(table, pd.Series(LABELS))
+    assert classifier.feature_names_in_.tolist() == list("abcd")
+    assert classifier.predict(table).tolist() == LABELS.tolist()
+    with pytest.raises(ValueError, match="feature names"):
+        classifier.predict(table[list("dcba")])
+    classifier.set_params(learner=of_pictures()).fit(folder)
+    assert not hasattr(classifier, "feature_names_in_")
 
 
 def test_a_support_set_in_every_form(folder):
