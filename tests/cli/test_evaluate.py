@@ -166,3 +166,20 @@ def test_more_classes_than_there_are(glyph_runs, run_dir, capsys):
     assert "n_way is 5000, but the" in told
     told = refused(["evaluate", str(run_dir), "--n-way", "3"], capsys)
     assert "n_way is given, and data sinusoid has no classes; leave it out" in told
+
+
+@pytest.mark.parametrize("flags", [["--json"], []])
+def test_evaluate_draws_the_reliability(flags, glyph_runs, tmp_path, capsys):
+    picture = tmp_path / "new" / "r.png"
+    given = ["evaluate", str(glyph_runs / "maml"), "--tasks", "2", "--picture", str(picture)]
+    assert main([*given, *flags]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.startswith("{") == bool(flags)
+
+
+def test_no_reliability_of_a_regression(run_dir, tmp_path, capsys):
+    picture = tmp_path / "r.png"
+    told = refused(["evaluate", str(run_dir), "--picture", str(picture)], capsys)
+    assert "as it is a regression" in told
+    assert not picture.exists()
+    assert "no PNG file" in refused(["evaluate", str(run_dir), "--picture", "r.jpg"], capsys)

@@ -89,11 +89,26 @@ def test_no_default_is_refused(algorithm):
         ("finetune", {"new_head": "zeros", "inner_lr": 0.2, "norm": "inductive", "n_way": 3}),
         ("maml", {"precision": "tf32", "device": "cuda"}),
         ("maml++", {"first_order_share": 0.1, "memory": "flat", "compile": True}),
+        ("anil", {"head_rows": "shared"}),
     ],
 )
 def test_settings_with_effect_are_taken(algorithm, changes):
     defaults = with_algorithm(GLYPHS, algorithm)
     check_effects(replace(defaults, **changes), defaults)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "told"),
+    [
+        ("boil", "head_rows is shared with adapting body, which has no such setting; leave"),
+        ("cavia", "head_rows is shared with adapting context"),
+        ("reptile", "head_rows is shared with algorithm reptile, which has no such setting"),
+    ],
+)
+def test_rows_that_no_class_could_start_from(algorithm, told):
+    defaults = with_algorithm(GLYPHS, algorithm)
+    with pytest.raises(InputError, match=told):
+        check_effects(replace(defaults, head_rows="shared"), defaults)
 
 
 def test_every_setting_of_a_rule_is_a_field():

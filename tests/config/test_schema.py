@@ -35,6 +35,13 @@ def test_batch_norm_settings_without_batch_norm():
         replace(RECIPES["sinusoid"].config, per_step_affine=True, test_inner_steps=1)
 
 
+def test_one_row_for_all_classes_where_there_are_none():
+    with pytest.raises(
+        InputError, match="head_rows is shared with data sinusoid; it needs classes"
+    ):
+        replace(RECIPES["sinusoid"].config, head_rows="shared")
+
+
 def test_each_field_has_a_line_of_help_below_it():
     text = "".join(map(getsource, Config.__bases__))
     described = re.findall(r"\n    (\w+): .*\n    \"\"\"", text)

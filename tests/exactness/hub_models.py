@@ -1,14 +1,11 @@
-"""Small random models of transformers and peft, of configurations made here: nothing is downloaded.
-
-Those of torchvision and timm are left out: their wheels do not load beside PyTorch for CPUs alone
-(operator torchvision::nms does not exist).
-"""
+"""Small random models of transformers and peft; nothing is downloaded."""
 
 from collections.abc import Callable
 
 from torch import nn
 
 from tests.exactness.user_modules import CLASSES
+from tests.vision import import_torchvision
 
 TOKENS = 11
 """How many there are; 0 stands for none."""
@@ -27,6 +24,7 @@ class Logits(nn.Module):
 
 def hugging_face(name: str, task: str, **settings) -> nn.Module:
     """A model of transformers; imported here alone, since that takes seconds."""
+    import_torchvision()
     import transformers
 
     config = getattr(transformers, f"{name}Config")(num_labels=CLASSES, **settings)

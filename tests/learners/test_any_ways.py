@@ -58,11 +58,12 @@ def test_a_new_layer_is_the_same_every_time():
 @pytest.mark.parametrize(
     ("learner", "expected"),
     [
-        (MAML(mlp(), 0.3, 2), ProtoMAML(mlp(), 0.3, 2)),
-        (Reptile(mlp(), 0.2, 3), ProtoMAML(mlp(), 0.2, 3)),
-        (ImplicitMAML(mlp(), 0.1, 4), ProtoMAML(mlp(), 0.1, 4)),
+        (MAML(mlp(), 0.3, 1), ProtoMAML(mlp(), 0.3, 5)),
+        (MAML(mlp(), 0.3, 1, step_sizes="per-element"), ProtoMAML(mlp(), 0.3, 5)),
+        (MAML(mlp(), 0.3, 1, adapting="body"), ProtoMAML(mlp(), 0.3, 5)),
+        (Reptile(mlp(), 0.2, 3), ProtoMAML(mlp(), 0.2, 5)),
+        (ImplicitMAML(mlp(), 0.1, 9), ProtoMAML(mlp(), 0.1, 9)),
         (MAML(mlp(), 0.3, 2, adapting="head"), ProtoNet(mlp())),
-        (MAML(mlp(), 0.3, 2, adapting="body"), ProtoNet(mlp())),
         (MAML(mlp(), 0.3, 2, inner_optimizer="adam"), ProtoNet(mlp())),
     ],
 )
@@ -95,6 +96,17 @@ def test_all_classes_start_from_the_one_row(settings):
         mean = dict(learner.named_parameters())["inner_lr.2.weight"].mean(0)
         torch.testing.assert_close(sizes, mean.expand(7, -1))
     assert_adapted_as_evaluated(found, make_tasks(2, ways=7), 2)
+
+
+def test_batch_norm_of_the_step_before_the_first():
+    learner, tasks = plus_plus(), make_tasks(2, ways=4)
+    rows = dict(learner.named_parameters())["per_step.1.weight"]
+    with torch.no_grad():
+        rows.copy_(torch.tensor([2.0, 1.0, 0.5])[:, None].expand_as(rows))
+    found, _ = for_ways(learner, 4)
+    assert (found.model[1].weight == 2).all()
+    assert (learner.model[1].weight == 1).all()
+    assert found.evaluate(tasks, 7).scores.shape == (2, 8)
 
 
 def test_there_and_back_is_the_same_learner():
@@ -164,3 +176,20 @@ def test_classes_of_different_sizes(make):
         prediction = learner.adapt(x, y, 1, norm)(x)
         assert prediction.shape == (10, 3)
         assert prediction.isfinite().all()
+
+
+def test_a_prototype_is_the_mean_of_its_own_class():
+    x, y = torch.randn(6, 4, dtype=torch.float64), torch.tensor([0, 1, 1, 1, 1, 1])
+    found, _ = for_ways(MAML(mlp(), 0.3), 2)
+    layer = found.adapt(x, y, 0)[2]
+    means = torch.stack([torch.tanh(mlp()[0](x[y == c])).mean(0) for c in (0, 1)])
+    torch.testing.assert_close(layer.weight, 2 * means)
+    torch.testing.assert_close(layer.bias, -means.square().sum(1))
+
+
+def test_every_example_counts_the_same():
+    x, y = torch.randn(6, 4, dtype=torch.float64), torch.tensor([0, 1, 1, 2, 2, 2])
+    model = mlp()
+    nn.functional.cross_entropy(model(x), y).backward()
+    expected = model[2].weight - 0.3 * model[2].weight.grad
+    torch.testing.assert_close(MAML(mlp(), 0.3).adapt(x, y, 1)[2].weight, expected)

@@ -1,5 +1,6 @@
 """The last layer of a classifier, models that have none, and the parameters that adapt."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -106,3 +107,48 @@ def test_what_does_not_adapt_is_meta_learned_all_the_same():
 def test_a_part_that_is_not_there(model, settings, told):
     with pytest.raises(InputError, match=told):
         MAML(model, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"adapting": "body"}, "head_rows is shared, and '4.weight' does not adapt: the rows of"),
+        ({"adapting": ["0", "4.weight"]}, "head_rows is shared, and '4.bias' does not adapt"),
+        ({"adapting": ["0", "4"], "head": "0"}, "the last layer '0' is no plain nn.Linear"),
+    ],
+)
+def test_rows_that_would_stay_the_same(settings, told):
+    with pytest.raises(InputError, match=told):
+        MAML(network(), head_rows="shared", **settings)
+    with pytest.raises(InputError, match="head_rows is 'one'; expected one of separate, shared"):
+        MAML(network(), head_rows="one")
+
+
+def test_a_head_that_is_frozen_later():
+    learner = MAML(network(), head_rows="shared")
+    learner.model[4].bias.requires_grad_(False)
+    with pytest.raises(InputError, match=r"'4.bias' does not adapt"):
+        learner.meta_gradient(some_tasks())
+
+
+@pytest.mark.parametrize("inner_optimizer", ["sgd", "adam"])
+def test_shared_rows_by_the_chain_rule(inner_optimizer):
+    """The gradient of each row is the mean of those of rows that are their mean."""
+    one, tasks = MAML(network(), 0.05, 3, inner_optimizer=inner_optimizer), some_tasks()
+    shared = MAML(network(), 0.05, 3, inner_optimizer=inner_optimizer, head_rows="shared")
+    with torch.no_grad():
+        for parameter in one.model[4].parameters():
+            parameter.copy_(parameter.mean(0, keepdim=True).expand_as(parameter))
+    (loss, expected), (found_loss, found) = (each.meta_gradient(tasks) for each in (one, shared))
+    for name in ("4.weight", "4.bias"):
+        expected[name] = expected[name].mean(0, keepdim=True).expand_as(expected[name])
+    torch.testing.assert_close((found_loss, found), (loss, expected), rtol=1e-12, atol=1e-13)
+
+
+def test_with_shared_rows_the_order_of_classes_is_nothing():
+    tasks = some_tasks()
+    renamed = replace(tasks, support_y=(tasks.support_y + 1) % 3, query_y=(tasks.query_y + 1) % 3)
+    for rows, alike in (("shared", True), ("separate", False)):
+        learner = MAML(network(), 0.2, 3, head_rows=rows)
+        one, other = (learner.evaluate(each).losses for each in (tasks, renamed))
+        assert torch.allclose(one, other, rtol=1e-10) == alike

@@ -2,8 +2,11 @@
 
 import json
 import math
+from dataclasses import replace
 
 from fewstep.config.recipes import RECIPES
+from fewstep.evaluation.calibrated import Calibration
+from fewstep.evaluation.calibration import Threshold
 from fewstep.evaluation.evaluate import Means, Result
 from fewstep.report.summary import results_of, summary
 from fewstep.training.checkpoint import Progress
@@ -42,3 +45,28 @@ def test_a_summary_is_read_back():
     assert one.metrics["b"].mean == [0.2, 0.95]
     assert math.isnan(one.loss.ci95[1])
     assert one.tasks == 7
+
+
+CALIBRATION = Calibration(1.25, 900, 0.101234567891, 0.02, -0.1, Threshold(0.6, 0.9, 0.8))
+
+
+def test_a_calibration_is_told_and_read_back():
+    plain = replace(CALIBRATION, threshold=None)
+    both = {
+        "transductive": replace(result("accuracy"), calibration=plain),
+        "inductive": replace(result("accuracy"), calibration=CALIBRATION),
+    }
+    told = json.loads(json.dumps(summary(CONFIG, both, Progress(), "test")))
+    assert told["calibration"]["inductive"] == {
+        **{"temperature": 1.25, "predictions": 900, "ece_before": 0.101235, "ece_after": 0.02},
+        **{"overconfidence": -0.1, "threshold": 0.6, "known_kept": 0.9, "absent_refused": 0.8},
+    }
+    read = results_of(told)
+    assert read["inductive"].calibration == replace(CALIBRATION, ece_before=0.101235)
+    assert read["transductive"].calibration.threshold is None
+
+
+def test_a_summary_without_a_calibration_is_read():
+    told = summary(CONFIG, {"inductive": result("accuracy")}, Progress(), "test")
+    assert "calibration" not in told
+    assert results_of(told)["inductive"].calibration is None

@@ -1,15 +1,18 @@
 """Tables on narrow terminals: no number is ever cut."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from fewstep.cli import main
 from fewstep.cli.console import plain_console
 from fewstep.config.recipes import RECIPES
+from fewstep.evaluation.calibrated import Calibration
+from fewstep.evaluation.calibration import Threshold
 from fewstep.evaluation.evaluate import Means, Result
 from fewstep.evaluation.numbers import shown
-from fewstep.report.table import ScoreTable
+from fewstep.report.table import ScoreTable, calibration_lines
 
 WIDTHS = [20, 33, 40, 60, 80, 120]
 NUMBER = r"\d[\d.,]*\d|\d"
@@ -126,3 +129,23 @@ def test_recipes_are_whole_at_every_width(width, monkeypatch, capsys):
         assert name in out
         for number in re.findall(NUMBER, recipe.expected):
             assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d])", out)
+
+
+def test_the_calibration_of_each_norm_is_told():
+    sure = Calibration(1.5, 15000, 0.0812, 0.0149, 0.0799)
+    unsure = Calibration(0.75, 15000, 0.1, 0.02, -0.099, Threshold(0.613, 0.82, 0.741))
+    (one,) = result(1, 1.0).values()
+    both = {
+        "transductive": replace(one, calibration=sure),
+        "inductive": replace(one, calibration=unsure),
+    }
+    assert calibration_lines(both) == [
+        "calibration, transductive: expected error 8.1% (8.0 points too sure), 1.5% at temperature "
+        "1.50; 15,000 predictions",
+        "calibration, inductive: expected error 10.0% (9.9 points not sure enough), 2.0% at "
+        "temperature 0.75; 15,000 predictions",
+        "none of these: below a probability of 61.3%, which refuses 74% of absent classes and "
+        "keeps 82% of the others in validation tasks",
+    ]
+    assert calibration_lines({"inductive": both["transductive"]})[0].startswith("calibration: ")
+    assert calibration_lines(result(1, 1.0)) == []

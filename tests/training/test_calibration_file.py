@@ -30,7 +30,7 @@ def test_there_may_be_no_threshold(tmp_path):
     assert told["threshold"] is told["known_kept"] is told["absent_refused"] is None
 
 
-def test_a_run_without_the_file_has_the_probabilities_of_the_model(tmp_path):
+def test_without_the_file_probabilities_are_the_models(tmp_path):
     assert read_calibration(tmp_path / "c.json") == (1.0, None)
 
 

@@ -1,7 +1,6 @@
 """``fewstep compare RUN_DIR RUN_DIR ...``: adaptation curves side by side."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +8,17 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from fewstep.cli.console import error_console, plain_console
-from fewstep.cli.options import DataDir, Tasks, check_is_text, data_folder, parse
+from fewstep.cli.options import (
+    DataDir,
+    Tasks,
+    check_is_text,
+    check_picture,
+    data_folder,
+    parse,
+)
 from fewstep.config.limits import Count, Limit
 from fewstep.errors import InputError
-from fewstep.files import check_may_replace, make_folder
+from fewstep.files import make_folder
 
 _PATHS = arg(metavar="PATH ...", help_behavior_hint="")
 
@@ -36,7 +42,7 @@ class CompareOptions:
     json: bool = False
     """Print one JSON object and nothing else."""
     data_dir: DataDir = None
-    """The folder that holds omniglot/; that of FEWSTEP_DATA or of each run unless given."""
+    """The folder that holds omniglot/, or the new place of a run's own folder of pictures."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, ..."""
 
@@ -50,7 +56,7 @@ def main(arguments: list[str]) -> int:
         check_is_text(path)
     folder = data_folder(options.data_dir)
     # Now, since all runs are evaluated before it is drawn.
-    _check_picture(options.picture)
+    check_picture(options.picture)
 
     from fewstep.cli.results import evaluate
     from fewstep.report.pictures import draw_curves
@@ -65,7 +71,7 @@ def main(arguments: list[str]) -> int:
     )
 
     runs = {
-        name: load_run(path, folder, options.device)
+        name: load_run(path, folder, options.device, moved=options.data_dir)
         for name, path in zip(_names(options.run_dirs), options.run_dirs, strict=True)
     }
     check_comparable(runs)
@@ -98,19 +104,6 @@ def main(arguments: list[str]) -> int:
     if not options.json:
         output.print(f"picture: {options.picture}", soft_wrap=True)
     return 0
-
-
-def _check_picture(path: Path) -> None:
-    """See that a picture may be written, as far as can be told before."""
-    target = check_may_replace(path)
-    if path.suffix.lower() != ".png":
-        raise InputError(f"picture {path} is no PNG file by its name; expected one that ends .png")
-    folder = next(above for above in target.parents if above.exists())
-    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-        raise InputError(
-            f"cannot write {path} (nothing can be made in {folder}); choose a folder that you may "
-            "write to"
-        )
 
 
 def _names(paths: tuple[Path, ...]) -> list[str]:

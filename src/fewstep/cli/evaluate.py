@@ -9,10 +9,22 @@ from tyro.conf import Positional, arg
 
 from fewstep.choices import Norm, Split
 from fewstep.cli.console import error_console, plain_console
-from fewstep.cli.options import DataDir, InnerSteps, Tasks, check_is_text, data_folder, parse
+from fewstep.cli.options import (
+    DataDir,
+    InnerSteps,
+    Tasks,
+    check_is_text,
+    check_picture,
+    data_folder,
+    parse,
+)
 from fewstep.config.limits import Limit, OptionalCount, OptionalSeed
+from fewstep.errors import InputError
+from fewstep.files import make_folder
 
 _NORM = arg(metavar="{transductive,inductive}", help_behavior_hint="")
+
+_PICTURE = arg(metavar="PATH", help_behavior_hint="")
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,8 @@ class EvaluateOptions:
     """Most inner steps; those of the run's own test unless given."""
     json: bool = False
     """Print one JSON object and nothing else."""
+    picture: Annotated[Path | None, _PICTURE] = None
+    """Where to draw how often predictions are right, by how sure they are, as PNG."""
     split: Split = "test"
     """The classes that the tasks are from."""
     norm: Annotated[Norm | None, _NORM] = None
@@ -40,7 +54,7 @@ class EvaluateOptions:
     seed: OptionalSeed = None
     """Seed of the tasks; that of the run unless given."""
     data_dir: DataDir = None
-    """The folder that holds omniglot/; that of FEWSTEP_DATA or of the run unless given."""
+    """The folder that holds omniglot/, or the new place of a run's own folder of pictures."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, ..."""
 
@@ -50,16 +64,24 @@ def main(arguments: list[str]) -> int:
     options = parse(EvaluateOptions, "evaluate", arguments)
     check_is_text(options.run_dir)
     folder = data_folder(options.data_dir)
+    if options.picture:
+        check_picture(options.picture)
 
     from fewstep.cli.calibrate import choose_on_validation
     from fewstep.cli.results import evaluate, show
     from fewstep.evaluation.diagnosis import findings
+    from fewstep.report.reliability import draw_reliability
     from fewstep.report.summary import summary
     from fewstep.training.runs import check_inner_steps, diagnose, load_run
 
     console = error_console()
     sizes = {name: getattr(options, name) for name in ("n_way", "k_shot", "q_query", "seed")}
-    run = load_run(options.run_dir, folder, options.device, sizes)
+    run = load_run(options.run_dir, folder, options.device, sizes, moved=options.data_dir)
+    if options.picture and run.config.data_set.kind != "classification":
+        raise InputError(
+            f"the picture is of probabilities, and {options.run_dir} has none, as it is a "
+            "regression; leave --picture out"
+        )
     norm = options.norm or run.config.norm
     steps = options.inner_steps or run.config.test_inner_steps
     check_inner_steps({str(options.run_dir): run}, steps)
@@ -69,8 +91,14 @@ def main(arguments: list[str]) -> int:
     if options.json:
         told = summary(run.config, results, run.progress, options.split, figures)
         print(json.dumps(told | ({"note": run.note} if run.note else {})))
-        return 0
-    show(run.config, results, options.split, findings(figures), plain_console())
-    if run.note:
-        plain_console().print(f"note: {run.note}", soft_wrap=True)
+    else:
+        show(run.config, results, options.split, findings(figures), plain_console())
+        if run.note:
+            plain_console().print(f"note: {run.note}", soft_wrap=True)
+    # The results come first: no place for the picture costs them.
+    if options.picture:
+        make_folder(options.picture.parent)
+        draw_reliability(options.picture, run.config, results, options.split)
+        if not options.json:
+            plain_console().print(f"picture: {options.picture}", soft_wrap=True)
     return 0

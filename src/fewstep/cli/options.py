@@ -12,6 +12,7 @@ from tyro.conf import arg
 
 from fewstep.config.limits import Count, Limit, OptionalCount, check_numbers
 from fewstep.errors import InputError
+from fewstep.files import check_may_replace
 
 Options = TypeVar("Options")
 Tasks = Annotated[Count, Limit(10**7)]
@@ -77,3 +78,16 @@ def check_is_text(run_dir: Path) -> None:
         raise InputError(
             f"run directory {run_dir} is not valid UTF-8, as its files need; choose another name"
         ) from error
+
+
+def check_picture(path: Path) -> None:
+    """See that a picture may be written, as far as can be told before."""
+    target = check_may_replace(path)
+    if path.suffix.lower() != ".png":
+        raise InputError(f"picture {path} is no PNG file by its name; expected one that ends .png")
+    folder = next(above for above in target.parents if above.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise InputError(
+            f"cannot write {path} (nothing can be made in {folder}); choose a folder that you may "
+            "write to"
+        )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fewstep.config.algorithms import ALGORITHMS
 from fewstep.config.limits import Only, rules
-from fewstep.config.registry import DATA_SETS, NETWORKS
+from fewstep.config.registry import DATA_SETS, NETWORKS, network_key
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 
@@ -18,7 +18,7 @@ def check_effects(config: Config, defaults: Config) -> None:
     changed = [n for n in of_settings if getattr(config, n) != getattr(defaults, n)]
     for name in changed:
         for rule in (*_of_registries(name), *of_settings[name]):
-            if isinstance(rule, Only) and getattr(config, rule.other) not in rule.values:
+            if isinstance(rule, Only) and _value(config, rule.other) not in rule.values:
                 raise InputError(
                     f"{name} is {getattr(config, name)} with {rule.other} "
                     f"{getattr(config, rule.other)}, which has no such setting; leave {name} out "
@@ -29,6 +29,11 @@ def check_effects(config: Config, defaults: Config) -> None:
             f"precision is tf32 on device {config.device}, where products are float32; leave "
             "precision out or choose device cuda"
         )
+
+
+def _value(config: Config, name: str) -> object:
+    """The value of a setting, or the key of its entry."""
+    return network_key(config.model) if name == "model" else getattr(config, name)
 
 
 def _of_registries(name: str) -> Iterator[Only]:

@@ -6,6 +6,7 @@ default, and its description below it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import Suppress, arg
@@ -14,7 +15,8 @@ from fewstep import choices
 from fewstep.config import limits
 from fewstep.config.algorithms import ALGORITHMS, AlgorithmName
 from fewstep.config.limits import FREE, Limit, Only, check_numbers
-from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, DataSetName, NetworkName
+from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, DataSetName, network_key
+from fewstep.config.registry import Network as NetworkEntry
 from fewstep.errors import InputError
 
 _OF_CLASSES = [name for name, row in ALGORITHMS.items() if row.needs_classes]
@@ -36,14 +38,27 @@ class Task:
     """Query examples of each class (of the task, in a regression)."""
     rotations: bool = False
     """Training classes turned by 90, 180 and 270 degrees count as classes of their own."""
+    folder: Annotated[Suppress[str | None], FREE] = None
+    """The folder of pictures, of data folder."""
+    image_size: Annotated[limits.Count, Limit(1024)] = 84
+    """Height and width in pixels to which the pictures of a folder are brought."""
+    flip: bool = False
+    """Mirror half of the training pictures."""
+    crop: Annotated[limits.Number, Limit(1024)] = 0
+    """Pad training pictures with so many pixels, and cut their size out anywhere."""
+    colour: limits.Strength = 0.0
+    """Change brightness, contrast and saturation of training pictures by up to this share."""
 
 
 @dataclass(frozen=True)
 class Network:
     """The model that is learned."""
 
-    model: NetworkName = "conv4"
-    """conv4: four convolution blocks, for pictures; mlp: two hidden layers of 40."""
+    model: Annotated[str, arg(metavar=f"{{{','.join(NETWORKS)}}}")] = "conv4"
+    """conv4, resnet12 and backbones of timm and torchvision: for pictures; mlp: two hidden layers
+    of 40. As in timm/resnet18, with the extra fewstep[backbones]."""
+    pretrained: bool = False
+    """Begin with the weights that timm or torchvision downloads; the last layer is new."""
     filters: Annotated[limits.Count, Limit(4096)] = 64
     """Filters of each convolution of conv4."""
     model_norm: choices.ModelNorm = "batch"
@@ -168,13 +183,23 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 
     def __post_init__(self) -> None:
         check_numbers(self)
+        if network_key(self.model) not in NETWORKS or self.model.endswith("/"):
+            raise InputError(
+                f"model is {self.model!r}; expected one of {', '.join(NETWORKS)}, as in "
+                "timm/resnet18"
+            )
         for told in self._contradictions():
             raise InputError(told)
 
     def _contradictions(self) -> Iterator[str]:
         """A sentence for each of the settings that do not go together."""
         kind, examples = self.data_set.kind, self.data_set.examples
-        if NETWORKS[self.model].examples != examples:
+        if (self.data == "folder") != (self.folder is not None):
+            yield (
+                f"data is {self.data} and the folder of pictures {self.folder or 'not given'}; a "
+                "folder comes first and data is left out, as in fewstep train photos/"
+            )
+        if self.network.examples != examples:
             suited = [name for name, network in NETWORKS.items() if network.examples == examples]
             yield (
                 f"data {self.data} with model {self.model}; {examples} need model "
@@ -191,8 +216,13 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
             yield f"head_rows is shared with data {self.data}; it needs classes: leave it out"
         if self.adapting == "context" and not self.context:
             yield "adapting is context and context is 0; give its size, as in --context 32"
+        if self.context and not self.network.modulated:
+            yield (
+                f"context is {self.context} with model {self.model}, of which no layer is known "
+                "that it could modulate; choose model conv4 or resnet12"
+            )
         per_step = self.per_step_affine or self.per_step_statistics
-        if per_step and "norm" not in NETWORKS[self.model].settings:
+        if per_step and "norm" not in self.network.settings:
             yield (
                 f"model {self.model} has no batch norm; leave per_step_affine and "
                 "per_step_statistics out"
@@ -220,6 +250,16 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
         return DATA_SETS[self.data]
 
     @property
+    def data_name(self) -> str:
+        """The data set for people: the name of a folder of pictures."""
+        return Path(self.folder).name if self.folder else self.data
+
+    @property
+    def network(self) -> NetworkEntry:
+        """The entry of the network."""
+        return NETWORKS[network_key(self.model)]
+
+    @property
     def learns_per_step(self) -> bool:
         """Whether something is learned for each inner step, so that no more can be taken."""
         per_step_norm = self.per_step_affine or self.per_step_statistics
@@ -245,7 +285,7 @@ def with_sizes(config: Config, sizes: Mapping[str, int | None]) -> Config:
 
 def has_batch_norm(config: Config) -> bool:
     """Whether a prediction may depend on the batch that it is made in."""
-    return "norm" in NETWORKS[config.model].settings and config.model_norm == "batch"
+    return "norm" in config.network.settings and config.model_norm == "batch"
 
 
 def batch_norm(config: Config, *norms: str) -> str:

@@ -62,10 +62,7 @@ def list_folder(folder: str | Path) -> Listing:
     Raises:
         InputError: It is no folder, cannot be read, or holds no folder with a file.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "is not there"
-        raise InputError(f"{folder} {what}; expected a folder with a folder of pictures a class")
+    root = check_is_folder(folder)
     problems: list[Problem] = []
     found = dict(sorted(walk(os.path.realpath(root), "", problems)))
     own = found.pop("", [])
@@ -80,6 +77,15 @@ def list_folder(folder: str | Path) -> Listing:
     return Listing(root, classes, sorted(problems), parts)
 
 
+def check_is_folder(folder: str | Path) -> Path:
+    """The folder, if it is one."""
+    root = Path(folder)
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "is not there"
+        raise InputError(f"{folder} {what}; expected a folder with a folder of pictures a class")
+    return root
+
+
 def walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str, list[File]]]:
     """Each folder that holds files, by its path inside the root."""
     try:
@@ -91,7 +97,7 @@ def walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str,
     files, folders = [], 0
     for entry in shown:
         path = f"{inside}/{entry.name}" if inside else entry.name
-        if entry.is_dir():
+        if _is_folder(entry):
             folders += 1
             if entry.is_symlink():
                 problems.append(Problem(path, "a link to a folder, which is not followed"))
@@ -103,6 +109,14 @@ def walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str,
         yield inside, files
     elif inside and not folders:
         problems.append(Problem(inside, "a folder without pictures"))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads to itself, say: no file either, which is told there.
+        return False
 
 
 def _file(entry: os.DirEntry[str], root: str, path: str, problems: list[Problem]) -> File | None:

@@ -121,6 +121,10 @@ class Learner(NamedModule, ABC):
     ) -> nn.Module:
         """The model adapted to one task.
 
+        Classes may have different numbers of examples. The inner loss is the plain mean over
+        examples, as is usual in the field, so a class weighs as many as it has; a prototype is the
+        mean of its own class.
+
         Args:
             x: ``[examples, ...]``, the support set.
             y: ``[examples, ...]``, its targets.

@@ -1,6 +1,7 @@
 """Networks of the few-shot literature; a learner takes these and any other ``nn.Module``.
 
 - `conv4`: four convolution blocks and a linear layer, for square pictures.
+- `resnet12`: four residual blocks and a linear layer, for pictures of any size.
 - `mlp`: linear layers with ReLU between them, for rows of numbers.
 - `WithContext`: a network that a short vector modulates, for CAVIA.
 """
@@ -8,8 +9,9 @@
 from fewstep.models.context import WithContext
 from fewstep.models.conv4 import conv4
 from fewstep.models.mlp import mlp
+from fewstep.models.resnet12 import resnet12
 
-__all__ = ["WithContext", "conv4", "mlp"]
+__all__ = ["WithContext", "conv4", "mlp", "resnet12"]
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,6 @@ from pkgutil import resolve_name
 
 from torch import nn
 
-from fewstep.config.registry import NETWORKS
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.models.context import WithContext
@@ -12,7 +11,7 @@ from fewstep.models.context import WithContext
 
 def network(config: Config, example_shape: tuple[int, ...], outputs: int) -> nn.Module:
     """The config's model, untrained, that predicts some outputs for examples of a shape."""
-    entry = NETWORKS[config.model]
+    entry = config.network
     dims = ["channels", "height", "width"] if entry.examples == "pictures" else ["features"]
     if len(example_shape) != len(dims):
         raise InputError(

@@ -8,6 +8,7 @@ from matplotlib.ticker import PercentFormatter
 
 from fewstep.choices import Split
 from fewstep.config.schema import Config, batch_norm
+from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import Calibration
 from fewstep.evaluation.calibration import Reliability
 from fewstep.evaluation.evaluate import Results
@@ -15,6 +16,8 @@ from fewstep.files import write_whole
 from fewstep.report.pictures import COLOURS
 from fewstep.report.table import protocol
 
+FEWEST = 10
+"""Predictions of a bin that has a point; of fewer the accuracy says nothing."""
 BEFORE, AFTER = (COLOURS[1], "o-"), (COLOURS[0], "s-")
 
 
@@ -22,9 +25,13 @@ def draw_reliability(path: Path, config: Config, results: Results, split: Split)
     """Draw accuracy over confidence, before and after the temperature, as a PNG file.
 
     A column for each norm that has a calibration; below, the shares of the predictions. Points on
-    the diagonal are right as often as they are sure.
+    the diagonal are right as often as they are sure. `InputError` where there is no calibration.
     """
     found = {norm: r.calibration for norm, r in results.items() if r.calibration}
+    if not found:
+        raise InputError(
+            f"{path} is not drawn, since some probabilities are not numbers; take fewer inner steps"
+        )
     figure = Figure(figsize=(4.4 * len(found) + 1.2, 6.6), layout="constrained")
     grid = figure.subplots(
         2, len(found), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1)
@@ -51,9 +58,9 @@ def draw_reliability(path: Path, config: Config, results: Results, split: Split)
 def _draw_accuracy(axes: Axes, one: Calibration) -> None:
     axes.plot((0, 1), (0, 1), ":", color="grey", label="as sure as right")
     for label, found, (colour, line) in _both(one):
-        # Empty bins are NaN, which would break the line.
-        filled = [row for row in zip(*found, strict=True) if row[2] > 0]
-        sure, right, _ = zip(*filled, strict=True)
+        rows = zip(*found, strict=True)
+        filled = [row[:2] for row in rows if row[2] * one.predictions > FEWEST - 0.5]
+        sure, right = ([row[part] for row in filled] for part in (0, 1))
         axes.plot(sure, right, line, color=colour, label=label, markersize=4, linewidth=1)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -1,0 +1,50 @@
+"""The reliability picture shows the bins of each norm, before and after the temperature."""
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from fewstep.config.recipes import RECIPES
+from fewstep.evaluation.calibrated import calibrated
+from fewstep.evaluation.evaluate import Means, Result
+from fewstep.learners.base import Predictions
+from fewstep.report.reliability import draw_reliability
+
+CONFIG = RECIPES["glyphs-5way-1shot"].config
+
+
+def result(temperature):
+    """A probability of 0.95, two in three right, and one of 0.7, all right; a single one of 0.6."""
+    logits = torch.tensor(([[2.944439, 0.0]] * 3 + [[0.0, 0.847298]]) * 20 + [[0.41, 0.0]])
+    labels = torch.tensor([0, 0, 1, 1] * 20 + [1])
+    found = calibrated(Predictions(logits, labels), temperature)
+    ones = Means([1.0, 1.0], [0.1, 0.1])
+    return Result({"accuracy": ones}, ones, tasks=2, diverged=None, calibration=found)
+
+
+@pytest.mark.parametrize("norms", [("inductive",), ("transductive", "inductive")])
+def test_a_column_a_norm(norms, tmp_path, monkeypatch):
+    figures, save = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))
+    )
+    draw_reliability(tmp_path / "r.png", CONFIG, {norm: result(2.0) for norm in norms}, "test")
+    with Image.open(tmp_path / "r.png") as picture:
+        assert min(picture.size) > 300
+    (figure,) = figures
+    axes = figure.axes
+    assert len(axes) == 2 * len(norms)
+    for norm, above in zip(norms, axes, strict=False):
+        diagonal, before, after = above.get_lines()
+        # Of the bin with one prediction there is no point.
+        assert list(diagonal.get_xdata()) == list(diagonal.get_ydata()) == [0, 1]
+        assert list(before.get_xdata()) == pytest.approx([0.7, 0.95], abs=1e-5)
+        assert list(before.get_ydata()) == pytest.approx([1, 2 / 3])
+        assert max(after.get_xdata()) < 0.9
+        title = above.get_title()
+        assert f"{norm} batch norm, 81 predictions" in title
+        assert "expected calibration error " in title
+        assert "at temperature 2.00" in title
+    told = [text.get_text() for text in figure.texts]
+    assert any("2 test tasks of glyphs, 5-way 1-shot" in text for text in told)
