@@ -1,5 +1,6 @@
 """Where tasks come from: task number i of a seed is always the same task.
 
+- `Augmentation`: random changes of training pictures.
 - `EpisodeSampler`: N-way K-shot tasks, drawn from pictures in memory.
 - `ImageClasses`: pictures by class, ``uint8 [pictures, channels, height, width]``.
 - `ImageFolder`: a folder of your own pictures, with a folder a class.
@@ -18,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fewstep.data.augmentation import Augmentation
     from fewstep.data.episodes import EpisodeSampler
     from fewstep.data.folder import ImageFolder
     from fewstep.data.glyphs import load_glyphs
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from fewstep.data.source import TaskSource, TaskSpec
 
 __all__ = [
+    "Augmentation",
     "EpisodeSampler",
     "ImageClasses",
     "ImageFolder",
@@ -41,8 +44,8 @@ __all__ = [
     "load_omniglot",
 ]
 _MODULES = (
-    *("episodes", "images", "folder", "image_set", "preparation", "sinusoid", "source", "source"),
-    *("glyphs", "omniglot"),
+    *("augmentation", "episodes", "images", "folder", "image_set", "preparation", "sinusoid"),
+    *("source", "source", "glyphs", "omniglot"),
 )
 
 
