@@ -43,7 +43,7 @@ def test_json_holds_predictions_and_rivals(run, own, capsys):
     assert told["accuracy"] == pytest.approx(right / 6, abs=1e-5)
     assert set(told["rivals"]) == {"nearest_mean_features", "nearest_mean_pixels", "fine_tuning"}
     assert all(0 <= share <= 1 for share in told["rivals"].values())
-    assert (told["norm"], told["shots"], told["steps"]) == ("inductive", [2, 2, 2], 0)
+    assert (told["norm"], told["shots"], told["steps"]) == ("inductive", [2, 2, 2], 5)
 
 
 def test_text_tells_classes_accuracy_and_protocol(run, own, capsys, monkeypatch):
@@ -57,7 +57,7 @@ def test_text_tells_classes_accuracy_and_protocol(run, own, capsys, monkeypatch)
     assert "\nbar/10.png     " in out
     assert "of 6 query pictures (95% interval " in out
     assert "nearest class mean of pixels" in out
-    assert "3-way, 2-shot; 0 inner steps; inductive batch norm; one model, " in out
+    assert "3-way, 2-shot; 5 inner steps; inductive batch norm; one model, " in out
     assert "maml, seed 0" in out
 
 
@@ -127,7 +127,7 @@ def test_dark_on_light_is_as_light_on_dark(run, own, tmp_path, capsys):
         drawing("cross", 4, ink, paper).save(flat / "new.png")
         told, _ = adapt_json([run, "--support", own / "support", "--query", flat], capsys)
         found.append(told["predictions"][0]["probability"])
-    assert found == pytest.approx([found[0]] * 4, abs=0.01)
+    assert found == pytest.approx([found[0]] * 4, abs=0.05)
 
 
 def test_colour_becomes_what_the_network_takes(run, own, tmp_path, capsys):
