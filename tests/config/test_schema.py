@@ -36,7 +36,9 @@ def test_batch_norm_settings_without_batch_norm():
 
 
 def test_one_row_for_all_classes_where_there_are_none():
-    with pytest.raises(InputError, match="head_rows is shared with data sinusoid; it needs classes"):
+    with pytest.raises(
+        InputError, match="head_rows is shared with data sinusoid; it needs classes"
+    ):
         replace(RECIPES["sinusoid"].config, head_rows="shared")
 
 

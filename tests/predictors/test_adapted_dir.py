@@ -80,7 +80,7 @@ def test_the_card_says_how_to_load_it(tmp_path):
         "model.load_state_dict(load_file(",
         "divided by 255",
         "(model(x) / 2).softmax(1)",
-        "means of 3 classes",
+        "mean features of each of the 3",
         "3, 16, 16",
     ):
         assert words in card, words

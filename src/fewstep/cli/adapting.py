@@ -69,7 +69,7 @@ def adapt_to_pictures(
 def predict_pictures(
     adapted: AdaptedClassifier, pictures: Pictures, top: int = 1, threshold: float = 0.0
 ) -> list[Prediction]:
-    """The ``top`` likeliest labels of each picture; below a threshold none of them is the answer."""
+    """The ``top`` likeliest labels of each picture; below a threshold none is the answer."""
     if not pictures.files:
         return []
     probabilities = adapted.predict_proba(scaled(pictures.pixels))

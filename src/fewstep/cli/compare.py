@@ -42,7 +42,7 @@ class CompareOptions:
     json: bool = False
     """Print one JSON object and nothing else."""
     data_dir: DataDir = None
-    """The folder that holds omniglot/; that of FEWSTEP_DATA or of each run unless given."""
+    """The folder that holds omniglot/, or the new place of a run's own folder of pictures."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, ..."""
 
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
     )
 
     runs = {
-        name: load_run(path, folder, options.device)
+        name: load_run(path, folder, options.device, moved=options.data_dir)
         for name, path in zip(_names(options.run_dirs), options.run_dirs, strict=True)
     }
     check_comparable(runs)

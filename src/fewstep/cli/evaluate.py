@@ -54,7 +54,7 @@ class EvaluateOptions:
     seed: OptionalSeed = None
     """Seed of the tasks; that of the run unless given."""
     data_dir: DataDir = None
-    """The folder that holds omniglot/; that of FEWSTEP_DATA or of the run unless given."""
+    """The folder that holds omniglot/, or the new place of a run's own folder of pictures."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, ..."""
 
@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> int:
 
     console = error_console()
     sizes = {name: getattr(options, name) for name in ("n_way", "k_shot", "q_query", "seed")}
-    run = load_run(options.run_dir, folder, options.device, sizes)
+    run = load_run(options.run_dir, folder, options.device, sizes, moved=options.data_dir)
     if options.picture and run.config.data_set.kind != "classification":
         raise InputError(
             f"the picture is of probabilities, and {options.run_dir} has none, as it is a "

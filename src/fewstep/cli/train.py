@@ -1,5 +1,6 @@
-"""``fewstep train RECIPE``: meta-train, then evaluate on classes never seen."""
+"""``fewstep train RECIPE|FOLDER``: meta-train, then evaluate on classes never seen."""
 
+import os
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +14,9 @@ from fewstep.config import schema
 from fewstep.config.effects import check_effects
 from fewstep.config.file import read_config, remembered_folder
 from fewstep.config.limits import check_numbers
-from fewstep.config.recipes import DEFAULT, RECIPES, find_recipe, with_algorithm
+from fewstep.config.recipes import DEFAULT, RECIPES, find_recipe, folder_config, with_algorithm
 from fewstep.config.schema import Config
+from fewstep.data.folder_listing import check_is_folder
 from fewstep.errors import InputError
 
 
@@ -23,7 +25,8 @@ class TrainOptions:
     """Meta-train a recipe, then evaluate it on test classes. The same command again goes on.
 
     fewstep recipes lists the recipes. Without one it is glyphs-5way-1shot. Defaults are those of
-    the recipe and the algorithm.
+    the recipe and the algorithm. In the place of a recipe may stand a folder of pictures, with a
+    folder a class: defaults then suit what is in it.
     """
 
     task: OmitArgPrefixes[schema.Task]
@@ -34,7 +37,7 @@ class TrainOptions:
     machine: OmitArgPrefixes[schema.Machine]
     specialist: OmitArgPrefixes[schema.Specialist]
     run_dir: Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")] = None
-    """Where the run is kept: runs/RECIPE-ALGORITHM-seedN unless given."""
+    """Where the run is kept: runs/RECIPE-ALGORITHM-seedN or runs/FOLDER unless given."""
 
     @property
     def config(self) -> Config:
@@ -42,14 +45,23 @@ class TrainOptions:
         groups = [group for name, group in vars(self).items() if name != "run_dir"]
         return Config(**{name: value for group in groups for name, value in vars(group).items()})
 
+    @property
+    def kept_in(self) -> Path:
+        """The run directory."""
+        if self.run_dir is not None:
+            return self.run_dir
+        if self.task.folder is not None:
+            return Path("runs", Path(self.task.folder).name or "folder")
+        recipe, algorithm = self.task.recipe, self.adaptation.algorithm
+        return Path("runs", f"{recipe}-{algorithm}-seed{self.outer_loop.seed}")
+
 
 def main(arguments: list[str]) -> int:
     """Train and evaluate."""
     options, defaults = _options(arguments)
     config = options.config
     folder = data_folder(config.data_dir)
-    name = f"{config.recipe}-{config.algorithm}-seed{config.seed}"
-    run_dir = options.run_dir or Path("runs", name)
+    run_dir = options.kept_in
     check_is_text(run_dir)
     saved = run_dir / "config.json"
     if not saved.exists():
@@ -59,17 +71,27 @@ def main(arguments: list[str]) -> int:
     console = error_console()
     if not arguments or arguments[0].startswith("-"):
         console.print(f"no recipe given, so {DEFAULT} (fewstep recipes lists them)")
-    console.print(f"{config.recipe}, {config.algorithm}: {run_dir}", soft_wrap=True)
+    name = config.folder or config.recipe
+    console.print(f"{name}, {config.algorithm}: {run_dir}", soft_wrap=True)
     of_run = read_config(saved) if saved.exists() else config
     config = replace(config, data_dir=remembered_folder(run_dir, folder, of_run))
 
     # After the flags are read, so that a mistake in them is told at once.
+    from fewstep.cli import picture_folder
     from fewstep.cli.progress import ProgressBar
     from fewstep.cli.results import final_test, show_finished
-    from fewstep.training.runs import trained
+    from fewstep.training.run_dir import RunDir
+    from fewstep.training.runs import Tasks, trained
+    from fewstep.training.split_file import kept_split
+
+    def show_pictures(run: RunDir, tasks: Tasks) -> None:
+        if config.folder and not run.contact_sheet.exists():
+            picture_folder.draw(run.contact_sheet, config, tasks, console)
 
     if not show_finished(config, run_dir, console):
-        with trained(config, run_dir, ProgressBar(console, config)) as run:
+        if config.folder:
+            picture_folder.tell(config, kept_split(config, RunDir(run_dir)), console)
+        with trained(config, run_dir, ProgressBar(console, config), show_pictures) as run:
             final_test(run, run_dir, console)
     return 0
 
@@ -80,10 +102,19 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
     late = [word for before, word in pairwise(arguments) if _is_recipe(word, before)]
     if late and not named:
         raise InputError(f"the recipe comes first: fewstep train {late[0]} ...")
-    recipe = find_recipe(arguments[0] if named else DEFAULT).config
     flags = arguments[1:] if named else arguments
-    command = f"train {recipe.recipe}" if named else "train [RECIPE]"
+    if named and _is_folder(arguments[0]):
+        path = os.path.abspath(check_is_folder(arguments[0]))
+        recipe, command = folder_config(path), "train FOLDER"
+    else:
+        recipe = find_recipe(arguments[0] if named else DEFAULT).config
+        command = f"train {recipe.recipe}" if named else "train [RECIPE]"
     first = parse(TrainOptions, command, flags, _grouped(recipe))
+    if recipe.folder:
+        # So late that a mistake in the flags is told before any picture is read.
+        from fewstep.cli import picture_folder
+
+        recipe = picture_folder.defaults(first.config, first.kept_in, _is_given(flags, "n_way"))
     # An algorithm's defaults depend on what network they are for.
     chosen = replace(recipe, model=first.network.model)
     defaults = with_algorithm(chosen, first.adaptation.algorithm)
@@ -97,6 +128,17 @@ def _grouped(config: Config) -> TrainOptions:
         for group in reversed(Config.__bases__)
     ]
     return TrainOptions(*groups)
+
+
+def _is_folder(word: str) -> bool:
+    """Whether a word is the path of a folder and no recipe."""
+    path_like = bool({os.sep, "/"} & {*word}) or word in (".", "..")
+    return word not in RECIPES and (path_like or Path(word).is_dir())
+
+
+def _is_given(flags: list[str], name: str) -> bool:
+    words = [flag.partition("=")[0].replace("-", "_") for flag in flags if flag.startswith("--")]
+    return f"__{name}" in words
 
 
 def _is_recipe(word: str, before: str) -> bool:

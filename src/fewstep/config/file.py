@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -79,6 +80,20 @@ def remembered_folder(run_dir: Path, given: str | None, config: Config) -> str |
             "more; give its new place with --data-dir or the variable FEWSTEP_DATA"
         )
     return config.data_dir
+
+
+def remembered_pictures(run_dir: Path, given: str | None, config: Config) -> str | None:
+    """The folder of pictures of a run that has one: what is given, or else the run's own."""
+    if config.folder is None:
+        return None
+    if given:
+        return os.path.abspath(given)
+    if not Path(config.folder).is_dir():
+        raise InputError(
+            f"{run_dir} was trained on the folder {config.folder}, which is not there any more; "
+            "give its new place with --data-dir"
+        )
+    return config.folder
 
 
 def decisive() -> list[str]:

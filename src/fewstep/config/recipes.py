@@ -88,6 +88,30 @@ _ALL = (
 RECIPES = {recipe.config.recipe: recipe for recipe in _ALL}
 
 
+def folder_config(folder: str, image_size: int = 84, n_way: int = 5, q_query: int = 5) -> Config:
+    """The defaults for a folder of pictures of one's own: some 10 to 100 classes of some 20."""
+    large = image_size >= 48
+    return Config(
+        recipe="folder",
+        data="folder",
+        folder=folder,
+        image_size=image_size,
+        n_way=n_way,
+        q_query=q_query,
+        filters=32,
+        downsample="max-pool" if large else "stride",
+        inner_lr=0.1 if large else 0.4,
+        norm="inductive",
+        meta_batch=4,
+        outer_lr=2e-3,
+        ema_decay=0.98,
+        steps=600,
+        val_every=100,
+        val_tasks=50,
+        test_tasks=200,
+    )
+
+
 def find_recipe(name: str) -> Recipe:
     """The recipe of this name, or an `InputError` that names a close one."""
     if name in RECIPES:

@@ -20,6 +20,7 @@ class DataSet:
     score: str = "accuracy"  # name of the metric that decides which initialisation is kept
     settings: tuple[str, ...] = OF_PICTURES  # with an effect for some data sets alone
     has_folder: bool = False  # it is read from the folder of the data, which a run then remembers
+    keeps_split: bool = False  # a run keeps its split by class, which is given to ``load`` as well
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Network:
 DATA_SETS = {
     "glyphs": DataSet("fewstep.data.glyphs:sources"),
     "omniglot": DataSet("fewstep.data.omniglot:sources", has_folder=True),
+    "folder": DataSet(
+        "fewstep.data.folder_tasks:sources",
+        settings=(*OF_PICTURES, "image_size"),
+        keeps_split=True,
+    ),
     "sinusoid": DataSet("fewstep.data.sinusoid:sources", "regression", "rows", "mse", ()),
 }
 _CONV = ("filters", "downsample", "model_norm", "norm")

@@ -6,6 +6,7 @@ default, and its description below it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import Suppress, arg
@@ -43,6 +44,10 @@ class Task:
     """Pad training pictures with so many pixels, and cut their size out anywhere."""
     colour: limits.Strength = 0.0
     """Change brightness, contrast and saturation of training pictures by up to this share."""
+    folder: Annotated[Suppress[str | None], FREE] = None
+    """The folder of pictures, of data folder."""
+    image_size: Annotated[limits.Count, Limit(1024)] = 84
+    """Height and width in pixels to which the pictures of a folder are brought."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +194,11 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
     def _contradictions(self) -> Iterator[str]:
         """A sentence for each of the settings that do not go together."""
         kind, examples = self.data_set.kind, self.data_set.examples
+        if (self.data == "folder") != (self.folder is not None):
+            yield (
+                f"data is {self.data} and the folder of pictures {self.folder or 'not given'}; a "
+                "folder comes first and data is left out, as in fewstep train photos/"
+            )
         if self.network.examples != examples:
             suited = [name for name, network in NETWORKS.items() if network.examples == examples]
             yield (
@@ -238,6 +248,11 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
     def data_set(self) -> DataSet:
         """The entry of the data set."""
         return DATA_SETS[self.data]
+
+    @property
+    def data_name(self) -> str:
+        """The data set for people: the name of a folder of pictures."""
+        return Path(self.folder).name if self.folder else self.data
 
     @property
     def network(self) -> NetworkEntry:

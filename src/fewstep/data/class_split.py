@@ -1,9 +1,10 @@
 """Splits of classes into training, validation and test; no class is in two of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from fewstep.choices import Split
 from fewstep.errors import InputError
 
 USUAL = (0.6, 0.2, 0.2)
@@ -56,3 +57,20 @@ def draw_split(sizes: Sequence[int], classes: int, seed: int) -> list[list[int]]
     order = np.random.default_rng(seed).permutation(classes)
     ends = np.cumsum(sizes)
     return [sorted(order[end - size : end].tolist()) for size, end in zip(sizes, ends, strict=True)]
+
+
+def with_all_parts(parts: Mapping[Split, Sequence[str]], seed: int) -> dict[Split, Sequence[str]]:
+    """The parts, where one without a class gets a fifth of the training classes, two at least.
+
+    >>> with_all_parts({"train": list("abcdef"), "val": [], "test": list("xy")}, seed=0)
+    {'train': ['a', 'b', 'd', 'e'], 'val': ['c', 'f'], 'test': ['x', 'y']}
+    """
+    train, rest = parts["train"], [split for split in parts if split != "train"]
+    fifth = max(2, len(train) // 5)
+    sizes = [0 if parts[split] else fifth for split in rest]
+    if not any(sizes) or sum(sizes) > len(train):
+        return dict(parts)
+    drawn = draw_split([len(train) - sum(sizes), *sizes], len(train), seed)
+    names = [[train[number] for number in numbers] for numbers in drawn]
+    filled: dict[Split, Sequence[str]] = {"train": names[0]}
+    return filled | {split: parts[split] or of for split, of in zip(rest, names[1:], strict=True)}

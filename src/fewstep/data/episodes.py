@@ -69,7 +69,7 @@ class EpisodeSampler(TaskSource):
             raise InputError(
                 f"k_shot {self.k_shot} + q_query {self.q_query} = {self.k_shot + self.q_query} "
                 f"pictures of each class, but {self.images.names[fewest]!r} has "
-                f"{self.images.counts[fewest]}; choose a smaller sum"
+                f"{self.images.counts[fewest]}; choose a smaller sum, or do without that class"
             )
 
     @property

@@ -9,10 +9,11 @@ from typing import get_args
 import numpy as np
 
 from fewstep.choices import Split
+from fewstep.data.class_split import with_all_parts
 from fewstep.data.folder_cache import Contents, stored
 from fewstep.data.folder_kind import guess
 from fewstep.data.folder_listing import File, Listing, Problem, list_folder
-from fewstep.data.folder_reading import ColourError, Outcome, compact, read_into
+from fewstep.data.folder_reading import ColourError, Outcomes, Reading, compact, read_all
 from fewstep.data.image_set import ImageSet
 from fewstep.data.images import ImageClasses
 from fewstep.data.preparation import Fit, Preparation
@@ -102,8 +103,9 @@ class ImageFolder(ImageSet):
 
         Args:
             parts: Three integers, which are counts of classes, or three floats, which are
-                fractions. Unless given, those of ``train/``, ``val/`` and ``test/`` in the folder,
-                or else 60, 20 and 20%, and at least two classes where they suffice.
+                fractions. Unless given, those of ``train/``, ``val/`` and ``test/`` in the folder
+                (one that it lacks is drawn from the training classes), or else 60, 20 and 20%, and
+                at least two classes where they suffice.
             seed: Another one draws another split.
 
         Raises:
@@ -111,7 +113,7 @@ class ImageFolder(ImageSet):
         """
         if parts or self.parts is None:
             return super().split(*parts, seed=seed)
-        return self.split_by_name(self.parts)
+        return self.split_by_name(with_all_parts(self.parts, seed))
 
     def split_by_name(
         self, parts: Mapping[Split, Sequence[str]]
@@ -148,12 +150,13 @@ def _make(
         how = replace(how, channels=channels or found.channels)
         if ink is None and how.channels == 1:
             how = replace(how, ink=found.ink)
+    reading = Reading(part, listing.folder, files, how, channels is None)
     try:
-        outcomes = read_into(part, listing.folder, files, how, channels is None)
+        outcomes = read_all(reading)
     except ColourError:
         # Not among those that were looked at.
         how = replace(how, channels=3, ink=ink or False)
-        outcomes = read_into(part, listing.folder, files, how, False)
+        outcomes = read_all(replace(reading, how=how))
     problems = [*listing.problems, *_problems(files, outcomes)]
     left_out = {problem.path for problem in problems if problem.left_out}
     kept = [i for i, file in enumerate(files) if file.path not in left_out]
@@ -163,7 +166,7 @@ def _make(
             "folder of pictures a class"
         )
     compact(part, kept, len(files), how)
-    digest_of = {files[i].path: outcomes[i].digest for i in kept}
+    digest_of = {files[i].path: outcomes.digests[i] for i in kept}
     counts, digests = {}, []
     for name, of_class in listing.classes.items():
         digest = [digest_of[file.path] for file in of_class if file.path in digest_of]
@@ -175,13 +178,13 @@ def _make(
     return Contents(how, list(counts), list(counts.values()), digests, sorted(problems))
 
 
-def _problems(files: Sequence[File], outcomes: Sequence[Outcome]) -> Iterator[Problem]:
+def _problems(files: Sequence[File], outcomes: Outcomes) -> Iterator[Problem]:
     """Of what cannot be read, what was read before, and what has a misleading name."""
     first: dict[bytes, str] = {}
-    for file, outcome in zip(files, outcomes, strict=True):
-        if outcome.problem:
-            yield Problem(file.path, outcome.problem)
-        elif file.path != first.setdefault(outcome.digest, file.path):
-            yield Problem(file.path, f"the same bytes as {first[outcome.digest]}")
-        elif outcome.note:
-            yield Problem(file.path, outcome.note, left_out=False)
+    for number, (file, digest) in enumerate(zip(files, outcomes.digests, strict=True)):
+        if number in outcomes.problems:
+            yield Problem(file.path, outcomes.problems[number])
+        elif file.path != first.setdefault(digest, file.path):
+            yield Problem(file.path, f"the same bytes as {first[digest]}")
+        elif number in outcomes.notes:
+            yield Problem(file.path, outcomes.notes[number], left_out=False)

@@ -62,10 +62,7 @@ def list_folder(folder: str | Path) -> Listing:
     Raises:
         InputError: It is no folder, cannot be read, or holds no folder with a file.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "is not there"
-        raise InputError(f"{folder} {what}; expected a folder with a folder of pictures a class")
+    root = check_is_folder(folder)
     problems: list[Problem] = []
     found = dict(sorted(walk(os.path.realpath(root), "", problems)))
     own = found.pop("", [])
@@ -78,6 +75,15 @@ def list_folder(folder: str | Path) -> Listing:
         )
     classes, parts = _by_part(found, problems)
     return Listing(root, classes, sorted(problems), parts)
+
+
+def check_is_folder(folder: str | Path) -> Path:
+    """The folder, if it is one."""
+    root = Path(folder)
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "is not there"
+        raise InputError(f"{folder} {what}; expected a folder with a folder of pictures a class")
+    return root
 
 
 def walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str, list[File]]]:

@@ -1,5 +1,6 @@
 """Reads the pictures of a folder into one file of bytes, in several processes."""
 
+import gc
 import hashlib
 import io
 import multiprocessing
@@ -11,10 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,7 @@ from fewstep.data.preparation import UNREADABLE, Pixels, Preparation, quiet_pill
 from fewstep.errors import InputError
 from fewstep.runtime.children import end_with
 
+BINARY = getattr(os, "O_BINARY", 0)  # of Windows
 FEW = 64  # files that are read as fast by one process
 MOST_AT_ONCE = 256  # files that a process reads before it tells of them
 
@@ -33,47 +34,89 @@ class ColourError(Exception):
     """A picture has colours where all were expected to be grey."""
 
 
-class Outcome(NamedTuple):
-    """Of the reading of one file."""
+@dataclass(frozen=True)
+class Reading:
+    """The files to read, and into what."""
 
-    digest: bytes = b""  # of its content; empty where it cannot be read
-    problem: str = ""  # why not
-    note: str = ""  # of a file that was read nevertheless
+    part: Path
+    root: Path
+    files: Sequence[File]
+    how: Preparation
+    may_be_grey: bool  # if ``how`` is grey: then a picture with colours is a `ColourError`
+
+    @property
+    def at_once(self) -> int:
+        """Files that a process reads before it tells of them."""
+        return max(1, min(MOST_AT_ONCE, len(self.files) // 16))
+
+    def read(self, first: int) -> "Outcomes":
+        """Read the files that come from the ``first`` on, and write them in their place."""
+        how, files = self.how, self.files[first : first + self.at_once]
+        block = np.zeros((len(files), how.channels, how.size, how.size), np.uint8)
+        outcomes = Outcomes([], {}, {})
+        for number, file in enumerate(files, first):
+            content = b""
+            try:
+                content = _content(f"{self.root}/{file.path}", file)
+                with Image.open(io.BytesIO(content)) as picture:
+                    block[number - first] = self._prepared(picture)
+                    if note := _misnamed(file.path, picture.format or ""):
+                        outcomes.notes[number] = note
+            except UNREADABLE as error:
+                outcomes.problems[number] = reason(error)
+            outcomes.digests.append(hashlib.sha256(content).digest())
+        # Not by a memory map: a full disk would end the process there.
+        with self.part.open("rb+") as out:
+            out.seek(first * block[0].size)
+            out.write(block.data)
+        return outcomes
+
+    def _prepared(self, picture: Image.Image) -> Pixels:
+        if not self.may_be_grey or self.how.channels == 3 or _is_grey_mode(picture):
+            return self.how.of_opened(picture)
+        pixels = replace(self.how, channels=3).of_opened(picture)
+        if has_colours(pixels):
+            raise ColourError
+        return pixels[:1]
 
 
-def read_into(
-    part: Path, root: Path, files: Sequence[File], how: Preparation, may_be_grey: bool
-) -> list[Outcome]:
+@dataclass(frozen=True)
+class Outcomes:
+    """Of the reading of some files."""
+
+    digests: list[bytes]  # of the content of each
+    problems: dict[int, str]  # by the number of a file that cannot be read
+    notes: dict[int, str]  # by the number of one that was read nevertheless
+
+
+def read_all(reading: Reading) -> Outcomes:
     """Write the prepared pictures one after another, with a bar on a terminal.
 
     A file that cannot be read leaves zeros in its place.
 
     Raises:
-        ColourError: ``how`` is grey, ``may_be_grey``, and a picture is not.
+        ColourError: A picture is not grey.
         InputError: A process was ended from outside.
         OSError: The disk is full, say.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = 1 if len(files) < FEW else cores or 1
-    at_once = max(1, min(MOST_AT_ONCE, len(files) // (8 * workers)))
-    read = partial(_read_some, part, root, how, may_be_grey)
-    starts = range(0, len(files), at_once)
-    outcomes: list[Outcome] = []
+    whole, files = Outcomes([], {}, {}), reading.files
     with (
         quiet_pillow(),
         tqdm(total=len(files), desc="reading", unit=" pictures", disable=None, leave=False) as bar,
-        _mapping(workers) as mapped,
+        _mapped(reading, range(0, len(files), reading.at_once)) as outcomes,
     ):
         try:
-            for some in mapped(read, starts, [files[i : i + at_once] for i in starts]):
-                outcomes += some
-                bar.update(len(some))
+            for some in outcomes:
+                whole.digests.extend(some.digests)
+                whole.problems.update(some.problems)
+                whole.notes.update(some.notes)
+                bar.update(len(some.digests))
         except BrokenProcessPool as error:
             raise InputError(
-                "a process that read pictures was ended, perhaps for lack of memory; free some, "
-                f"or look for a damaged file among those after {files[len(outcomes)].path}"
+                "a process that read pictures was ended, perhaps for lack of memory; free some, or "
+                f"look for a damaged file among those after {files[len(whole.digests)].path}"
             ) from error
-    return outcomes
+    return whole
 
 
 def compact(part: Path, kept: Sequence[int], pictures: int, how: Preparation) -> None:
@@ -90,42 +133,20 @@ def compact(part: Path, kept: Sequence[int], pictures: int, how: Preparation) ->
     os.truncate(part, len(kept) * int(np.prod(shape[1:])))
 
 
-def _read_some(
-    part: Path, root: Path, how: Preparation, may_be_grey: bool, first: int, files: list[File]
-) -> list[Outcome]:
-    """Read the files that come from the ``first`` on, and write them in their place."""
-    block = np.zeros((len(files), how.channels, how.size, how.size), np.uint8)
-    outcomes = [_read(root, file, how, may_be_grey, block[i]) for i, file in enumerate(files)]
-    # Not by a memory map: a full disk would end the process there.
-    with part.open("rb+") as out:
-        out.seek(first * block[0].size)
-        out.write(block.data)
-    return outcomes
-
-
-def _read(root: Path, file: File, how: Preparation, may_be_grey: bool, place: Pixels) -> Outcome:
-    """Put one prepared picture into its place."""
+def _content(path: str, file: File) -> bytes:
+    """The content of a file, which must not have changed since it was listed."""
+    descriptor = os.open(path, os.O_RDONLY | BINARY)
     try:
-        with open(os.path.join(root, file.path), "rb") as opened:
-            content = opened.read()
-            state = os.fstat(opened.fileno())
-    except OSError as error:
-        return Outcome(problem=f"cannot be read ({error.strerror or error})")
+        content = os.read(descriptor, file.size + 1)
+        state = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
     if (state.st_size, state.st_mtime_ns) != (file.size, file.mtime) or len(content) != file.size:
-        return Outcome(problem="changed while the folder was read")
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            kind = picture.format or ""
-            if may_be_grey and how.channels == 1 and not is_grey_mode(picture):
-                place[:] = _grey(replace(how, channels=3).of_opened(picture))
-            else:
-                place[:] = how.of_opened(picture)
-    except UNREADABLE as error:
-        return Outcome(problem=reason(error))
-    return Outcome(hashlib.sha256(content).digest(), note=_misnamed(file.path, kind))
+        raise ValueError("changed while the folder was read")
+    return content
 
 
-def is_grey_mode(picture: Image.Image) -> bool:
+def _is_grey_mode(picture: Image.Image) -> bool:
     """Whether no picture of this mode has colours."""
     return picture.mode in ("1", "L", "LA", "La", "I", "F") or picture.mode.startswith("I;")
 
@@ -135,15 +156,13 @@ def has_colours(pixels: Pixels) -> bool:
     return bool((pixels[0] != pixels[1]).any() or (pixels[1] != pixels[2]).any())
 
 
-def _grey(pixels: Pixels) -> Pixels:
-    if has_colours(pixels):
-        raise ColourError
-    return pixels[:1]
-
-
 def _misnamed(path: str, kind: str) -> str:
     """A note on a file whose name tells another format than its content."""
-    suffix = os.path.splitext(path)[1].lower()
+    return _note(os.path.splitext(path)[1].lower(), kind)
+
+
+@cache
+def _note(suffix: str, kind: str) -> str:
     named = Image.EXTENSION.get(suffix) or Image.registered_extensions().get(suffix, "")
     same = ("JPEG", "MPO"), ("BMP", "DIB"), ("ICO", "CUR")
     if named == kind or any(named in pair and kind in pair for pair in same):
@@ -152,26 +171,38 @@ def _misnamed(path: str, kind: str) -> str:
 
 
 @contextmanager
-def _mapping(workers: int) -> Iterator[Callable[..., Iterator[list[Outcome]]]]:
-    """`map`, by several workers: processes where they can be forked, or else threads."""
-    if workers == 1:
-        yield map
+def _mapped(reading: Reading, starts: range) -> Iterator[Iterator[Outcomes]]:
+    """The outcomes, by one process a core where they can be forked, or else by threads."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if len(reading.files) < FEW or cores in (None, 1):
+        yield map(reading.read, starts)
         return
     pool: Executor
     if sys.platform == "linux":
-        # A process that is forked does not run the user's script again.
+        # A process that is forked does not run the user's script again, and has the files' names.
         fork = multiprocessing.get_context("fork")
-        pool = ProcessPoolExecutor(workers, fork, _begin, (os.getpid(),))
+        pool = ProcessPoolExecutor(cores, fork, _begin, (reading, os.getpid()))
+        read: Callable[[int], Outcomes] = _read_inherited
     else:
-        pool = ThreadPoolExecutor(workers)
+        pool, read = ThreadPoolExecutor(cores), reading.read
     try:
-        yield pool.map
+        yield pool.map(read, starts)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(parent: int) -> None:
+_inherited: list[Reading] = []
+
+
+def _begin(reading: Reading, parent: int) -> None:
+    _inherited.append(reading)
     # Ctrl-C goes to all processes; the first of them decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # What the first process has is no garbage of this one.
+    gc.freeze()
     threading.Thread(target=end_with, args=(parent,), daemon=True).start()
+
+
+def _read_inherited(first: int) -> Outcomes:
+    return _inherited[0].read(first)

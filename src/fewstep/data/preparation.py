@@ -18,6 +18,8 @@ from fewstep.errors import InputError, first_line
 
 Fit = Literal["crop", "stretch"]
 Pixels = npt.NDArray[np.uint8]
+PAPER = 25  # how far from black or white the ground of a drawing may be, of 255, as it is
+LEAST_CONTRAST = 64  # of ink on grey paper
 # Pillow reports what it cannot read as any of these, and too many pixels as the last two.
 UNREADABLE = (
     *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError),
@@ -38,7 +40,8 @@ class Preparation:
     Attributes:
         size: Height and width in pixels.
         channels: 1 for grey, 3 for red, green and blue.
-        ink: Drawings: light on dark, turned round where the edge of the picture is light.
+        ink: Drawings: light on dark, turned round where the edge of the picture is light; grey
+            paper is taken away.
         fit: ``"crop"`` as above, or ``"stretch"``: the whole picture, pressed into the square.
 
     >>> Preparation(size=28, channels=3)(Image.new("RGB", (640, 480), "red")).shape
@@ -78,16 +81,20 @@ class Preparation:
         return self._prepare(opened)
 
     def _prepare(self, picture: Image.Image) -> Pixels:
-        image = _eight_bits(_turned(picture)).convert("L" if self.channels == 1 else "RGB")
-        box = None
-        if self.fit == "crop":
-            side = min(image.size)
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            box = (left, top, left + side, top + side)
-        small = image.resize((self.size, self.size), Image.Resampling.LANCZOS, box)
-        pixels = np.asarray(small)
-        if self.ink and np.median(_border(pixels)) > 127:
-            pixels = 255 - pixels
+        image, mode = _eight_bits(_turned(picture)), "L" if self.channels == 1 else "RGB"
+        # Of small pictures a copy takes as long as all the rest.
+        if image.mode != mode:
+            image = image.convert(mode)
+        if image.size != (self.size, self.size):
+            box = None
+            if self.fit == "crop":
+                side = min(image.size)
+                left, top = (image.width - side) // 2, (image.height - side) // 2
+                box = (left, top, left + side, top + side)
+            image = image.resize((self.size, self.size), Image.Resampling.LANCZOS, box)
+        pixels = np.asarray(image)
+        if self.ink:
+            pixels = _light_on_dark(pixels)
         if self.channels == 1:
             return pixels[None]
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
@@ -108,13 +115,30 @@ def reason(error: BaseException) -> str:
         return "no picture of a known format"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels"
-    return first_line(error) or type(error).__name__
+    return getattr(error, "strerror", None) or first_line(error) or type(error).__name__
 
 
 def _turned(image: Image.Image) -> Image.Image:
     """The picture as its EXIF data say that it was held; another one only where it was turned."""
+    # Nothing is known of some pictures, and of TIFF only when it is asked for.
+    if not image.info and image.format != "TIFF":
+        return image
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
     return ImageOps.exif_transpose(image) if turned else image
+
+
+def _light_on_dark(pixels: Pixels) -> Pixels:
+    """A drawing as ink on 0. Where the paper is grey, it becomes 0 and the strongest ink 255."""
+    ground, low, high = float(np.median(_border(pixels))), float(pixels.min()), float(pixels.max())
+    is_grey = PAPER < ground < 255 - PAPER
+    if ground - low > high - ground if is_grey else ground > 127:
+        pixels, ground, high = 255 - pixels, 255 - ground, 255 - low
+    if not is_grey:
+        return pixels
+    # The noise of an empty sheet is no drawing.
+    contrast = max(high - ground, LEAST_CONTRAST)
+    found: Pixels = ((pixels - ground) * (255 / contrast)).clip(0, 255).round().astype(np.uint8)
+    return found
 
 
 def _border(pixels: Pixels) -> Pixels:

@@ -6,11 +6,12 @@ from pkgutil import resolve_name
 from fewstep.choices import Split
 from fewstep.config.registry import DATA_SETS
 from fewstep.config.schema import Config
-from fewstep.data.source import TaskSource
+from fewstep.data.source import KeptSplit, TaskSource
 
 
-def task_sources(config: Config) -> dict[Split, TaskSource]:
-    """The tasks of the three splits, which share no class."""
-    folder = Path(config.data_dir) if config.data_dir else None
-    sources: dict[Split, TaskSource] = resolve_name(DATA_SETS[config.data].load)(config, folder)
+def task_sources(config: Config, kept: KeptSplit | None = None) -> dict[Split, TaskSource]:
+    """The tasks of the three splits, which share no class; those that a run kept, if it did."""
+    folder, load = Path(config.data_dir) if config.data_dir else None, DATA_SETS[config.data].load
+    given = (config, folder, kept) if kept else (config, folder)
+    sources: dict[Split, TaskSource] = resolve_name(load)(*given)
     return sources

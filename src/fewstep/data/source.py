@@ -67,6 +67,14 @@ class TaskSpec:
         return "accuracy" if self.kind == "classification" else of_loss
 
 
+@dataclass(frozen=True)
+class KeptSplit:
+    """The classes of each split, and how their pictures were prepared, as a run keeps them."""
+
+    classes: Mapping[Split, Sequence[str]]
+    preparation: Preparation | None
+
+
 class Sampler(Protocol):
     """Anything that makes tasks from their numbers."""
 

@@ -1,5 +1,6 @@
 """Examples that come with their labels: a folder a class, a set of pictures, lists by label."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fewstep.data.images import ImageClasses
+from fewstep.data.own_pictures import support_files
 from fewstep.errors import InputError
 from fewstep.predictors.inputs import gathered
 
@@ -24,7 +26,7 @@ def labelled(x: Any) -> tuple[Any, list[Any]]:
         InputError: It is none of these, or has no examples.
     """
     if isinstance(x, str | Path):
-        return _of_classes(_listed(Path(x)))
+        return _of_folder(Path(x))
     images = getattr(x, "images", x)
     if isinstance(images, ImageClasses):
         ends = zip(images.names, images.starts.tolist(), images.counts.tolist(), strict=True)
@@ -50,23 +52,9 @@ def _of_classes(classes: Mapping[Any, Any]) -> tuple[Any, list[Any]]:
     return [example for part in values for example in part], labels
 
 
-def _listed(folder: Path) -> dict[str, list[Path]]:
-    """The pictures of each folder inside a folder."""
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "is not there"
-        raise InputError(f"{folder} {what}; expected a folder with a folder of pictures a class")
-    try:
-        inside = sorted(path for path in folder.iterdir() if path.is_dir())
-        found = {
-            path.name: sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
-            for path in inside
-            if path.name[0] != "."
-        }
-    except OSError as error:
-        raise InputError(f"cannot read {folder} ({error.strerror or error})") from error
-    empty = [name for name, files in found.items() if not files]
-    if empty or not found:
-        told = f"{folder / empty[0]} holds no picture" if empty else f"{folder} holds no folder"
-        example = folder / "owl" / "1.jpg"
-        raise InputError(f"{told}; expected a folder of pictures a class, as in {example}")
-    return found
+def _of_folder(folder: Path) -> tuple[list[Path], list[Any]]:
+    found = support_files(folder)
+    if found.problems:
+        more = f" and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
+        warnings.warn(f"left out: {found.problems[0]}{more}", stacklevel=4)
+    return found.files, list(found.labels or ())

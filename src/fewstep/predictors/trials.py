@@ -1,48 +1,40 @@
-"""Tasks that a support set is judged by: one with a query set, or one for each example left out."""
+"""Trials of a support set: tasks of its own examples that leave some of them out."""
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from fewstep.tasks import TaskBatch
-
 MOST_EXAMPLES = 4000
-"""Examples to adapt to, of all those left out together: seconds for a small network."""
-NUMBERS_AT_ONCE = 2**24
-QUERY_AT_ONCE = 250
+"""Support examples of all tasks that leave some out: seconds for a small network."""
 
 
-def with_query(x: Tensor, y: Tensor, query_x: Tensor, query_y: Tensor) -> Iterator[TaskBatch]:
-    """One task whose query set comes in parts that memory has room for."""
-    for start in range(0, len(query_y), QUERY_AT_ONCE):
-        part = slice(start, start + QUERY_AT_ONCE)
-        yield TaskBatch(x[None], y[None], query_x[None, part], query_y[None, part])
+class Trial(NamedTuple):
+    """One task: the support set to adapt on, and the query set to be judged on."""
+
+    x: Tensor
+    y: Tensor
+    query_x: Tensor
+    query_y: Tensor
 
 
-def leaving_one_out(x: Tensor, y: Tensor, chosen: list[int]) -> Iterator[TaskBatch]:
-    """A task for each chosen example: a support set of all others, and a query set of it alone."""
-    together = max(1, NUMBERS_AT_ONCE // x.numel())
-    rows = torch.arange(len(y), device=y.device)
-    for start in range(0, len(chosen), together):
-        some = torch.tensor(chosen[start : start + together], device=y.device)
-        others = torch.stack([rows[rows != number] for number in some])
-        yield TaskBatch(x[others], y[others], x[some, None], y[some, None])
+def leaving_one_out(x: Tensor, y: Tensor) -> Iterator[Trial]:
+    """Tasks that leave out one example of each class, and are judged by these.
 
-
-def to_leave_out(y: Tensor) -> list[int]:
-    """The examples to leave out in turn: all, or of very many as many as there is time for.
-
-    The classes take turns, so that these are of each class alike.
+    Together they leave out every example, or of very many as many as there is time for. That it is
+    one of each class, again and again of a class with few, keeps the balance of the classes: what
+    is left of a class must not be rarer for being asked for. An example is asked for once.
     """
-    seen: Counter[int] = Counter()
-    rank = []
-    for label in y.tolist():
-        rank.append(seen[label])
-        seen[label] += 1
-    in_turn = sorted(range(len(rank)), key=rank.__getitem__)
-    return in_turn[: max(MOST_EXAMPLES // len(y), len(seen))]
+    of_class = [(y == label).nonzero()[:, 0].tolist() for label in sorted(set(y.tolist()))]
+    rows = torch.arange(len(y), device=y.device)
+    rounds = min(max(map(len, of_class)), max(2, MOST_EXAMPLES // len(y)))
+    for number in range(rounds):
+        out = torch.tensor([own[number % len(own)] for own in of_class], device=y.device)
+        asked = torch.tensor([own[number] for own in of_class if number < len(own)]).to(y.device)
+        kept = rows[~torch.isin(rows, out)]
+        yield Trial(x[kept], y[kept], x[asked], y[asked])
 
 
 def of_one_example(y: Tensor) -> list[int]:

@@ -97,36 +97,31 @@ def accuracy_line(verdict: Verdict) -> str:
     low, high = share_interval(verdict.right, verdict.examples)
     what = "support pictures, each left out in turn" if verdict.left_out else "query pictures"
     return (
-        f"accuracy {verdict.accuracy:.1%} of {verdict.examples} {what} "
+        f"accuracy {verdict.right / verdict.examples:.1%} of {verdict.examples} {what} "
         f"(95% interval {low:.1%} to {high:.1%})"
     )
 
 
 def rival_lines(verdict: Verdict, width: int) -> Iterator[str]:
-    """A table of the model and its rivals, and a sentence that says who wins."""
-    rows = [[THIS, f"{verdict.accuracy:.1%}"]]
-    rows += [
-        [RIVALS[name], "diverges" if share is None else f"{share:.1%}"]
-        for name, share in verdict.rivals.items()
+    """A table of the model and its rivals, and a sentence that says who does best."""
+    every = {THIS: verdict.right, **{RIVALS[name]: n for name, n in verdict.rivals.items()}}
+    rows = [
+        [name, "diverges" if right is None else f"{right / verdict.examples:.1%}"]
+        for name, right in every.items()
     ]
     yield from in_columns(["from the same support pictures", "accuracy"], rows, width)
-    yield verdict_sentence(verdict)
+    yield winner_sentence(verdict)
 
 
-def verdict_sentence(verdict: Verdict) -> str:
+def winner_sentence(verdict: Verdict) -> str:
     """Who does best, and whether so few pictures settle that."""
-    if verdict.winner is not None:
-        name, share = verdict.winner
-        right = round(share * verdict.examples)
-        settled = share_interval(right, verdict.examples)[0] > verdict.accuracy
-        unsure = "" if settled else f"; {verdict.examples} pictures do not settle it"
-        return (
-            f"{RIVALS[name]} does better here ({share:.1%} against {verdict.accuracy:.1%}){unsure}"
-        )
-    best = max((s for s in verdict.rivals.values() if s is not None), default=0.0)
-    if best == verdict.accuracy:
-        return "this model does no better than the best of the others here"
-    return "this model does best here"
+    name, right = verdict.best_rival
+    if right == verdict.right:
+        return f"{RIVALS[name]} does as well here"
+    more, most = sorted([right, verdict.right])
+    settled = share_interval(most, verdict.examples)[0] > more / verdict.examples
+    who = f"{RIVALS[name]} does better" if right > verdict.right else "this model does best"
+    return f"{who} here" + ("" if settled else f", which {verdict.examples} pictures do not settle")
 
 
 def as_json(done: Adaptation, run: Path, out: Path | None) -> dict[str, Any]:
@@ -136,14 +131,19 @@ def as_json(done: Adaptation, run: Path, out: Path | None) -> dict[str, Any]:
     """
     verdict = done.verdict if isinstance(done.verdict, Verdict) else None
     of_query = verdict is not None and not verdict.left_out
+    share = verdict.right / verdict.examples if verdict else None
     protocol = done.adapted.about["protocol"]
     told = {
         "predictions": [one.as_json() for one in done.predictions],
-        "accuracy": verdict.accuracy if verdict and of_query else None,
-        "leave_one_out": verdict.accuracy if verdict and not of_query else None,
+        "accuracy": share if of_query else None,
+        "leave_one_out": None if of_query else share,
         "examples": verdict.examples if verdict else None,
         "interval95": share_interval(verdict.right, verdict.examples) if verdict else None,
-        "rivals": verdict.rivals if verdict else None,
+        "rivals": verdict
+        and {
+            name: None if right is None else right / verdict.examples
+            for name, right in verdict.rivals.items()
+        },
         "classes": list(done.adapted.classes),
         "shots": protocol["shots"],
         "steps": protocol["inner_steps"],

@@ -58,7 +58,10 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
         text.set_parse_math(False)
         text.set_text(name)
     figure.suptitle(
-        f"{config.data}: adaptation to tasks never seen\n", fontsize=12, verticalalignment="top"
+        f"{config.data_name}: adaptation to tasks never seen\n",
+        fontsize=12,
+        verticalalignment="top",
+        parse_math=False,
     )
     line = protocol(config, {norm: one}, "test")
     figure.text(0.5, 0.925, line, fontsize=7, color="grey", horizontalalignment="center")

@@ -71,8 +71,8 @@ def base_of_run(path: Path, device: str) -> Base:
             labels,
             steps=steps,
             preparation=how,
-            temperature=getattr(run, "temperature", None),
-            threshold=getattr(run, "threshold", None),
+            temperature=run.temperature,
+            threshold=run.threshold,
             config=run.config,
         )
 

@@ -1,6 +1,6 @@
 """A run of the command line: trained in its directory, or read back from there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,7 +8,13 @@ from pathlib import Path
 import torch
 
 from fewstep.choices import Norm, Split
-from fewstep.config.file import decisive, read_config, remembered_folder, training_digest
+from fewstep.config.file import (
+    decisive,
+    read_config,
+    remembered_folder,
+    remembered_pictures,
+    training_digest,
+)
 from fewstep.config.schema import Config, with_sizes
 from fewstep.data.registry import task_sources
 from fewstep.data.source import TaskSource
@@ -31,6 +37,7 @@ from fewstep.training.provenance import Provenance, provenance
 from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
 from fewstep.training.settings import SHARED, OuterSettings
+from fewstep.training.split_file import images_of, kept_split, split_as_json
 from fewstep.training.streams import stream_of
 from fewstep.training.task_form import TaskForm, form_as_json, form_of, read_form
 
@@ -50,19 +57,28 @@ class Run:
 
 
 @contextmanager
-def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
+def trained(
+    config: Config,
+    path: Path,
+    reporter: Reporter,
+    begin: Callable[[RunDir, Tasks], object] = lambda *_: None,
+) -> Iterator[Run]:
     """Train, from the run's last checkpoint where there is one, and give the best initialisation.
 
     The run directory is made where it is missing, and locked until what is inside has ended.
+    ``begin`` is called before the first outer step, when it is there.
     """
-    tasks = task_sources(config)
+    tasks = task_sources(config, kept_split(config, RunDir(path)))
     new = learner(config, tasks["train"])
     settings = _settings(config, tasks["val"])
     with kept_in(path, settings) as keeper:
         files = RunDir(path)
         files.write_json(files.data, form_as_json(form_of(tasks["train"])))
+        if config.data_set.keeps_split:
+            files.write_json(files.split, split_as_json(tasks))
         # It is of the initialisation that was best until now.
         files.remove(files.calibration)
+        begin(files, tasks)
         OuterLoop(
             settings=settings,
             learner=new,
@@ -77,13 +93,21 @@ def trained(config: Config, path: Path, reporter: Reporter) -> Iterator[Run]:
 
 
 def load_run(
-    path: Path, data_dir: str | None, device: str, sizes: Mapping[str, int | None] | None = None
+    path: Path,
+    data_dir: str | None,
+    device: str,
+    sizes: Mapping[str, int | None] | None = None,
+    moved: str | None = None,
 ) -> Run:
-    """Read the best checkpoint of a run, unfinished or not, with ``sizes`` over its own."""
+    """Read the best checkpoint of a run, unfinished or not, with ``sizes`` over its own.
+
+    ``moved`` is where the folder of pictures of a run is now, if it has one of its own.
+    """
     config = _readable(path, device)
     config = replace(config, data_dir=remembered_folder(path, data_dir, config))
+    config = replace(config, folder=remembered_pictures(path, moved, config))
     of_tasks = with_sizes(config, sizes or {})
-    tasks = task_sources(of_tasks)
+    tasks = task_sources(of_tasks, kept_split(of_tasks, RunDir(path)))
     train, of_classes = tasks["train"], config.data_set.kind == "classification"
     spec = replace(train.spec, outputs=config.n_way) if of_classes else train.spec
     # Its weights are read from the run, so none are downloaded.
@@ -176,6 +200,12 @@ def check_comparable(runs: dict[str, Run]) -> None:
                     f"{name} has {setting} = {theirs[setting]} and {first_name} {value}; expected "
                     "runs that are evaluated on the same tasks"
                 )
+        of_folder = [images_of(r.tasks["test"]).names for r in (first, run) if r.config.folder]
+        if of_folder and of_folder[0] != of_folder[-1]:
+            raise InputError(
+                f"{name} and {first_name} have other test classes; expected runs that are "
+                "evaluated on the same tasks"
+            )
 
 
 def check_inner_steps(runs: dict[str, Run], steps: int) -> None:
