@@ -103,13 +103,15 @@ def folder_config(folder: str, image_size: int = 84, n_way: int = 5, q_query: in
         inner_lr=0.1 if large else 0.4,
         head_rows="shared",
         norm="inductive",
+        head_rows="shared",
         meta_batch=4,
         outer_lr=2e-3,
         ema_decay=0.98,
         steps=600,
         val_every=100,
-        val_tasks=50,
-        test_tasks=200,
+        val_tasks=40,
+        test_tasks=100,
+        test_inner_steps=3,
     )
 
 
@@ -128,6 +130,9 @@ def with_algorithm(config: Config, algorithm: str) -> Config:
     settings = dict(row.defaults)
     if config.data_set.kind == "regression":
         settings |= row.in_regression
+    if settings.get("adapting", "all") not in ("all", "head"):
+        # A head that does not adapt cannot make rows for classes that are new.
+        settings["head_rows"] = "separate"
     has = config.network.settings
     lacks = {name for network in NETWORKS.values() for name in network.settings} - {*has}
     lacks |= set() if "norm" in has else BATCH_NORM
