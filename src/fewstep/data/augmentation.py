@@ -82,7 +82,8 @@ def _grey(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     if x.shape[1] != len(_LUMA):
         mean: npt.NDArray[np.float32] = x.mean(1, keepdims=True)
         return mean
-    return np.einsum("nchw,c->nhw", x, _LUMA)[:, None]
+    grey: npt.NDArray[np.float32] = np.einsum("nchw,c->nhw", x, _LUMA)[:, None]
+    return grey
 
 
 def _in_range(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
