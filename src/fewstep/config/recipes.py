@@ -135,6 +135,7 @@ def folder_config(folder: str, image_size: int = 84, n_way: int = 5, q_query: in
         filters=32,
         downsample="max-pool" if large else "stride",
         inner_lr=0.1 if large else 0.4,
+        head_rows="shared",
         norm="inductive",
         meta_batch=4,
         outer_lr=2e-3,

@@ -38,16 +38,16 @@ class Task:
     """Query examples of each class (of the task, in a regression)."""
     rotations: bool = False
     """Training classes turned by 90, 180 and 270 degrees count as classes of their own."""
+    folder: Annotated[Suppress[str | None], FREE] = None
+    """The folder of pictures, of data folder."""
+    image_size: Annotated[limits.Count, Limit(1024)] = 84
+    """Height and width in pixels to which the pictures of a folder are brought."""
     flip: bool = False
     """Mirror half of the training pictures."""
     crop: Annotated[limits.Number, Limit(1024)] = 0
     """Pad training pictures with so many pixels, and cut their size out anywhere."""
     colour: limits.Strength = 0.0
     """Change brightness, contrast and saturation of training pictures by up to this share."""
-    folder: Annotated[Suppress[str | None], FREE] = None
-    """The folder of pictures, of data folder."""
-    image_size: Annotated[limits.Count, Limit(1024)] = 84
-    """Height and width in pixels to which the pictures of a folder are brought."""
 
 
 @dataclass(frozen=True)
