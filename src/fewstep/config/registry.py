@@ -36,6 +36,10 @@ class Network:
 DATA_SETS = {
     "glyphs": DataSet("fewstep.data.glyphs:sources"),
     "omniglot": DataSet("fewstep.data.omniglot:sources", has_folder=True),
+    **{
+        name: DataSet("fewstep.data.standard:sources", has_folder=True)
+        for name in ("mini-imagenet", "cifar-fs", "fc100", "cub")
+    },
     "folder": DataSet(
         "fewstep.data.folder_tasks:sources",
         settings=(*OF_PICTURES, "image_size"),

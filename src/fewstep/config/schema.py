@@ -138,7 +138,7 @@ class Machine:
     device: Annotated[str, FREE] = "cpu"
     """Where to compute: cpu, cuda, cuda:1, ..."""
     data_dir: Annotated[str | None, FREE, arg(metavar="PATH")] = None
-    """The folder that holds omniglot/, or that of FEWSTEP_DATA. A run remembers it."""
+    """The folder that holds omniglot/, mini-imagenet/ ...; FEWSTEP_DATA's unless given."""
     workers: Annotated[limits.Number, Limit(1024), FREE] = 0
     """Processes that share an outer step's tasks on the CPU; 0: one a core, for large tasks."""
     precision: choices.Precision = "float32"

@@ -11,6 +11,7 @@
 - `TaskSpec`: the form of a source's tasks: shapes, loss, metrics.
 - `load_glyphs`: letters of the world's scripts, rendered here, by split.
 - `load_omniglot`: handwritten characters, read or downloaded, by split.
+- `load_standard`: mini-ImageNet, CIFAR-FS, FC100 or CUB from a local folder, by split.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from fewstep.data.preparation import Preparation
     from fewstep.data.sinusoid import SinusoidSampler
     from fewstep.data.source import TaskSource, TaskSpec
+    from fewstep.data.standard import load_standard
 
 __all__ = [
     "Augmentation",
@@ -42,10 +44,11 @@ __all__ = [
     "TaskSpec",
     "load_glyphs",
     "load_omniglot",
+    "load_standard",
 ]
 _MODULES = (
     *("augmentation", "episodes", "images", "folder", "image_set", "preparation", "sinusoid"),
-    *("source", "source", "glyphs", "omniglot"),
+    *("source", "source", "glyphs", "omniglot", "standard"),
 )
 
 
