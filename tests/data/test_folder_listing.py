@@ -7,6 +7,7 @@ import pytest
 from fewstep import InputError
 from fewstep.data import folder_listing
 from fewstep.data.folder_listing import list_folder
+from tests.data.pictures import write_folder
 
 
 def make(root, *files):
