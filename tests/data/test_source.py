@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from fewstep import InputError, TaskBatch
-from fewstep.config.recipes import RECIPES
+from fewstep.config.recipes import RECIPES, folder_config
 from fewstep.config.registry import DATA_SETS, NETWORKS
 from fewstep.data import EpisodeSampler, SinusoidSampler, TaskSource, TaskSpec, load_glyphs
 from fewstep.data.registry import task_sources
 from fewstep.models.build import network
+from tests.data.pictures import write_folder
 
 KEPT = {
     "omniglot-20way-5shot": ("af6473e44e8d7874", "5529fcbbdf6b0e5c", "dfc9b4d5741ce0a3"),
@@ -58,10 +59,12 @@ def test_pixels_and_targets_stay_the_same():
     assert waves.query_x.mean().item() == pytest.approx(-0.1577137, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", [name for name in DATA_SETS if name != "omniglot"])
-def test_each_entry_says_what_its_sources_say(name):
+@pytest.mark.parametrize("name", ["glyphs", "sinusoid", "folder"])
+def test_each_entry_says_what_its_sources_say(name, tmp_path):
     entry = DATA_SETS[name]
-    recipe = next(r.config for r in RECIPES.values() if r.config.data == name)
+    photos = write_folder(tmp_path / "photos", classes=15, pictures=7)
+    recipes = [*(r.config for r in RECIPES.values()), folder_config(str(photos), 28)]
+    recipe = next(config for config in recipes if config.data == name)
     for split, source in task_sources(recipe).items():
         spec, tasks = source.spec, source.batch(range(2))
         assert (spec.kind, spec.score) == (entry.kind, entry.score)

@@ -94,7 +94,9 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
             pictures.append(files.reliability)
         if (config.data_set.kind, config.data_set.examples) == ("classification", "pictures"):
             first = run.tasks["test"].batch([0])
-            draw_task(files.task, run.learner, first, steps, norm, batch_norm(config, norm))
+            how = run.tasks["test"].preparation
+            ink = how is None or how.ink
+            draw_task(files.task, run.learner, first, steps, norm, batch_norm(config, norm), ink)
             pictures.append(files.task)
         # Last of the files: where it stands, so do the pictures.
         files.write_json(files.summary, summary(config, results, run.progress, "test", figures))

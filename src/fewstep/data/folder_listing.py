@@ -97,7 +97,7 @@ def walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str,
     files, folders = [], 0
     for entry in shown:
         path = f"{inside}/{entry.name}" if inside else entry.name
-        if entry.is_dir():
+        if _is_folder(entry):
             folders += 1
             if entry.is_symlink():
                 problems.append(Problem(path, "a link to a folder, which is not followed"))
@@ -109,6 +109,14 @@ def walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str,
         yield inside, files
     elif inside and not folders:
         problems.append(Problem(inside, "a folder without pictures"))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads to itself, say: no file either, which is told there.
+        return False
 
 
 def _file(entry: os.DirEntry[str], root: str, path: str, problems: list[Problem]) -> File | None:

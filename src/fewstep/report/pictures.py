@@ -1,5 +1,6 @@
 """Pictures of results: adaptation curves, and one task with its predictions."""
 
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -81,12 +82,19 @@ def _draw_line(axes: Axes, label: str, colour: str, means: Means) -> None:
 
 
 def draw_task(
-    path: Path, learner: Learner, task: TaskBatch, steps: int, norm: Norm, told: str
+    path: Path,
+    learner: Learner,
+    task: TaskBatch,
+    steps: int,
+    norm: Norm,
+    told: str,
+    ink: bool = True,
 ) -> None:
     """Draw a row a class: support pictures, then query pictures with what was predicted.
 
-    ``told`` says in words what ``norm`` batch norm uses.
+    ``told`` says in words what ``norm`` batch norm uses; ``ink`` that grey 1 is dark.
     """
+    draw = partial(_draw_picture, cmap="gray_r" if ink else "gray")
     support_x, support_y, query_x, _ = task.to(device_of(learner)).task(0)
     adapted = learner.adapt(support_x, support_y, steps, norm)
     with torch.no_grad():
@@ -99,13 +107,13 @@ def draw_task(
     grid = figure.subplots(ways, len(widths), squeeze=False, width_ratios=widths)
     for way in range(ways):
         for k in range(shots):
-            _draw_picture(grid[way, k], pictures[0, way * shots + k], "black", f"class {way}")
+            draw(grid[way, k], pictures[0, way * shots + k], "black", f"class {way}")
         grid[way, shots].axis("off")
         for q in range(queries):
             index = way * queries + q
             guess = int(predicted[index])
             colour, mark = RIGHT if guess == way else WRONG
-            _draw_picture(grid[way, shots + 1 + q], asked[0, index], colour, f"{mark} {guess}")
+            draw(grid[way, shots + 1 + q], asked[0, index], colour, f"{mark} {guess}")
     right = (predicted == task.query_y[0]).float().mean().item()
     figure.suptitle(
         f"support set (left) and query set (right) after {steps} inner steps: "
@@ -115,8 +123,8 @@ def draw_task(
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
 
 
-def _draw_picture(axes: Axes, picture: Tensor, colour: str, label: str) -> None:
-    axes.imshow(picture.movedim(0, -1).squeeze(-1).numpy(), cmap="gray_r", vmin=0, vmax=1)
+def _draw_picture(axes: Axes, picture: Tensor, colour: str, label: str, cmap: str) -> None:
+    axes.imshow(picture.movedim(0, -1).squeeze(-1).numpy(), cmap=cmap, vmin=0, vmax=1)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlabel(label, color=colour, fontsize=8, labelpad=2)
