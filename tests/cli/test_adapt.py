@@ -249,6 +249,8 @@ def test_add_is_for_adapted_models_alone(run, adapted, own, capsys):
         ["adapt", str(adapted), *support], capsys
     )
     assert "leave --add out" in refused(["adapt", run, "--add", *support], capsys)
+    given = ["adapt", str(adapted), "--add", *support, "--device", "cuda"]
+    assert "leave --device out" in refused(given, capsys)
 
 
 def test_places_where_nothing_is_saved(run, own, tmp_path, capsys):
