@@ -134,8 +134,9 @@ def folder_config(folder: str, image_size: int = 84, n_way: int = 5, q_query: in
         q_query=q_query,
         filters=32,
         downsample="max-pool" if large else "stride",
-        inner_lr=0.1 if large else 0.4,
-        head_rows="shared",
+        # Any number of classes, and the best with few outer steps (docs/classes.md).
+        algorithm="protomaml",
+        inner_lr=0.1,
         norm="inductive",
         meta_batch=4,
         outer_lr=2e-3,
