@@ -170,6 +170,9 @@ def test_a_table_that_cannot_be_written(adapted, inbox, tmp_path, capsys):
     for place in (tmp_path, tmp_path / "missing" / "out.csv", inbox / "a.png" / "out.csv"):
         given = ["predict", str(adapted), str(inbox), "--csv", str(place)]
         assert "cannot write" in refused(given, capsys)
+        # Before anything is loaded.
+        given[1] = str(tmp_path / "missing")
+        assert "cannot write" in refused(given, capsys)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device without space")
