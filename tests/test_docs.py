@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -44,7 +46,27 @@ def test_translations_have_the_same_code_and_figures(one, other):
 
 def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    first, second = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    monkeypatch.setenv("FEWSTEP_CACHE", str(tmp_path / "cache"))
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    pictures, *own_model = [
+        block.replace("steps=2000", "steps=2").replace("84", "16") for block in blocks
+    ]
+    _draw_photos(tmp_path)
     names = {}
-    exec(first, names)
-    exec(second.replace("steps=2000", "steps=3"), names)
+    exec(pictures, names)
+    assert names["classifier"].predict(["new.jpg"])[0] in ("photo0", "photo1", "photo2")
+    names = {}
+    for block in own_model:
+        exec(block, names)
+
+
+def _draw_photos(folder):
+    """Small pictures in the folders that the README names."""
+    random = np.random.default_rng(0)
+    for name in [f"photos/photo{c}/{i}" for c in range(10) for i in range(10)] + [
+        *(f"my_products/photo{c}/0" for c in range(3)),
+        "new",
+    ]:
+        path = folder / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 255, (20, 24, 3), np.uint8)).save(path)

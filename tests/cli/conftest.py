@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from fewstep.cli import main
+from tests.cli.own_pictures import write_classes
 from tests.cli.shared import SHORT, SMALL, TINY
 
 
@@ -37,4 +38,22 @@ def glyph_runs(tmp_path_factory):
     for algorithm in ("maml", "fomaml", "finetune"):
         given = ["train", "glyphs-5way-1shot", "--algorithm", algorithm, *TINY]
         assert main([*given, "--run-dir", str(folder / algorithm)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def own(tmp_path_factory):
+    """Drawings of three kinds: two each to learn from, others to predict."""
+    folder = tmp_path_factory.mktemp("own")
+    write_classes(folder / "support", 2)
+    write_classes(folder / "query", 2, first=10)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def adapted(glyph_runs, own, tmp_path_factory):
+    """A run that was adapted to the drawings, and saved."""
+    folder = tmp_path_factory.mktemp("adapted") / "drawings"
+    given = ["adapt", str(glyph_runs / "maml"), "--support", str(own / "support")]
+    assert main([*given, "--query", str(own / "query"), "--out", str(folder)]) == 0
     return folder

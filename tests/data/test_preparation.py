@@ -9,7 +9,7 @@ from PIL import Image
 
 from fewstep import InputError
 from fewstep.data.preparation import Preparation
-from tests.data.pictures import encoded, noise
+from tests.data.pictures import drawing, encoded, noise
 
 COLOUR, GREY = Preparation(16, 3), Preparation(16, 1)
 MODES = (
@@ -201,3 +201,27 @@ def test_warnings_of_pillow_are_not_shown(monkeypatch):
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(InputError, match=r"no\.png is no picture .*No such file"):
         COLOUR(tmp_path / "no.png")
+
+
+INK = Preparation(16, 1, ink=True)
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(190, 60), (120, 20), (90, 220), (60, 255), (205, 30)])
+def test_grey_paper_becomes_nothing(paper, ink):
+    clean = INK(drawing(3)).astype(float)
+    found = INK(drawing(3, paper, ink)).astype(float)
+    assert np.abs(found - clean).mean() < 6
+    assert found[clean == 0].mean() < 3
+
+
+@pytest.mark.parametrize("paper", [0, 100, 150, 255])
+def test_an_empty_sheet_stays_empty(paper):
+    sheet = np.full((30, 30), paper) + np.random.default_rng(0).integers(-3, 4, (30, 30))
+    assert INK(Image.fromarray(sheet.clip(0, 255).astype(np.uint8))).max() < 20
+
+
+def test_white_and_black_paper_stay_as_they_are():
+    """A faint stroke on them is no reason to make it stronger."""
+    light = INK(drawing(3, 255, 155))
+    assert 90 < light.max() < 130
+    assert np.array_equal(light, INK(drawing(3, 0, 100)))

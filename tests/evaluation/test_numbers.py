@@ -8,7 +8,7 @@ from fewstep.cli.console import plain_console
 from fewstep.cli.progress import ProgressBar
 from fewstep.config.recipes import RECIPES
 from fewstep.evaluation.evaluate import Means, Result
-from fewstep.evaluation.numbers import shown
+from fewstep.evaluation.numbers import share_interval, shown
 from fewstep.report.table import ScoreTable
 
 
@@ -44,3 +44,17 @@ def test_every_place_has_the_same_digits(metric, recipe, capsys):
     assert told in repr(result)
     assert told in line
     assert told.replace("%", "") in table
+
+
+@pytest.mark.parametrize(
+    ("right", "of", "low", "high"),
+    # As statsmodels' proportion_confint(..., method="wilson") has them.
+    [
+        (0, 10, 0.0, 0.2775),
+        (10, 10, 0.7225, 1.0),
+        (24, 25, 0.8046, 0.9929),
+        (5, 10, 0.2366, 0.7634),
+    ],
+)
+def test_the_interval_of_a_share(right, of, low, high):
+    assert share_interval(right, of) == pytest.approx((low, high), abs=1e-4)

@@ -62,7 +62,8 @@ def test_a_new_layer_is_the_same_every_time():
         (MAML(mlp(), 0.3, 1, step_sizes="per-element"), ProtoMAML(mlp(), 0.3, 5)),
         (MAML(mlp(), 0.3, 1, adapting="body"), ProtoMAML(mlp(), 0.3, 5)),
         (Reptile(mlp(), 0.2, 3), ProtoMAML(mlp(), 0.2, 5)),
-        (ImplicitMAML(mlp(), 0.1, 9), ProtoMAML(mlp(), 0.1, 9)),
+        (Reptile(mlp(), 0.2, 9), ProtoMAML(mlp(), 0.2, 9)),
+        (ImplicitMAML(mlp(), 0.1, 9), ProtoNet(mlp())),
         (MAML(mlp(), 0.3, 2, adapting="head"), ProtoNet(mlp())),
         (MAML(mlp(), 0.3, 2, inner_optimizer="adam"), ProtoNet(mlp())),
     ],
@@ -137,6 +138,25 @@ def test_a_modulation_is_no_head():
     found, _ = for_ways(MAML(model, 1.0, adapting="context"), 4)
     assert found.head == "model.2"
     assert found.evaluate(make_tasks(2, ways=4), 1).scores.shape == (2, 2)
+
+
+class _HeadFirst(nn.Module):
+    """Its last linear layer is not its head."""
+
+    def __init__(self):
+        super().__init__()
+        self.head, self.body = nn.Linear(6, 3), nn.Linear(4, 6)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.body(x)))
+
+
+@pytest.mark.parametrize("settings", [{}, {"adapting": "head"}, {"head_rows": "shared"}])
+def test_a_head_that_is_named(settings):
+    found, _ = for_ways(MAML(_HeadFirst().double(), 0.3, head="head", **settings), 4)
+    tasks = make_tasks(2, ways=4)
+    assert found.adapt(*tasks.task(0)[:2]).head.weight.shape == (4, 6)
+    assert found.evaluate(tasks, 2).scores.shape == (2, 3)
 
 
 def test_a_body_that_was_never_learned():

@@ -18,7 +18,6 @@ from torch import nn
 
 import fewstep
 from fewstep import FewShotClassifier, FewShotRegressor, InputError
-from fewstep.data import EpisodeSampler
 from fewstep.data.images import ImageClasses
 from tests.predictors.shared import COLOUR, NAMES, network, of_numbers, of_pictures, of_rows
 from tests.predictors.shared import pictures as made
@@ -73,17 +72,6 @@ def test_rows_with_strings_as_labels():
         assert np.allclose(found.predict_proba(x), classifier.predict_proba(ROWS), atol=1e-6)
 
 
-def test_tables_with_named_columns():
-    table = pd.DataFrame(ROWS, columns=list("abcd"))
-    classifier = FewShotClassifier(of_rows()).fit(table, pd.Series(LABELS))
-    assert classifier.feature_names_in_.tolist() == list("abcd")
-    assert classifier.predict(table).tolist() == LABELS.tolist()
-    with pytest.raises(ValueError, match="feature names"):
-        classifier.predict(table[list("dcba")])
-    classifier.fit(ROWS, LABELS)
-    assert not hasattr(classifier, "feature_names_in_")
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Six pictures of three classes, a folder a class."""
@@ -92,6 +80,17 @@ def folder(tmp_path_factory):
         (folder / name).mkdir(exist_ok=True)
         picture.save(folder / name / f"{number}.png")
     return folder
+
+
+def test_tables_with_named_columns(folder):
+    table = pd.DataFrame(ROWS, columns=list("abcd"))
+    classifier = FewShotClassifier(of_rows()).fit(table, pd.Series(LABELS))
+    assert classifier.feature_names_in_.tolist() == list("abcd")
+    assert classifier.predict(table).tolist() == LABELS.tolist()
+    with pytest.raises(ValueError, match="feature names"):
+        classifier.predict(table[list("dcba")])
+    classifier.set_params(learner=of_pictures()).fit(folder)
+    assert not hasattr(classifier, "feature_names_in_")
 
 
 def test_a_support_set_in_every_form(folder):
@@ -114,18 +113,20 @@ def test_a_support_set_in_every_form(folder):
     assert found.predict(str(paths[0])).tolist() == ["blue"]
 
 
-def test_the_example_of_the_documentation(folder, tmp_path):
-    paths = sorted(folder.glob("*/*.png"))
-    pixels = np.stack([COLOUR(path) for path in paths])
-    images = ImageClasses(pixels, ("blue", "green", "red"), np.array([2, 2, 2]), COLOUR)
+def test_from_a_folder_to_a_saved_model(folder, tmp_path):
+    images = fewstep.data.ImageFolder(folder, size=16)
     learner = fewstep.MAML(network(2), inner_lr=0.1)
-    tasks = EpisodeSampler(images, n_way=2, k_shot=1, q_query=1)
-    fewstep.fit(learner, tasks, steps=2, meta_batch=2)
-    classifier = fewstep.FewShotClassifier(learner).fit(folder)
+    fewstep.fit(learner, images.tasks(n_way=2, k_shot=1, q_query=1), steps=2, meta_batch=2)
+    assert learner.preparation == images.preparation
+    classifier = fewstep.FewShotClassifier(learner).fit(images)
+    paths = sorted(folder.glob("*/*.png"))
     assert classifier.predict(paths[0]).tolist() == ["blue"]
     classifier.save(tmp_path / "products")
     loaded = fewstep.load(tmp_path / "products", network(2))
     assert np.array_equal(loaded.predict_proba(paths), classifier.predict_proba(paths))
+    # The pictures know it, where the learner does not.
+    learner.preparation = None
+    assert FewShotClassifier(learner).fit(images).predict(paths[0]).tolist() == ["blue"]
 
 
 def test_clones_pipelines_and_searches(folder):

@@ -96,6 +96,10 @@ def test_norms_of_a_network_of_ones_own(norm, tracks, tmp_path):
     assert loaded.norm == adapted.norm
     assert np.array_equal(loaded.predict_proba(pictures()), adapted.predict_proba(pictures()))
     assert all(map(torch.equal, before, own.state_dict().values()))
+    # No prediction moves running statistics.
+    kept = load_file(tmp_path / "model" / "model.safetensors")
+    for module in (adapted.module, loaded.module):
+        assert all(torch.equal(value, kept[n]) for n, value in module.state_dict().items())
 
 
 def test_tensors_that_share_their_memory(tmp_path):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from fewstep.data.own_pictures import (
     Pictures,
@@ -16,7 +15,6 @@ from fewstep.data.own_pictures import (
     repeated,
     support_files,
 )
-from fewstep.data.preparation import Pixels
 from fewstep.errors import InputError
 from fewstep.files import write_whole
 from fewstep.predictors.adapted_dir import PICTURE, check_place
@@ -25,7 +23,7 @@ from fewstep.predictors.teaching import Teaching
 from fewstep.predictors.verdict import Verdict, by_leaving_one_out, by_query
 from fewstep.report.adaptation import Adaptation, accuracy_line
 from fewstep.report.adapted_sheet import adapted_sheet
-from fewstep.report.predictions import Prediction
+from fewstep.report.predictions import Prediction, predictions_of
 from fewstep.training.adaptable import Base, base_of_adapted, base_of_run
 
 
@@ -52,8 +50,8 @@ def adapt_to_pictures(
         check_query_classes(asked, {*base.known, *(taught.labels or ())}, places.query)
     support = read_support(places.support, taught, base.preparation)
     query = None if asked is None else read_pictures(asked, base.preparation)
-    adapted = base.teach(scaled(support.pixels), list(support.labels or ()), steps)
-    predictions = [] if query is None else predict_pictures(adapted, query)
+    adapted = base.teach(support.x, list(support.labels or ()), steps)
+    predictions = [] if query is None else predictions_of(adapted, query)
     done = Adaptation(
         base.config,
         adapted,
@@ -66,27 +64,6 @@ def adapt_to_pictures(
     return done
 
 
-def predict_pictures(
-    adapted: AdaptedClassifier, pictures: Pictures, top: int = 1, threshold: float = 0.0
-) -> list[Prediction]:
-    """The ``top`` likeliest labels of each picture; below a threshold none is the answer."""
-    if not pictures.files:
-        return []
-    probabilities = adapted.predict_proba(scaled(pictures.pixels))
-    order = (-probabilities).argsort(1, kind="stable")[:, :top]
-    found = []
-    for number, label in enumerate(adapted.labels_of(probabilities, threshold)):
-        best = [(adapted.classes[k], float(probabilities[number, k])) for k in order[number]]
-        truth = None if pictures.labels is None else pictures.labels[number]
-        found.append(Prediction(str(pictures.files[number]), label, best, truth))
-    return found
-
-
-def scaled(pixels: Pixels) -> Tensor:
-    """Bytes as numbers from 0 to 1."""
-    return torch.from_numpy(pixels).float() / 255
-
-
 def _verdict(
     base: Base, adapted: AdaptedClassifier, query: Pictures | None, predictions: list[Prediction]
 ) -> Verdict | str:
@@ -96,7 +73,7 @@ def _verdict(
     if query is not None and query.labels:
         predicted = [place[one.best[0][0]] for one in predictions]
         truth = [place[label] for label in query.labels]
-        return by_query(base.learner, known, predicted, scaled(query.pixels), truth)
+        return by_query(base.learner, known, predicted, query.x, truth)
     try:
         return by_leaving_one_out(base.learner, known, adapted.about["protocol"]["inner_steps"])
     except InputError as error:

@@ -7,15 +7,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fewstep.cli.adapting import predict_pictures
 from fewstep.data.folder_listing import Problem
 from fewstep.data.own_pictures import Listed, files_below, read_pictures
 from fewstep.errors import InputError
 from fewstep.predictors.adapted_dir import is_adapted
 from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.loading import load_adapted
-from fewstep.report.predictions import Prediction
-from fewstep.training.run_dir import RunDir
+from fewstep.report.predictions import Prediction, predictions_of
 
 AT_ONCE = 256  # pictures in memory
 
@@ -26,7 +24,7 @@ def load_for_pictures(folder: Path) -> AdaptedClassifier:
     Raises:
         InputError: It is another one, or none.
     """
-    if not is_adapted(folder) and RunDir(folder).config.exists():
+    if not is_adapted(folder) and (folder / "config.json").exists():
         raise InputError(
             f"{folder} is a run directory, which knows no classes of yours yet; first adapt it: "
             f"fewstep adapt {folder} --support DIR --out DIR"
@@ -79,7 +77,7 @@ def predict_files(
             some = files[start : start + AT_ONCE]
             read = read_pictures(Listed(some, None, []), adapted.preparation)
             problems += read.problems
-            predictions += predict_pictures(adapted, read, top, threshold)
+            predictions += predictions_of(adapted, read, top, threshold)
             bar.update(len(some))
     return predictions, problems
 

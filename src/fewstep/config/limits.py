@@ -51,6 +51,7 @@ _ONE, _ZERO = Range("1 or more", lambda v: v >= 1), Range("0 or more", lambda v:
 _RATE = Range("more than 0 and at most 1e30", lambda v: 0 < v <= 1e30)
 _SHARE = Range("a share of the outer steps, 0 to 1", lambda v: 0 <= v <= 1)
 _DECAY = Range("at least 0 and less than 1", lambda v: 0 <= v < 1)
+_STRENGTH = Range("0 to 1", lambda v: 0 <= v <= 1)
 _SEED = Range("at least 0 and less than 2**63", lambda v: 0 <= v < 2**63)
 
 Count = Annotated[int, _ONE, _shown(_ONE.expected)]
@@ -59,6 +60,7 @@ Number = Annotated[int, _ZERO, _shown(_ZERO.expected)]
 Rate = Annotated[float, _RATE, _shown("more than 0")]
 Share = Annotated[float, _SHARE, _shown("0 to 1")]
 Decay = Annotated[float, _DECAY, _shown(_DECAY.expected)]
+Strength = Annotated[float, _STRENGTH, _shown(_STRENGTH.expected)]
 Seed = Annotated[int, _SEED, _shown(_ZERO.expected)]
 OptionalSeed = Annotated[int | None, _SEED, _shown(_ZERO.expected, "INT")]
 

@@ -59,6 +59,36 @@ _SINUSOID = Config(
 )
 
 
+_PHOTOGRAPHS = Config(
+    recipe="photographs",
+    data="mini-imagenet",
+    q_query=15,
+    filters=32,
+    downsample="max-pool",
+    inner_lr=0.01,
+    inner_steps=5,
+    test_inner_steps=10,
+    steps=60_000,
+    val_every=1000,
+)
+
+
+def _photographs(data: str, k_shot: int, protocol: str, published: str) -> Recipe:
+    """The MAML paper's protocol for mini-ImageNet."""
+    config = replace(
+        _PHOTOGRAPHS,
+        recipe=f"{data}-5way-{k_shot}shot",
+        data=data,
+        k_shot=k_shot,
+        meta_batch=4 if k_shot == 1 else 2,
+    )
+    return Recipe(config, protocol, f"not measured ({published})")
+
+
+_MINI = "mini-ImageNet, from a local folder: 64 / 16 / 20 classes of Ravi and Larochelle"
+_CIFAR = "CIFAR-FS, from a local folder"
+
+
 def _omniglot(n_way: int, k_shot: int, expected: str) -> Recipe:
     config = replace(
         _OMNIGLOT, recipe=f"omniglot-{n_way}way-{k_shot}shot", n_way=n_way, k_shot=k_shot
@@ -79,6 +109,10 @@ _ALL = (
     _omniglot(5, 5, "not measured (paper: 99.9 %)"),
     _omniglot(20, 1, "not measured (paper: 95.8 %)"),
     _omniglot(20, 5, "not measured (paper: 98.9 %)"),
+    _photographs("mini-imagenet", 1, _MINI, "paper: 48.70 ± 1.84 %"),
+    _photographs("mini-imagenet", 5, _MINI, "paper: 63.11 ± 0.92 %"),
+    _photographs("cifar-fs", 1, _CIFAR, "Bertinetto et al. 2019: 58.9 ± 1.9 %"),
+    _photographs("cifar-fs", 5, _CIFAR, "Bertinetto et al. 2019: 71.5 ± 1.0 %"),
     Recipe(
         _SINUSOID,
         "the MAML paper's sinusoids, trained with 10 shots",
@@ -103,7 +137,9 @@ def folder_config(folder: str, image_size: int = 84, n_way: int = 5, q_query: in
         q_query=q_query,
         filters=32,
         downsample="max-pool" if large else "stride",
-        inner_lr=0.1 if large else 0.4,
+        # Any number of classes, and the best with few outer steps (docs/classes.md).
+        algorithm="protomaml",
+        inner_lr=0.1,
         norm="inductive",
         head_rows="shared",
         meta_batch=4 if large else 8,

@@ -7,6 +7,9 @@ Kind = Literal["classification", "regression"]
 Examples = Literal["pictures", "rows"]
 
 
+OF_PICTURES = ("n_way", "rotations", "flip", "crop", "colour")
+
+
 @dataclass(frozen=True)
 class DataSet:
     """The entry of a data set; a new one is one file in ``fewstep.data`` and one entry here."""
@@ -15,7 +18,7 @@ class DataSet:
     kind: Kind = "classification"
     examples: Examples = "pictures"  # decides what networks suit it
     score: str = "accuracy"  # name of the metric that decides which initialisation is kept
-    settings: tuple[str, ...] = ("n_way", "rotations")  # with an effect for some data sets alone
+    settings: tuple[str, ...] = OF_PICTURES  # with an effect for some data sets alone
     has_folder: bool = False  # it is read from the folder of the data, which a run then remembers
     keeps_split: bool = False  # a run keeps its split by class, which is given to ``load`` as well
 
@@ -33,9 +36,13 @@ class Network:
 DATA_SETS = {
     "glyphs": DataSet("fewstep.data.glyphs:sources"),
     "omniglot": DataSet("fewstep.data.omniglot:sources", has_folder=True),
+    **{
+        name: DataSet("fewstep.data.standard:sources", has_folder=True)
+        for name in ("mini-imagenet", "cifar-fs", "fc100", "cub")
+    },
     "folder": DataSet(
         "fewstep.data.folder_tasks:sources",
-        settings=("n_way", "rotations", "image_size"),
+        settings=(*OF_PICTURES, "image_size"),
         keeps_split=True,
     ),
     "sinusoid": DataSet("fewstep.data.sinusoid:sources", "regression", "rows", "mse", ()),

@@ -42,6 +42,12 @@ class Task:
     """The folder of pictures, of data folder."""
     image_size: Annotated[limits.Count, Limit(1024)] = 84
     """Height and width in pixels to which the pictures of a folder are brought."""
+    flip: bool = False
+    """Mirror half of the training pictures."""
+    crop: Annotated[limits.Number, Limit(1024)] = 0
+    """Pad training pictures with so many pixels, and cut their size out anywhere."""
+    colour: limits.Strength = 0.0
+    """Change brightness, contrast and saturation of training pictures by up to this share."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ class Machine:
     device: Annotated[str, FREE] = "cpu"
     """Where to compute: cpu, cuda, cuda:1, ..."""
     data_dir: Annotated[str | None, FREE, arg(metavar="PATH")] = None
-    """The folder that holds omniglot/, or that of FEWSTEP_DATA. A run remembers it."""
+    """The folder that holds omniglot/, mini-imagenet/ ...; FEWSTEP_DATA's unless given."""
     workers: Annotated[limits.Number, Limit(1024), FREE] = 0
     """Processes that share an outer step's tasks on the CPU; 0: one a core, for large tasks."""
     precision: choices.Precision = "float32"

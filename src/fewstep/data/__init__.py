@@ -1,5 +1,6 @@
 """Where tasks come from: task number i of a seed is always the same task.
 
+- `Augmentation`: random changes of training pictures.
 - `EpisodeSampler`: N-way K-shot tasks, drawn from pictures in memory.
 - `ImageClasses`: pictures by class, ``uint8 [pictures, channels, height, width]``.
 - `ImageFolder`: a folder of your own pictures, with a folder a class.
@@ -10,6 +11,7 @@
 - `TaskSpec`: the form of a source's tasks: shapes, loss, metrics.
 - `load_glyphs`: letters of the world's scripts, rendered here, by split.
 - `load_omniglot`: handwritten characters, read or downloaded, by split.
+- `load_standard`: mini-ImageNet, CIFAR-FS, FC100 or CUB from a local folder, by split.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fewstep.data.augmentation import Augmentation
     from fewstep.data.episodes import EpisodeSampler
     from fewstep.data.folder import ImageFolder
     from fewstep.data.glyphs import load_glyphs
@@ -27,8 +30,10 @@ if TYPE_CHECKING:
     from fewstep.data.preparation import Preparation
     from fewstep.data.sinusoid import SinusoidSampler
     from fewstep.data.source import TaskSource, TaskSpec
+    from fewstep.data.standard import load_standard
 
 __all__ = [
+    "Augmentation",
     "EpisodeSampler",
     "ImageClasses",
     "ImageFolder",
@@ -39,10 +44,11 @@ __all__ = [
     "TaskSpec",
     "load_glyphs",
     "load_omniglot",
+    "load_standard",
 ]
 _MODULES = (
-    *("episodes", "images", "folder", "image_set", "preparation", "sinusoid", "source", "source"),
-    *("glyphs", "omniglot"),
+    *("augmentation", "episodes", "images", "folder", "image_set", "preparation", "sinusoid"),
+    *("source", "source", "glyphs", "omniglot", "standard"),
 )
 
 

@@ -11,6 +11,7 @@ import torch
 
 from fewstep.choices import Split
 from fewstep.config.schema import Config
+from fewstep.data.augmentation import UNCHANGED, Augmentation
 from fewstep.data.images import ImageClasses
 from fewstep.data.preparation import Preparation
 from fewstep.data.source import SPLITS, TaskSource, TaskSpec
@@ -35,6 +36,8 @@ class EpisodeSampler(TaskSource):
     Attributes:
         rotations: Take each class four times, turned by 0, 90, 180 and 270 degrees, as four
             classes. Class ``c`` turned by ``90 * r`` degrees has the number ``4 * c + r``.
+        augmentation: Random changes of each support and query picture, part of the task: which
+            classes and pictures it has does not depend on them.
 
     Raises:
         InputError: There are too few classes or pictures.
@@ -52,6 +55,7 @@ class EpisodeSampler(TaskSource):
     seed: int = 0
     split: Split = "train"
     rotations: bool = False
+    augmentation: Augmentation = UNCHANGED
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,8 +121,10 @@ class EpisodeSampler(TaskSource):
         wanted = self.k_shot + self.q_query
         rows = [random.permutation(self.images.counts[c])[:wanted] for c in classes]
         pictures = self.images.pictures[np.stack(rows) + self.images.starts[classes][:, None]]
-        turned = map(partial(np.rot90, axes=(-2, -1)), pictures, turns)
-        return numbers, np.stack(list(turned))
+        turned = np.stack(list(map(partial(np.rot90, axes=(-2, -1)), pictures, turns)))
+        # Drawn last, so that it changes nothing of what was drawn before.
+        changed = self.augmentation(turned.reshape(-1, *turned.shape[2:]), random)
+        return numbers, changed.reshape(turned.shape)
 
     def _labels(self, tasks: int, examples: int) -> torch.Tensor:
         return torch.arange(self.n_way).repeat_interleave(examples).repeat(tasks, 1)
@@ -131,6 +137,7 @@ class EpisodeSampler(TaskSource):
 
 def episodes(images: Mapping[str, ImageClasses], config: Config) -> dict[Split, TaskSource]:
     """The tasks that a config asks for, of the classes of each split."""
+    in_training = Augmentation(config.flip, config.crop, config.colour)
     return {
         split: EpisodeSampler(
             images[split],
@@ -139,6 +146,7 @@ def episodes(images: Mapping[str, ImageClasses], config: Config) -> dict[Split, 
             config.seed,
             split,
             rotations=config.rotations and split == "train",
+            augmentation=in_training if split == "train" else UNCHANGED,
         )
         for split in SPLITS
     }

@@ -76,23 +76,12 @@ class ImageFolder(ImageSet):
         if fit not in get_args(Fit):
             raise InputError(f"fit is {fit!r}; expected {' or '.join(get_args(Fit))}")
         listing = list_folder(folder)
-        asked = f"{size} {channels} {ink} {fit}"
-        pictures, told = stored(
-            listing, asked, lambda part: _make(listing, part, size, channels, ink, fit)
-        )
-        super().__init__(
-            ImageClasses(
-                pictures,
-                tuple(told.names),
-                np.array(told.counts, np.int64),
-                told.preparation,
-                digests=tuple(told.digests),
-            )
-        )
-        self.folder, self.problems = Path(folder), told.problems
+        images, problems = prepared(listing, size, channels, ink, fit)
+        super().__init__(images)
+        self.folder, self.problems = Path(folder), problems
         self.parts = None
         if listing.parts is not None:
-            there = set(told.names)
+            there = set(images.names)
             self.parts = {
                 part: [name for name in names if name in there]
                 for part, names in listing.parts.items()
@@ -132,6 +121,22 @@ class ImageFolder(ImageSet):
                 f"{', '.join(missing[:3])}{more}; put them back"
             )
         return self.split_into([[number[name] for name in parts[part]] for part in SPLITS])
+
+
+def prepared(
+    listing: Listing, size: int, channels: int | None, ink: bool | None, fit: Fit
+) -> tuple[ImageClasses, list[Problem]]:
+    """The pictures that are listed, read or from the cache, and what is wrong with others.
+
+    Arguments and errors are those of `ImageFolder`.
+    """
+    asked = f"{size} {channels} {ink} {fit}"
+    pictures, told = stored(
+        listing, asked, lambda part: _make(listing, part, size, channels, ink, fit)
+    )
+    counts = np.array(told.counts, np.int64)
+    names, digests = tuple(told.names), tuple(told.digests)
+    return ImageClasses(pictures, names, counts, told.preparation, digests=digests), told.problems
 
 
 def _make(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fewstep.choices import Split
+from fewstep.data.augmentation import UNCHANGED, Augmentation
 from fewstep.data.class_split import draw_split, split_sizes, usual_sizes
 from fewstep.data.episodes import EpisodeSampler
 from fewstep.data.images import ImageClasses
@@ -88,6 +89,7 @@ class ImageSet:
         *,
         seed: int = 0,
         rotations: bool = False,
+        augmentation: Augmentation = UNCHANGED,
     ) -> EpisodeSampler:
         """Tasks of these classes.
 
@@ -97,8 +99,11 @@ class ImageSet:
             q_query: Query pictures of each class.
             seed: Another one draws other tasks.
             rotations: Each class counts four times, turned by 0, 90, 180 and 270 degrees.
+            augmentation: Random changes of the pictures; for training.
 
         Raises:
             InputError: There are too few classes, or too few pictures of a class.
         """
-        return EpisodeSampler(self.images, n_way, k_shot, q_query, seed, self.part, rotations)
+        return EpisodeSampler(
+            self.images, n_way, k_shot, q_query, seed, self.part, rotations, augmentation
+        )

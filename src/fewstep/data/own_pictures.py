@@ -3,13 +3,14 @@
 import hashlib
 import os
 import stat
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from fewstep.data.folder_listing import LARGEST, Problem, walk
 from fewstep.data.preparation import Pixels, Preparation
@@ -44,9 +45,9 @@ class Pictures:
     problems: list[Problem] = field(default_factory=list)
 
     @property
-    def shots(self) -> dict[str, int]:
-        """How many pictures each class has, by its name, sorted."""
-        return dict(sorted(Counter(self.labels).items()))
+    def x(self) -> Tensor:
+        """The pictures as examples: numbers from 0 to 1."""
+        return torch.from_numpy(self.pixels).float() / 255
 
 
 def support_files(folder: Path, least: int = 2) -> Listed:

@@ -51,6 +51,8 @@ def adapted_module(
                 part.training = False
             else:
                 part.track_running_stats = False
+                # Instance norm moves the statistics that it has even so.
+                part.momentum = 0.0
     return adapted
 
 

@@ -13,7 +13,8 @@ from fewstep.learners.adapted import copy_of
 from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.heads import head_of, with_layer
+from fewstep.learners.heads import check_plain, head_of, with_layer
+from fewstep.learners.imaml import ImplicitMAML
 from fewstep.learners.maml import MAML
 from fewstep.learners.protomaml import ProtoMAML
 from fewstep.learners.protonet import ProtoNet
@@ -72,9 +73,10 @@ def for_ways(learner: Learner, n_way: int) -> tuple[Learner, str]:
     if isinstance(one, MAML) and one.head_rows == "shared":
         return _with_rows(one, head, n_way), f"{trained}: all {n_way} start from the row they share"
     means = f"{trained}: the last layer is made of the mean features of each of the {n_way}"
+    check_plain(one.model, head)
     if _body_adapts(one):
-        return _from_prototypes(one, steps=True), f"{means}, then the whole network adapts"
-    return _from_prototypes(one, steps=False), f"{means}, and takes no inner steps"
+        return _from_prototypes(one, head, steps=True), f"{means}, then the whole network adapts"
+    return _from_prototypes(one, head, steps=False), f"{means}, and takes no inner steps"
 
 
 STEPS = 5
@@ -85,15 +87,16 @@ better by 7% (docs/classes.md)."""
 def _body_adapts(learner: GradientBased) -> bool:
     """Whether the body was learned for inner steps along its plain gradient.
 
-    Measured on validation tasks (docs/classes.md): then inner steps from prototypes gain 3% to 7%.
+    Measured on validation tasks (docs/classes.md): then inner steps from prototypes gain 3% to 13%.
     A body that was learned to stay as it is, as ANIL's, loses by them, and the head gains nothing.
+    Implicit MAML's, whose many small steps are held near the initialisation, loses too.
     """
     if not isinstance(learner, MAML):
-        return True
+        return not isinstance(learner, ImplicitMAML)
     return learner.inner_optimizer == "sgd" and learner.adapting in ("all", "body")
 
 
-def _from_prototypes(learner: GradientBased, steps: bool) -> ProtoMAML:
+def _from_prototypes(learner: GradientBased, head: str, steps: bool) -> ProtoMAML:
     """The learner's body under a last layer that each task makes of its prototypes.
 
     It takes steps of ``inner_lr`` by cross-entropy, whatever else was learned of steps or of the
@@ -107,12 +110,17 @@ def _from_prototypes(learner: GradientBased, steps: bool) -> ProtoMAML:
                 parameter.copy_(rows[0])
     names = ("metrics", "execution", "precision", "norm")
     settings = {name: getattr(learner, name) for name in names}
+    found: ProtoMAML
     if steps:
         inner_steps = max(learner.inner_steps, STEPS)
         settings |= {"order": learner.order, "memory": learner.memory}
-        return ProtoMAML(model, learner.inner_lr, inner_steps, **settings)
-    # Prototypes move nothing, of a body that was never learned either.
-    return ProtoNet(model.requires_grad_(True), **settings)
+        found = ProtoMAML(model, learner.inner_lr, inner_steps, **settings)
+    else:
+        # Prototypes move nothing, of a body that was never learned either.
+        found = ProtoNet(model.requires_grad_(True), **settings)
+    # Not the last linear layer, where the learner was told another.
+    found.head = head
+    return found
 
 
 def _with_rows(learner: MAML, head: str, n_way: int) -> MAML:

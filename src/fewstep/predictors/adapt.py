@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -196,9 +197,9 @@ def _about(
 ) -> dict[str, Any]:
     settings = None if config is None else asdict(config)
     # Where the data were is nobody's business, and the next machine has none there.
-    for name in ("data_dir", "folder"):
-        if settings and name in settings:
-            settings[name] = None
+    if settings:
+        settings["data_dir"] = None
+        settings["folder"] = settings["folder"] and Path(settings["folder"]).name
     return {
         "example_shape": list(x.shape[1:]),
         "protocol": protocol,

@@ -14,7 +14,7 @@ from fewstep.errors import InputError
 from fewstep.learners.base import Learner
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
 from fewstep.predictors.inputs import PICTURES
-from fewstep.predictors.labelled import labelled
+from fewstep.predictors.labelled import labelled, preparation_of
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -130,6 +130,9 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
         Raises:
             InputError: The learner is none of a classification, or the support set does not fit.
         """
+        settings = self._settings()
+        if settings["preparation"] is None and getattr(self.learner, "preparation", None) is None:
+            settings["preparation"] = preparation_of(x)
         if y is None:
             x, y = labelled(x)
         examples = self._support(x)
@@ -138,7 +141,7 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
         # An array would make strings of numbers among strings.
         given = y if isinstance(y, list | tuple) else labels
         adapted = adapt_classifier(
-            self.learner, examples, given, temperature=self.temperature, **self._settings()
+            self.learner, examples, given, temperature=self.temperature, **settings
         )
         self.classes_ = np.unique(labels)
         return self._keep(adapted)

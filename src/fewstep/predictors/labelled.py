@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fewstep.data.images import ImageClasses
 from fewstep.data.own_pictures import support_files
+from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.predictors.inputs import gathered
 
@@ -37,6 +38,12 @@ def labelled(x: Any) -> tuple[Any, list[Any]]:
         f"requires y to be passed, but the target y is None and x is a {type(x).__name__}; give "
         "one label an example, a folder with a folder a class, or {label: examples}"
     )
+
+
+def preparation_of(x: Any) -> Preparation | None:
+    """How the pictures of a `fewstep.data.ImageFolder`, or of a part of one, were prepared."""
+    images = getattr(x, "images", x)
+    return images.preparation if isinstance(images, ImageClasses) else None
 
 
 def _of_classes(classes: Mapping[Any, Any]) -> tuple[Any, list[Any]]:

@@ -130,7 +130,7 @@ def _put_apart(module: nn.Module, tensors: dict[str, Tensor], folder: Path) -> N
 def _use_batches(module: nn.Module, names: list[str], folder: Path) -> None:
     for name in names:
         part: Any = _part(module, name, folder)
-        part.training, part.track_running_stats = True, False
+        part.training, part.track_running_stats, part.momentum = True, False, 0.0
 
 
 def _part(module: nn.Module, name: str, folder: Path) -> nn.Module:

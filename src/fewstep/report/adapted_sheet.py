@@ -28,8 +28,8 @@ def adapted_sheet(
     for pixels, one in zip(query, predictions, strict=True):
         label, probability = one.best[0]
         colour = GREY if one.truth is None else RIGHT if one.label == one.truth else WRONG
-        text = f"{probability:.0%} {label}"
-        rows[label if one.truth is None else one.truth].query.append(Tile(pixels, text, colour))
+        lines = (str(label), f"{probability:.0%}")
+        rows[label if one.truth is None else one.truth].query.append(Tile(pixels, lines, colour))
     ink = adapted.preparation is not None and adapted.preparation.ink
     return sheet(title, list(rows.values()), ink=ink)
 

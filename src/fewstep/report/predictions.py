@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fewstep.data.own_pictures import Pictures
+from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.report.columns import in_columns
 
 NONE = "none of these"
@@ -40,6 +42,22 @@ class Prediction:
         if self.truth is not None:
             told |= {"class": self.truth, "right": self.label == self.truth}
         return told
+
+
+def predictions_of(
+    adapted: AdaptedClassifier, pictures: Pictures, top: int = 1, threshold: float = 0.0
+) -> list[Prediction]:
+    """The ``top`` likeliest labels of each picture; below a threshold none is the answer."""
+    if not pictures.files:
+        return []
+    probabilities = adapted.predict_proba(pictures.x)
+    order = (-probabilities).argsort(1, kind="stable")[:, :top]
+    found = []
+    for number, label in enumerate(adapted.labels_of(probabilities, threshold)):
+        best = [(adapted.classes[k], float(probabilities[number, k])) for k in order[number]]
+        truth = None if pictures.labels is None else pictures.labels[number]
+        found.append(Prediction(str(pictures.files[number]), label, best, truth))
+    return found
 
 
 def prediction_lines(

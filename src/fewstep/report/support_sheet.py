@@ -1,6 +1,7 @@
 """A picture of what a model was adapted to, and of what it predicts: a row a class."""
 
 import io
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -20,10 +21,10 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture ``uint8 [channels, size, size]`` with a line of text below it."""
+    """A picture ``uint8 [channels, size, size]`` with lines of text below it."""
 
     pixels: Pixels
-    text: str = ""
+    lines: tuple[str, ...] = ()
     colour: str = GREY
 
 
@@ -47,7 +48,9 @@ def sheet(title: str, rows: Sequence[Row], *, ink: bool = False) -> bytes:
     shown = rows[:MOST_ROWS]
     asked = max((min(len(row.query), MOST_QUERY) for row in shown), default=0)
     taught = max((min(len(row.support), MOST_SUPPORT) for row in shown), default=1)
-    high, wide = TILE + LINE + GAP, TILE + GAP
+    tiles = [tile for row in shown for tile in (*row.support, *row.query)]
+    lines = max((len(tile.lines) for tile in tiles), default=0)
+    high, wide = TILE + lines * LINE + GAP, TILE + GAP
     start = NAME + taught * wide + 2 * GAP
     width = max(start + asked * wide + GAP, 480)
     top = 2 * LINE + 2 * GAP
@@ -66,12 +69,12 @@ def sheet(title: str, rows: Sequence[Row], *, ink: bool = False) -> bytes:
         pen.text(
             (GAP, y + TILE // 2 - LINE // 2), _fitted(row.name, font, NAME - 2 * GAP), BLACK, font
         )
-        for tiles, x, most in ((row.support, NAME, MOST_SUPPORT), (row.query, start, MOST_QUERY)):
-            for place, tile in enumerate(tiles[:most]):
+        for of_row, x, most in ((row.support, NAME, MOST_SUPPORT), (row.query, start, MOST_QUERY)):
+            for place, tile in enumerate(of_row[:most]):
                 _draw(image, pen, tile, (x + place * wide, y), ink)
-            if len(tiles) > most:
+            if len(of_row) > most:
                 last = x + (most - 1) * wide
-                _draw_count(pen, f"+{len(tiles) - most}", (last + TILE, y))
+                _draw_count(pen, f"+{len(of_row) - most}", (last + TILE, y))
     if more:
         pen.text((GAP, top + len(shown) * high), more, GREY, font)
     out = io.BytesIO()
@@ -93,7 +96,9 @@ def _draw(
         (x - edge, y - edge, x + TILE + edge - 1, y + TILE + edge - 1), None, tile.colour, edge
     )
     font = _font(11)
-    pen.text((x, y + TILE + 2), _fitted(tile.text, font, TILE), tile.colour, font)
+    for number, line in enumerate(tile.lines):
+        place = (x, y + TILE + 2 + number * (LINE - 2))
+        pen.text(place, _fitted(line, font, TILE), tile.colour, font)
 
 
 def _draw_count(pen: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) -> None:
@@ -107,12 +112,15 @@ def _fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """The text, its middle left out where it is too long: names often differ at their end."""
     if font.getlength(text) <= width:
         return text
-    for kept in range(len(text) - 1, 0, -1):
+
+    def shortened(kept: int) -> str:
         head = (kept + 1) // 2
-        shorter = f"{text[:head]}…{text[len(text) - kept + head :]}"
-        if font.getlength(shorter) <= width:
-            return shorter
-    return ""
+        return f"{text[:head]}…{text[len(text) - kept + head :]}"
+
+    def length(kept: int) -> float:
+        return font.getlength(shortened(kept))
+
+    return shortened(max(0, bisect_right(range(len(text)), width, key=length) - 1))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
