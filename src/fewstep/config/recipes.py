@@ -141,7 +141,6 @@ def folder_config(folder: str, image_size: int = 84, n_way: int = 5, q_query: in
         algorithm="protomaml",
         inner_lr=0.1,
         norm="inductive",
-        head_rows="shared",
         meta_batch=4 if large else 8,
         outer_lr=2e-3 if large else 3e-3,
         ema_decay=0.98,
