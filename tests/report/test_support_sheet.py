@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from fewstep.report.support_sheet import RIGHT, TILE, WRONG, Row, Tile, sheet
@@ -43,3 +44,9 @@ def test_many_classes_and_pictures_are_counted_instead():
 def test_a_row_without_pictures():
     picture = opened(sheet("Ωмега 鳥", [Row("empty"), Row("one", [], [Tile(RED, ("owl",))])]))
     assert picture.width >= 480
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "no text \udcff", "a\ttab", "名前", "\x1b[31m", ""])
+def test_names_of_any_kind_are_drawn(name):
+    content = sheet(name, [Row(name, [Tile(RED)], [Tile(RED, (name, "99%"), RIGHT)])])
+    assert opened(content).width > TILE

@@ -109,7 +109,11 @@ def _draw_count(pen: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) ->
 
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """The text, its middle left out where it is too long: names often differ at their end."""
+    """The text, its middle left out where it is too long: names often differ at their end.
+
+    What is no character of a line, as a line's end, becomes a space: fonts cannot measure it.
+    """
+    text = "".join(c if c.isprintable() else " " for c in text)
     if font.getlength(text) <= width:
         return text
 
