@@ -120,13 +120,12 @@ def test_runs_of_other_algorithms(algorithm, glyph_runs, own, capsys):
 
 def test_dark_on_light_is_as_light_on_dark(run, own, tmp_path, capsys):
     """Also on grey paper: the run was trained on ink of 255 on 0."""
-    found = []
+    flat = tmp_path / "flat"
+    flat.mkdir()
     for ink, paper in ((255, 0), (0, 255), (60, 190), (200, 90)):
-        flat = tmp_path / f"{ink}"
-        flat.mkdir()
-        drawing("cross", 4, ink, paper).save(flat / "new.png")
-        told, _ = adapt_json([run, "--support", own / "support", "--query", flat], capsys)
-        found.append(told["predictions"][0]["probability"])
+        drawing("cross", 4, ink, paper).save(flat / f"{ink}.png")
+    told, _ = adapt_json([run, "--support", own / "support", "--query", flat], capsys)
+    found = [one["probability"] for one in told["predictions"]]
     assert found == pytest.approx([found[0]] * 4, abs=0.05)
 
 
@@ -249,6 +248,8 @@ def test_add_is_for_adapted_models_alone(run, adapted, own, capsys):
         ["adapt", str(adapted), *support], capsys
     )
     assert "leave --add out" in refused(["adapt", run, "--add", *support], capsys)
+    given = ["adapt", str(adapted), "--add", *support, "--device", "cuda"]
+    assert "leave --device out" in refused(given, capsys)
 
 
 def test_places_where_nothing_is_saved(run, own, tmp_path, capsys):

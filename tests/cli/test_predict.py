@@ -5,6 +5,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -168,3 +170,27 @@ def test_a_table_that_cannot_be_written(adapted, inbox, tmp_path, capsys):
     for place in (tmp_path, tmp_path / "missing" / "out.csv", inbox / "a.png" / "out.csv"):
         given = ["predict", str(adapted), str(inbox), "--csv", str(place)]
         assert "cannot write" in refused(given, capsys)
+        # Before anything is loaded.
+        given[1] = str(tmp_path / "missing")
+        assert "cannot write" in refused(given, capsys)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device without space")
+def test_a_table_on_a_full_disk(adapted, inbox, tmp_path, capsys, monkeypatch):
+    def no_space(path, content):
+        with open("/dev/full", "wb") as full:
+            full.write(content)
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", no_space)
+    given = ["predict", str(adapted), str(inbox), "--csv", str(tmp_path / "out.csv")]
+    assert "no disk space left" in refused(given, capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["inbox"]
+
+
+def test_no_module_of_training_is_loaded():
+    """Nothing of training is loaded to predict, nor what draws."""
+    code = "import sys, fewstep.cli.predicting; print(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(out.stdout.split())
+    assert "torch" in loaded
+    assert not {"fewstep.training.runs", "tensorboard", "matplotlib", "sklearn"} & loaded

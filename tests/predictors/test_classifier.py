@@ -51,8 +51,8 @@ def test_the_temperature_divides_and_the_threshold_refuses():
     assert np.allclose(cool.predict_proba(x), expected)
     assert cool.predict(x) == ["crow", "owl"]
     unsure = AdaptedClassifier(model, ("crow", "owl"), temperature=2.0, threshold=0.8)
-    assert unsure.predict(x) == ["crow", None]
-    assert unsure.predict(x, threshold=0) == ["crow", "owl"]
+    assert unsure.predict(x) == ["crow", "owl"]
+    assert unsure.predict(x, unsure.threshold) == ["crow", None]
     assert cool.predict(x, threshold=0.99) == [None, None]
 
 

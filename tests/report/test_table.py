@@ -126,7 +126,8 @@ def test_recipes_are_whole_at_every_width(width, monkeypatch, capsys):
     assert max(map(len, out.splitlines())) <= width
     assert "…" not in out
     for name, recipe in RECIPES.items():
-        assert name in out
+        # A name is folded only where it is wider than the terminal.
+        assert name in (out if len(name) <= width else out.replace("\n", ""))
         for number in re.findall(NUMBER, recipe.expected):
             assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d])", out)
 

@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 
 from fewstep.cli.console import error_console, plain_console
 from fewstep.cli.options import InnerSteps, parse
+from fewstep.errors import InputError
 
 _FOLDER = arg(metavar="DIR", help_behavior_hint="")
 
@@ -42,6 +43,8 @@ class AdaptOptions:
 def main(arguments: list[str]) -> int:
     """Adapt, save, and print."""
     options = parse(AdaptOptions, "adapt", arguments)
+    if options.add and options.device != "cpu":
+        raise InputError("--add computes on the CPU; leave --device out")
 
     from fewstep.cli.adapting import Places, adapt_to_pictures
     from fewstep.report.adaptation import as_json, as_lines

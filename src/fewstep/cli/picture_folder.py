@@ -1,6 +1,5 @@
 """A folder of pictures on the command line: its defaults, and what is told of it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,8 +16,6 @@ from fewstep.training.split_file import images_of
 
 SHOWN = 20  # files that are listed, at most
 WAYS, QUERIES = 5, 5  # at most, unless asked for
-_KEPT = ("n_way", "q_query", "image_size", "filters", "downsample", "inner_lr")
-"""Defaults that depend on the folder or on one another; a run that goes on has its own."""
 
 
 def defaults(given: Config, run_dir: Path, ways_are_given: bool) -> Config:
@@ -28,8 +25,8 @@ def defaults(given: Config, run_dir: Path, ways_are_given: bool) -> Config:
     """
     folder, ways = str(given.folder), given.n_way
     if (run_dir / "config.json").exists():
-        config = read_config(run_dir / "config.json")
-        return replace(given, **{name: getattr(config, name) for name in _KEPT})
+        own = read_config(run_dir / "config.json")
+        return folder_config(folder, own.image_size, own.n_way, own.q_query)
     if Path(folder).resolve() in run_dir.resolve().parents:
         raise InputError(
             f"run directory {run_dir} is inside the folder of pictures {folder}, and its pictures "

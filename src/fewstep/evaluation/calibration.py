@@ -20,7 +20,7 @@ Numbers = Tensor | NDArray[Any] | Sequence[Any]
 
 BINS = 15
 """Of equal width, as in Guo et al."""
-LEAST, MOST = 1 / 20, 20.0
+LEAST, MOST = 1e-3, 1e3
 """Temperatures that are searched."""
 _HALVINGS = 50  # of the logarithm of the temperature; what is left is below 1e-14
 
@@ -111,7 +111,7 @@ def best_temperature(logits: Numbers, labels: Numbers) -> float:
     """The temperature T that makes the mean of -log softmax(logits / T) of the labels least.
 
     That mean is convex in 1 / T, so its derivative changes its sign once, which is found by
-    halving; from 0.05 to 20. Where every prediction is right, it would fall without an end as T
+    halving; from 0.001 to 1000. Where every prediction is right, it would fall without an end as T
     falls, and nothing tells how sure is too sure: T is 1 then.
 
     Args:

@@ -73,7 +73,8 @@ class MAML(GradientBased):
         head_rows: ``"separate"`` learns a row of the head for each class; with ``"shared"`` all
             classes start each task from one row, the mean of the head's, so that their order does
             not matter (UnicornMAML, Ye and Chao 2022, arXiv 2106.16245) and `for_ways` makes a
-            head of any number of classes. The head has to adapt.
+            head of any number of classes. The head has to adapt, and the body does so from the
+            second inner step: take several (docs/classes.md).
         inner_optimizer: Makes a step of a gradient: ``"sgd"``, ``"momentum"`` (0.9), ``"adam"``, or
             a pair of functions of your own, as in `fewstep.metagrad.inner_optimizers`:
             ``init(params) -> slots``, ``update(gradients, slots, step) -> (updates, slots)``. It

@@ -116,8 +116,8 @@ def _limits(told: Mapping[str, Any]) -> list[str]:
         lines += ["- It knows these classes alone, and gives one of them to any example."]
         if told["threshold"] is not None:
             lines[-1] = (
-                f"- It answers none of these where the largest probability is below "
-                f"{told['threshold']:.3g}."
+                "- It knows these classes alone. For an answer of none of these, its run chose the "
+                f"least probability {told['threshold']:.3g}, which is used where it is asked for."
             )
     lines += [
         "- It was adapted on few examples: measure it on examples of your own before you rely on "

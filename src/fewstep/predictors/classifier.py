@@ -27,8 +27,8 @@ class AdaptedClassifier:
         classes: Their labels, in the order of the outputs.
         preparation: How a picture becomes an example; None where examples are no pictures.
         temperature: What its outputs are divided by before they become probabilities.
-        threshold: The least probability of an answer; below, it is none of the classes. None: one
-            of the classes is always the answer.
+        threshold: The least probability of an answer that its run chose for "none of these"; only
+            used where it is given to `predict`.
         about: How it came to be, as JSON values: ``example_shape``, ``protocol``, ``config``.
         teaching: What it was adapted from, for further teaching.
 
@@ -89,12 +89,13 @@ class AdaptedClassifier:
         found: npt.NDArray[np.float64] = (logits / self.temperature).softmax(1).numpy()
         return found
 
-    def predict(self, x: Any, threshold: float | None = None) -> list[Label | None]:
+    def predict(self, x: Any, threshold: float = 0.0) -> list[Label | None]:
         """The label of each example.
 
         Args:
             x: As in `predict_proba`.
-            threshold: In the place of the model's own; 0 for an answer in any case.
+            threshold: Least probability of an answer, for "none of these"; ``adapted.threshold`` is
+                the one that the run chose, if it did.
 
         Returns:
             One label an example; None where the largest probability is below the threshold.
@@ -102,12 +103,11 @@ class AdaptedClassifier:
         return self.labels_of(self.predict_proba(x), threshold)
 
     def labels_of(
-        self, probabilities: npt.NDArray[np.float64], threshold: float | None = None
+        self, probabilities: npt.NDArray[np.float64], threshold: float = 0.0
     ) -> list[Label | None]:
         """The labels that probabilities of `predict_proba` stand for, as `predict` gives them."""
-        least = self.threshold if threshold is None else threshold
         best = probabilities.argmax(1)
-        sure = probabilities.max(1, initial=0) >= (0 if least is None else least)
+        sure = probabilities.max(1, initial=0) >= threshold
         pairs = zip(best.tolist(), sure.tolist(), strict=True)
         return [self.classes[number] if enough else None for number, enough in pairs]
 
