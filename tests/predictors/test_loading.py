@@ -12,6 +12,7 @@ from torch import nn
 import fewstep
 from fewstep import InputError
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
+from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.loading import load_adapted
 from tests.predictors.shared import (
     COLOUR,
@@ -156,6 +157,11 @@ def change(folder, **values):
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
+def change_protocol(folder, **values):
+    told = json.loads((folder / "adapted.json").read_text())
+    change(folder, protocol=told["protocol"] | values)
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
@@ -183,6 +189,10 @@ def change(folder, **values):
         (lambda f: change(f, protocol={"norm": 1, "inner_steps": 3}), "does not describe an adap"),
         (lambda f: change(f, protocol={"norm": "inductive", "inner_steps": -1}), "does not descr"),
         (lambda f: change(f, training_classes="x"), "does not describe an adapted model"),
+        (lambda f: change(f, kind=None), "does not describe an adapted model"),
+        (lambda f: change(f, preparation={"size": 8, "channels": 3}), "does not describe an ad"),
+        (lambda f: change_protocol(f, shots=[None]), "does not describe an adapted model"),
+        (lambda f: change_protocol(f, note=True), "does not describe an adapted model"),
         (lambda f: change(f, preparation={"size": "16", "channels": 3}), "does not describe an ad"),
         (lambda f: change(f, preparation={"size": 16, "channels": 2}), "does not describe an ada"),
         (lambda f: change(f, preparation={"size": 16, "channels": 3, "fit": "x"}), "does not des"),
@@ -211,3 +221,10 @@ def test_what_is_no_folder(tmp_path):
     for path in (tmp_path / "no", tmp_path):
         with pytest.raises(InputError, match=r"has no adapted.json"):
             load_adapted(path)
+
+
+def test_a_model_made_by_hand_comes_back(tmp_path):
+    made = AdaptedClassifier(network(), ("a", "b", "c"), COLOUR)
+    made.save(tmp_path / "model")
+    loaded = load_adapted(tmp_path / "model", network())
+    assert (loaded.predict_proba(pictures()) == made.predict_proba(pictures())).all()

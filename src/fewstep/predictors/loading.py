@@ -43,6 +43,14 @@ def load_adapted(
         preparation = None if how is None else Preparation(**how)
         shape, outputs = tuple(map(int, told["example_shape"] or ())), int(told["outputs"])
         is_classifier = told["kind"] == "classification"
+        if not is_classifier and told["kind"] != "regression":
+            raise ValueError(f"kind {told['kind']!r}")
+        if (
+            preparation
+            and shape
+            and shape != (preparation.channels, preparation.size, preparation.size)
+        ):
+            raise ValueError(f"examples {list(shape)} of {preparation}")
         classes = tuple(told["classes"]) if is_classifier else ()
         temperature, threshold = float(told.get("temperature", 1.0)), told.get("threshold")
         threshold = None if threshold is None else float(threshold)
@@ -85,9 +93,14 @@ def load_adapted(
 def _check_protocol(protocol: dict[str, Any], training_classes: Any) -> None:
     """See that a model can be taught more by what is told of how it was taught."""
     norm, steps, shots = protocol["norm"], protocol["inner_steps"], protocol["shots"]
+    if not isinstance(protocol["note"], str):
+        raise ValueError(f"note {protocol['note']!r}")
     if norm not in get_args(Norm) or type(steps) is not int or steps < 0:
         raise ValueError(f"norm {norm!r} and inner_steps {steps!r}")
-    if not isinstance(shots, list) or type(training_classes) not in (int, type(None)):
+    if {type(many) for many in list(shots)} - {int} or type(training_classes) not in (
+        int,
+        type(None),
+    ):
         raise ValueError(f"shots {shots!r} and training_classes {training_classes!r}")
 
 
