@@ -169,3 +169,17 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, _: not path.endswith("class01/00.png"))
     (problem,) = list_folder(root).problems
     assert str(problem) == "class01/00.png: cannot be read (Permission denied)"
+
+
+def test_a_class_in_two_parts_is_told(tmp_path):
+    for part, classes in (("train", 3), ("test", 1)):
+        write_folder(tmp_path / part, classes, 1)
+    write_folder(tmp_path / "test", 2, 1, prefix="other")
+    listing = list_folder(tmp_path)
+    assert listing.parts is None
+    assert len(listing.classes["class00"]) == 2
+    (problem,) = listing.problems
+    assert str(problem) == (
+        "class00: in train and in test; so all parts are put together, and split anew by class"
+    )
+    assert not problem.left_out

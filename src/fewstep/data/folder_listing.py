@@ -4,6 +4,7 @@ Nothing is opened here. A class is a folder that directly holds files, named by 
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,7 @@ def _by_part(
     """Classes without ``train/``, ``val/`` or ``test/`` before their names, and those of each.
 
     Where the same class stands in two parts, they are those of ordinary classification: its
-    pictures are put together, and nothing is split by class yet.
+    pictures are put together, and nothing is split by class yet, which is told.
     """
     tops = {name.split("/")[0] for name in found}
     if not ("train" in map(PARTS.get, tops) and len(tops & PARTS.keys()) > 1):
@@ -175,6 +176,11 @@ def _by_part(
         parts[PARTS[top]].append(rest)
         classes.setdefault(rest, []).extend(files)
     classes = dict(sorted(classes.items()))
-    if sum(map(len, parts.values())) > len(classes):
+    times = Counter(name for names in parts.values() for name in names)
+    twice, many = times.most_common(1)[0] if times else ("", 0)
+    if many > 1:
+        where = " and in ".join(part for part, names in parts.items() if twice in names)
+        told = f"in {where}; so all parts are put together, and split anew by class"
+        problems.append(Problem(twice, told, left_out=False))
         return classes, None
     return classes, {part: sorted(names) for part, names in parts.items()}
