@@ -44,6 +44,7 @@ def test_a_column_a_norm(norms, tmp_path, monkeypatch):
         assert list(before.get_xdata()) == pytest.approx([0.7, 0.95], abs=1e-5)
         assert list(before.get_ydata()) == pytest.approx([1, 2 / 3])
         assert max(after.get_xdata()) < 0.9
+        assert not before.get_clip_on()  # a point at 100% is seen whole
         title = above.get_title()
         assert f"{norm} batch norm, 81 predictions" in title
         assert "expected calibration error " in title
