@@ -26,7 +26,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     # Not by tempfile, which keeps its files from all other users.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        _remove_parts_of_the_dead(path)
+        remove_parts_of_the_dead(path.parent, f".{path.name}.")
         with contextlib.ExitStack() as stack:
             # A lock tells others that the writer is alive. Windows moves no file that is open.
             if sys.platform != "win32":
@@ -51,11 +51,11 @@ def make_folder(folder: Path) -> None:
         raise cannot_write(folder, error) from error
 
 
-def _remove_parts_of_the_dead(path: Path) -> None:
-    """Remove the temporary files of this path whose writers were killed."""
+def remove_parts_of_the_dead(folder: Path, start: str) -> None:
+    """Remove the temporary files whose writers were killed, by how their names start."""
     with contextlib.suppress(OSError):
-        for part in list(path.parent.iterdir()):
-            if part.name.startswith(f".{path.name}.") and part.suffix == ".part":
+        for part in list(folder.iterdir()):
+            if part.name.startswith(start) and part.suffix == ".part":
                 with hold(part) as lock:
                     if lock is not None:
                         part.unlink()

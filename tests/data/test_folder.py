@@ -1,5 +1,7 @@
 """A folder of pictures as a source: what is read, left out, split, cached and told."""
 
+import contextlib
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fewstep import InputError
-from fewstep.data import ImageFolder, Preparation, folder_kind, folder_reading
+from fewstep.data import ImageFolder, Preparation, folder_cache, folder_kind, folder_reading
 from fewstep.data.folder_reading import Reading
 from tests.data.pictures import drawing, encoded, noise, write_folder
 
@@ -180,6 +182,8 @@ def test_a_folder_without_a_readable_picture(tmp_path, cache):
     with pytest.raises(InputError, match=r"holds no picture that can be read \(owl/a.png: no pict"):
         ImageFolder(tmp_path / "photos", size=12)
     assert not list(cache.iterdir())
+    with pytest.raises(InputError, match=r"expected a folder of pictures a class$"):
+        ImageFolder(tmp_path / "photos", size=12)
 
 
 def test_a_folder_is_grey_only_where_all_are(tmp_path, monkeypatch):
@@ -286,3 +290,65 @@ def test_a_disk_that_fills_up_in_a_worker(photos, cache, monkeypatch):
     with pytest.raises(InputError, match="no disk space left for"):
         ImageFolder(photos, size=12)
     assert not list(cache.iterdir())
+
+
+def test_a_cache_of_other_json_is_made_again(photos, cache, caplog):
+    whole = np.array(ImageFolder(photos, size=12).images.pictures)
+    (path,) = cache.iterdir()
+    for told in (b"[]", b'"x"', b"3", b"null", b"{}"):
+        path.write_bytes(told + len(told).to_bytes(8, "little") + b"fewstep\n")
+        assert (ImageFolder(photos, size=12).images.pictures == whole).all()
+
+
+def test_the_cache_is_removed_by_another_process(photos, cache, monkeypatch):
+    write = folder_cache.write_whole
+
+    def then_removed(path, fill):
+        write(path, fill)
+        path.unlink()
+        monkeypatch.setattr(folder_cache, "write_whole", write)
+
+    monkeypatch.setattr(folder_cache, "write_whole", then_removed)
+    assert len(ImageFolder(photos, size=12)) == len(list(photos.iterdir()))
+
+
+def test_what_a_kill_left_in_the_cache_is_removed(photos, cache):
+    ImageFolder(photos, size=12)
+    (path,) = cache.iterdir()
+    path.rename(path.with_name(f".{path.name}.12ab34cd.part"))
+    # Of the folder as it was.
+    (photos / "class03" / "04.png").unlink()
+    ImageFolder(photos, size=12)
+    assert [left.suffix for left in cache.iterdir()] == [".pictures"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_what_could_not_be_read_once_is_tried_again(error, photos, monkeypatch):
+    whole = ImageFolder(photos, size=12).counts
+    (photos / "class03" / "new.png").write_bytes(encoded(noise(5)))
+    content = folder_reading._content
+
+    def failing(path, file):
+        if path.endswith("new.png"):
+            raise error
+        return content(path, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_reading, "_content", failing)
+        first = ImageFolder(photos, size=12)
+        assert first.counts == whole
+        assert [problem.path for problem in first.problems] == ["class03/new.png"]
+    assert ImageFolder(photos, size=12).counts == whole | {"class03": whole["class03"] + 1}
+
+
+def test_folders_in_folders_without_end(tmp_path):
+    root = write_folder(tmp_path / "photos")
+    above, depth = root / "class00", 0
+    with contextlib.chdir(above):
+        while depth < 1200:
+            os.mkdir("d")
+            os.chdir("d")
+            depth += 1
+    images = ImageFolder(root, size=12)
+    assert len(images) == 3
+    assert any("too deep" in problem.reason for problem in images.problems)

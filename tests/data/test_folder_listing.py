@@ -7,6 +7,7 @@ import pytest
 from fewstep import InputError
 from fewstep.data import folder_listing
 from fewstep.data.folder_listing import list_folder
+from tests.data.pictures import write_folder
 
 
 def make(root, *files):
@@ -161,3 +162,10 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     assert found(tmp_path) == {"owl": ["owl/1.png"]}
     assert problems(tmp_path) == {"crow": "cannot be read (Permission denied)"}
+
+
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    root = write_folder(tmp_path / "photos", classes=2, pictures=2)
+    monkeypatch.setattr(os, "access", lambda path, _: not path.endswith("class01/00.png"))
+    (problem,) = list_folder(root).problems
+    assert str(problem) == "class01/00.png: cannot be read (Permission denied)"

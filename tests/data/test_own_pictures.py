@@ -42,6 +42,14 @@ def test_folders_of_no_pictures_are_no_classes(tmp_path):
     assert set(support_files(tmp_path).labels) == {"class00", "class01"}
 
 
+def test_a_class_in_a_format_that_is_not_read(tmp_path):
+    write_folder(tmp_path, 2, 1)
+    (tmp_path / "owl").mkdir()
+    (tmp_path / "owl" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(90))
+    with pytest.raises(InputError, match=r"no picture of class 'owl' .*no picture of a known form"):
+        read_support(tmp_path, support_files(tmp_path), HOW)
+
+
 def test_one_class_is_enough_to_add(tmp_path):
     write_folder(tmp_path, 1, 1)
     assert support_files(tmp_path, least=1).labels == ["class00"]
@@ -124,4 +132,6 @@ def test_the_same_bytes_are_found(tmp_path):
 
 def test_names_of_pictures():
     assert all(map(may_be_picture, ["a.png", "A.JPG", "b.tiff", "c/d.webp", "no suffix"]))
+    # Of telephones and cameras, which Pillow may not read: they are told, not passed over.
+    assert all(map(may_be_picture, ["IMG_1.HEIC", "a.heif", "a.dng", "a.CR2", "a.jxl"]))
     assert not any(map(may_be_picture, ["a.txt", "a.csv", "a.py", "a.json"]))

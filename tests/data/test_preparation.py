@@ -225,3 +225,16 @@ def test_white_and_black_paper_stay_as_they_are():
     light = INK(drawing(3, 255, 155))
     assert 90 < light.max() < 130
     assert np.array_equal(light, INK(drawing(3, 0, 100)))
+
+
+def test_a_png_that_tells_late_how_it_was_held():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = noise(3, size=(16, 16))
+    early = encoded(picture, exif=exif)
+    start = early.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(early[start : start + 4])
+    chunk, rest = early[start:end], early[:start] + early[end:]
+    late = rest[:-12] + chunk + rest[-12:]
+    assert (COLOUR(late) == COLOUR(early)).all()
+    assert (COLOUR(late) != COLOUR(encoded(picture))).any()

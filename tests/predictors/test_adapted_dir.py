@@ -11,6 +11,7 @@ from fewstep import InputError
 from fewstep.predictors.adapt import adapt_classifier
 from fewstep.predictors.adapted_dir import teaching_of
 from fewstep.predictors.classifier import AdaptedClassifier
+from fewstep.predictors.loading import load_adapted
 from fewstep.predictors.teaching import Teaching
 from tests.predictors.shared import NAMES, of_run, pictures
 
@@ -94,3 +95,10 @@ def test_the_card_says_how_to_load_it(tmp_path):
         "3, 16, 16",
     ):
         assert words in card, words
+
+
+def test_classes_whose_names_are_no_text(tmp_path):
+    names = ("two\nlines", "no text \udcff")
+    AdaptedClassifier(nn.Linear(2, 2), names).save(tmp_path / "model")
+    assert load_adapted(tmp_path / "model", nn.Linear(2, 2)).classes == names
+    assert "| 0 | two lines |" in (tmp_path / "model" / "README.md").read_text()

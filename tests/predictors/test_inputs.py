@@ -117,3 +117,19 @@ def test_what_is_no_example_is_told_in_a_line(form, x, told):
     with pytest.raises(InputError, match=told) as caught:
         form.tensor(x)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "shape", [(16, 16, 3), (40, 30, 3), (40, 30, 4), (3, 16, 16), (1, 16, 16, 2)]
+)
+def test_one_array_is_no_row_of_pictures(shape):
+    # Taken as 16 pictures of 16x3 it would give 16 answers.
+    with pytest.raises(InputError, match=r"\["):
+        FORM.tensor(np.zeros(shape, np.uint8))
+
+
+def test_grey_arrays_are_pictures_each():
+    assert FORM.tensor(np.zeros((5, 40, 30), np.uint8)).shape == (5, 3, 16, 16)
+    grey = ExampleForm(Preparation(16, 1))
+    assert grey.tensor(np.zeros((3, 16, 16), np.uint8)).shape == (3, 1, 16, 16)
+    assert FORM.tensor([np.zeros((40, 30, 3), np.uint8)]).shape == (1, 3, 16, 16)

@@ -176,6 +176,16 @@ def change(folder, **values):
         (lambda f: change(f, temperature="warm"), "does not describe an adapted model"),
         (lambda f: change(f, batch_statistics=["no"]), "tells of a part 'no', which the network"),
         (lambda f: change(f, classes=["owl"]), "1 classes and 3 outputs"),
+        (lambda f: change(f, classes=["owl", "owl", "tit"]), "does not describe an adapted model"),
+        (lambda f: change(f, classes=["owl", None, "tit"]), "does not describe an adapted model"),
+        (lambda f: change(f, protocol=None), "does not describe an adapted model"),
+        (lambda f: change(f, protocol={}), "does not describe an adapted model"),
+        (lambda f: change(f, protocol={"norm": 1, "inner_steps": 3}), "does not describe an adap"),
+        (lambda f: change(f, protocol={"norm": "inductive", "inner_steps": -1}), "does not descr"),
+        (lambda f: change(f, training_classes="x"), "does not describe an adapted model"),
+        (lambda f: change(f, preparation={"size": "16", "channels": 3}), "does not describe an ad"),
+        (lambda f: change(f, preparation={"size": 16, "channels": 2}), "does not describe an ada"),
+        (lambda f: change(f, preparation={"size": 16, "channels": 3, "fit": "x"}), "does not des"),
     ],
 )
 def test_a_damaged_folder_is_told_in_a_line(saved, spoil, told, tmp_path):

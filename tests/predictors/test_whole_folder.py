@@ -103,3 +103,33 @@ def test_a_failure_leaves_what_was_there(kind, at, tmp_path, monkeypatch):
         write_folder(folder, write, NAMES, "last")
     assert (content(folder) if folder.exists() else None) == before
     assert [path.name for path in tmp_path.iterdir()] == ([] if kind == "new" else ["folder"])
+
+
+def test_what_a_kill_left_is_removed(tmp_path):
+    left = [".folder.12ab34cd.part", ".folder.12ab34cd.old"]
+    folder = tmp_path / "folder"
+    for place in (tmp_path, folder):
+        for name in left:
+            (place / name).mkdir(parents=True)
+            (place / name / "a").write_text("half")
+    (tmp_path / ".folder.notes.part").mkdir()
+    put(folder)
+    assert content(folder) == dict.fromkeys(NAMES, "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", ".folder.notes.part"}
+    # Half of what is moved into an empty folder file by file.
+    half = tmp_path / "half"
+    (half / ".half.12ab34cd.part").mkdir(parents=True)
+    (half / "a").write_text("half")
+    put(half)
+    assert content(half) == dict.fromkeys(NAMES, "new")
+
+
+def test_a_folder_that_another_process_writes_stays(tmp_path):
+    def write(part):
+        put(tmp_path / "folder", "other")
+        assert part.is_dir()
+        for name in NAMES:
+            (part / name).write_text("new")
+
+    write_folder(tmp_path / "folder", write, NAMES, "last")
+    assert content(tmp_path / "folder") == dict.fromkeys(NAMES, "new")

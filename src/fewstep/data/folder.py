@@ -180,7 +180,9 @@ def _make(
             digests.append(sha256(b"".join(digest)).hexdigest()[:16])
         else:
             problems.append(Problem(name, "a class without a picture that can be used"))
-    return Contents(how, list(counts), list(counts.values()), digests, sorted(problems))
+    return Contents(
+        how, list(counts), list(counts.values()), digests, sorted(problems), outcomes.passing
+    )
 
 
 def _problems(files: Sequence[File], outcomes: Outcomes) -> Iterator[Problem]:

@@ -16,11 +16,12 @@ from fewstep.data.cache import cache_dir
 from fewstep.data.folder_listing import Listing, Problem
 from fewstep.data.preparation import Pixels, Preparation
 from fewstep.errors import InputError, first_line
-from fewstep.files import make_folder, write_whole
+from fewstep.files import make_folder, remove_parts_of_the_dead, write_whole
 
 FORMAT = "1"  # of the file, and of the way in which pictures are prepared
 _END = b"fewstep\n"
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, RecursionError)
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError)
+_ATTEMPTS = 3
 _log = logging.getLogger("fewstep")
 
 
@@ -33,6 +34,7 @@ class Contents:
     counts: list[int]
     digests: list[str]  # of each class: other pictures give others
     problems: list[Problem]
+    passing: bool = False  # some files could not be read now, and may be another time
 
 
 Stored = tuple[Pixels, Contents]
@@ -45,29 +47,46 @@ def stored(listing: Listing, asked: str, make: Callable[[Path], Contents]) -> St
     way when it held other files, are removed.
 
     Raises:
-        InputError: The cache cannot be written.
+        InputError: The cache cannot be written, or no picture be read.
     """
     folder = cache_dir() / "folders"
     same = f"{_short(os.path.realpath(listing.folder))}-{_short(asked)}-"
     path = folder / f"{same}{_short(_files(listing))}.pictures"
-    with suppress(FileNotFoundError):
+    for _ in range(_ATTEMPTS):
+        with suppress(FileNotFoundError):
+            try:
+                found = _load(path)
+            except FileNotFoundError:
+                raise
+            except _DAMAGED as error:
+                _log.info("%s is damaged (%s) and is made again", path, first_line(error))
+            else:
+                if not found[1].passing:
+                    return found
         try:
+            make_folder(folder)
+            write_whole(path, lambda part: _write(part, make))
+        except InputError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            raise InputError(f"{error}; the variable FEWSTEP_CACHE names another folder") from error
+        _remove_others(path, same)
+        # Another process may have found other files in the folder, and removed these.
+        with suppress(FileNotFoundError):
             return _load(path)
-        except FileNotFoundError:
-            raise
-        except _DAMAGED as error:
-            _log.info("%s is damaged (%s) and is made again", path, first_line(error))
-    try:
-        make_folder(folder)
-        write_whole(path, lambda part: _write(part, make))
-    except InputError as error:
-        raise InputError(f"{error}; the variable FEWSTEP_CACHE names another folder") from error
-    for old in folder.glob(f"{same}*.pictures"):
+    raise InputError(
+        f"{listing.folder} changes while it is read; wait until it stays as it is, and try again"
+    )
+
+
+def _remove_others(path: Path, same: str) -> None:
+    """Remove what was made of the folder when it held other files, whole or half."""
+    remove_parts_of_the_dead(path.parent, f".{same}")
+    for old in path.parent.glob(f"{same}*.pictures"):
         # Who has it open keeps it, and on some systems holds it.
         with suppress(OSError):
             if old != path:
                 old.unlink()
-    return _load(path)
 
 
 def _write(part: Path, make: Callable[[Path], Contents]) -> None:

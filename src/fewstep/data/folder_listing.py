@@ -18,6 +18,7 @@ PARTS: dict[str, Split] = {
     **{"test": "test", "testing": "test"},
 }
 LARGEST = 2**28  # bytes of the largest file that is read: more than any photograph takes
+DEEPEST = 100  # folders in one another
 _LEFT_LYING = ("Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir", "Icon\r")
 
 
@@ -88,6 +89,9 @@ def check_is_folder(folder: str | Path) -> Path:
 
 def walk(root: str, inside: str, problems: list[Problem]) -> Iterator[tuple[str, list[File]]]:
     """Each folder that holds files, by its path inside the root."""
+    if inside.count("/") >= DEEPEST:
+        problems.append(Problem(inside, f"too deep: in more than {DEEPEST} folders"))
+        return
     try:
         with os.scandir(os.path.join(root, inside)) as entries:
             shown = sorted((e for e in entries if not _hidden(e.name)), key=lambda e: e.name)
@@ -138,6 +142,8 @@ def _file(entry: os.DirEntry[str], root: str, path: str, problems: list[Problem]
         problems.append(Problem(path, "empty"))
     elif state.st_size > LARGEST:
         problems.append(Problem(path, f"too large: {state.st_size:,} bytes"))
+    elif not os.access(entry.path, os.R_OK):
+        problems.append(Problem(path, "cannot be read (Permission denied)"))
     else:
         return File(path, state.st_size, state.st_mtime_ns)
     return None

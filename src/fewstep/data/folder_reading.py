@@ -64,6 +64,9 @@ class Reading:
                         outcomes.notes[number] = note
             except UNREADABLE as error:
                 outcomes.problems[number] = reason(error)
+                # What the system tells of a file, and not its content, may be mended.
+                lacking = isinstance(error, MemoryError) or getattr(error, "errno", None)
+                outcomes.passing = outcomes.passing or bool(lacking)
             outcomes.digests.append(hashlib.sha256(content).digest())
         # Not by a memory map: a full disk would end the process there.
         with self.part.open("rb+") as out:
@@ -80,13 +83,14 @@ class Reading:
         return pixels[:1]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcomes:
     """Of the reading of some files."""
 
     digests: list[bytes]  # of the content of each
     problems: dict[int, str]  # by the number of a file that cannot be read
     notes: dict[int, str]  # by the number of one that was read nevertheless
+    passing: bool = False  # some could not be read now, and may be another time
 
 
 def read_all(reading: Reading) -> Outcomes:
@@ -110,6 +114,7 @@ def read_all(reading: Reading) -> Outcomes:
                 whole.digests.extend(some.digests)
                 whole.problems.update(some.problems)
                 whole.notes.update(some.notes)
+                whole.passing = whole.passing or some.passing
                 bar.update(len(some.digests))
         except BrokenProcessPool as error:
             raise InputError(

@@ -16,6 +16,12 @@ from fewstep.data.folder_listing import LARGEST, Problem, walk
 from fewstep.data.preparation import Pixels, Preparation
 from fewstep.errors import InputError
 
+_OF_CAMERAS = {
+    *(".heic", ".heif", ".hif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf"),
+    *(".raf", ".rw2", ".raw", ".svg"),
+}
+"""Formats that Pillow may not read: such pictures are told of, as others that are broken."""
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -208,7 +214,7 @@ def _found(folder: Path) -> tuple[dict[str, list[str]], list[Problem]]:
 def may_be_picture(name: str) -> bool:
     """Whether a file has the name of a picture, or one that says nothing."""
     suffix = os.path.splitext(name)[1].lower()
-    return not suffix or suffix in Image.registered_extensions()
+    return not suffix or suffix in _OF_CAMERAS or suffix in Image.registered_extensions()
 
 
 def _is_in(path: Path, folder: Path) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,17 @@ class Preparation:
     channels: int
     ink: bool = False
     fit: Fit = "crop"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
+            raise InputError(f"size is {self.size!r}; expected a number of pixels, 1 or more")
+        if self.channels not in (1, 3) or not isinstance(self.ink, bool):
+            raise InputError(
+                f"channels is {self.channels!r} and ink {self.ink!r}; expected 1 (grey) or 3 "
+                "(colours), and True or False"
+            )
+        if self.fit not in get_args(Fit):
+            raise InputError(f"fit is {self.fit!r}; expected {' or '.join(get_args(Fit))}")
 
     def __call__(self, picture: str | Path | bytes | Image.Image) -> Pixels:
         """Prepare a file, its content, or a picture of Pillow, which stays as it is.
@@ -120,8 +131,8 @@ def reason(error: BaseException) -> str:
 
 def _turned(image: Image.Image) -> Image.Image:
     """The picture as its EXIF data say that it was held; another one only where it was turned."""
-    # Nothing is known of some pictures, and of TIFF only when it is asked for.
-    if not image.info and image.format != "TIFF":
+    # Nothing is known of some pictures, of TIFF only when it is asked for, and of PNG in the end.
+    if not image.info and image.format not in ("TIFF", "PNG"):
         return image
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
     return ImageOps.exif_transpose(image) if turned else image

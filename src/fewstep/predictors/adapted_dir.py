@@ -60,7 +60,8 @@ def write(folder: Path, module: nn.Module, told: Mapping[str, Any], teaching: So
         "versions": versions(),
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
-    files[CARD] = card(whole, module).encode()
+    # A class may have a name that is no text.
+    files[CARD] = card(whole, module).encode(errors="replace")
     files[ABOUT] = (json.dumps(whole, indent=2, allow_nan=False) + "\n").encode()
 
     def fill(part: Path) -> None:

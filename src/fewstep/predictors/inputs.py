@@ -49,6 +49,7 @@ class ExampleForm:
         given = gathered(x)
         if len(given) == 0:
             raise InputError("there are no examples; expected at least one")
+        self._check_several(given)
         most = most or self._many(given)
         for start in range(0, len(given), most):
             yield self._tensor(given[start : start + most])
@@ -86,6 +87,18 @@ class ExampleForm:
         is_bytes = given.dtype in (np.uint8, torch.uint8)
         flat = self.preparation is None and self.shape is not None and len(self.shape) != 3
         return is_bytes and given.ndim in (3, 4) and not flat
+
+    def _check_several(self, given: Any) -> None:
+        """See that an array of pictures is not a single one, whose rows would be pictures."""
+        how = self.preparation
+        if how is None or isinstance(given, list) or given.ndim != 3:
+            return
+        is_one = how.channels == 3 and tuple(given.shape) == (3, how.size, how.size)
+        if self._are_pictures(given) and (is_one or given.shape[2] in (3, 4)):
+            raise InputError(
+                f"x is uint8 {list(given.shape)}, a picture or {given.shape[0]} grey ones; give a "
+                "list of pictures, as in [x]"
+            )
 
     def _pixels(self, picture: Any) -> npt.NDArray[np.uint8]:
         """One picture as bytes ``[channels, height, width]``, prepared where that is known."""

@@ -2,11 +2,12 @@
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
+from fewstep.choices import Norm
 from fewstep.config.file import config_of
 from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError, first_line
@@ -49,6 +50,11 @@ def load_adapted(
         settings = None if told["config"] is None else dict(told["config"])
         if is_classifier and len(classes) != outputs:
             raise ValueError(f"{len(classes)} classes and {outputs} outputs")
+        if is_classifier and {type(name) for name in classes} not in ({str}, {int}):
+            raise ValueError("classes that are no names")
+        if len(set(classes)) < len(classes):
+            raise ValueError("a class twice")
+        _check_protocol(told["protocol"], told["training_classes"])
         about = {name: value for name, value in told.items() if name not in _OF_FILE}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
@@ -74,6 +80,15 @@ def load_adapted(
         about["outputs"] = outputs
         return AdaptedRegressor(module, preparation, about, folder)
     return AdaptedClassifier(module, classes, preparation, temperature, threshold, about, folder)
+
+
+def _check_protocol(protocol: dict[str, Any], training_classes: Any) -> None:
+    """See that a model can be taught more by what is told of how it was taught."""
+    norm, steps, shots = protocol["norm"], protocol["inner_steps"], protocol["shots"]
+    if norm not in get_args(Norm) or type(steps) is not int or steps < 0:
+        raise ValueError(f"norm {norm!r} and inner_steps {steps!r}")
+    if not isinstance(shots, list) or type(training_classes) not in (int, type(None)):
+        raise ValueError(f"shots {shots!r} and training_classes {training_classes!r}")
 
 
 def _with_rows_of(model: Any, tensors: dict[str, Tensor]) -> nn.Module:

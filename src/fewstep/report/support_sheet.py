@@ -54,15 +54,16 @@ def sheet(title: str, rows: Sequence[Row], *, ink: bool = False) -> bytes:
     high, wide = TILE + lines * LINE + GAP, TILE + GAP
     start = NAME + taught * wide + 2 * GAP
     font = _font(13)
-    titled = min(int(font.getlength(title)) + 1 + 2 * GAP, MOST_TITLE)
-    width = max(start + asked * wide + GAP, titled, 480)
+    width = max(start + asked * wide + GAP, 480)
+    title = _fitted(title, font, max(width, MOST_TITLE) - 2 * GAP)
+    width = max(width, int(font.getlength(title)) + 1 + 2 * GAP)
     top = 2 * LINE + 2 * GAP
     more = f"the first {len(shown)} of {len(rows)} classes" if len(shown) < len(rows) else ""
     image = Image.new(
         "RGB", (width, top + len(shown) * high + (LINE + GAP if more else 0)), "white"
     )
     pen = ImageDraw.Draw(image)
-    pen.text((GAP, GAP), _fitted(title, font, width - 2 * GAP), BLACK, font)
+    pen.text((GAP, GAP), title, BLACK, font)
     pen.text((NAME, GAP + LINE), "support", GREY, _font(11))
     if asked:
         pen.text((start, GAP + LINE), "query, with what is predicted", GREY, _font(11))
@@ -112,7 +113,11 @@ def _draw_count(pen: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) ->
 
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """The text, its middle left out where it is too long: names often differ at their end."""
+    """The text, its middle left out where it is too long: names often differ at their end.
+
+    What is no character of a line, as a line's end, becomes a space: fonts cannot measure it.
+    """
+    text = "".join(c if c.isprintable() else " " for c in text)
     if font.getlength(text) <= width:
         return text
 

@@ -1,5 +1,6 @@
 """The split by class of a run as a file, ``split.json``: the run goes on with the same classes."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,18 +31,27 @@ def kept_split(config: Config, run: RunDir) -> KeptSplit | None:
     """The split that a run keeps, and how its pictures were prepared; None of a new run.
 
     Raises:
-        InputError: The file is damaged.
+        InputError: A file is damaged, or missing in a run that was trained.
     """
     if not config.data_set.keeps_split or not run.config.exists():
         return None
     try:
         told = read_json_object(run.split, _REMEDY)
         how = read_form(run.data).preparation
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        # With another split, a run would be tested on classes that it was trained on.
+        if run.last.exists() or run.best.exists():
+            missing = run.data if run.split.exists() else run.split
+            raise InputError(f"{run.path} has no {missing.name}; {_REMEDY}") from error
         # The run was killed before they were written.
         return None
-    classes = {split: told.get(split) for split in SPLITS}
-    for names in classes.values():
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    classes: dict[Split, list[str]] = {}
+    for split in SPLITS:
+        names = told.get(split)
+        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
             raise InputError(f"{run.split} does not tell the classes of each split; {_REMEDY}")
-    return KeptSplit({split: names or [] for split, names in classes.items()}, how)
+        classes[split] = names
+    name, times = Counter(name for names in classes.values() for name in names).most_common(1)[0]
+    if times > 1:
+        raise InputError(f"{run.split} has the class {name!r} twice; {_REMEDY}")
+    return KeptSplit(classes, how)
