@@ -52,7 +52,7 @@ def test_text_tells_classes_accuracy_and_protocol(run, own, capsys, monkeypatch)
     assert main(given) == 0
     out = capsys.readouterr().out
     assert "learned 3 classes from 6 pictures: bar 2, cross 2, ladder 2" in out
-    assert "trained on 5 classes" in out
+    assert "trained in tasks of 5 classes" in out
     assert "file           label" in out
     assert "\nbar/10.png     " in out
     assert "of 6 query pictures (95% interval " in out
