@@ -76,6 +76,15 @@ def test_every_command_has_help(command, capsys):
     assert f"fewstep {command}" in capsys.readouterr().out
 
 
+def test_help_tells_no_empty_default_and_what_out_replaces(capsys):
+    for command in ("predict", "adapt"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+    told = capsys.readouterr().out
+    assert "(default: )" not in told
+    assert "earlier" in told
+
+
 def test_help_is_a_command(capsys):
     assert main(["help"]) == 0
     told = capsys.readouterr().out

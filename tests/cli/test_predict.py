@@ -143,6 +143,7 @@ def test_the_threshold_of_the_run(adapted, inbox, tmp_path, capsys):
     (model / "adapted.json").write_text(json.dumps(about | {"threshold": None}))
     told = refused(["predict", str(model), str(inbox), "--threshold", "auto"], capsys)
     assert "has no threshold" in told
+    assert "validation classes" in told
 
 
 @pytest.mark.parametrize("value", ["2", "-1", "nan", "often", ""])

@@ -72,7 +72,7 @@ def test_prototypes_and_the_inner_steps_that_help(learner, expected):
     found, told = for_ways(learner, 4)
     tasks = make_tasks(2, ways=4)
     torch.testing.assert_close(found.evaluate(tasks), expected.evaluate(tasks))
-    assert told.startswith("trained on 3 classes: ")
+    assert told.startswith("trained in tasks of 3 classes: ")
     assert ("takes no inner steps" in told) == isinstance(expected, ProtoNet)
 
 

@@ -71,6 +71,16 @@ def test_a_state_that_is_no_tensors(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("blocks", "shown"), [(1, True), (20, False)])
+def test_the_card_shows_a_network_that_fits(blocks, shown, tmp_path):
+    layers = (nn.Sequential(nn.Linear(2, 2), nn.ReLU()) for _ in range(blocks))
+    network = nn.Sequential(*layers)
+    AdaptedClassifier(network, (0, 1)).save(tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert (f"```\n{network}\n```" in card) == shown
+    assert "with 2 outputs" in card
+
+
 def test_the_card_says_how_to_load_it(tmp_path):
     adapt_classifier(of_run(), pictures(), NAMES, temperature=2.0).save(tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text()

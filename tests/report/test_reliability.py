@@ -1,5 +1,7 @@
 """The reliability picture shows the bins of each norm, before and after the temperature."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -42,9 +44,19 @@ def test_a_column_a_norm(norms, tmp_path, monkeypatch):
         assert list(before.get_xdata()) == pytest.approx([0.7, 0.95], abs=1e-5)
         assert list(before.get_ydata()) == pytest.approx([1, 2 / 3])
         assert max(after.get_xdata()) < 0.9
+        assert not before.get_clip_on()  # a point at 100% is seen whole
         title = above.get_title()
         assert f"{norm} batch norm, 81 predictions" in title
         assert "expected calibration error " in title
         assert "at temperature 2.00" in title
     told = [text.get_text() for text in figure.texts]
     assert any("2 test tasks of glyphs, 5-way 1-shot" in text for text in told)
+
+
+def test_the_title_names_the_folder(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: figures.append(self))
+    monkeypatch.setattr("fewstep.report.reliability.write_whole", lambda path, write: write(path))
+    config = replace(CONFIG, data="folder", folder="shop/photos")
+    draw_reliability(tmp_path / "r.png", config, {"inductive": result(2.0)}, "test")
+    assert figures[0].get_suptitle().startswith("photos: ")

@@ -46,6 +46,12 @@ def test_a_row_without_pictures():
     assert picture.width >= 480
 
 
+def test_a_title_as_an_adaptation_has_it_is_whole():
+    title = "5 classes; accuracy 76.0% of 25 {} pictures, each left out in turn (56% to 88%)"
+    pictures = [sheet(title.format(w), [Row("a", [Tile(RED)])]) for w in ("support", "suppose")]
+    assert pictures[0] != pictures[1]
+
+
 @pytest.mark.parametrize("name", ["two\nlines", "no text \udcff", "a\ttab", "名前", "\x1b[31m", ""])
 def test_names_of_any_kind_are_drawn(name):
     content = sheet(name, [Row(name, [Tile(RED)], [Tile(RED, (name, "99%"), RIGHT)])])

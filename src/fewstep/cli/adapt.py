@@ -29,7 +29,8 @@ class AdaptOptions:
     query: Annotated[Path | None, _FOLDER] = None
     """Pictures to predict: in folders of classes, for the accuracy, or all in one folder."""
     out: Annotated[Path | None, _FOLDER] = None
-    """Where to save the adapted model for fewstep predict: a new or an empty folder."""
+    """Where to save the adapted model for fewstep predict: a new or empty folder, or an
+    earlier adapted model's, which is replaced."""
     steps: InnerSteps = None
     """Inner steps of the adaptation; those of the run's own test unless given."""
     add: bool = False

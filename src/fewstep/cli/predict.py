@@ -13,6 +13,7 @@ from fewstep.config.limits import Count
 from fewstep.errors import InputError
 from fewstep.files import check_may_replace, write_whole
 
+_PICTURES = arg(metavar="FILE|DIR|-", help_behavior_hint="")
 _PATH = arg(metavar="FILE", help_behavior_hint="")
 _LEAST = arg(metavar="FLOAT|auto", help_behavior_hint="")
 
@@ -27,7 +28,7 @@ class PredictOptions:
 
     adapted: Annotated[Positional[Path], arg(metavar="ADAPTED")]
     """The folder of an adapted model."""
-    pictures: Annotated[Positional[tuple[str, ...]], arg(metavar="FILE|DIR|-")] = ()
+    pictures: Annotated[Positional[tuple[str, ...]], _PICTURES] = ()
     """Pictures, folders (all pictures in them), or - for paths on standard input, one a line."""
     top: Count = 1
     """So many labels of each picture, the likeliest first."""

@@ -45,8 +45,8 @@ def threshold_of(given: str | None, adapted: AdaptedClassifier, folder: Path) ->
     if given == "auto":
         if adapted.threshold is None:
             raise InputError(
-                f"{folder} has no threshold, as its run was not tested with one; give a number, as "
-                "in --threshold 0.5"
+                f"{folder} has no threshold, as its run was not tested with one, which needs more "
+                "validation classes than ways; give a number, as in --threshold 0.5"
             )
         return adapted.threshold
     try:

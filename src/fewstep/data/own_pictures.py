@@ -68,6 +68,10 @@ def support_files(folder: Path, least: int = 2) -> Listed:
             f"{folder} holds pictures and no folders of classes; expected a folder a class, as in "
             f"{folder / 'owl' / '1.jpg'}"
         )
+    for problem in found.problems:
+        # Without it, a class that was meant to be learned would be missing.
+        if problem.reason.startswith("cannot be read") and Path(problem.path).is_dir():
+            raise InputError(f"{problem}; see that it may be read, or move it away")
     classes = sorted(set(found.labels))
     if len(classes) < least:
         raise InputError(

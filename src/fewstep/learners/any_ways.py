@@ -40,7 +40,7 @@ def for_ways(learner: Learner, n_way: int) -> tuple[Learner, str]:
     >>> body = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
     >>> learner = fewstep.MAML(nn.Sequential(body, nn.Linear(8, 5)), head_rows="shared")
     >>> for_ways(learner, 12)[1]
-    'trained on 5 classes: all 12 start from the row they share'
+    'trained in tasks of 5 classes: all 12 start from the row they share'
     >>> x, y = torch.randn(15, 4), torch.arange(15) % 12
     >>> for_ways(learner, 12)[0].adapt(x, y)(x).shape
     torch.Size([15, 12])
@@ -69,7 +69,7 @@ def for_ways(learner: Learner, n_way: int) -> tuple[Learner, str]:
         )
     if layer.out_features == n_way:
         return learner, ""
-    trained = f"trained on {layer.out_features} classes"
+    trained = f"trained in tasks of {layer.out_features} classes"
     if isinstance(one, MAML) and one.head_rows == "shared":
         return _with_rows(one, head, n_way), f"{trained}: all {n_way} start from the row they share"
     means = f"{trained}: the last layer is made of the mean features of each of the {n_way}"

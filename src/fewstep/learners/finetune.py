@@ -117,11 +117,16 @@ class FineTune(Learner):
         """The loss and the accuracy of each task's examples among all training classes."""
         support_y, query_y = _classes_of(tasks, tasks.support_y), _classes_of(tasks, tasks.query_y)
         self._check_fit(self.wide, TaskBatch(tasks.support_x, support_y, tasks.query_x, query_y))
-        y, own = torch.cat([support_y, query_y], 1), tasks.own_examples
-        x = map_tensors(lambda *both: torch.cat(both, 1)[own], tasks.support_x, tasks.query_x)
-        prediction = call_model(self.wide, x)
-        losses = F.cross_entropy(prediction.movedim(-1, 1), y[own], reduction="none")
-        right = (prediction.argmax(-1) == y[own]).float()
+        y = torch.cat([support_y, query_y], 1)
+        own = tasks.own_examples if tasks.is_uneven else None
+        x = map_tensors(
+            lambda *both: _examples(torch.cat(both, 1), own), tasks.support_x, tasks.query_x
+        )
+        prediction, labels = call_model(self.wide, x), _examples(y, own)
+        losses = F.cross_entropy(prediction.movedim(-1, 1), labels, reduction="none")
+        right = (prediction.argmax(-1) == labels).float()
+        if own is None:
+            return losses.view(y.shape).mean(1), right.view(y.shape).mean(1)
         return _mean_by_task(losses, own), _mean_by_task(right, own)
 
     def evaluate(
@@ -186,8 +191,11 @@ def _classes_of(tasks: TaskBatch, labels: Tensor) -> Tensor:
     return tasks.classes.gather(1, labels)
 
 
+def _examples(values: Tensor, own: Tensor | None) -> Tensor:
+    """All examples of all tasks, ``[examples, ...]``; of those that are padded, the true ones."""
+    return values.flatten(0, 1) if own is None else values[own]
+
+
 def _mean_by_task(values: Tensor, own: Tensor) -> Tensor:
-    """``[tasks]``, the mean of the values ``[all examples]``, which are true in ``own``."""
-    if own.all():
-        return values.view(own.shape).mean(1)
+    """``[tasks]``, the mean of the values ``[examples]`` of the places that are true in ``own``."""
     return values.new_zeros(own.shape).masked_scatter(own, values).sum(1) / own.sum(1)

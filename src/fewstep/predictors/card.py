@@ -6,6 +6,9 @@ from typing import Any
 
 from torch import nn
 
+MOST_LINES = 60
+"""Lines of a network that are shown: conv4 has 27; a backbone has hundreds and a name instead."""
+
 
 def card(told: Mapping[str, Any], module: nn.Module) -> str:
     """The card as Markdown."""
@@ -57,13 +60,17 @@ def _with_fewstep(told: Mapping[str, Any]) -> list[str]:
 
 
 def _without_fewstep(told: Mapping[str, Any], module: nn.Module) -> list[str]:
-    head = f"{told['outputs']} outputs"
+    head, network = f"{told['outputs']} outputs", str(module)
+    fits = network.count("\n") < MOST_LINES
+    shown = ", as PyTorch prints it here" if fits else ""
+    layout = ["```", network, "```", ""] if fits else []
     lines = [
         "## Without fewstep",
         "",
         f"`model.safetensors` is a plain state dict with the names of the network's own modules. "
-        f"Build the network ({type(module).__name__}) with {head}, then:",
+        f"Build the network ({type(module).__name__}) with {head}{shown}, then:",
         "",
+        *layout,
         "```python",
         "from safetensors.torch import load_file",
         "",

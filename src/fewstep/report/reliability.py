@@ -49,7 +49,7 @@ def draw_reliability(path: Path, config: Config, results: Results, split: Split)
     grid[1, 0].set_ylabel("share of predictions")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(f"{config.data}: how often predictions are right, by how sure they are\n")
+    figure.suptitle(f"{config.data_name}: how often predictions are right, by how sure they are\n")
     line = protocol(config, results, split)
     figure.text(0.5, 0.945, line, fontsize=7, color="grey", horizontalalignment="center")
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
@@ -61,7 +61,9 @@ def _draw_accuracy(axes: Axes, one: Calibration) -> None:
         rows = zip(*found, strict=True)
         filled = [row[:2] for row in rows if row[2] * one.predictions > FEWEST - 0.5]
         sure, right = ([row[part] for row in filled] for part in (0, 1))
-        axes.plot(sure, right, line, color=colour, label=label, markersize=4, linewidth=1)
+        axes.plot(
+            sure, right, line, color=colour, label=label, markersize=4, linewidth=1, clip_on=False
+        )
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(alpha=0.3)

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 TILE, GAP, LINE = 72, 8, 17  # pixels: a picture, what is between two, a line of text
 NAME = 150  # pixels that the name of a class may take
+MOST_TITLE = 900  # pixels of width that a title alone may ask for
 MOST_ROWS, MOST_SUPPORT, MOST_QUERY = 20, 5, 10
 BLACK, GREY, RIGHT, WRONG = "black", "#666666", "#0072B2", "#D55E00"
 
@@ -52,14 +53,17 @@ def sheet(title: str, rows: Sequence[Row], *, ink: bool = False) -> bytes:
     lines = max((len(tile.lines) for tile in tiles), default=0)
     high, wide = TILE + lines * LINE + GAP, TILE + GAP
     start = NAME + taught * wide + 2 * GAP
+    font = _font(13)
     width = max(start + asked * wide + GAP, 480)
+    title = _fitted(title, font, max(width, MOST_TITLE) - 2 * GAP)
+    width = max(width, int(font.getlength(title)) + 1 + 2 * GAP)
     top = 2 * LINE + 2 * GAP
     more = f"the first {len(shown)} of {len(rows)} classes" if len(shown) < len(rows) else ""
     image = Image.new(
         "RGB", (width, top + len(shown) * high + (LINE + GAP if more else 0)), "white"
     )
-    pen, font = ImageDraw.Draw(image), _font(13)
-    pen.text((GAP, GAP), _fitted(title, font, width - 2 * GAP), BLACK, font)
+    pen = ImageDraw.Draw(image)
+    pen.text((GAP, GAP), title, BLACK, font)
     pen.text((NAME, GAP + LINE), "support", GREY, _font(11))
     if asked:
         pen.text((start, GAP + LINE), "query, with what is predicted", GREY, _font(11))
