@@ -55,12 +55,13 @@ def test_transductive_ones_have_none():
     assert found.ece_after < 0.01 < found.ece_before
 
 
-def test_without_a_class_more_there_is_a_temperature_alone():
+def test_without_a_class_more_nothing_is_changed():
     known = Known()
     found = choose(known, sampler(3, classes=3), 1, "inductive", 20)
     assert known.asked == [(20, 1, "inductive", False)]
     assert found.threshold is None
-    assert found.temperature > 1
+    assert found.temperature == 1
+    assert found.ece_after == found.ece_before > 0.1
 
 
 def test_no_more_tasks_than_are_needed():

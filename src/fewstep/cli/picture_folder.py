@@ -64,7 +64,9 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
     sizes = [len(part) for part in parts.values()]
     used, ways = sum(sizes), min(sizes)
     told = f"{used} classes: {sizes[0]} train, {sizes[1]} validation, {sizes[2]} test; so at most"
-    say(f"{told} {ways}-way, and tasks are {config.n_way}-way {config.k_shot}-shot")
+    # Tasks of more ways are refused as soon as they are made.
+    tasks = f", and tasks are {config.n_way}-way {config.k_shot}-shot"
+    say(f"{told} {ways}-way{tasks if config.n_way <= ways else ''}")
     if ways < WAYS:
         fits = used // len(sizes)
         by_split = f"--n-way {fits} with fewer classes to train on, " if fits > ways else ""

@@ -17,8 +17,9 @@ def choose(
 ) -> Calibration | None:
     """Choose temperature and threshold on up to `TASKS` validation tasks.
 
-    A threshold needs inductive predictions, which an example of an absent class does not disturb,
-    and one class more than the ways.
+    Both need one class more than the ways: where every task has the same classes, the temperature
+    is 1. A threshold needs inductive predictions, which an example of an absent class does not
+    disturb.
 
     Returns:
         Both, with the calibration on these very tasks; None where the learner does not classify or
@@ -31,7 +32,11 @@ def choose(
         return None
     known = found.labels >= 0
     of_known = Predictions(found.logits[known], found.labels[known])
-    temperature, threshold = best_temperature(*of_known), None
+    temperature, threshold = 1.0, None
+    # From one set of classes, the same in every task, nothing follows for others.
+    classes = getattr(validation, "classes", None)
+    if classes is None or classes > getattr(validation, "n_way", 1):
+        temperature = best_temperature(*of_known)
     if absent is not None:
         sure = at_temperature(found.logits, temperature).amax(-1)
         known = known.cpu()
