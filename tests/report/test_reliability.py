@@ -60,3 +60,11 @@ def test_the_title_names_the_folder(tmp_path, monkeypatch):
     config = replace(CONFIG, data="folder", folder="shop/photos")
     draw_reliability(tmp_path / "r.png", config, {"inductive": result(2.0)}, "test")
     assert figures[0].get_suptitle().startswith("photos: ")
+
+
+def test_no_bin_has_enough_predictions(tmp_path):
+    # Warnings are errors: a line without points must leave room for the axes.
+    few = calibrated(Predictions(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])), 2.0)
+    found = {norm: replace(result(2.0), calibration=few) for norm in ("inductive", "transductive")}
+    draw_reliability(tmp_path / "r.png", CONFIG, found, "test")
+    assert (tmp_path / "r.png").exists()

@@ -61,9 +61,11 @@ def _draw_accuracy(axes: Axes, one: Calibration) -> None:
         rows = zip(*found, strict=True)
         filled = [row[:2] for row in rows if row[2] * one.predictions > FEWEST - 0.5]
         sure, right = ([row[part] for row in filled] for part in (0, 1))
-        axes.plot(
-            sure, right, line, color=colour, label=label, markersize=4, linewidth=1, clip_on=False
+        (drawn,) = axes.plot(
+            sure, right, line, color=colour, label=label, markersize=4, linewidth=1
         )
+        # A point at 100% is drawn whole. No points count as one at the corner of the figure.
+        drawn.set_clip_on(not filled)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(alpha=0.3)
