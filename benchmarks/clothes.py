@@ -1,8 +1,8 @@
-"""Clothes told apart by a network that was trained on letters, and by what else one could do.
+"""Clothes told apart by networks that were trained on letters, and by what else one could do.
 
-``python -m benchmarks.clothes FASHION RUN PRETRAINED`` writes ``benchmarks/results/clothes.md``.
-FASHION is the folder of Debian's package ``dataset-fashion-mnist`` (its ``t10k`` files are used),
-RUN a run of a MAML recipe on letters and PRETRAINED one of ``--algorithm finetune`` on the same.
+``python -m benchmarks.clothes FASHION RUN ...`` writes ``benchmarks/results/clothes.md``. FASHION
+is the folder of Debian's package ``dataset-fashion-mnist``, whose ``t10k`` files are used; each RUN
+is a run directory on letters, pre-trained ones (``--algorithm finetune``) among them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.report import machine, versions
-from fewstep import ProtoNet, TaskBatch
+from fewstep import FineTune, ProtoNet, TaskBatch
 from fewstep.data import ImageFolder
 from fewstep.evaluation.evaluate import interval
 from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
+from fewstep.predictors.rivals import nearest_mean_of_pixels
 from fewstep.training.runs import load_trained
 
 RESULTS = Path(__file__).parent / "results"
@@ -33,16 +34,20 @@ NAMES = (
     *("sandal", "shirt", "sneaker", "bag", "boot"),
 )
 WAYS, SHOTS, QUERIES, TASKS = 10, (1, 5, 20), 15, 200
-STEPS = 20  # of fine-tuning, on tasks of letters enough for it to come to rest
+STEPS = 30  # of fine-tuning, as in fewstep adapt
+Rows = dict[str, list[tuple[float, float]]]  # mean and half the 95% interval, by shots
+Score = Callable[[TaskBatch], Tensor]  # the accuracy of each task
 
 
-def main(fashion: Path, run: Path, pretrained: Path) -> None:
+def main(fashion: Path, *runs: Path) -> None:
     """Measure every way on the same tasks, and write the table."""
-    ways = learners(run, pretrained)
+    ways = {"nearest class mean, pixels": nearest_mean_of_pixels}
+    for run in runs:
+        ways |= ways_of(run)
     with tempfile.TemporaryDirectory() as folder:
         make_folder(fashion, Path(folder))
         images = ImageFolder(folder, size=28)
-        rows = {name: [] for name in ways}
+        rows: Rows = {name: [] for name in ways}
         for shots in SHOTS:
             tasks = images.tasks(n_way=WAYS, k_shot=shots, q_query=QUERIES)
             batches = [tasks.batch(range(i, i + 10)) for i in range(0, TASKS, 10)]
@@ -55,36 +60,27 @@ def main(fashion: Path, run: Path, pretrained: Path) -> None:
     (RESULTS / "clothes.json").write_text(json.dumps(told, indent=2) + "\n")
 
 
-def learners(run: Path, pretrained: Path) -> dict[str, Callable[[TaskBatch], Tensor]]:
-    """By name, functions of tasks to the accuracy of each."""
-    meta, before = (load_trained(path, "cpu") for path in (run, pretrained))
-    adapted, _ = for_ways(meta.learner, WAYS)
-    whole, head = (for_ways(way, WAYS)[0] for way in before.learner.variants().values())
-    return {
-        f"meta-learned ({meta.config.algorithm})": last_step(adapted, meta.config.test_inner_steps),
-        "nearest class mean, features of the meta-learned network": last_step(
-            ProtoNet(meta.learner.model, norm="inductive"), 0
-        ),
-        "nearest class mean, features of the pre-trained network": last_step(
-            ProtoNet(before.learner.few_shot().model, norm="inductive"), 0
-        ),
-        "nearest class mean, pixels": nearest_mean,
-        "pre-trained, whole network fine-tuned": last_step(whole, STEPS),
-        "pre-trained, last layer fine-tuned": last_step(head, STEPS),
-    }
+def ways_of(run: Path) -> dict[str, Score]:
+    """By name, the ways in which a run adapts, and the nearest mean of its features."""
+    trained = load_trained(run, "cpu")
+    learner, algorithm = trained.learner, trained.config.algorithm
+    if isinstance(learner, FineTune):
+        told = {f"pre-trained, {part} fine-tuned": one for part, one in learner.variants().items()}
+        found = {name: last_step(for_ways(one, WAYS)[0], STEPS) for name, one in told.items()}
+        network = learner.few_shot().model
+        algorithm = "pre-training"
+    else:
+        adapted, _ = for_ways(learner, WAYS)
+        found = {f"meta-learned, {algorithm}": last_step(adapted, adapted.inner_steps)}
+        network = learner.model
+    if algorithm != "protonet":
+        found[f"nearest class mean, features of {algorithm}"] = last_step(ProtoNet(network), 0)
+    return found
 
 
-def last_step(learner: Learner, steps: int) -> Callable[[TaskBatch], Tensor]:
+def last_step(learner: Learner, steps: int) -> Score:
     """The accuracy of each task after so many inner steps, one picture at a time."""
     return lambda tasks: learner.evaluate(tasks, steps, "inductive").scores[:, -1]
-
-
-def nearest_mean(tasks: TaskBatch) -> Tensor:
-    """The accuracy of the nearest mean picture."""
-    support, query = (x.flatten(2) for x in (tasks.support_x, tasks.query_x))
-    belongs = torch.nn.functional.one_hot(tasks.support_y).float().mT
-    means = belongs @ support / belongs.sum(-1, keepdim=True)
-    return (torch.cdist(query, means).argmin(-1) == tasks.query_y).float().mean(1)
 
 
 def make_folder(fashion: Path, folder: Path) -> None:
@@ -104,7 +100,7 @@ def make_folder(fashion: Path, folder: Path) -> None:
         Image.fromarray(picture).save(folder / NAMES[label] / f"{number:05}.png")
 
 
-def page(rows: dict[str, list[tuple[float, float]]]) -> str:
+def page(rows: Rows) -> str:
     """The table as Markdown, the best of each column in bold."""
     best = [max(row[i][0] for row in rows.values()) for i in range(len(SHOTS))]
     lines = [
