@@ -13,6 +13,7 @@ from fewstep.evaluation.evaluate import evaluate_tasks, interval
 from fewstep.evaluation.task_sets import TaskSet, task_batches
 from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
+from fewstep.learners.protomaml import ProtoMAML
 
 TASKS = 100
 """The most tasks of a split that are measured on."""
@@ -70,7 +71,8 @@ def measure(
         training_ci95=interval(seen[:, -1]).item() if len(seen) else None,
         validation=scores[:, -1].mean().item(),
         validation_ci95=interval(scores[:, -1]).item(),
-        before=scores[:, 0].mean().item(),
+        # From prototypes, much is solved before the first step.
+        before=None if isinstance(one, ProtoMAML) else scores[:, 0].mean().item(),
         gain_ci95=interval(scores[:, -1] - scores[:, 0]).item(),
         support_loss_before=again[:, 0].mean().item(),
         support_loss_after=again[:, -1].mean().item(),
