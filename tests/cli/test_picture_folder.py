@@ -33,7 +33,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def told_first(monkeypatch, capsys):
-    """What is told before training, which is left out."""
+    """The lines before training, which is left out."""
 
     def stop(config, *_):
         raise InputError(f"q_query {config.q_query}")

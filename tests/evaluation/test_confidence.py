@@ -1,4 +1,4 @@
-"""What is chosen on validation tasks, for a learner whose probabilities are known."""
+"""Choices on validation tasks, for a learner whose probabilities are known."""
 
 import pytest
 import torch

@@ -10,7 +10,7 @@ from tests.factory import make_tasks
 
 
 class Masked(nn.Module):
-    """Token ids with their mask, as language models take them."""
+    """Token ids with their mask, as transformers take them."""
 
     def __init__(self):
         super().__init__()

@@ -18,7 +18,7 @@ CONFIG = folder_config("photos", 16, 2, 1)
 
 @pytest.fixture
 def run(tmp_path):
-    """What a run keeps before its first checkpoint."""
+    """The files of a run before its first checkpoint."""
     files = RunDir(tmp_path)
     form = TaskForm(TaskSpec.classification((3, 16, 16), 2, 2), Preparation(16, 3))
     files.config.write_text("{}")

@@ -1,4 +1,4 @@
-"""What a run chooses on validation tasks, so that its probabilities can be believed."""
+"""Temperature and threshold of a run, chosen on validation tasks."""
 
 from typing import get_args
 
@@ -29,7 +29,7 @@ def choose_on_validation(run: Run, tasks: int, steps: int, norm: Norm) -> Chosen
 
 
 def inductive(run: Run, chosen: Chosen) -> Calibration | None:
-    """What is chosen for predictions of one example at a time."""
+    """The choice for predictions of one example at a time."""
     return next(
         (c for norm, c in chosen.items() if _of_one_example(run, norm) == "inductive"), None
     )

@@ -27,7 +27,7 @@ _log = logging.getLogger("fewstep")
 
 @dataclass(frozen=True)
 class Contents:
-    """What a folder's pictures are, but for the pixels."""
+    """All that is known of a folder's pictures, but for the pixels."""
 
     preparation: Preparation
     names: list[str]

@@ -85,7 +85,7 @@ def is_adapted(folder: Path) -> bool:
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """What is known of an adapted model.
+    """All that is known of an adapted model.
 
     Raises:
         InputError: There is none, or it is damaged or of another version.
@@ -129,7 +129,7 @@ def read_tensors(folder: Path, name: str, told: Mapping[str, Any]) -> dict[str, 
 
 
 def teaching_of(source: Source) -> Teaching | None:
-    """What a model was adapted from, read where it is kept in a folder."""
+    """The start and the support set of a model, read where a folder keeps them."""
     if not isinstance(source, Path):
         return source
     told = read_about(source)
@@ -179,7 +179,7 @@ def versions() -> dict[str, str]:
 
 
 def complete(about: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of a model, with a place for all that a reader looks for."""
+    """All that is known of a model, with a place for all that a reader looks for."""
     usual = {"learner": "a learner", "algorithm": None, "inner_steps": 0, "inner_lr": None}
     protocol = {**usual, "norm": "inductive", "shots": [], "note": "", **about.get("protocol", {})}
     absent = {"example_shape": None, "config": None, "training_classes": None, "outputs": 1}

@@ -29,7 +29,7 @@ except ImportError as error:
 
 
 class _FewShot(BaseEstimator):
-    """What both have in common."""
+    """The part that both have in common."""
 
     adapted_: Any
 
@@ -234,7 +234,7 @@ class FewShotRegressor(RegressorMixin, _FewShot):
         return self._keep(adapted)
 
     def predict(self, x: Any) -> npt.NDArray[np.float64]:
-        """What is predicted, ``[examples]`` or ``[examples, outputs]``, in the unit of ``y``.
+        """The predictions, ``[examples]`` or ``[examples, outputs]``, in the unit of ``y``.
 
         Args:
             x: Examples of any kind that `fit` takes.

@@ -1,4 +1,4 @@
-"""What an adapted network predicts for any number of examples, in bounded memory."""
+"""Predictions of an adapted network for any number of examples, in bounded memory."""
 
 from typing import Any
 

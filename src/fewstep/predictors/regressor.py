@@ -48,7 +48,7 @@ class AdaptedRegressor:
         return "transductive" if adapted_dir.by_batch(self.module) else "inductive"
 
     def predict(self, x: Any) -> npt.NDArray[np.float64]:
-        """What the network predicts, in the unit of the targets that it was adapted on.
+        """The predictions, in the unit of the targets that the network was adapted on.
 
         Args:
             x: As in `AdaptedClassifier.predict_proba`.

@@ -1,4 +1,4 @@
-"""What an adapted model was adapted from, which further teaching starts from again."""
+"""The start and the support set of an adapted model, from which further teaching begins."""
 
 from dataclasses import dataclass
 from pathlib import Path

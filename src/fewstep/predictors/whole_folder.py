@@ -80,7 +80,7 @@ def check_may_be_written(folder: Path, target: Path, names: Collection[str], las
 
 
 def _left(place: Path, name: str) -> list[Path]:
-    """What the writers of a folder of this name leave in a place when they are killed."""
+    """The leftovers of killed writers of a folder of this name."""
     ours = re.compile(rf"\.{re.escape(name)}\.([0-9a-f]{{8}}\.(part|old)|lock)")
     return [path for path in place.iterdir() if ours.fullmatch(path.name)]
 

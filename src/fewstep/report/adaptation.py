@@ -1,4 +1,4 @@
-"""What an adaptation to pictures came to, as text and as JSON values."""
+"""The outcome of an adaptation to pictures, as text and as JSON values."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a user's own pictures can be taught to: a run, or a model that was adapted before."""
+"""The bases that own pictures are taught to: a run, or a model that was adapted before."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
