@@ -11,15 +11,14 @@ from torch import nn
 from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.predictors import adapted_dir
-from fewstep.predictors.inputs import ExampleForm
-from fewstep.predictors.outputs import dtype_of, outputs
+from fewstep.predictors.adapted_model import AdaptedModel
 from fewstep.predictors.teaching import Source
 
 Label = str | int
 
 
 @dataclass(frozen=True, eq=False)
-class AdaptedClassifier:
+class AdaptedClassifier(AdaptedModel):
     """A network that was adapted to the classes of one task.
 
     Attributes:
@@ -54,18 +53,6 @@ class AdaptedClassifier:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise InputError(f"threshold is {self.threshold}; expected from 0 to 1")
 
-    @property
-    def form(self) -> ExampleForm:
-        """The form of its examples."""
-        shape = self.about.get("example_shape")
-        known = None if shape is None else tuple(shape)
-        return ExampleForm(self.preparation, known, dtype_of(self.module))
-
-    @property
-    def norm(self) -> str:
-        """``"inductive"``, or ``"transductive"`` where a prediction depends on those beside it."""
-        return "transductive" if adapted_dir.by_batch(self.module) else "inductive"
-
     def predict_proba(self, x: Any) -> npt.NDArray[np.float64]:
         """The probability of each class.
 
@@ -79,8 +66,7 @@ class AdaptedClassifier:
         Raises:
             InputError: The examples do not fit.
         """
-        together = self.norm == "transductive"
-        logits = outputs(self.module, self.form, x, together=together)
+        logits = self._outputs(x)
         if logits.shape[1:] != (len(self.classes),):
             raise InputError(
                 f"the network returns {list(logits.shape)} for {len(self.classes)} classes; "

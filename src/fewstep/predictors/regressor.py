@@ -10,13 +10,12 @@ from torch import nn
 
 from fewstep.data.preparation import Preparation
 from fewstep.predictors import adapted_dir
-from fewstep.predictors.inputs import ExampleForm
-from fewstep.predictors.outputs import dtype_of, outputs
+from fewstep.predictors.adapted_model import AdaptedModel
 from fewstep.predictors.teaching import Source
 
 
 @dataclass(frozen=True, eq=False)
-class AdaptedRegressor:
+class AdaptedRegressor(AdaptedModel):
     """A network that was adapted to the function of one task.
 
     Attributes:
@@ -35,18 +34,6 @@ class AdaptedRegressor:
     about: dict[str, Any] = field(default_factory=dict)
     teaching: Source = field(default=None, repr=False)
 
-    @property
-    def form(self) -> ExampleForm:
-        """The form of its examples."""
-        shape = self.about.get("example_shape")
-        known = None if shape is None else tuple(shape)
-        return ExampleForm(self.preparation, known, dtype_of(self.module))
-
-    @property
-    def norm(self) -> str:
-        """``"inductive"``, or ``"transductive"`` where a prediction depends on those beside it."""
-        return "transductive" if adapted_dir.by_batch(self.module) else "inductive"
-
     def predict(self, x: Any) -> npt.NDArray[np.float64]:
         """The predictions, in the unit of the targets that the network was adapted on.
 
@@ -59,10 +46,7 @@ class AdaptedRegressor:
         Raises:
             InputError: The examples do not fit.
         """
-        together = self.norm == "transductive"
-        found: npt.NDArray[np.float64] = outputs(
-            self.module, self.form, x, together=together
-        ).numpy()
+        found: npt.NDArray[np.float64] = self._outputs(x).numpy()
         return found[:, 0] if found.shape[1:] == (1,) else found
 
     def save(self, folder: str | Path) -> None:
