@@ -10,7 +10,7 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from fewstep.cli.console import error_console
 from fewstep.cli.options import check_is_text, data_folder, parse
-from fewstep.config import schema
+from fewstep.config import groups
 from fewstep.config.effects import check_effects
 from fewstep.config.file import read_config, remembered_folder
 from fewstep.config.limits import check_numbers
@@ -29,30 +29,30 @@ class TrainOptions:
     folder a class: defaults then suit what is in it.
     """
 
-    task: OmitArgPrefixes[schema.Task]
-    network: OmitArgPrefixes[schema.Network]
-    adaptation: OmitArgPrefixes[schema.Adaptation]
-    outer_loop: OmitArgPrefixes[schema.OuterLoop]
-    evaluation: OmitArgPrefixes[schema.Evaluation]
-    machine: OmitArgPrefixes[schema.Machine]
-    specialist: OmitArgPrefixes[schema.Specialist]
+    tasks: OmitArgPrefixes[groups.Task]
+    network: OmitArgPrefixes[groups.Network]
+    adaptation: OmitArgPrefixes[groups.Adaptation]
+    outer_loop: OmitArgPrefixes[groups.OuterLoop]
+    evaluation: OmitArgPrefixes[groups.Evaluation]
+    machine: OmitArgPrefixes[groups.Machine]
+    specialist: OmitArgPrefixes[groups.Specialist]
     run_dir: Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")] = None
     """Where the run is kept: runs/RECIPE-ALGORITHM-seedN or runs/FOLDER unless given."""
 
     @property
     def config(self) -> Config:
         """All settings together."""
-        groups = [group for name, group in vars(self).items() if name != "run_dir"]
-        return Config(**{name: value for group in groups for name, value in vars(group).items()})
+        given = [group for name, group in vars(self).items() if name != "run_dir"]
+        return Config(**{name: value for group in given for name, value in vars(group).items()})
 
     @property
     def kept_in(self) -> Path:
         """The run directory."""
         if self.run_dir is not None:
             return self.run_dir
-        if self.task.folder is not None:
-            return Path("runs", Path(self.task.folder).name or "folder")
-        recipe, algorithm = self.task.recipe, self.adaptation.algorithm
+        if self.tasks.folder is not None:
+            return Path("runs", Path(self.tasks.folder).name or "folder")
+        recipe, algorithm = self.tasks.recipe, self.adaptation.algorithm
         return Path("runs", f"{recipe}-{algorithm}-seed{self.outer_loop.seed}")
 
 
@@ -123,11 +123,11 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
 
 def _grouped(config: Config) -> TrainOptions:
     """The settings of a config as the groups of the help."""
-    groups = [
+    given = [
         group(**{field.name: getattr(config, field.name) for field in fields(group)})
         for group in reversed(Config.__bases__)
     ]
-    return TrainOptions(*groups)
+    return TrainOptions(*given)
 
 
 def _is_folder(word: str) -> bool:
