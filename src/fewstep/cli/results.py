@@ -13,6 +13,7 @@ from fewstep.cli.calibrate import Chosen, choose_on_validation, inductive, norms
 from fewstep.cli.console import plain_console
 from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.schema import Config, batch_norm
+from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import calibrated
 from fewstep.evaluation.confidence import TASKS
@@ -95,7 +96,7 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
         if (config.data_set.kind, config.data_set.examples) == ("classification", "pictures"):
             first = run.tasks["test"].batch([0])
             how = run.tasks["test"].preparation
-            ink = how is None or how.ink
+            ink = not isinstance(how, Preparation) or how.ink
             draw_task(files.task, run.learner, first, steps, norm, batch_norm(config, norm), ink)
             pictures.append(files.task)
         # Last of the files: where it stands, so do the pictures.

@@ -11,6 +11,7 @@ from torch import Tensor
 from fewstep.choices import Split
 from fewstep.config.registry import Kind
 from fewstep.data.preparation import Preparation
+from fewstep.data.table_preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 
@@ -30,6 +31,8 @@ class TaskSpec:
         metrics: Functions of (prediction, target) by name, the score first; None for the accuracy
             or, in a regression, the loss.
         larger_is_better: Whether more of the score is better.
+        categories: Sizes of the blocks of an example's last numbers, one number for each value of
+            a category: all are 0 but one.
 
     >>> TaskSpec.classification((1, 28, 28), n_way=5).score
     'accuracy'
@@ -44,6 +47,7 @@ class TaskSpec:
     loss: Callable[[Any, Tensor], Tensor] = F.cross_entropy
     metrics: Mapping[str, Callable[[Any, Tensor], Any]] | None = None
     larger_is_better: bool = True
+    categories: tuple[int, ...] = ()
 
     @classmethod
     def classification(
@@ -69,10 +73,10 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class KeptSplit:
-    """The classes of each split, and how their pictures were prepared, as a run keeps them."""
+    """The classes of each split, or the tasks of a table, and how they were prepared, of a run."""
 
     classes: Mapping[Split, Sequence[str]]
-    preparation: Preparation | None
+    preparation: Preparation | TablePreparation | None
 
 
 class Sampler(Protocol):
@@ -117,8 +121,8 @@ class TaskSource(ABC):
         """The tasks of these numbers; task number i is always the same task."""
 
     @property
-    def preparation(self) -> Preparation | None:
-        """How a picture of one's own becomes an example, if the examples are such."""
+    def preparation(self) -> Preparation | TablePreparation | None:
+        """How a picture or a row of one's own becomes an example, if the examples are such."""
         return None
 
     def with_shots(self, k_shot: int, q_query: int) -> Self:
