@@ -93,7 +93,7 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
         if any(result.calibration for result in results.values()):
             draw_reliability(files.reliability, config, results, "test")
             pictures.append(files.reliability)
-        if (config.data_set.kind, config.data_set.examples) == ("classification", "pictures"):
+        if (config.kind, config.data_set.examples) == ("classification", "pictures"):
             first = run.tasks["test"].batch([0])
             how = run.tasks["test"].preparation
             ink = not isinstance(how, Preparation) or how.ink

@@ -131,7 +131,7 @@ class Table:
         """
         many = len(self)
         sizes = split_sizes(many, parts, "tasks") if parts else usual_sizes(many, 1)
-        return self._split_into(draw_split(sizes, many, seed), None)
+        return self.split_into(draw_split(sizes, many, seed), None)
 
     def split_by_name(
         self, parts: Mapping[Split, Sequence[str]], how: TablePreparation | None = None
@@ -149,7 +149,7 @@ class Table:
                 f"{self.name} lacks {len(missing)} of the tasks of the split: "
                 f"{', '.join(missing[:3])}{more}; put them back"
             )
-        return self._split_into([[number[name] for name in parts[part]] for part in SPLITS], how)
+        return self.split_into([[number[name] for name in parts[part]] for part in SPLITS], how)
 
     def of_at_least(self, rows: int) -> Table:
         """The tasks that have so many rows, or that make so many examples."""
@@ -179,7 +179,7 @@ class Table:
         part = split or self.part
         return TableTasks(self.rows, self.preparation, k_shot, q_query, seed, part, min_k_shot)
 
-    def _split_into(
+    def split_into(
         self, parts: Sequence[Sequence[int]], how: TablePreparation | None
     ) -> tuple[Table, Table, Table]:
         train, val, test = (self._subset(np.array(numbers, np.int64)) for numbers in parts)

@@ -83,7 +83,7 @@ def protocol(config: Config, results: Results, split: Split) -> str:
     """The line that belongs under every number."""
     result = next(iter(results.values()))
     k_shot, q_query = config.shots(split)
-    ways = f"{config.n_way}-way " if config.data_set.kind == "classification" else ""
+    ways = f"{config.n_way}-way " if config.kind == "classification" else ""
     return (
         f"{result.tasks} {split} tasks of {config.data_name}, {ways}{k_shot}-shot {q_query}-query; "
         f"mean ± 95% interval over tasks; {batch_norm(config, *results)}; one model, "
