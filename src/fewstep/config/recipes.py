@@ -167,7 +167,6 @@ def table_config(table: str, n_way: int = 1, k_shot: int = 10, **given: Any) -> 
         "model": "mlp",
         "inner_lr": 0.1,
         "inner_steps": 5,
-        "norm": "inductive",
         "meta_batch": 16,
         "ema_decay": 0.98,
         "steps": 2000,

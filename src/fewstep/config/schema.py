@@ -42,7 +42,8 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 
     def _contradictions(self) -> Iterator[str]:
         """A sentence for each of the settings that do not go together."""
-        kind, examples = self.kind, self.data_set.examples
+        kind = self.kind
+        examples = self.data_set.examples if self.window is None else "series"
         if (self.data == "table") != (self.table is not None):
             yield (
                 f"data is {self.data} and the table {self.table or 'not given'}; a table comes "
