@@ -131,8 +131,9 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
     @property
     def data_name(self) -> str:
         """The data set for people: the name of a folder of pictures, or of a table."""
-        own = self.folder or self.table
-        return Path(own).name if own else self.data
+        if self.table:
+            return Path(self.table).name.partition(".")[0] or "table"
+        return Path(self.folder).name if self.folder else self.data
 
     @property
     def network(self) -> NetworkEntry:

@@ -38,20 +38,22 @@ def open_table(config: Config) -> Table:
     try:
         state = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
     except OSError as error:
-        raise InputError(f"cannot open {path} ({error.strerror or error})") from error
-    return _read(state, str(path), config.task, config.target, config.inputs, config.time, config.window)
+        raise InputError(
+            f"cannot open {path} ({error.strerror or error}); expected a CSV or Parquet file, or a "
+            "folder with a file a task"
+        ) from error
+    columns = (config.task, config.target, config.inputs, config.time)
+    return _read(state, str(path), columns, config.window)
 
 
 @lru_cache(maxsize=1)
 def _read(
     _: tuple[object, ...],
     path: str,
-    task: str | None,
-    target: str | None,
-    inputs: str | None,
-    time: str | None,
+    columns: tuple[str | None, str | None, str | None, str | None],
     window: int | None,
 ) -> Table:
+    task, target, inputs, time = columns
     return Table(path, task, target, names_of(inputs), time, window)
 
 
@@ -62,9 +64,7 @@ def names_of(inputs: str | None) -> list[str] | None:
     return [name.strip() for name in next(csv.reader([inputs], skipinitialspace=True))]
 
 
-def split_table(
-    table: Table, config: Config, kept: KeptSplit | None = None
-) -> dict[Split, Table]:
+def split_table(table: Table, config: Config, kept: KeptSplit | None = None) -> dict[Split, Table]:
     """The parts of a table: those of a run, or else drawn by the seed.
 
     Raises:

@@ -257,7 +257,5 @@ def _with_best(config: Config, empty: Learner, tasks: Tasks, run: RunDir) -> Run
 
 def _test_tasks(config: Config) -> dict[str, object]:
     k_shot, q_query = config.shots("test")
-    told: dict[str, object] = {"data": config.data, "n_way": config.n_way, "k_shot": k_shot, "q_query": q_query}
-    if config.table:
-        told["target"] = config.target
-    return {**told, "seed": config.seed}
+    told = {"data": config.data, "n_way": config.n_way, "k_shot": k_shot, "q_query": q_query}
+    return {**told, "seed": config.seed, "target": config.target}
