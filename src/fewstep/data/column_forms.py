@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fewstep.data.column_scaling import FAR, Features, Scaling
 from fewstep.data.table_columns import MAX_LEVELS, as_booleans, as_codes, as_numbers
 from fewstep.data.table_dates import as_days, date_format, in_words, is_ambiguous
-from fewstep.data.table_rows import row_name, row_names
+from fewstep.data.table_naming import row_name, row_names
 from fewstep.errors import InputError
 
 OTHER, MISSING = "other", "missing"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fewstep.data.table_columns import as_codes, kind_of
-from fewstep.data.table_rows import FILE, EmptyTableError, check_column
+from fewstep.data.table_naming import FILE, EmptyTableError, check_column
 from fewstep.errors import InputError
 
 IDENTIFIER = 0.9  # different texts a row, from which a column names the rows

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewstep.data.table_dates import date_format
-from fewstep.data.table_rows import load_pandas, row_name
+from fewstep.data.table_naming import load_pandas, row_name
 from fewstep.errors import InputError
 
 Kind = Literal["number", "boolean", "date", "category"]

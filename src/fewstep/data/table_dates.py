@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fewstep.data.table_rows import load_pandas, row_name
+from fewstep.data.table_naming import load_pandas, row_name
 from fewstep.errors import InputError
 
 SHARE = 0.75  # a column with so many dates is one of dates, and others are mistakes

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fewstep.data.column_forms import FORMS, CategoryColumn, Form
 from fewstep.data.column_scaling import Features, Scaling
 from fewstep.data.table_columns import kind_of
-from fewstep.data.table_rows import check_column
+from fewstep.data.table_naming import check_column
 from fewstep.data.table_target import (
     Label,
     TargetKind,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewstep.data.table_rows import FILE, ROWS_A_FILE, EmptyTableError, load_pandas
+from fewstep.data.table_naming import FILE as FILE
+from fewstep.data.table_naming import ROWS_A_FILE, EmptyTableError, load_pandas
 from fewstep.data.table_text import check_names, parse_text
 from fewstep.errors import InputError, first_line
 

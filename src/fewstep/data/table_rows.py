@@ -1,58 +1,79 @@
-"""Rows and columns of a table, and their names for people."""
+"""TableRows: the prepared rows of a table, those of a task side by side."""
 
-from difflib import get_close_matches
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
-from fewstep.errors import InputError
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
 
-FILE = "file"  # the column that tells of which file of a folder a row is
-ROWS_A_FILE = 1 << 32  # the index of a folder's table counts on by this from file to file
-MOST = 20  # columns that a message lists
-
-
-class EmptyTableError(InputError):
-    """A table without rows."""
+Integers = npt.NDArray[np.int64]
 
 
-def load_pandas() -> Any:
-    """Import pandas, where the extra for tables is installed."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise InputError(
-            'tables need pandas, which is not installed; pip install "fewstep[tables]"'
-        ) from error
-    return pandas
+@dataclass(frozen=True, eq=False)
+class TableRows:
+    """Rows of tasks in memory. An example is a row or, with a window, so many rows one by one.
 
+    Attributes:
+        names: Of the tasks.
+        x: ``float32 [rows, features]``, task by task.
+        y: ``float32 [rows, 1]`` or, in a classification, ``int64 [rows]``.
+        offsets: ``int64 [tasks + 1]``: task t has the rows from ``offsets[t]`` to
+            ``offsets[t + 1]``.
+        window: Rows of an example, which ends at its own; None for a single row.
 
-def row_name(frame: Any, place: int) -> str:
-    """Name of the row at a place: its number in its file, or its place in a DataFrame."""
-    label = frame.index[place]
-    try:
-        number = int(label) % ROWS_A_FILE
-    except (TypeError, ValueError):
-        number = place
-    return f"row {number}" + (f" of {frame[FILE].iloc[place]}" if FILE in frame else "")
-
-
-def row_names(frame: Any, places: Any) -> str:
-    """Names of a few rows."""
-    named = [row_name(frame, int(place)) for place in places[:3]]
-    more = f" and {len(places) - 3:,} more" if len(places) > 3 else ""
-    return ", ".join([named[0], *(name.removeprefix("row ") for name in named[1:])]) + more
-
-
-def check_column(frame: Any, name: str, role: str) -> None:
-    """See that a column is there, of a role such as ``"target"``.
-
-    Raises:
-        InputError: It is not; the message names the nearest.
+    >>> rows = np.arange(6, dtype=np.float32)[:, None]
+    >>> table = TableRows(("a", "b"), rows, rows, np.array([0, 4, 6]))
+    >>> table.counts.tolist()
+    [4, 2]
     """
-    columns = [str(column) for column in frame.columns]
-    if name in columns:
-        return
-    lower = {column.lower(): column for column in reversed(columns)}
-    near = get_close_matches(name.lower(), lower, 1)
-    meant = f"did you mean {lower[near[0]]!r}? " if near else ""
-    listed = ", ".join(columns[:MOST]) + (", ..." if len(columns) > MOST else "")
-    raise InputError(f"no column {name!r} for the {role}; {meant}the columns are {listed}")
+
+    names: tuple[str, ...]
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.float32] | Integers
+    offsets: Integers
+    window: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def counts(self) -> Integers:
+        """``int64 [tasks]``: how many examples each has."""
+        counts: Integers = np.diff(self.offsets) - ((self.window or 1) - 1)
+        return counts.clip(0)
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        """``(features,)``, or ``(window, features)``."""
+        features = self.x.shape[1]
+        return (features,) if self.window is None else (self.window, features)
+
+    def examples(self, tasks: Integers, numbers: Integers) -> tuple[Tensor, Tensor]:
+        """Examples of tasks by their numbers within the task.
+
+        Args:
+            tasks: ``[tasks]``.
+            numbers: ``[tasks, examples]``.
+
+        Returns:
+            ``[tasks, examples, ...]``, inputs and targets.
+        """
+        last = self.offsets[tasks][:, None] + numbers + ((self.window or 1) - 1)
+        rows = last
+        if self.window is not None:
+            rows = last[..., None] + np.arange(1 - self.window, 1)
+        return torch.from_numpy(self.x[rows]), torch.from_numpy(self.y[last])
+
+    def subset(self, numbers: Sequence[int]) -> "TableRows":
+        """Those of some tasks, in the order of their numbers."""
+        kept = np.asarray(numbers, np.int64)
+        lengths = np.diff(self.offsets)[kept]
+        offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
+        # Row r of the result, which is of task t, is row r - offsets[t] of the task before.
+        shift = np.repeat(self.offsets[kept] - offsets[:-1], lengths)
+        rows = np.arange(offsets[-1]) + shift
+        names = tuple(self.names[number] for number in kept)
+        return TableRows(names, self.x[rows], self.y[rows], offsets, self.window)

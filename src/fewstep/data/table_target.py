@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewstep.data.table_columns import Floats, as_booleans, as_codes, as_numbers, kind_of
-from fewstep.data.table_rows import load_pandas, row_name, row_names
+from fewstep.data.table_naming import load_pandas, row_name, row_names
 from fewstep.errors import InputError
 
 TargetKind = Literal["regression", "classification"]

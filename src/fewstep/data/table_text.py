@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fewstep.data.table_columns import is_number
-from fewstep.data.table_rows import EmptyTableError, load_pandas
+from fewstep.data.table_naming import EmptyTableError, load_pandas
 from fewstep.errors import InputError, first_line
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "|", ",": "commas"}
