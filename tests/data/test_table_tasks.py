@@ -38,7 +38,8 @@ def test_a_task_has_rows_of_its_own_in_two_parts(lengths, k_shot, q_query, least
     for i, name in enumerate(tasks.names_of(range(12))):
         _, support, _, query = batch.task(i)
         found = numbers(tasks, support) + numbers(tasks, query)
-        assert len(set(found)) == len(found) and set(found) <= set(own[name])
+        assert len(set(found)) == len(found)
+        assert set(found) <= set(own[name])
         assert (few or k_shot) <= len(support) <= k_shot
         assert len(query) == min(q_query, len(own[name]) - len(support))
 
@@ -66,7 +67,8 @@ def test_every_task_comes_once_a_round():
 
 def test_small_tasks_are_left_out_by_name():
     tasks = tasks_of(3, 1, 4, 2, k_shot=2, q_query=1)
-    assert tasks.names == ["a", "c"] and tasks.left_out == ["b", "d"]
+    assert tasks.names == ["a", "c"]
+    assert tasks.left_out == ["b", "d"]
     assert tasks_of(3, 1, 4, 2, k_shot=2, q_query=1, min_k_shot=1).left_out == ["b"]
     with pytest.raises(fewstep.InputError, match=r"no train task has 6 rows.*the largest has 4"):
         tasks.with_shots(5, 1)
@@ -75,7 +77,8 @@ def test_small_tasks_are_left_out_by_name():
 def test_a_range_of_shots_is_of_training_alone():
     tasks = tasks_of(9, 9, 9, k_shot=4, q_query=2, min_k_shot=1)
     sizes = [len(tasks.batch([i]).support_y[0]) for i in range(200)]
-    assert min(sizes) == 1 and max(sizes) == 4
+    assert min(sizes) == 1
+    assert max(sizes) == 4
     assert [sizes.count(n) > 30 for n in (1, 2, 3, 4)] == [True] * 4
     assert tasks.with_shots(4, 2).batch(range(50)).support_sizes is None
     for bad in (0, 5):
@@ -87,7 +90,8 @@ def test_windows_end_at_their_rows_and_stay_in_order():
     frame = numbered(6, 9, 2).assign(hour=[*range(6), *range(9), *range(2)])
     table = Table(frame, task="school", target="score", time="hour", window=3)
     tasks = table.tasks(2, 3)
-    assert tasks.left_out == ["c"] and tasks.spec.example_shape == (3, 1)
+    assert tasks.left_out == ["c"]
+    assert tasks.spec.example_shape == (3, 1)
     batch = tasks.batch(range(6))
     for i in range(6):
         _, support, query_x, query = batch.task(i)
@@ -111,15 +115,20 @@ def test_the_error_is_in_the_unit_of_the_target():
 def test_classes_are_the_same_in_every_task():
     frame = lines().assign(level=lambda f: np.where(f["level"] > 100, "high", "low"))
     tasks = Table(frame, task="site", target="level").tasks(3, 5)
-    assert tasks.spec.kind == "classification" and tasks.spec.outputs == 2
-    x, y, _, _ = tasks.batch([0]).task(0)
-    assert y.dtype == torch.int64
-    slope = frame[frame["site"] == tasks.names_of([0])[0]]
-    labels = dict(zip(slope["raw"].round(4), slope["level"], strict=True))
-    scale = tasks.how.forms[0]
-    raw = x[:, 0].double() * scale.scale + scale.mean
-    told = [labels[round(float(value), 4)] for value in raw]
-    assert [tasks.how.classes[int(number)] for number in y] == told
+    assert tasks.spec.kind == "classification"
+    assert tasks.spec.outputs == 2
+    assert tasks.how.classes == ("high", "low")
+    batch = tasks.batch(range(8))
+    assert batch.support_y.dtype == torch.int64
+    for i, name in enumerate(tasks.names_of(range(8))):
+        own = frame[frame["site"] == name]
+        known = {
+            tuple(row): level
+            for row, level in zip(tasks.how.features(own).tolist(), own["level"], strict=True)
+        }
+        x, y, _, _ = batch.task(i)
+        labels = [known[tuple(row)] for row in x.tolist()]
+        assert labels == [tasks.how.classes[number] for number in y.tolist()]
 
 
 def test_making_tasks_looks_at_no_row_that_it_does_not_draw():
@@ -140,4 +149,5 @@ def test_making_tasks_looks_at_no_row_that_it_does_not_draw():
 def test_a_batch_of_even_tasks_is_not_padded():
     assert tasks_of(6, 6, k_shot=2, q_query=3).batch(range(4)).is_uneven is False
     uneven = tasks_of(6, 4, k_shot=2, q_query=3).batch(range(2))
-    assert sorted(uneven.query_sizes.tolist()) == [2, 3] and uneven.support_sizes is None
+    assert sorted(uneven.query_sizes.tolist()) == [2, 3]
+    assert uneven.support_sizes is None

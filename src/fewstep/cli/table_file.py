@@ -70,9 +70,7 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
     few, half, many = np.quantile(table.lengths, (0, 0.5, 1), method="lower").tolist()
     by = "by file" if config.task is None else f"by {config.task}"
     each = f"{few:,}" if few == many else f"{few:,} to {many:,}, in the middle {half:,},"
-    say(
-        f"{config.table}: {len(table):,} tasks {by}, {len(table.frame):,} rows; {each} rows a task"
-    )
+    say(f"{config.table}: {len(table):,} tasks {by}, {len(table.frame):,} rows; {each} rows a task")
     for line in (*parts["train"].preparation.describe(), *table.notes):
         say(line)
     sizes = [len(part) for part in parts.values()]
