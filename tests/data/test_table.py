@@ -109,3 +109,18 @@ def test_splits_that_do_not_fit():
 def test_small_tasks_can_be_taken_out():
     table = Table(numbered(2, 5, 4), task="school", target="score")
     assert table.of_at_least(4).counts == {"b": 5, "c": 4}
+
+
+def test_rows_of_a_class_that_training_lacks_are_left_out():
+    frame = numbered(3, 3, 3).assign(score=["low", "low", "high"] * 3)
+    frame.loc[frame["hours"] == 7, "score"] = "odd"
+    table = Table(frame, task="school", target="score")
+    parts = {"train": ["a"], "val": ["b"], "test": ["c"]}
+    train, _, test = table.split_by_name(parts)
+    assert test.counts == {"c": 2}
+    assert test.notes[-1] == "left out: 1 test rows of classes in no training task: odd"
+    assert test.rows.y.tolist() == [1, 0]
+    assert train.counts == {"a": 3}
+    # The table itself knows the class.
+    assert table.counts["c"] == 3
+    assert table.preparation.classes == ("high", "low", "odd")

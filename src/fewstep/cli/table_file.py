@@ -71,7 +71,9 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
     by = "by file" if config.task is None else f"by {config.task}"
     each = f"{few:,}" if few == many else f"{few:,} to {many:,}, in the middle {half:,},"
     say(f"{config.table}: {len(table):,} tasks {by}, {len(table.frame):,} rows; {each} rows a task")
-    for line in (*parts["train"].preparation.describe(), *table.notes):
+    # Each part has those of the whole table as well.
+    notes = dict.fromkeys(note for part in parts.values() for note in part.notes)
+    for line in (*parts["train"].preparation.describe(), *notes):
         say(line)
     sizes = [len(part) for part in parts.values()]
     used = {name for part in parts.values() for name in part.names}
