@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from fewstep.choices import Norm
 from fewstep.config.schema import Config
 from fewstep.data.preparation import Preparation
+from fewstep.data.table_preparation import TablePreparation
 from fewstep.execution.executor import MetaGradient
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_at_least_zero
@@ -72,13 +73,14 @@ class Learner(NamedModule, ABC):
     ``loss = learner(tasks); loss.backward(); optimizer.step()``.
 
     Attributes:
-        preparation: How a picture becomes an example, where it was trained on such: a learner of a
-            loaded run knows, and one that `fewstep.fit` trained on a source that does.
+        preparation: How a picture or a row of a table becomes an example, where it was trained on
+            such: a learner of a loaded run knows, and one that `fewstep.fit` trained on a source
+            that does.
         config: The settings of the run of the command line that it was loaded from.
         temperature: What its outputs are divided by before they become probabilities.
     """
 
-    preparation: Preparation | None = None
+    preparation: Preparation | TablePreparation | None = None
     config: Config | None = None
     temperature: float = 1.0
     tasks_are_independent: ClassVar[bool] = True

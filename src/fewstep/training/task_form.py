@@ -6,16 +6,18 @@ from typing import Any
 
 from fewstep.data.preparation import Preparation
 from fewstep.data.source import TaskSource, TaskSpec
+from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.table_tasks import spec_of
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 
 
 @dataclass(frozen=True)
 class TaskForm:
-    """The form of the tasks, and how a picture becomes an example, if the examples are such."""
+    """The form of the tasks, and how a picture or a row of a table becomes an example."""
 
     spec: TaskSpec
-    preparation: Preparation | None
+    preparation: Preparation | TablePreparation | None
 
 
 def form_of(source: TaskSource) -> TaskForm:
@@ -27,6 +29,8 @@ def form_as_json(form: TaskForm) -> dict[str, Any]:
     """The form as JSON values; its loss follows from the kind."""
     spec, how = form.spec, form.preparation
     told = {name: getattr(spec, name) for name in ("kind", "example_shape", "outputs", "classes")}
+    if isinstance(how, TablePreparation):
+        return {**told, "preparation": how.as_json()}
     return {**told, "preparation": None if how is None else asdict(how)}
 
 
@@ -40,12 +44,15 @@ def read_form(path: Path) -> TaskForm:
     values = read_json_object(path, "restore it, or train in a new run directory")
     try:
         shape, outputs, classes = values["example_shape"], values["outputs"], values["classes"]
+        how = values["preparation"]
+        if how is not None and "target" in how:
+            of_rows = TablePreparation.from_json(how)
+            return TaskForm(spec_of(of_rows, tuple(map(int, shape))), of_rows)
         if values["kind"] == "regression":
             spec = TaskSpec.regression(tuple(map(int, shape)), int(outputs))
         else:
             many = None if classes is None else int(classes)
             spec = TaskSpec.classification(tuple(map(int, shape)), int(outputs), many)
-        how = values["preparation"]
         return TaskForm(spec, None if how is None else Preparation(**how))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
