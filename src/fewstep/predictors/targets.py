@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fewstep.data.table_preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.predictors.classifier import Label
 
@@ -63,3 +64,29 @@ def real_targets(y: Any, examples: int) -> Tensor:
     if not bool(targets.isfinite().all()):
         raise InputError("a target is NaN or infinity; leave that example out")
     return targets
+
+
+def table_targets(y: Any, rows: int, preparation: TablePreparation) -> Tensor:
+    """The targets of a table's rows as its network knows them: standardised, or class numbers.
+
+    Raises:
+        InputError: There is not one a row, one is missing, or of another kind.
+    """
+    import pandas as pd
+
+    values = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
+    if values.shape[1:] == (1,):
+        values = values[:, 0]
+    if values.shape != (rows,):
+        raise InputError(
+            f"there are {rows} rows and targets of {list(values.shape)}; expected one target a row"
+        )
+    # Numbers among texts stay numbers.
+    given = values if values.dtype != object else list(values)
+    frame = pd.DataFrame({preparation.target: given})
+    missing = frame[preparation.target].isna().to_numpy()
+    if missing.any():
+        raise InputError(
+            f"the target of row {int(missing.argmax())} is missing; leave that row out"
+        )
+    return torch.from_numpy(preparation.targets(frame))
