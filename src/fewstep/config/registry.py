@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 Kind = Literal["classification", "regression"]
-Examples = Literal["pictures", "rows"]
+Examples = Literal["pictures", "rows", "series"]
 
 
 OF_PICTURES = ("n_way", "rotations", "flip", "crop", "colour")
@@ -52,7 +52,7 @@ _BACKBONE = Network("fewstep.models.backbones:from_config", "pictures", "", ("pr
 NETWORKS = {
     "conv4": Network("fewstep.models.conv4:from_config", "pictures", "2", _CONV),
     "resnet12": Network("fewstep.models.resnet12:from_config", "pictures", "2", ("norm",)),
-    "mlp": Network("fewstep.models.mlp:from_config", "rows", "0"),
+    "mlp": Network("fewstep.models.mlp:from_config", "rows", "0", ("layers", "width")),
     # Any name of these packages stands in the place of NAME.
     "timm/NAME": _BACKBONE,
     "torchvision/NAME": _BACKBONE,

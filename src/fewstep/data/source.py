@@ -23,13 +23,16 @@ class TaskSpec:
 
     Attributes:
         kind: ``"classification"``, where a target is the number of a class, or ``"regression"``.
-        example_shape: Of one example: (channels, height, width) of a picture, (features,) of a row.
+        example_shape: Of one example: (channels, height, width) of a picture, (features,) of a row,
+            (window, features) of a series.
         outputs: Numbers to predict for one example: the ways, or the width of a target.
         classes: How many classes ``TaskBatch.classes`` tells apart, for ordinary training.
         loss: Of (prediction, target), a scalar.
         metrics: Functions of (prediction, target) by name, the score first; None for the accuracy
             or, in a regression, the loss.
         larger_is_better: Whether more of the score is better.
+        categories: Sizes of the blocks at the end of a row that tell a category by a one among
+            zeros.
 
     >>> TaskSpec.classification((1, 28, 28), n_way=5).score
     'accuracy'
@@ -44,6 +47,7 @@ class TaskSpec:
     loss: Callable[[Any, Tensor], Tensor] = F.cross_entropy
     metrics: Mapping[str, Callable[[Any, Tensor], Any]] | None = None
     larger_is_better: bool = True
+    categories: tuple[int, ...] = ()
 
     @classmethod
     def classification(
