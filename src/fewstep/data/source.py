@@ -11,6 +11,7 @@ from torch import Tensor
 from fewstep.choices import Split
 from fewstep.config.registry import Kind
 from fewstep.data.preparation import Preparation
+from fewstep.data.table_preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 
@@ -73,10 +74,10 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class KeptSplit:
-    """The classes of each split, and how their pictures were prepared, as a run keeps them."""
+    """The classes of each split, or the tasks of a table, and how they were prepared, of a run."""
 
     classes: Mapping[Split, Sequence[str]]
-    preparation: Preparation | None
+    preparation: Preparation | TablePreparation | None
 
 
 class Sampler(Protocol):
@@ -121,8 +122,8 @@ class TaskSource(ABC):
         """The tasks of these numbers; task number i is always the same task."""
 
     @property
-    def preparation(self) -> Preparation | None:
-        """How a picture of one's own becomes an example, if the examples are such."""
+    def preparation(self) -> Preparation | TablePreparation | None:
+        """How a picture or a row of one's own becomes an example, if the examples are such."""
         return None
 
     def with_shots(self, k_shot: int, q_query: int) -> Self:

@@ -1,0 +1,235 @@
+"""Table: tasks that stand in one table, or in a folder of tables, to split and to draw from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fewstep.choices import Split
+from fewstep.data.class_split import draw_split, split_sizes, usual_sizes
+from fewstep.data.source import SPLITS
+from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.table_reading import FILE, read_table
+from fewstep.data.table_rows import Integers, TableRows
+from fewstep.data.table_tasks import TableTasks
+from fewstep.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Table:
+    """Rows of many tasks: of schools, patients, machines or sites.
+
+    Args:
+        source: A path to a CSV, TSV or Parquet file, a folder of such files with one a task, or a
+            DataFrame of pandas or polars, which stays as it is.
+        task: The column that tells which task a row is of; left out for a folder.
+        target: The column to predict.
+        inputs: The columns to predict it from; all others unless given.
+        time: The column that tells the order of a task's rows, where they are a series.
+        window: How many rows of the series make one example; a single one unless given.
+
+    Attributes:
+        name: Of the file or folder.
+        notes: What was noticed while it was read, a sentence each.
+
+    Raises:
+        InputError: It cannot be read, or a column is missing.
+
+    >>> import pandas as pd
+    >>> rows = {"school": list("aabbccddeeffgg"), "hours": range(14), "score": range(14)}
+    >>> table = Table(pd.DataFrame(rows), task="school", target="score")
+    >>> table
+    <7 tasks, 14 rows, target score of hours>
+    >>> train, val, test = table.split(0.6, 0.2, 0.2, seed=0)
+    >>> train.tasks(k_shot=1, q_query=1).batch(range(4)).support_x.shape
+    torch.Size([4, 1, 1])
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        task: str | None = None,
+        target: str | None = None,
+        inputs: Sequence[str] | None = None,
+        time: str | None = None,
+        window: int | None = None,
+    ) -> None:
+        in_files = isinstance(source, str | Path) and Path(source).is_dir()
+        if target is None:
+            raise InputError("no target is given; name the column to predict, as in target='score'")
+        if task is None and not in_files:
+            raise InputError(
+                "no task is given; name the column that tells which task a row is of, as in "
+                "task='school', or give a folder with a file a task"
+            )
+        read = read_table(source)
+        self.name, self.part = read.name, SPLITS[0]
+        self.task, self.target, self.time, self.window = task or FILE, target, time, window
+        columns = list(map(str, read.frame.columns))
+        own = [self.target, *(() if time is None else [time])]
+        for role, name in [("task", self.task), *zip(("target", "time"), own, strict=False)]:
+            _check_column(role, name, columns)
+        taken = {self.task, *own, *([FILE] if in_files else [])}
+        self.inputs = tuple(c for c in columns if c not in taken) if inputs is None else (*inputs,)
+        for name in self.inputs:
+            _check_column("input", name, columns)
+            if name in (self.task, self.target):
+                role = "task" if name == self.task else "target"
+                raise InputError(f"{name!r} is the {role} and an input; leave it out of the inputs")
+        if not self.inputs:
+            raise InputError(f"{self.name} has no column to predict {target!r} from; add one")
+        frame, dropped = _complete(read.frame, [self.task, *own])
+        self.notes = (*read.notes, *dropped)
+        self.frame, self.names, self.offsets = _by_task(frame, self.task, time)
+        self._given: TablePreparation | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        of = ", ".join(self.inputs) if len(self.inputs) <= 4 else f"{len(self.inputs)} columns"
+        tasks = f"{len(self):,} {'task' if len(self) == 1 else 'tasks'}"
+        return f"<{tasks}, {len(self.frame):,} rows, target {self.target} of {of}>"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many rows each task has."""
+        return dict(zip(self.names, np.diff(self.offsets).tolist(), strict=True))
+
+    @cached_property
+    def preparation(self) -> TablePreparation:
+        """How a row becomes an example: fitted on the training tasks, or on all of no split."""
+        if self._given is not None:
+            return self._given
+        return TablePreparation.fit(self.frame, self.target, self.inputs)
+
+    @cached_property
+    def rows(self) -> TableRows:
+        """The rows, prepared."""
+        x, y = self.preparation.features(self.frame), self.preparation.targets(self.frame)
+        return TableRows(self.names, x, y, self.offsets, self.window)
+
+    def split(self, *parts: float, seed: int = 0) -> tuple[Table, Table, Table]:
+        """Three tables, for training, validation and test, that share no task.
+
+        Inputs and target are prepared by what the training tasks tell, in all three.
+
+        Args:
+            parts: Three integers, which are counts of tasks, or three floats, which are fractions;
+                60, 20 and 20% unless given.
+            seed: Another one draws another split.
+
+        Raises:
+            InputError: The parts do not fit.
+        """
+        many = len(self)
+        sizes = split_sizes(many, parts, "tasks") if parts else usual_sizes(many, 1)
+        return self._split_into(draw_split(sizes, many, seed), None)
+
+    def split_by_name(
+        self, parts: Mapping[Split, Sequence[str]], how: TablePreparation | None = None
+    ) -> tuple[Table, Table, Table]:
+        """Three tables of the tasks of these names, prepared in a given way or as in `split`.
+
+        Raises:
+            InputError: Some are missing in the table.
+        """
+        number = {name: i for i, name in enumerate(self.names)}
+        missing = [name for part in SPLITS for name in parts[part] if name not in number]
+        if missing:
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            raise InputError(
+                f"{self.name} lacks {len(missing)} of the tasks of the split: "
+                f"{', '.join(missing[:3])}{more}; put them back"
+            )
+        return self._split_into([[number[name] for name in parts[part]] for part in SPLITS], how)
+
+    def of_at_least(self, rows: int) -> Table:
+        """The tasks that have so many rows, or that make so many examples."""
+        return self._subset(np.flatnonzero(np.diff(self.offsets) >= rows + (self.window or 1) - 1))
+
+    def tasks(
+        self,
+        k_shot: int,
+        q_query: int,
+        *,
+        seed: int = 0,
+        split: Split | None = None,
+        min_k_shot: int | None = None,
+    ) -> TableTasks:
+        """Tasks of these rows; those of too few rows are left out.
+
+        Args:
+            k_shot: Support rows of a task.
+            q_query: Query rows of a task, at most: one of few rows has fewer.
+            seed: Another one draws other tasks.
+            split: Another one draws other tasks as well; that of the table unless given.
+            min_k_shot: Tasks have this many to ``k_shot`` support rows.
+
+        Raises:
+            InputError: No task has enough rows.
+        """
+        part = split or self.part
+        return TableTasks(self.rows, self.preparation, k_shot, q_query, seed, part, min_k_shot)
+
+    def _split_into(
+        self, parts: Sequence[Sequence[int]], how: TablePreparation | None
+    ) -> tuple[Table, Table, Table]:
+        train, val, test = (self._subset(np.array(numbers, np.int64)) for numbers in parts)
+        if how is None and not len(train):
+            raise InputError("the split has no training task; choose a larger first part")
+        for table, part in zip((train, val, test), SPLITS, strict=True):
+            table._given, table.part = how or train.preparation, part
+        return train, val, test
+
+    def _subset(self, numbers: Integers) -> Table:
+        """The tasks of these numbers, of a split of its own."""
+        ends = zip(self.offsets[numbers], self.offsets[numbers + 1], strict=True)
+        rows = [np.arange(start, end) for start, end in ends]
+        other = object.__new__(Table)
+        other.__dict__ = {n: v for n, v in vars(self).items() if n not in ("rows", "preparation")}
+        other.frame = self.frame.iloc[np.concatenate(rows) if rows else []]
+        other.names = tuple(self.names[number] for number in numbers)
+        other.offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        return other
+
+
+def _check_column(role: str, name: str, columns: list[str]) -> None:
+    if name not in columns:
+        close = difflib.get_close_matches(name, columns, n=1)
+        many = ", ..." if len(columns) > 8 else ""
+        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(columns[:8])}{many}"
+        raise InputError(f"no column is named {name!r}, which is given as {role}; {hint}")
+
+
+def _complete(frame: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """The rows that tell their task and their target, and a sentence on the others."""
+    notes = []
+    for name in columns:
+        missing = frame[name].isna().to_numpy()
+        if missing.any():
+            notes.append(f"{missing.sum():,} rows without {name} are left out")
+            frame = frame[~missing]
+        if frame[name].dtype.kind == "f" and (frame[name] % 1 == 0).all() and name == columns[0]:
+            # Numbers of tasks that became fractions where one was missing.
+            frame = frame.assign(**{name: frame[name].astype("int64")})
+    return frame, notes
+
+
+def _by_task(
+    frame: pd.DataFrame, task: str, time: str | None
+) -> tuple[pd.DataFrame, tuple[str, ...], Integers]:
+    """The rows task by task, in order of time, the names of the tasks and where each begins."""
+    keys = frame[task].astype(str).to_numpy(object)
+    names, codes = np.unique(keys.astype(str), return_inverse=True)
+    by = (codes,) if time is None else (frame[time].to_numpy(), codes)
+    order = np.lexsort(by)
+    counts = np.bincount(codes, minlength=len(names))
+    return frame.iloc[order], tuple(names.tolist()), np.concatenate([[0], counts.cumsum()])
