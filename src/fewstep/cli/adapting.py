@@ -15,6 +15,7 @@ from fewstep.data.own_pictures import (
     repeated,
     support_files,
 )
+from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.files import write_whole
 from fewstep.predictors.adapted_dir import PICTURE, check_place
@@ -41,7 +42,7 @@ def adapt_to_pictures(
     places: Places, steps: int | None = None, *, add: bool = False, device: str = "cpu"
 ) -> Adaptation:
     """Adapt a run, or with ``add`` an adapted model, and save the result if there is a place."""
-    _check_out(places, add=add)
+    check_out(places, add=add)
     # Mistakes in the folders are told before anything is loaded.
     taught = support_files(places.support, least=1 if add else 2)
     asked = None if places.query is None else query_files(places.query)
@@ -95,8 +96,8 @@ def _notes(support: Pictures, query: Pictures | None) -> list[str]:
 def _save(folder: Path, done: Adaptation, query: Pictures | None) -> None:
     known, adapted = done.adapted.teaching, done.adapted
     assert isinstance(known, Teaching)
-    assert adapted.preparation is not None
     how = adapted.preparation
+    assert isinstance(how, Preparation)
     empty = torch.zeros(0, how.channels, how.size, how.size, dtype=torch.uint8).numpy()
     title = f"{len(adapted.classes)} classes"
     if isinstance(done.verdict, Verdict):
@@ -108,7 +109,7 @@ def _save(folder: Path, done: Adaptation, query: Pictures | None) -> None:
     write_whole(folder / PICTURE, lambda part: part.write_bytes(picture))
 
 
-def _check_out(places: Places, *, add: bool) -> None:
+def check_out(places: Places, *, add: bool) -> None:
     """See that the model can be saved, and not where something else is."""
     if places.out is None:
         return

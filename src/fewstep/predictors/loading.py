@@ -71,7 +71,9 @@ def load_adapted(
     if model is not None:
         module = _with_rows_of(model, tensors)
     elif settings is not None:
-        module = network(config_of(settings, folder / adapted_dir.ABOUT), shape, outputs)
+        config = config_of(settings, folder / adapted_dir.ABOUT)
+        is_table = isinstance(preparation, TablePreparation)
+        module = network(config, shape, outputs, preparation.categories if is_table else ())
     else:
         raise InputError(
             f"{folder} holds a model with a network of your own; give it, as in "

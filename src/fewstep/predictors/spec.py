@@ -2,6 +2,8 @@
 
 from fewstep.data.any_preparation import AnyPreparation
 from fewstep.data.source import TaskSpec
+from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.table_tasks import spec_of as spec_of_table
 
 
 def spec_of(
@@ -20,6 +22,8 @@ def spec_of(
         training_classes: How many classes the run told apart in all, where it did.
         preparation: How rows of a table or pictures become examples.
     """
+    if isinstance(preparation, TablePreparation):
+        return spec_of_table(preparation, shape)
     if kind == "regression":
         return TaskSpec.regression(shape, outputs)
     return TaskSpec.classification(shape, outputs, training_classes)

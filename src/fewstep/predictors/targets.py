@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -90,3 +91,20 @@ def table_targets(y: Any, rows: int, preparation: TablePreparation) -> Tensor:
             f"the target of row {int(missing.argmax())} is missing; leave that row out"
         )
     return torch.from_numpy(preparation.targets(frame))
+
+
+def truths(frame: Any, preparation: TablePreparation) -> npt.NDArray[Any]:
+    """The targets of rows as people know them, ``[rows]``: in their unit, or labels.
+
+    Raises:
+        InputError: One is of another kind, or of no class of the training rows.
+    """
+    return taught_targets(torch.from_numpy(preparation.targets(frame)), preparation)
+
+
+def taught_targets(support_y: Tensor, preparation: TablePreparation) -> npt.NDArray[Any]:
+    """The targets that `Teaching` keeps, as people know them."""
+    if preparation.kind == "regression":
+        in_unit: npt.NDArray[Any] = preparation.unscaled(support_y.double().cpu().numpy())
+        return in_unit.reshape(len(support_y))
+    return np.array([preparation.classes[number] for number in support_y.tolist()], object)
