@@ -47,17 +47,41 @@ def main(arguments: list[str]) -> int:
     if options.add and options.device != "cpu":
         raise InputError("--add computes on the CPU; leave --device out")
 
-    from fewstep.cli.adapting import Places, adapt_to_pictures
-    from fewstep.report.adaptation import as_json, as_lines
+    from fewstep.training.adaptable import takes_tables
 
     console, errors = plain_console(), error_console()
     places = Places(options.run, options.support, options.query, options.out)
-    done = adapt_to_pictures(places, options.steps, add=options.add, device=options.device)
-    for note in done.notes:
+    adapt = _rows if takes_tables(options.run) else _pictures
+    told = adapt(places, options, console.width)
+    for note in told.notes:
         errors.print(note, soft_wrap=True)
     if options.json:
-        print(json.dumps(as_json(done, options.run, options.out), allow_nan=False))
+        print(json.dumps(told.values(), allow_nan=False))
         return 0
-    for line in as_lines(done, options.run, options.query, options.out, console.width):
+    for line in told.lines():
         console.print(line, soft_wrap=True)
     return 0
+
+
+def _pictures(places: Places, options: AdaptOptions, width: int) -> _Told:
+    from fewstep.cli.adapting import adapt_to_pictures
+    from fewstep.report.adaptation import as_json, as_lines
+
+    done = adapt_to_pictures(places, options.steps, add=options.add, device=options.device)
+    run, query, out = options.run, options.query, options.out
+    return _Told(
+        done.notes,
+        lambda: as_json(done, run, out),
+        lambda: as_lines(done, run, query, out, width),
+    )
+
+
+def _rows(places: Places, options: AdaptOptions, width: int) -> _Told:
+    from fewstep.cli.adapting_rows import adapt_to_rows
+    from fewstep.report.rows_adaptation import as_json, as_lines
+
+    done = adapt_to_rows(places, options.steps, add=options.add, device=options.device)
+    run, out = options.run, options.out
+    return _Told(
+        done.notes, lambda: as_json(done, run, out), lambda: as_lines(done, run, out, width)
+    )

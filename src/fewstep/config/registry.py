@@ -8,6 +8,7 @@ Examples = Literal["pictures", "rows", "series"]
 
 
 OF_PICTURES = ("n_way", "rotations", "flip", "crop", "colour")
+OF_TABLES = ("task", "target", "inputs", "time", "window", "min_k_shot")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,15 @@ DATA_SETS = {
     "folder": DataSet(
         "fewstep.data.folder_tasks:sources",
         settings=(*OF_PICTURES, "image_size"),
+        keeps_split=True,
+    ),
+    # A classification where its target is one: see `Config.kind`.
+    "table": DataSet(
+        "fewstep.data.table_source:sources",
+        "regression",
+        "rows",
+        "rmse",
+        settings=OF_TABLES,
         keeps_split=True,
     ),
     "sinusoid": DataSet("fewstep.data.sinusoid:sources", "regression", "rows", "mse", ()),

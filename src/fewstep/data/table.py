@@ -99,9 +99,15 @@ class Table:
         return f"<{tasks}, {len(self.frame):,} rows, target {self.target} of {of}>"
 
     @property
+    def lengths(self) -> Integers:
+        """``int64 [tasks]``: how many rows each has."""
+        found: Integers = np.diff(self.offsets)
+        return found
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many rows each task has."""
-        return dict(zip(self.names, np.diff(self.offsets).tolist(), strict=True))
+        return dict(zip(self.names, self.lengths.tolist(), strict=True))
 
     @cached_property
     def preparation(self) -> TablePreparation:
@@ -131,7 +137,7 @@ class Table:
         """
         many = len(self)
         sizes = split_sizes(many, parts, "tasks") if parts else usual_sizes(many, 1)
-        return self._split_into(draw_split(sizes, many, seed), None)
+        return self.split_into(draw_split(sizes, many, seed))
 
     def split_by_name(
         self, parts: Mapping[Split, Sequence[str]], how: TablePreparation | None = None
@@ -149,11 +155,11 @@ class Table:
                 f"{self.name} lacks {len(missing)} of the tasks of the split: "
                 f"{', '.join(missing[:3])}{more}; put them back"
             )
-        return self._split_into([[number[name] for name in parts[part]] for part in SPLITS], how)
+        return self.split_into([[number[name] for name in parts[part]] for part in SPLITS], how)
 
     def of_at_least(self, rows: int) -> Table:
         """The tasks that have so many rows, or that make so many examples."""
-        return self._subset(np.flatnonzero(np.diff(self.offsets) >= rows + (self.window or 1) - 1))
+        return self._subset(np.flatnonzero(self.lengths >= rows + (self.window or 1) - 1))
 
     def tasks(
         self,
@@ -179,9 +185,10 @@ class Table:
         part = split or self.part
         return TableTasks(self.rows, self.preparation, k_shot, q_query, seed, part, min_k_shot)
 
-    def _split_into(
-        self, parts: Sequence[Sequence[int]], how: TablePreparation | None
+    def split_into(
+        self, parts: Sequence[Sequence[int]], how: TablePreparation | None = None
     ) -> tuple[Table, Table, Table]:
+        """Three tables of tasks by their numbers, prepared in a given way or as in `split`."""
         train, val, test = (self._subset(np.array(numbers, np.int64)) for numbers in parts)
         if how is None and not len(train):
             raise InputError("the split has no training task; choose a larger first part")

@@ -42,8 +42,8 @@ class TableRows:
     @cached_property
     def counts(self) -> Integers:
         """``int64 [tasks]``: how many examples each has."""
-        lengths = np.diff(self.offsets)
-        return np.maximum(lengths - ((self.window or 1) - 1), 0)
+        counts: Integers = np.diff(self.offsets) - ((self.window or 1) - 1)
+        return counts.clip(0)
 
     @property
     def example_shape(self) -> tuple[int, ...]:

@@ -125,19 +125,22 @@ class TableTasks(TaskSource):
         """
         tasks = self._numbers(indices)
         drawn = [self._draw(i, t) for i, t in zip(indices, tasks.tolist(), strict=True)]
-        parts: list[Tensor] = []
-        sizes = []
-        for of_part in zip(*drawn, strict=True):
-            numbers, lengths = _padded(of_part)
-            parts += self.rows.examples(tasks, numbers)
-            sizes.append(None if bool((lengths == lengths[0]).all()) else lengths)
-        return TaskBatch(*parts, support_sizes=sizes[0], query_sizes=sizes[1])
+        (support, shots), (query, queries) = map(_padded, zip(*drawn, strict=True))
+        support_x, support_y = self.rows.examples(tasks, support)
+        query_x, query_y = self.rows.examples(tasks, query)
+        return TaskBatch(
+            support_x,
+            support_y,
+            query_x,
+            query_y,
+            support_sizes=_unless_even(shots),
+            query_sizes=_unless_even(queries),
+        )
 
     def content(self) -> Iterator[bytes | memoryview]:
         """The split, the tasks and their rows."""
         yield f"{self.split} {self.rows.names} ".encode()
-        for array in (self.rows.offsets, self.rows.x, self.rows.y):
-            yield memoryview(np.ascontiguousarray(array)).cast("B")
+        yield from (of.tobytes() for of in (self.rows.offsets, self.rows.x, self.rows.y))
 
     @cached_property
     def _drawn(self) -> Integers:
@@ -172,5 +175,10 @@ def _round(seed: int, split: Split, number: int, tasks: int) -> Integers:
 def _padded(numbers: Sequence[Integers]) -> tuple[Integers, Tensor]:
     """``[tasks, examples]``, shorter ones filled up with their first, and their lengths."""
     lengths = np.array([len(of) for of in numbers], np.int64)
-    whole = np.stack([np.pad(of, (0, lengths.max() - len(of)), constant_values=of[0]) for of in numbers])
-    return whole, torch.from_numpy(lengths)
+    longest = int(lengths.max())
+    filled = [np.concatenate([of, np.repeat(of[:1], longest - len(of))]) for of in numbers]
+    return np.stack(filled), torch.from_numpy(lengths)
+
+
+def _unless_even(sizes: Tensor) -> Tensor | None:
+    return None if bool((sizes == sizes[0]).all()) else sizes

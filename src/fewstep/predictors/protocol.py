@@ -52,7 +52,8 @@ def about_of(
     # Where the data were is nobody's business, and the next machine has none there.
     if settings:
         settings["data_dir"] = None
-        settings["folder"] = settings["folder"] and Path(settings["folder"]).name
+        for place in ("folder", "table"):
+            settings[place] = settings[place] and Path(settings[place]).name
     return {
         "example_shape": list(x.shape[1:]),
         "protocol": protocol,
