@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fewstep.cli.adapting import Places, check_out
+from fewstep.cli.places import Places, check_out
 from fewstep.cli.user_warnings import told_warnings
 from fewstep.data.own_rows import check_one_task, given_twice, read_query, read_support
 from fewstep.files import write_whole
