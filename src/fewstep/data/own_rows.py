@@ -1,5 +1,6 @@
 """A user's own file of rows of one task: to learn from, or to predict."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from fewstep.data.rows_of import check_columns
 from fewstep.data.table_preparation import TablePreparation
 from fewstep.data.table_reading import read_table
+from fewstep.data.table_text import parse_text
 from fewstep.errors import InputError
 
 MOST_NAMED = 5  # tasks and rows
@@ -33,20 +35,28 @@ class OwnRows:
     known: npt.NDArray[np.bool_] | None
 
 
-def read_rows(source: Any, how: TablePreparation, task: str | None, name: str) -> OwnRows:
+def read_rows(path: Path, how: TablePreparation, task: str | None) -> OwnRows:
     """Read a file with the input columns and, perhaps, the target.
 
     Args:
-        source: As `read_table` takes it.
+        path: Of a CSV or Parquet file.
         how: How rows were prepared in training.
         task: The column that told the tasks in training; it may be missing here.
-        name: Of the file, in messages.
 
     Raises:
         InputError: It cannot be read, has no rows, lacks a column, or has rows of several tasks.
     """
-    read = read_table(source)
-    frame = read.frame
+    if path.is_dir():
+        raise InputError(
+            f"{path} is a folder; the model takes rows of a table: give a CSV or Parquet file"
+        )
+    read = read_table(path)
+    return _rows_of(read.frame, read.notes, how, task, str(path))
+
+
+def _rows_of(
+    frame: Any, notes: tuple[str, ...], how: TablePreparation, task: str | None, name: str
+) -> OwnRows:
     columns = list(map(str, frame.columns))
     check_columns(columns, how.inputs, name)
     if len(frame) == 0:
@@ -55,7 +65,7 @@ def read_rows(source: Any, how: TablePreparation, task: str | None, name: str) -
     if how.target in columns:
         known = ~frame[how.target].isna().to_numpy()
         known = known if known.any() else None
-    return OwnRows(frame, read.notes, _task_of(frame, task, name), known)
+    return OwnRows(frame, notes, _task_of(frame, task, name), known)
 
 
 def read_support(path: Path, how: TablePreparation, task: str | None) -> OwnRows:
@@ -64,7 +74,7 @@ def read_support(path: Path, how: TablePreparation, task: str | None) -> OwnRows
     Raises:
         InputError: As in `read_rows`, or no row has a target.
     """
-    rows = read_rows(_file(path), how, task, str(path))
+    rows = read_rows(path, how, task)
     check_columns(list(map(str, rows.frame.columns)), (how.target,), str(path))
     if rows.known is None:
         raise InputError(f"no row of {path} has a {how.target}; give at least one that has")
@@ -82,9 +92,13 @@ def read_support(path: Path, how: TablePreparation, task: str | None) -> OwnRows
     return replace(rows, frame=frame, notes=tuple(notes), known=np.ones(len(frame), bool))
 
 
-def read_query(path: Path, how: TablePreparation, task: str | None) -> OwnRows:
-    """Read rows to predict; `InputError` as in `read_rows`."""
-    return read_rows(_file(path), how, task, str(path))
+def read_query(path: Path | str, how: TablePreparation, task: str | None) -> OwnRows:
+    """Read rows to predict, of a file or, with -, of standard input; `InputError` as in `read_rows`.
+    """
+    if str(path) == "-":
+        frame, notes = parse_text(sys.stdin.buffer.read(), "standard input")
+        return _rows_of(frame, tuple(notes), how, task, "standard input")
+    return read_rows(Path(path), how, task)
 
 
 def given_twice(support: OwnRows, query: OwnRows, how: TablePreparation) -> str:
@@ -122,14 +136,6 @@ def _task_of(frame: Any, task: str | None, name: str) -> str | None:
             f"{', '.join(tasks[:MOST_NAMED])}{more}; give the rows of one"
         )
     return tasks[0] if tasks else None
-
-
-def _file(path: Path) -> Path:
-    if path.is_dir():
-        raise InputError(
-            f"{path} is a folder; the model takes rows of a table: give a CSV or Parquet file"
-        )
-    return path
 
 
 def _of_rows(places: Sequence[int]) -> str:

@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,21 @@ class TableVerdict:
     score: str
     losses: dict[str, npt.NDArray[np.float64]]
     covered: int | None = None
+
+    @classmethod
+    def of(
+        cls, truth: Targets, methods: Mapping[str, Targets], half_width: float | None = None
+    ) -> Self:
+        """The verdict on ``[rows]`` predictions of each method; the interval is of the first."""
+        of_numbers = truth.dtype != object
+        losses = {
+            name: (one - truth) ** 2 if of_numbers else (one != truth).astype(np.float64)
+            for name, one in methods.items()
+        }
+        covered = None
+        if half_width is not None:
+            covered = int((np.abs(methods[THIS] - truth) <= half_width).sum())
+        return cls("rmse" if of_numbers else "accuracy", losses, covered)
 
     @property
     def rows(self) -> int:
@@ -84,18 +100,10 @@ def verdict_of(
     >>> verdict_of(taught, truth, predicted=truth + 1, before=truth + 3).values
     {'adapted': 1.0, 'no_adaptation': 3.0, 'support_mean': 2.1213203435596424}
     """
-    of_numbers = taught.dtype != object
     methods = {THIS: predicted, "no_adaptation": before}
-    if of_numbers:
+    if taught.dtype != object:
         methods["support_mean"] = np.full(len(truth), taught.mean())
     else:
         ((commonest, _),) = Counter(taught.tolist()).most_common(1)
         methods["support_majority"] = np.full(len(truth), commonest, object)
-    losses = {
-        name: (one - truth) ** 2 if of_numbers else (one != truth).astype(np.float64)
-        for name, one in methods.items()
-    }
-    covered = None
-    if half_width is not None:
-        covered = int((np.abs(predicted - truth) <= half_width).sum())
-    return TableVerdict("rmse" if of_numbers else "accuracy", losses, covered)
+    return TableVerdict.of(truth, methods, half_width)

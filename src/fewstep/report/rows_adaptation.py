@@ -83,14 +83,19 @@ def learned(done: RowsAdaptation) -> str:
 
 def verdict_lines(verdict: TableVerdict, run: Path, width: int) -> Iterator[str]:
     """The error, a table of the rivals, and a sentence that says who does best."""
-    rows = "1 query row" if verdict.rows == 1 else f"{verdict.rows} query rows"
-    value = shown(verdict.score, verdict.values[THIS])
-    covered = "" if verdict.covered is None else f", {verdict.covered} inside their 95% interval"
-    yield f"{verdict.score} {value} of {rows}{covered}"
+    yield error_line(verdict)
     yield ""
     cells = [[NAMES[name], shown(verdict.score, v)] for name, v in verdict.values.items()]
     yield from in_columns(["on the same query rows", verdict.score], cells, width)
     yield f"{winner_sentence(verdict)}; fewstep compare {run} has more rivals on many tasks"
+
+
+def error_line(verdict: TableVerdict) -> str:
+    """The error, of how many rows, and how many of them lie in their interval."""
+    rows = "1 row" if verdict.rows == 1 else f"{verdict.rows} rows"
+    value = shown(verdict.score, verdict.values[THIS])
+    covered = "" if verdict.covered is None else f", {verdict.covered} inside their 95% interval"
+    return f"{verdict.score} {value} of {rows} with a target{covered}"
 
 
 def winner_sentence(verdict: TableVerdict) -> str:

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from fewstep.config.file import read_config
 from fewstep.config.schema import Config
-from fewstep.data.any_preparation import is_of_table
 from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
+from fewstep.predictors import adapted_dir
 from fewstep.predictors.adapt import adapt_classifier
-from fewstep.predictors.adapted_dir import is_adapted, read_about, teaching_of
+from fewstep.predictors.adapted_dir import is_adapted, teaching_of
 from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.further import Adapted, started, with_more
 from fewstep.predictors.loading import load_adapted
@@ -49,7 +49,7 @@ def takes_tables(path: Path) -> bool:
         InputError: It is damaged.
     """
     if is_adapted(path):
-        return is_of_table(read_about(path).get("preparation"))
+        return adapted_dir.takes_tables(path)
     config = RunDir(path).config
     return config.exists() and not is_made_by_fit(config) and read_config(config).data == "table"
 
