@@ -93,8 +93,7 @@ def read_support(path: Path, how: TablePreparation, task: str | None) -> OwnRows
 
 
 def read_query(path: Path | str, how: TablePreparation, task: str | None) -> OwnRows:
-    """Read rows to predict, of a file or, with -, of standard input; `InputError` as in `read_rows`.
-    """
+    """Read rows to predict, of a file or of standard input (-); errors as in `read_rows`."""
     if str(path) == "-":
         frame, notes = parse_text(sys.stdin.buffer.read(), "standard input")
         return _rows_of(frame, tuple(notes), how, task, "standard input")

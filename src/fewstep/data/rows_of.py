@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from fewstep.data.table_columns import load_pandas
+from fewstep.data.table_naming import load_pandas
 from fewstep.data.table_preparation import TablePreparation
 from fewstep.data.table_reading import read_table
 from fewstep.errors import InputError, first_line
@@ -51,7 +51,7 @@ def check_columns(there: Sequence[str], needed: Sequence[str], source: str = "th
     )
 
 
-def _listed(names: list[str], most: int = 20) -> str:
+def _listed(names: Sequence[str], most: int = 20) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more if names else "none"
 
@@ -84,4 +84,6 @@ def _frame(x: Any, inputs: tuple[str, ...]) -> Any:
             f"x is a {type(x).__name__} of shape {list(array.shape)}; expected a table with the "
             f"columns {', '.join(inputs)}, or an array [rows, {len(inputs)}] of these in order"
         )
-    return pd.DataFrame({name: array[:, place] for place, name in enumerate(inputs)}).infer_objects()
+    return pd.DataFrame(
+        {name: array[:, place] for place, name in enumerate(inputs)}
+    ).infer_objects()

@@ -14,7 +14,7 @@ from fewstep.predictors import adapted_dir
 from fewstep.predictors.adapted_model import AdaptedModel
 from fewstep.predictors.teaching import Source
 
-Label = str | int
+Label = str | int | float
 
 
 @dataclass(frozen=True, eq=False)

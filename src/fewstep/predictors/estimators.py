@@ -10,13 +10,13 @@ from torch import Tensor
 
 from fewstep.choices import Norm
 from fewstep.data.any_preparation import AnyPreparation
+from fewstep.data.rows_of import frame_of
 from fewstep.data.table_preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
 from fewstep.predictors.inputs import PICTURES
 from fewstep.predictors.labelled import labelled, preparation_of
-from fewstep.data.rows_of import frame_of
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin

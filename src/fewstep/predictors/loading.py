@@ -56,7 +56,8 @@ def load_adapted(
         settings = None if told["config"] is None else dict(told["config"])
         if is_classifier and len(classes) != outputs:
             raise ValueError(f"{len(classes)} classes and {outputs} outputs")
-        if is_classifier and {type(name) for name in classes} not in ({str}, {int}):
+        kinds = {type(name) for name in classes}
+        if is_classifier and not any(kinds <= one for one in ({str}, {int, float}, {bool})):
             raise ValueError("classes that are no names")
         if len(set(classes)) < len(classes):
             raise ValueError("a class twice")
@@ -72,8 +73,8 @@ def load_adapted(
         module = _with_rows_of(model, tensors)
     elif settings is not None:
         config = config_of(settings, folder / adapted_dir.ABOUT)
-        is_table = isinstance(preparation, TablePreparation)
-        module = network(config, shape, outputs, preparation.categories if is_table else ())
+        categories = preparation.categories if isinstance(preparation, TablePreparation) else ()
+        module = network(config, shape, outputs, categories)
     else:
         raise InputError(
             f"{folder} holds a model with a network of your own; give it, as in "

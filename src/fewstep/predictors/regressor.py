@@ -82,7 +82,8 @@ class AdaptedRegressor(AdaptedModel):
         if self.half_width is None:
             note = self.about.get("protocol", {}).get("note")
             raise InputError(
-                note or "the interval of a prediction is not known: it is measured when a run of a "
+                note
+                or "the interval of a prediction is not known: it is measured when a run of a "
                 "table is tested, as fewstep train does at its end"
             )
         return np.stack([predictions - self.half_width, predictions + self.half_width], -1)

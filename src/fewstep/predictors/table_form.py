@@ -52,7 +52,8 @@ class TableForm:
 
     def batches(self, x: Any) -> Iterator[Tensor]:
         """The same in parts of bounded size, in order."""
-        yield from self.tensor(x).split(_MOST)
+        every = self.tensor(x)
+        yield from (every[start : start + _MOST] for start in range(0, len(every), _MOST))
 
 
 def _of_the_user() -> int:

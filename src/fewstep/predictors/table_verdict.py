@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-
 Targets = npt.NDArray[Any]
 
 THIS = "adapted"

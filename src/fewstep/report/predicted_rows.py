@@ -12,9 +12,7 @@ from fewstep.predictors.targets import truths
 from fewstep.report.row_predictions import LabelRows, NumberRows, Rows
 
 
-def predicted_rows(
-    adapted: Adapted, query: OwnRows, top: int = 1, threshold: float = 0.0
-) -> Rows:
+def predicted_rows(adapted: Adapted, query: OwnRows, top: int = 1, threshold: float = 0.0) -> Rows:
     """The predictions for rows, beside their targets where these are known.
 
     Args:

@@ -80,7 +80,7 @@ def _labels(axes: Axes, found: LabelRows) -> None:
     names = sorted({str(found.best[row][0][0]) for row in rows})
     sides = np.random.default_rng(0).uniform(-0.25, 0.25, len(rows))
     kinds = {"not known": (BLUE, "o"), "right": (BLUE, "o"), "wrong": (ORANGE, "x")}
-    told = {kind: ([], []) for kind in kinds}
+    told: dict[str, tuple[list[float], list[float]]] = {kind: ([], []) for kind in kinds}
     for row in rows:
         label, probability = found.best[row][0]
         known = row in found.truth

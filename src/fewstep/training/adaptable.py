@@ -15,7 +15,7 @@ from fewstep.learners.base import Learner
 from fewstep.predictors import adapted_dir
 from fewstep.predictors.adapt import adapt_classifier
 from fewstep.predictors.adapted_dir import is_adapted, teaching_of
-from fewstep.predictors.classifier import AdaptedClassifier
+from fewstep.predictors.classifier import AdaptedClassifier, Label
 from fewstep.predictors.further import Adapted, started, with_more
 from fewstep.predictors.loading import load_adapted
 from fewstep.training.described import is_made_by_fit
@@ -39,7 +39,7 @@ class Base:
     config: Config
     preparation: Preparation
     teach: Callable[[Tensor, list[str], int | None], AdaptedClassifier]
-    known: tuple[str | int, ...] = ()
+    known: tuple[Label, ...] = ()
 
 
 def takes_tables(path: Path) -> bool:
@@ -55,8 +55,7 @@ def takes_tables(path: Path) -> bool:
 
 
 def trained_of(path: Path, device: str) -> Trained:
-    """A run of the command line, which can be adapted; `InputError` where it is another, or none.
-    """
+    """A run of the command line without its data; `InputError` where it is another, or none."""
     if is_adapted(path):
         raise InputError(
             f"{path} is an adapted model; give the run that it came from, or teach it further "

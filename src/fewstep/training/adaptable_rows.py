@@ -64,8 +64,8 @@ def rows_base_of_adapted(path: Path) -> RowsBase:
 
 
 def _teach(run: Trained, how: TablePreparation, x: Any, y: Any, steps: int | None) -> Adapted:
-    given = {"steps": steps, "preparation": how, "config": run.config}
     if how.kind == "regression":
-        return adapt_regressor(run.learner, x, y, **given)
-    # The temperature and the threshold are those of its test.
-    return adapt_classifier(run.learner, x, y, threshold=run.threshold, **given)
+        return adapt_regressor(run.learner, x, y, steps=steps, config=run.config)
+    return adapt_classifier(
+        run.learner, x, y, steps=steps, threshold=run.threshold, config=run.config
+    )
