@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 from fewstep.choices import Split
 from fewstep.data.class_split import draw_split, split_sizes, usual_sizes
 from fewstep.data.source import SPLITS
+from fewstep.data.table_choice import choose_inputs, known_rows
+from fewstep.data.table_columns import as_codes
 from fewstep.data.table_preparation import TablePreparation
 from fewstep.data.table_reading import FILE, read_table
 from fewstep.data.table_rows import Integers, TableRows
@@ -72,21 +73,10 @@ class Table:
         read = read_table(source)
         self.name, self.part = read.name, SPLITS[0]
         self.task, self.target, self.time, self.window = task or FILE, target, time, window
-        columns = list(map(str, read.frame.columns))
-        own = [self.target, *(() if time is None else [time])]
-        for role, name in [("task", self.task), *zip(("target", "time"), own, strict=False)]:
-            _check_column(role, name, columns)
-        taken = {self.task, *own, *([FILE] if in_files else [])}
-        self.inputs = tuple(c for c in columns if c not in taken) if inputs is None else (*inputs,)
-        for name in self.inputs:
-            _check_column("input", name, columns)
-            if name in (self.task, self.target):
-                role = "task" if name == self.task else "target"
-                raise InputError(f"{name!r} is the {role} and an input; leave it out of the inputs")
-        if not self.inputs:
-            raise InputError(f"{self.name} has no column to predict {target!r} from; add one")
-        frame, dropped = _complete(read.frame, [self.task, *own])
-        self.notes = (*read.notes, *dropped)
+        self.inputs, notes = choose_inputs(read.frame, target, self.task, inputs, time)
+        own = [self.task, target, *(() if time is None else [time])]
+        frame, dropped = known_rows(read.frame, own)
+        self.notes = (*read.notes, *notes, *dropped)
         self.frame, self.names, self.offsets = _by_task(frame, self.task, time)
         self._given: TablePreparation | None = None
 
@@ -194,7 +184,25 @@ class Table:
             raise InputError("the split has no training task; choose a larger first part")
         for table, part in zip((train, val, test), SPLITS, strict=True):
             table._given, table.part = how or train.preparation, part
+            if table._given.kind == "classification":
+                table._leave_unknown_out()
         return train, val, test
+
+    def _leave_unknown_out(self) -> None:
+        """Leave out the rows of a class that no training task has: none could predict it."""
+        known = {str(label) for label in self.preparation.classes}
+        codes, texts = as_codes(self.frame[self.target])
+        kept = np.array([text in known for text in texts], bool)[codes]
+        if kept.all():
+            return
+        others = ", ".join(text for text in texts if text not in known)
+        told = (
+            f"left out: {np.sum(~kept):,} {self.part} rows of classes in no training task: {others}"
+        )
+        self.notes = (*self.notes, told)
+        of = np.repeat(np.arange(len(self)), self.lengths)[kept]
+        counts = np.bincount(of, minlength=len(self))
+        self.frame, self.offsets = self.frame[kept], np.cumsum([0, *counts], dtype=np.int64)
 
     def _subset(self, numbers: Integers) -> Table:
         """The tasks of these numbers, of a split of its own."""
@@ -208,34 +216,13 @@ class Table:
         return other
 
 
-def _check_column(role: str, name: str, columns: list[str]) -> None:
-    if name not in columns:
-        close = difflib.get_close_matches(name, columns, n=1)
-        many = ", ..." if len(columns) > 8 else ""
-        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(columns[:8])}{many}"
-        raise InputError(f"no column is named {name!r}, which is given as {role}; {hint}")
-
-
-def _complete(frame: pd.DataFrame, columns: list[str]) -> tuple[pd.DataFrame, list[str]]:
-    """The rows that tell their task and their target, and a sentence on the others."""
-    notes = []
-    for name in columns:
-        missing = frame[name].isna().to_numpy()
-        if missing.any():
-            notes.append(f"{missing.sum():,} rows without {name} are left out")
-            frame = frame[~missing]
-        if frame[name].dtype.kind == "f" and (frame[name] % 1 == 0).all() and name == columns[0]:
-            # Numbers of tasks that became fractions where one was missing.
-            frame = frame.assign(**{name: frame[name].astype("int64")})
-    return frame, notes
-
-
 def _by_task(
     frame: pd.DataFrame, task: str, time: str | None
 ) -> tuple[pd.DataFrame, tuple[str, ...], Integers]:
     """The rows task by task, in order of time, the names of the tasks and where each begins."""
-    keys = frame[task].astype(str).to_numpy(object)
-    names, codes = np.unique(keys.astype(str), return_inverse=True)
+    found, texts = as_codes(frame[task])
+    names, places = np.unique(np.array(texts), return_inverse=True)
+    codes = places[found]
     by = (codes,) if time is None else (frame[time].to_numpy(), codes)
     order = np.lexsort(by)
     counts = np.bincount(codes, minlength=len(names))

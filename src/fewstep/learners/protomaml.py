@@ -120,7 +120,8 @@ class ProtoMAML(GradientBased):
         ways = _number_of_classes(tasks.support_y)
         traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced())
         _check_classes(tasks.support_y, ways)
-        return traits
+        # Padding would have to be left out of the prototypes too.
+        return traits._replace(marked=None)
 
     def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
         return super()._pure(modes, traits, **{"replaced": self._replaced(), **settings})
