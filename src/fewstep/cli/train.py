@@ -53,7 +53,7 @@ class TrainOptions:
     search: Annotated[limits.Number, limits.Limit(1000)] = 0
     """Try so many configurations for a quarter of the steps, and train the best in validation."""
     seeds: Annotated[limits.Count, limits.Limit(1000)] = 1
-    """Train with so many seeds on one split of the data, and tell mean and spread of their tests."""
+    """Train with so many seeds, on one split of the data, and tell mean and spread of the tests."""
 
     @property
     def config(self) -> Config:

@@ -210,7 +210,8 @@ def ridge(features: Tensor, y: Tensor, prior: list[Tensor], penalty: Tensor) -> 
     else:
         gram = scaled.mT @ scaled + torch.eye(x.shape[1]).to(x)
         moved = torch.linalg.solve(gram, scaled.mT @ rest)
-    return mean + (moved / penalty.sqrt()[:, None]).mT
+    head: Tensor = mean + (moved / penalty.sqrt()[:, None]).mT
+    return head
 
 
 def targets(y: Tensor, outputs: int) -> Tensor:
