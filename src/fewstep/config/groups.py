@@ -63,12 +63,12 @@ class Network:
     """The model that is learned."""
 
     model: Annotated[str, arg(metavar=f"{{{','.join(NETWORKS)}}}")] = "conv4"
-    """conv4, resnet12 and backbones of timm and torchvision: for pictures; mlp: for rows. As in
-    timm/resnet18, with the extra fewstep[backbones]."""
+    """conv4, resnet12 and backbones of timm and torchvision: for pictures; mlp: for rows; conv1d,
+    lstm and gru: for series. As in timm/resnet18, with the extra fewstep[backbones]."""
     layers: Annotated[limits.Number, Limit(100)] = 2
-    """Hidden layers of mlp; 0: a linear model."""
+    """Hidden layers of mlp (0: a linear model), and layers of conv1d, lstm and gru."""
     width: Annotated[limits.Count, Limit(65_536)] = 40
-    """Numbers of each hidden layer of mlp."""
+    """Numbers of each of those layers."""
     pretrained: bool = False
     """Begin with the weights that timm or torchvision downloads; the last layer is new."""
     filters: Annotated[limits.Count, Limit(4096)] = 64

@@ -31,6 +31,7 @@ from fewstep.training import checkpoint
 from fewstep.training.build import learner, shared_out
 from fewstep.training.calibration_file import read_calibration
 from fewstep.training.checkpoint import Progress
+from fewstep.training.interval_file import read_half_widths
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
 from fewstep.training.metrics_log import read_metrics
@@ -142,6 +143,7 @@ def load_trained(path: Path, device: str, data_dir: str | None = None) -> Traine
     empty = learner_for(replace(config, pretrained=False), form.spec)
     progress = RunDir(path).load_best(empty, training_digest(config))
     temperature, threshold = read_calibration(RunDir(path).calibration)
+    empty.half_widths = read_half_widths(RunDir(path).interval)
     empty.preparation, empty.config, empty.temperature = form.preparation, config, temperature
     return Trained(config, empty, form, progress, temperature, threshold)
 
