@@ -76,8 +76,11 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         "fewstep.learners.protonet:ProtoNet", frozenset({"precision", "workers"})
     ),
     # It takes no inner steps while it trains, and test_inner_steps after that.
-    "finetune": _of_classes(
-        "fewstep.learners.finetune:FineTune", frozenset({"inner_lr", "new_head"}), {"inner_lr": 0.1}
+    "finetune": Algorithm(
+        "fewstep.learners.finetune:FineTune",
+        frozenset({"inner_lr", "new_head"}),
+        {"inner_lr": 0.1},
+        in_regression={"inner_lr": 0.01},
     ),
 }
 
