@@ -1,7 +1,8 @@
-"""``fewstep train RECIPE|FOLDER``: meta-train, then evaluate on classes never seen."""
+"""``fewstep train RECIPE|FOLDER|TABLE``: meta-train, then evaluate on tasks never seen."""
 
 import os
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +15,17 @@ from fewstep.config import groups
 from fewstep.config.effects import check_effects
 from fewstep.config.file import read_config, remembered_folder
 from fewstep.config.limits import check_numbers
-from fewstep.config.recipes import DEFAULT, RECIPES, find_recipe, folder_config, with_algorithm
+from fewstep.config.recipes import (
+    DEFAULT,
+    RECIPES,
+    find_recipe,
+    folder_config,
+    table_config,
+    with_algorithm,
+)
 from fewstep.config.schema import Config
 from fewstep.data.folder_listing import check_is_folder
+from fewstep.data.table_paths import is_table
 from fewstep.errors import InputError
 
 
@@ -26,7 +35,8 @@ class TrainOptions:
 
     fewstep recipes lists the recipes. Without one it is glyphs-5way-1shot. Defaults are those of
     the recipe and the algorithm. In the place of a recipe may stand a folder of pictures, with a
-    folder a class: defaults then suit what is in it.
+    folder a class; a table, as in fewstep train exams.csv --task school --target score; or a folder
+    of tables, each a task: defaults then suit what is in it.
     """
 
     tasks: OmitArgPrefixes[groups.Task]
@@ -37,7 +47,7 @@ class TrainOptions:
     machine: OmitArgPrefixes[groups.Machine]
     specialist: OmitArgPrefixes[groups.Specialist]
     run_dir: Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")] = None
-    """Where the run is kept: runs/RECIPE-ALGORITHM-seedN or runs/FOLDER unless given."""
+    """Where the run is kept: runs/RECIPE-ALGORITHM-seedN or runs/NAME of own data unless given."""
 
     @property
     def config(self) -> Config:
@@ -52,6 +62,8 @@ class TrainOptions:
             return self.run_dir
         if self.tasks.folder is not None:
             return Path("runs", Path(self.tasks.folder).name or "folder")
+        if self.tasks.table is not None:
+            return Path("runs", self.config.data_name)
         recipe, algorithm = self.tasks.recipe, self.adaptation.algorithm
         return Path("runs", f"{recipe}-{algorithm}-seed{self.outer_loop.seed}")
 
@@ -71,13 +83,13 @@ def main(arguments: list[str]) -> int:
     console = error_console()
     if not arguments or arguments[0].startswith("-"):
         console.print(f"no recipe given, so {DEFAULT} (fewstep recipes lists them)")
-    name = config.folder or config.recipe
+    name = config.folder or config.table or config.recipe
     console.print(f"{name}, {config.algorithm}: {run_dir}", soft_wrap=True)
     of_run = read_config(saved) if saved.exists() else config
     config = replace(config, data_dir=remembered_folder(run_dir, folder, of_run))
 
     # After the flags are read, so that a mistake in them is told at once.
-    from fewstep.cli import picture_folder
+    from fewstep.cli import picture_folder, table_file
     from fewstep.cli.progress import ProgressBar
     from fewstep.cli.results import final_test, show_finished
     from fewstep.training.run_dir import RunDir
@@ -89,8 +101,9 @@ def main(arguments: list[str]) -> int:
             picture_folder.draw(run.contact_sheet, config, tasks, console)
 
     if not show_finished(config, run_dir, console):
-        if config.folder:
-            picture_folder.tell(config, kept_split(config, RunDir(run_dir)), console)
+        if config.folder or config.table:
+            own = picture_folder if config.folder else table_file
+            own.tell(config, kept_split(config, RunDir(run_dir)), console)
         with trained(config, run_dir, ProgressBar(console, config), show_pictures) as run:
             final_test(run, run_dir, console)
     return 0
@@ -103,7 +116,9 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
     if late and not named:
         raise InputError(f"the recipe comes first: fewstep train {late[0]} ...")
     flags = arguments[1:] if named else arguments
-    if named and _is_folder(arguments[0]):
+    if named and arguments[0] not in RECIPES and is_table(arguments[0]):
+        recipe, command = table_config(os.path.abspath(arguments[0])), "train TABLE"
+    elif named and _is_folder(arguments[0]):
         path = os.path.abspath(check_is_folder(arguments[0]))
         recipe, command = folder_config(path), "train FOLDER"
     else:
@@ -115,6 +130,10 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
         from fewstep.cli import picture_folder
 
         recipe = picture_folder.defaults(first.config, first.kept_in, _is_given(flags, "n_way"))
+    if recipe.table:
+        from fewstep.cli import table_file
+
+        recipe = table_file.defaults(first.config, first.kept_in, partial(_is_given, flags))
     # An algorithm's defaults depend on what network they are for.
     chosen = replace(recipe, model=first.network.model)
     defaults = with_algorithm(chosen, first.adaptation.algorithm)

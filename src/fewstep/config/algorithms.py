@@ -20,6 +20,7 @@ class Algorithm:
     defaults: Mapping[str, Any] = field(default_factory=dict)  # where not the recipe's
     in_regression: Mapping[str, Any] = field(default_factory=dict)  # over ``defaults``
     needs_classes: bool = False  # makes its last layer anew for each task, of any number of classes
+    needs_numbers: bool = False  # predicts numbers, not classes
 
 
 _LOOP = frozenset({"inner_lr", "inner_steps", "precision", "workers"})
@@ -74,6 +75,13 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "protomaml": _of_classes("fewstep.learners.protomaml:ProtoMAML", _LOOP | {"order", "memory"}),
     "protonet": _of_classes(
         "fewstep.learners.protonet:ProtoNet", frozenset({"precision", "workers"})
+    ),
+    # One step leads to the solution, and more of them change nothing.
+    "r2d2": Algorithm(
+        "fewstep.learners.r2d2:R2D2",
+        frozenset({"precision", "workers"}),
+        {"test_inner_steps": 1},
+        needs_numbers=True,
     ),
     # It takes no inner steps while it trains, and test_inner_steps after that.
     "finetune": Algorithm(
