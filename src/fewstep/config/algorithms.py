@@ -84,8 +84,11 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         needs_numbers=True,
     ),
     # It takes no inner steps while it trains, and test_inner_steps after that.
-    "finetune": _of_classes(
-        "fewstep.learners.finetune:FineTune", frozenset({"inner_lr", "new_head"}), {"inner_lr": 0.1}
+    "finetune": Algorithm(
+        "fewstep.learners.finetune:FineTune",
+        frozenset({"inner_lr", "new_head"}),
+        {"inner_lr": 0.1},
+        in_regression={"inner_lr": 0.01},
     ),
 }
 

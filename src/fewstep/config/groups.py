@@ -86,7 +86,8 @@ class Adaptation:
     """The algorithm and its inner loop.
 
     maml to cavia are one inner loop with other settings, which can be changed one by one. finetune
-    is ordinary training on all training classes, then a new last layer for each task.
+    is ordinary training on all training classes, then a new last layer for each task; in a
+    regression on the examples of all tasks, and the last layer is kept.
     """
 
     algorithm: AlgorithmName = "maml"
