@@ -1,0 +1,45 @@
+"""The rivals of a table's tasks by name, chosen anew on validation tasks for each number of rows."""
+
+from collections.abc import Callable, Mapping
+
+from fewstep.config.registry import Kind
+from fewstep.evaluation.rivals.constant import majority, task_mean
+from fewstep.evaluation.rivals.logistic import best_logistic
+from fewstep.evaluation.rivals.mixed import fit_mixed
+from fewstep.evaluation.rivals.ridge import best_ridge
+from fewstep.evaluation.rivals.rows import Episode, Rival, Rows
+
+Choice = Callable[[list[Episode]], tuple[str, Rival]]
+"""Of validation tasks with some number of rows: what was chosen, in words, and the rival."""
+
+MEAN, MAJORITY = "mean of the rows", "majority of the rows"
+RIDGE, LOGISTIC, MIXED = "ridge regression", "logistic regression", "mixed-effects model"
+POOLED, TUNED = "pooled network", "pooled network, fine-tuned"
+
+
+def rivals_of(kind: Kind, training: Rows, numeric: int) -> Mapping[str, Choice]:
+    """The rivals that are no networks.
+
+    Args:
+        kind: What is predicted.
+        training: The rows of all training tasks.
+        numeric: How many of their features, the first ones, are numbers.
+    """
+    if kind == "classification":
+        constant = majority(training.y)
+        return {LOGISTIC: _with_penalty(best_logistic), MAJORITY: lambda _: ("", constant)}
+    mixed = fit_mixed(training, numeric)
+    slopes = f"intercept and {len(mixed.slopes)} slopes a task"
+    return {
+        MIXED: lambda _: (slopes, mixed.predict),
+        RIDGE: _with_penalty(best_ridge),
+        MEAN: lambda _: ("", task_mean),
+    }
+
+
+def _with_penalty(choose: Callable[[list[Episode]], tuple[float, Rival]]) -> Choice:
+    def choice(validation: list[Episode]) -> tuple[str, Rival]:
+        penalty, rival = choose(validation)
+        return f"penalty {penalty:g}", rival
+
+    return choice
