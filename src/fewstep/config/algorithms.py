@@ -79,7 +79,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     # One step leads to the solution, and more of them change nothing.
     "r2d2": Algorithm(
         "fewstep.learners.r2d2:R2D2",
-        frozenset({"precision", "workers"}),
+        frozenset({"precision", "workers", "penalty"}),
         {"test_inner_steps": 1},
         needs_numbers=True,
     ),

@@ -178,6 +178,8 @@ class Specialist:
     """Makes an inner step of a gradient."""
     proximal: limits.Rate = 0.5
     """lambda of imaml: how strongly adapted parameters are held near the initialisation."""
+    penalty: limits.Rate = 10.0
+    """lambda of r2d2 at first: how strongly the last layer is held near the learned one."""
     cg_steps: limits.Number = 5
     """Conjugate gradient steps of imaml for each meta-gradient."""
     new_head: choices.NewHead = "random"
