@@ -91,9 +91,7 @@ def mean_of(values: Scores) -> Mean:
 
 
 def _holds_zero(difference: Mean) -> bool:
-    # Of a single task there is no interval, so nothing is told apart.
-    return (
-        math.isnan(difference.ci95)
-        and np.isfinite(difference.mean)
-        or (abs(difference.mean) <= difference.ci95)
-    )
+    if math.isnan(difference.ci95):
+        # Of a single task there is no interval, so nothing is told apart.
+        return math.isfinite(difference.mean)
+    return abs(difference.mean) <= difference.ci95

@@ -1,6 +1,6 @@
 """Meta-learned models and their rivals on the same unseen tasks of a table."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,6 @@ def compare_by_rows(
     test: TableTasks,
     tasks: int,
     rows: Sequence[int] = ROWS,
-    advance: Callable[[int], None] = lambda _: None,
 ) -> Iterator[AtRows]:
     """The scores of all models for each number of rows that a validation and a test task has.
 
@@ -50,7 +49,6 @@ def compare_by_rows(
         test: The tasks that count.
         tasks: How many of them are drawn; the means are over distinct ones.
         rows: Numbers of support rows.
-        advance: Told of each model that was evaluated.
     """
     spec = test.spec
     rivals = rivals_of(spec.kind, *training_rows(train))
@@ -68,11 +66,9 @@ def compare_by_rows(
         scores, chosen = {}, {TUNED: told}
         for name, one in networks.items():
             scores[name] = learner_scores(one, asked)
-            advance(1)
         for name, choose in rivals.items():
             chosen[name], rival = choose(known.episodes)
             scores[name] = rival_scores(rival, asked, test)
-            advance(1)
         yield AtRows(number, scores, spec.larger_is_better, chosen)
 
 

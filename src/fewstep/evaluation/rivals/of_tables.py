@@ -1,4 +1,4 @@
-"""The rivals of a table's tasks by name, chosen anew on validation tasks for each number of rows."""
+"""The rivals of a table by name, with settings chosen on validation tasks of so many rows."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,9 +12,17 @@ from fewstep.evaluation.rivals.rows import Episode, Rival, Rows
 Choice = Callable[[list[Episode]], tuple[str, Rival]]
 """Of validation tasks with some number of rows: what was chosen, in words, and the rival."""
 
-MEAN, MAJORITY = "mean of the rows", "majority of the rows"
-RIDGE, LOGISTIC, MIXED = "ridge regression", "logistic regression", "mixed-effects model"
-POOLED, TUNED = "pooled network", "pooled network, fine-tuned"
+MEAN, MAJORITY, RIDGE, LOGISTIC = "task's mean", "majority", "ridge", "logistic"
+MIXED, POOLED, TUNED = "mixed effects", "pooled network", "fine-tuned"
+DESCRIBED = {
+    POOLED: "the same network trained on the rows of all training tasks, not adapted",
+    TUNED: "the pooled network, trained on by gradient steps on the task's rows",
+    MIXED: "a line common to all tasks, and an intercept and slopes of each task's own (BLUP)",
+    RIDGE: "a ridge regression of the task's rows alone",
+    LOGISTIC: "a logistic regression of the task's rows alone",
+    MEAN: "the mean of the task's rows",
+    MAJORITY: "the most frequent class of the task's rows",
+}
 
 
 def rivals_of(kind: Kind, training: Rows, numeric: int) -> Mapping[str, Choice]:
