@@ -48,7 +48,10 @@ def choose_inputs(
     for name in frame.columns:
         if name in (target, task, time, FILE):
             continue
-        reason = _unsuitable(frame, name, task)
+        try:
+            reason = _unsuitable(frame, name, task)
+        except InputError:
+            reason = "neither numbers, texts nor dates"
         if reason:
             reasons.setdefault(reason, []).append(name)
         else:

@@ -35,7 +35,7 @@ def parse_text(content: bytes, name: str) -> tuple[Any, list[str]]:
     told = re.match(r"sep=(.)\r?\n", text)  # the first line that Excel writes for itself
     text = text[told.end() :] if told else text
     head = text[:HEAD] if len(text) <= HEAD else text[: text.rfind("\n", 0, HEAD) + 1]
-    separator = told[1] if told else _separator(head)
+    separator = told[1] if told else _separator(head, name)
     rows = _rows(head, separator)
     header = _header(next(rows), name)
     decimal = "," if separator != "," and _has_decimal_commas(rows, separator) else "."
@@ -112,7 +112,7 @@ def _rows(text: str, separator: str) -> Iterator[list[str]]:
     return (row for row in reader if any(cell.strip() for cell in row))
 
 
-def _separator(head: str) -> str:
+def _separator(head: str, name: str) -> str:
     """What separates the cells: what gives most rows as many cells as the header, and the most."""
 
     def cells(separator: str) -> float:
@@ -124,7 +124,15 @@ def _separator(head: str) -> str:
         return alike * widths[0] if widths[0] > 1 else 0
 
     best = max(SEPARATORS, key=cells)
-    return best if cells(best) else ","
+    if cells(best):
+        return best
+    rows = [line.split() for line in head.splitlines() if line.strip()]
+    if len({*map(len, rows)}) == 1 < len(rows[0]) and is_number(rows[-1][-1]):
+        raise InputError(
+            f"{name} seems to be separated by spaces ({' '.join(rows[0][:5])}); expected commas, "
+            "semicolons, tabs or |"
+        )
+    return ","
 
 
 def _header(row: list[str], name: str) -> list[str]:
