@@ -15,6 +15,7 @@ from fewstep.errors import InputError, first_line
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "|", ",": "commas"}
 UNKNOWN = ("?", ".", "-", "--")  # beside what pandas takes as missing, such as an empty cell or NA
 HEAD = 1 << 16  # bytes that show how a file is written
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _EMPTY_ROW = re.compile(r"\n[ \t]*\r?\n")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?")
@@ -74,9 +75,11 @@ def _decoded(content: bytes, name: str) -> tuple[str, list[str]]:
             return content.decode("utf-16"), ["read as UTF-16"]
         except UnicodeDecodeError:
             raise InputError(f"{name} is no text; expected a table as CSV or Parquet") from None
-    if b"\0" in content[: 1 << 20]:
+    sample = content[: 1 << 20]
+    if b"\0" in sample or len(_CONTROL.findall(sample)) > 0.01 * len(sample):
         raise InputError(
-            f"{name} is no text (it holds zero bytes); expected a table as CSV or Parquet, in UTF-8"
+            f"{name} is no text; expected a table as CSV, in UTF-8 or another usual encoding, or "
+            "as Parquet"
         )
     try:
         return content.decode("utf-8-sig"), []
