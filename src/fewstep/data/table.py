@@ -13,7 +13,7 @@ from fewstep.choices import Split
 from fewstep.data.class_split import draw_split, split_sizes, usual_sizes
 from fewstep.data.source import SPLITS
 from fewstep.data.table_choice import choose_inputs, known_rows
-from fewstep.data.table_columns import as_codes
+from fewstep.data.table_columns import as_codes, as_times
 from fewstep.data.table_preparation import TablePreparation
 from fewstep.data.table_reading import FILE, read_table
 from fewstep.data.table_rows import Integers, TableRows
@@ -223,7 +223,7 @@ def _by_task(
     found, texts = as_codes(frame[task])
     names, places = np.unique(np.array(texts), return_inverse=True)
     codes = places[found]
-    by = (codes,) if time is None else (frame[time].to_numpy(), codes)
+    by = (codes,) if time is None else (as_times(frame, time), codes)
     order = np.lexsort(by)
     counts = np.bincount(codes, minlength=len(names))
     return frame.iloc[order], tuple(names.tolist()), np.concatenate([[0], counts.cumsum()])
