@@ -164,7 +164,7 @@ def table_config(table: str, n_way: int = 1, k_shot: int = 10, **given: Any) -> 
     """
     usual: dict[str, Any] = {
         "q_query": 10,
-        "model": "mlp",
+        "model": "gru" if given.get("window") else "mlp",
         "inner_lr": 0.1,
         "inner_steps": 5,
         "meta_batch": 16,

@@ -54,6 +54,11 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
                 f"data is {self.data} and the folder of pictures {self.folder or 'not given'}; a "
                 "folder comes first and data is left out, as in fewstep train photos/"
             )
+        if self.window is not None and self.time is None:
+            yield (
+                f"window is {self.window} and no time is given; name the column that tells the "
+                "order of rows, as in --time hour"
+            )
         if self.network.examples != examples:
             suited = [name for name, network in NETWORKS.items() if network.examples == examples]
             yield (
@@ -74,11 +79,6 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
         if not (self.min_k_shot or 1) <= self.k_shot:
             yield (
                 f"min_k_shot is {self.min_k_shot} and k_shot {self.k_shot}; expected at most k_shot"
-            )
-        if self.window is not None and self.time is None:
-            yield (
-                f"window is {self.window} and no time is given; name the column that tells the "
-                "order of rows, as in --time hour"
             )
         if self.adapting == "context" and not self.context:
             yield "adapting is context and context is 0; give its size, as in --context 32"
