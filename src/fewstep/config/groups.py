@@ -87,7 +87,8 @@ class Adaptation:
     """The algorithm and its inner loop.
 
     maml to cavia are one inner loop with other settings, which can be changed one by one. finetune
-    is ordinary training on all training classes, then a new last layer for each task.
+    is ordinary training on all training classes, then a new last layer for each task; in a
+    regression on the examples of all tasks, and the last layer is kept.
     """
 
     algorithm: AlgorithmName = "maml"
@@ -178,6 +179,8 @@ class Specialist:
     """Makes an inner step of a gradient."""
     proximal: limits.Rate = 0.5
     """lambda of imaml: how strongly adapted parameters are held near the initialisation."""
+    penalty: limits.Rate = 10.0
+    """lambda of r2d2 at first: how strongly the last layer is held near the learned one."""
     cg_steps: limits.Number = 5
     """Conjugate gradient steps of imaml for each meta-gradient."""
     new_head: choices.NewHead = "random"

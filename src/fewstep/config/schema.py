@@ -71,6 +71,11 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
                 f"data {self.data} with model {self.model} and algorithm {self.algorithm}; "
                 f"expected an algorithm other than {', '.join(_OF_CLASSES)}, which need {new}"
             )
+        if kind == "classification" and ALGORITHMS[self.algorithm].needs_numbers:
+            yield (
+                f"algorithm is {self.algorithm} with classes to predict, and it solves for "
+                "numbers; choose another, such as maml"
+            )
         if kind == "classification" and self.n_way < 2:
             yield f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5"
         if (kind == "regression" or self.table) and self.head_rows == "shared":

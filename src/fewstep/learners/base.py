@@ -11,8 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from fewstep.choices import Norm
 from fewstep.config.schema import Config
-from fewstep.data.preparation import Preparation
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.any_preparation import AnyPreparation
 from fewstep.execution.executor import MetaGradient
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_at_least_zero
@@ -78,11 +77,14 @@ class Learner(NamedModule, ABC):
             that does.
         config: The settings of the run of the command line that it was loaded from.
         temperature: What its outputs are divided by before they become probabilities.
+        half_widths: Of the 95% interval of a prediction by the number of support rows, in the unit
+            of the target; None where its run has not measured them.
     """
 
-    preparation: Preparation | TablePreparation | None = None
+    preparation: AnyPreparation | None = None
     config: Config | None = None
     temperature: float = 1.0
+    half_widths: Mapping[int, float] | None = None
     tasks_are_independent: ClassVar[bool] = True
     """Whether the gradient of several tasks is the mean of theirs, wherever each is computed."""
     inner_steps: int

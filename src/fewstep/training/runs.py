@@ -18,7 +18,7 @@ from fewstep.config.file import (
 )
 from fewstep.config.schema import Config, with_sizes
 from fewstep.data.registry import task_sources
-from fewstep.data.source import TaskSource
+from fewstep.data.source import KeptSplit, TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import device_of
@@ -31,6 +31,7 @@ from fewstep.training import checkpoint
 from fewstep.training.build import learner, shared_out
 from fewstep.training.calibration_file import read_calibration
 from fewstep.training.checkpoint import Progress
+from fewstep.training.interval_file import read_half_widths
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
 from fewstep.training.metrics_log import read_metrics
@@ -63,13 +64,15 @@ def trained(
     path: Path,
     reporter: Reporter,
     begin: Callable[[RunDir, Tasks], object] = lambda *_: None,
+    split: KeptSplit | None = None,
 ) -> Iterator[Run]:
     """Train, from the run's last checkpoint where there is one, and give the best initialisation.
 
     The run directory is made where it is missing, and locked until what is inside has ended.
-    ``begin`` is called before the first outer step, when it is there.
+    ``begin`` is called before the first outer step, when it is there. A new run takes ``split``, or
+    draws its own.
     """
-    tasks = task_sources(config, kept_split(config, RunDir(path)))
+    tasks = task_sources(config, kept_split(config, RunDir(path)) or split)
     new = learner(config, tasks["train"])
     settings = _settings(config, tasks["val"])
     with kept_in(path, settings) as keeper:
@@ -142,6 +145,7 @@ def load_trained(path: Path, device: str, data_dir: str | None = None) -> Traine
     empty = learner_for(replace(config, pretrained=False), form.spec)
     progress = RunDir(path).load_best(empty, training_digest(config))
     temperature, threshold = read_calibration(RunDir(path).calibration)
+    empty.half_widths = read_half_widths(RunDir(path).interval)
     empty.preparation, empty.config, empty.temperature = form.preparation, config, temperature
     return Trained(config, empty, form, progress, temperature, threshold)
 
