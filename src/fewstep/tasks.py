@@ -29,6 +29,10 @@ class TaskBatch:
         query_y: ``[tasks, query examples, ...]``, their targets.
         classes: ``int64 [tasks, ways]`` or None: which class of the data set each label stands
             for in each task. Adaptation never sees it.
+        support_sizes: ``int64 [tasks]`` or None: how many support examples of each task are its
+            own, where tasks have different numbers; those behind them are padding. Every loss,
+            metric and gradient is that of the tasks without padding (docs/tables.md).
+        query_sizes: The same of the query examples. `own_examples` is the mask of both.
 
     Raises:
         InputError: The shapes do not fit one another.
@@ -145,6 +149,12 @@ class TaskBatch:
     def is_uneven(self) -> bool:
         """Whether tasks have different numbers of examples, so that some are padded."""
         return self.support_sizes is not None or self.query_sizes is not None
+
+    @property
+    def different_sizes(self) -> int:
+        """How many pairs of a support size and a query size there are."""
+        given = [of.tolist() for of in (self.support_sizes, self.query_sizes) if of is not None]
+        return len(set(zip(*given, strict=True))) or 1
 
     def even_parts(self) -> list[tuple[list[int], "TaskBatch"]]:
         """Return the tasks by their sizes, without padding, and the numbers of those tasks."""

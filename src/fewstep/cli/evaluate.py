@@ -54,7 +54,7 @@ class EvaluateOptions:
     seed: OptionalSeed = None
     """Seed of the tasks; that of the run unless given."""
     data_dir: DataDir = None
-    """The folder that holds omniglot/, or the new place of a run's own folder of pictures."""
+    """The folder that holds omniglot/, or the new place of a run's own pictures or table."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, ..."""
 

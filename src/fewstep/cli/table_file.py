@@ -69,11 +69,11 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
 
     few, half, many = np.quantile(table.lengths, (0, 0.5, 1), method="lower").tolist()
     by = "by file" if config.task is None else f"by {config.task}"
-    say(
-        f"{config.table}: {len(table):,} tasks {by}, {len(table.frame):,} rows; {few:,} to "
-        f"{many:,} rows a task, {half:,} in the middle"
-    )
-    for line in (*parts["train"].preparation.describe(), *table.notes):
+    each = f"{few:,}" if few == many else f"{few:,} to {many:,}, in the middle {half:,},"
+    say(f"{config.table}: {len(table):,} tasks {by}, {len(table.frame):,} rows; {each} rows a task")
+    # Each part has those of the whole table as well.
+    notes = dict.fromkeys(note for part in parts.values() for note in part.notes)
+    for line in (*parts["train"].preparation.describe(), *notes):
         say(line)
     sizes = [len(part) for part in parts.values()]
     used = {name for part in parts.values() for name in part.names}

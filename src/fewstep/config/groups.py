@@ -63,12 +63,12 @@ class Network:
     """The model that is learned."""
 
     model: Annotated[str, arg(metavar=f"{{{','.join(NETWORKS)}}}")] = "conv4"
-    """conv4, resnet12 and backbones of timm and torchvision: for pictures; mlp: for rows. As in
-    timm/resnet18, with the extra fewstep[backbones]."""
+    """conv4, resnet12 and backbones of timm and torchvision: for pictures; mlp: for rows; conv1d,
+    lstm and gru: for series. As in timm/resnet18, with the extra fewstep[backbones]."""
     layers: Annotated[limits.Number, Limit(100)] = 2
-    """Hidden layers of mlp; 0: a linear model."""
+    """Hidden layers of mlp (0: a linear model), and layers of conv1d, lstm and gru."""
     width: Annotated[limits.Count, Limit(65_536)] = 40
-    """Numbers of each hidden layer of mlp."""
+    """Numbers of each of those layers."""
     pretrained: bool = False
     """Begin with the weights that timm or torchvision downloads; the last layer is new."""
     filters: Annotated[limits.Count, Limit(4096)] = 64
@@ -86,7 +86,8 @@ class Adaptation:
     """The algorithm and its inner loop.
 
     maml to cavia are one inner loop with other settings, which can be changed one by one. finetune
-    is ordinary training on all training classes, then a new last layer for each task.
+    is ordinary training on all training classes, then a new last layer for each task; in a
+    regression on the examples of all tasks, and the last layer is kept.
     """
 
     algorithm: AlgorithmName = "maml"
@@ -177,6 +178,8 @@ class Specialist:
     """Makes an inner step of a gradient."""
     proximal: limits.Rate = 0.5
     """lambda of imaml: how strongly adapted parameters are held near the initialisation."""
+    penalty: limits.Rate = 10.0
+    """lambda of r2d2 at first: how strongly the last layer is held near the learned one."""
     cg_steps: limits.Number = 5
     """Conjugate gradient steps of imaml for each meta-gradient."""
     new_head: choices.NewHead = "random"

@@ -63,6 +63,10 @@ NETWORKS = {
     "conv4": Network("fewstep.models.conv4:from_config", "pictures", "2", _CONV),
     "resnet12": Network("fewstep.models.resnet12:from_config", "pictures", "2", ("norm",)),
     "mlp": Network("fewstep.models.mlp:from_config", "rows", "0", ("layers", "width")),
+    **{
+        name: Network(f"fewstep.models.series:{name}_of", "series", modulated, ("layers", "width"))
+        for name, modulated in (("conv1d", "1"), ("lstm", ""), ("gru", ""))
+    },
     # Any name of these packages stands in the place of NAME.
     "timm/NAME": _BACKBONE,
     "torchvision/NAME": _BACKBONE,

@@ -54,6 +54,11 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
                 f"data is {self.data} and the folder of pictures {self.folder or 'not given'}; a "
                 "folder comes first and data is left out, as in fewstep train photos/"
             )
+        if self.window is not None and self.time is None:
+            yield (
+                f"window is {self.window} and no time is given; name the column that tells the "
+                "order of rows, as in --time hour"
+            )
         if self.network.examples != examples:
             suited = [name for name, network in NETWORKS.items() if network.examples == examples]
             yield (
@@ -66,6 +71,11 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
                 f"data {self.data} with model {self.model} and algorithm {self.algorithm}; "
                 f"expected an algorithm other than {', '.join(_OF_CLASSES)}, which need {new}"
             )
+        if kind == "classification" and ALGORITHMS[self.algorithm].needs_numbers:
+            yield (
+                f"algorithm is {self.algorithm} with classes to predict, and it solves for "
+                "numbers; choose another, such as maml"
+            )
         if kind == "classification" and self.n_way < 2:
             yield f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5"
         if (kind == "regression" or self.table) and self.head_rows == "shared":
@@ -74,11 +84,6 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
         if not (self.min_k_shot or 1) <= self.k_shot:
             yield (
                 f"min_k_shot is {self.min_k_shot} and k_shot {self.k_shot}; expected at most k_shot"
-            )
-        if self.window is not None and self.time is None:
-            yield (
-                f"window is {self.window} and no time is given; name the column that tells the "
-                "order of rows, as in --time hour"
             )
         if self.adapting == "context" and not self.context:
             yield "adapting is context and context is 0; give its size, as in --context 32"

@@ -9,6 +9,7 @@ from fewstep.data.table_columns import Floats
 from fewstep.errors import InputError
 
 FAR = 10  # standard deviations from the mean that are hardly of the same unit
+LARGEST = 1e30  # beyond it float32 would soon be infinite
 Features = npt.NDArray[np.float32]
 
 
@@ -41,15 +42,14 @@ class Scaling:
         known = values[~np.isnan(values)]
         if not len(known):
             raise InputError(f"column {name!r} is empty in all training rows; leave it out")
-        imputer = SimpleImputer(strategy="median").fit(values[:, None])
-        with np.errstate(over="ignore", invalid="ignore"):
-            scaler = StandardScaler().fit(known[:, None])
-        mean, scale = float(scaler.mean_[0]), float(scaler.scale_[0])
-        if not np.isfinite([mean, scale]).all():
+        if np.abs(known).max() > LARGEST:
             raise InputError(
                 f"column {name!r} holds {known[np.abs(known).argmax()]:g}, too large to be "
                 "standardised; correct it, or use its logarithm"
             )
+        imputer = SimpleImputer(strategy="median").fit(values[:, None])
+        scaler = StandardScaler().fit(known[:, None])
+        mean, scale = float(scaler.mean_[0]), float(scaler.scale_[0])
         fill, missing = float(imputer.statistics_[0]), len(values) - len(known)
         return cls(mean, scale, fill, float(known.min()), float(known.max()), missing)
 
@@ -57,6 +57,7 @@ class Scaling:
         """Features ``[rows, 1]``, or ``[rows, 2]`` where training rows lacked some."""
         lacking = np.isnan(values)
         scaled = (np.where(lacking, self.fill, values) - self.mean) / self.scale
+        scaled = scaled.clip(-LARGEST, LARGEST)
         found = np.stack([scaled, lacking] if self.missing else [scaled], 1)
         return found.astype(np.float32)
 

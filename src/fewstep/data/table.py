@@ -184,7 +184,25 @@ class Table:
             raise InputError("the split has no training task; choose a larger first part")
         for table, part in zip((train, val, test), SPLITS, strict=True):
             table._given, table.part = how or train.preparation, part
+            if table._given.kind == "classification":
+                table._leave_unknown_out()
         return train, val, test
+
+    def _leave_unknown_out(self) -> None:
+        """Leave out the rows of a class that no training task has: none could predict it."""
+        known = {str(label) for label in self.preparation.classes}
+        codes, texts = as_codes(self.frame[self.target])
+        kept = np.array([text in known for text in texts], bool)[codes]
+        if kept.all():
+            return
+        others = ", ".join(text for text in texts if text not in known)
+        told = (
+            f"left out: {np.sum(~kept):,} {self.part} rows of classes in no training task: {others}"
+        )
+        self.notes = (*self.notes, told)
+        of = np.repeat(np.arange(len(self)), self.lengths)[kept]
+        counts = np.bincount(of, minlength=len(self))
+        self.frame, self.offsets = self.frame[kept], np.cumsum([0, *counts], dtype=np.int64)
 
     def _subset(self, numbers: Integers) -> Table:
         """The tasks of these numbers, of a split of its own."""

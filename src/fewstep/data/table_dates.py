@@ -30,9 +30,14 @@ def date_format(texts: list[str]) -> str | None:
     sample = texts[:: max(1, len(texts) // _SAMPLE)]
     if sum(bool(_LIKE_DATE.fullmatch(text)) for text in sample) < SHARE * len(sample):
         return None
-    shares = [float(np.mean(~np.isnan(_days(sample, how)))) for how in FORMATS]
-    best = int(np.argmax(shares))
-    return FORMATS[best] if shares[best] >= SHARE else None
+    best, most = None, 0.0
+    for how in FORMATS:
+        share = float(np.mean(~np.isnan(_days(sample, how))))
+        if share > most:
+            best, most = how, share
+        if share == 1:
+            break
+    return best if most >= SHARE else None
 
 
 def in_words(how: str) -> str:

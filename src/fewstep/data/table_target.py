@@ -53,6 +53,8 @@ def target_classes(frame: Any, target: str) -> tuple[Label, ...]:
             "expected classes, or a number"
         )
     dtype = frame[target].dtype
+    if isinstance(dtype, load_pandas().CategoricalDtype):
+        dtype = dtype.categories.dtype
     if {*texts} == {"True", "False"} and not types.is_string_dtype(dtype):
         return (False, True)
     if types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype):

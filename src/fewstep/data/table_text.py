@@ -50,14 +50,14 @@ def parse_text(content: bytes, name: str) -> tuple[Any, list[str]]:
     except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
         _check_rows(text, separator, header, name)
         raise InputError(f"{name} is no table that can be read ({first_line(error)})") from error
-    if not len(frame):
-        raise EmptyTableError(f"{name} has a header and no rows; expected at least one")
     frame.columns, frame.index = header, pd.RangeIndex(2, len(frame) + 2)
     # A row that is too short seems to end with missing values, and empty rows are left out.
     if len(header) > 1 and (frame.iloc[:, -1].isna().any() or _EMPTY_ROW.search(text)):
         numbers = _check_rows(text, separator, header, name)
         frame.index = numbers if len(numbers) == len(frame) else frame.index
         frame = frame[frame.notna().any(axis=1)]
+    if not len(frame):
+        raise EmptyTableError(f"{name} has a header and no rows; expected at least one")
     if told:
         frame.index += 1
     if separator != ("\t" if name.lower().removesuffix(".gz").endswith(".tsv") else ","):

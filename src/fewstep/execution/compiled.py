@@ -24,14 +24,15 @@ from fewstep.tasks import Inputs, map_tensors, tensors_of
 
 
 class Compiler:
-    """The compiled functions of one learner, and the latest objective that they were used for.
+    """The compiled functions of one learner, and the latest objectives that they were used for.
 
     A copy in another process keeps its own, by the learner's identity.
     """
 
     def __init__(self, identity: str | None = None) -> None:
         self.functions = CompiledFunctions()
-        self.latest: Latest[Objective] = Latest()
+        # Of tasks without padding, and with it.
+        self.latest: tuple[Latest[Objective], Latest[Objective]] = (Latest(), Latest())
         self._identity = identity or secrets.token_hex(8)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Tasks of different sizes: those of the same sizes together, none with its padding."""
+"""Tasks of different sizes, in parts of one size, each by the executor that suits it."""
 
 from collections.abc import Callable, Iterator
 from operator import methodcaller
@@ -8,51 +8,52 @@ import torch
 from torch import Tensor
 
 from fewstep.execution.executor import Executor, MetaGradient, Path, Piece, weighted_mean
+from fewstep.execution.padding import Part
 from fewstep.metagrad.objective import Objective, QueryResult
 from fewstep.metagrad.unroll import GradientRule
 from fewstep.tasks import TaskBatch
 
-Run = Callable[[TaskBatch, Callable[[Executor], Any]], Any]
-"""Computes tasks of the same sizes by the executor that suits them."""
+Run = Callable[[Objective, TaskBatch, Callable[[Executor], Any]], Any]
+"""Computes tasks of one size by the executor that suits them."""
 
 
 class Grouped(Executor):
-    """Computes each group of tasks of the same sizes by ``run``, and puts them in order again.
+    """Computes each part of the tasks by ``run``, and puts them in order again."""
 
-    Nothing is masked, so loss, batch norm, metrics and gradient are those of the tasks alone.
-    """
-
-    def __init__(self, objective: Objective, run: Run) -> None:
+    def __init__(
+        self, objective: Objective, divide: Callable[[TaskBatch], list[Part]], run: Run
+    ) -> None:
         super().__init__(objective)
-        self._run = run
+        self._divide, self._run = divide, run
 
     def pieces(self, tasks: TaskBatch) -> Iterator[Piece]:
-        """Not in one order: groups are computed by executors of their own."""
+        """Not in one order: parts are computed by executors of their own."""
         raise NotImplementedError
 
     def meta_gradient(self, tasks: TaskBatch, rule: GradientRule) -> MetaGradient:
         """The gradient of the mean query loss over all tasks."""
-        order: list[int] = []
-        found: list[MetaGradient] = []
-        for numbers, part in tasks.even_parts():
-            order += numbers
-            found.append(self._run(part, methodcaller("meta_gradient", part, rule)))
+        order, found = self._each(tasks, "meta_gradient", rule)
         shares = [len(one.query.losses) / len(tasks) for one in found]
         gradient = weighted_mean([one.gradient for one in found], shares)
         return MetaGradient(_in_order([one.query for one in found], order), gradient)
 
     def evaluate(self, tasks: TaskBatch, path: Path) -> list[QueryResult]:
         """The query results of every point on each task's path of parameters."""
-        order: list[int] = []
-        rows: list[list[QueryResult]] = []
-        for numbers, part in tasks.even_parts():
-            order += numbers
-            rows.append(self._run(part, methodcaller("evaluate", part, path)))
+        order, rows = self._each(tasks, "evaluate", path)
         return [_in_order(list(column), order) for column in zip(*rows, strict=True)]
+
+    def _each(self, tasks: TaskBatch, method: str, of: Any) -> tuple[list[int], list[Any]]:
+        """The numbers of the tasks, part by part, and the results of a method of an executor."""
+        parts = self._divide(tasks)
+        results = [
+            self._run(part.objective, part.tasks, methodcaller(method, part.tasks, of))
+            for part in parts
+        ]
+        return [number for part in parts for number in part.numbers], results
 
 
 def _in_order(results: list[QueryResult], order: list[int]) -> QueryResult:
-    """The results of groups, whose tasks have these numbers, in the order of the tasks."""
+    """The results of parts, whose tasks have these numbers, in the order of the tasks."""
     places = torch.tensor(order).argsort()
 
     def joined(parts: list[Tensor]) -> Tensor:

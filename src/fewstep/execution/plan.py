@@ -18,6 +18,7 @@ from fewstep.execution.compiled import Compiled
 from fewstep.execution.executor import Executor
 from fewstep.execution.grouped import Grouped
 from fewstep.execution.looped import Looped
+from fewstep.execution.padding import Part, padded, unpadded
 from fewstep.execution.vmapped import Vmapped, can_vectorise
 from fewstep.metagrad.inner_loop import as_leaf_tensors
 from fewstep.metagrad.objective import Objective
@@ -73,7 +74,8 @@ class Planner:
         `UnsuitableError` where it is to be vectorised, and cannot be.
         """
         if tasks.is_uneven:
-            return compute(Grouped(objective, partial(self.run, objective, rule=rule)))
+            divide = partial(self._divide, objective, rule)
+            return compute(Grouped(objective, divide, partial(self.run, rule=rule)))
         state = torch.get_rng_state()
         while True:
             executor = self.executor(objective, tasks, rule)
@@ -106,6 +108,16 @@ class Planner:
         if compiles and (rule is not None or not chunk):
             return Compiled(objective)
         return Vmapped(objective, chunk) if chunk else Looped(objective)
+
+    def _divide(
+        self, objective: Objective, rule: GradientRule | None, tasks: TaskBatch
+    ) -> list[Part]:
+        """Tasks of different sizes in parts of one size, as few as pay."""
+        parts = padded(objective, tasks)
+        # One after another they need no padding.
+        if not parts or type(self.executor(parts[0].objective, parts[0].tasks, rule)) is Looped:
+            return unpadded(objective, tasks)
+        return parts
 
     def _captures(self, objective: Objective, tasks: TaskBatch, rule: GradientRule | None) -> bool:
         """Whether to record: of a meta-gradient, until it has turned out to be impossible."""

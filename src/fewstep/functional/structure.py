@@ -28,6 +28,11 @@ _NUMBERS = (bool, int, float, str)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
+def has_hooks(part: nn.Module) -> bool:
+    """Return whether hooks of its own see, or change, what a part computes."""
+    return any(part.__dict__[name] for name in _HOOKS)
+
+
 def settings(part: nn.Module) -> tuple[object, ...]:
     """Return what decides, beside its type and mode, what a part computes."""
     own = part.__dict__

@@ -34,7 +34,7 @@ from fewstep.learners.objectives import query_function, support_loss_of
 from fewstep.learners.traits import FitCheck, Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
 from fewstep.metagrad.metrics import Metric, Metrics, WithPredictions
-from fewstep.metagrad.objective import Objective, QueryResult
+from fewstep.metagrad.objective import Masked, Objective, QueryResult
 from fewstep.metagrad.unroll import GradientRule, last_only
 from fewstep.runtime.modes import exclusive, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
@@ -137,7 +137,10 @@ class GradientBased(Learner):
         return Evaluation(
             torch.stack([query.losses for query in results], 1),
             {name: torch.stack(row, 1) for name, row in rows.items()},
-            None if logits is None else Predictions(logits, tasks.query_y),
+            # Those of padding would be among them.
+            None
+            if logits is None or tasks.query_sizes is not None
+            else Predictions(logits, tasks.query_y),
         )
 
     def adapt(
@@ -163,7 +166,11 @@ class GradientBased(Learner):
     ) -> tuple[Objective, Traits]:
         """Pure functions of a task for this learner, and properties of the model."""
         traits = self._check(tasks, "own" if training else "evaluation")
-        return self._objective(tasks, traits, norm, training), traits
+        objective = self._objective(tasks, traits, norm, training)
+        if tasks.is_uneven and traits.marked is not None and traits.marked.mark is not None:
+            make = partial(self._objective, tasks, traits.marked, norm, training)
+            objective = replace(objective, masked=Masked(traits.marked.mark, make))
+        return objective, traits
 
     def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         """See that the tasks fit."""
@@ -174,8 +181,8 @@ class GradientBased(Learner):
         pure = self._pure("own" if training else "evaluation", traits)
         learned: Params = {**self._plain(), **self._of_loss()}
         return Objective(
-            support_loss_of(pure, self.loss, self.precision),
-            query_function(pure, self.loss, self._metrics, norm, self.precision),
+            support_loss_of(pure, self._loss_for(traits), self.precision),
+            query_function(pure, self._loss_for(traits), self._metrics, norm, self.precision),
             learned,
             learned,
             self._metrics,
@@ -183,6 +190,10 @@ class GradientBased(Learner):
             vectorisable=traits.vectorisable,
             modes=tuple(training for _, training in pure.modes),
         )
+
+    def _loss_for(self, traits: Traits) -> Loss:
+        """The loss of tasks with such traits."""
+        return self.loss if traits.mark is None else traits.mark.loss
 
     def _pure(self, modes: LayerModes, traits: Traits, **settings: Any) -> PureModel:
         copies = traits.changes_inputs

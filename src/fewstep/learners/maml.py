@@ -182,12 +182,11 @@ class MAML(GradientBased):
 
     def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         found = self._latest_objective(tasks, traits, norm, training)
-        rows = self._shared_rows()
-        if not rows:
+        if not (rows := self._shared_rows()):
             return found
         with torch.no_grad():
-            start, learned = share_rows(found.start, rows), share_rows(found.learned, rows)
-        return replace(found, start=start, learned=learned)
+            start, learned = (share_rows(of, rows) for of in (found.start, found.learned))
+            return replace(found, start=start, learned=learned)
 
     def _latest_objective(
         self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
@@ -196,7 +195,7 @@ class MAML(GradientBased):
             return self._new_objective(tasks, traits, norm, training)
         # Making it takes a good part of the time of a small network's outer step.
         given_up = self._compiler.functions.given_up
-        return self._compiler.latest.of(
+        return self._compiler.latest[traits.mark is not None].of(
             [norm, self.precision, given_up, self.loss, traits, *self._check_fit.made_of],
             lambda: self._new_objective(tasks, traits, norm, training),
             # What is not compiled may depend on other attributes of the model's parts.
@@ -213,9 +212,10 @@ class MAML(GradientBased):
         if statistics and (training or norm == "inductive"):
             # In training by the query set's own, which are returned; else by those of the step.
             pure = self._pure("own" if training else "running", traits)
+            loss = self._loss_for(traits)
             recorded = partial(beside.recorded_row, self.model, [*statistics]) if training else None
             evaluate_query = query_function(
-                pure, self.loss, self._metrics, "transductive", self.precision, recorded
+                pure, loss, self._metrics, "transductive", self.precision, recorded
             )
             learned |= {} if training else statistics
         with torch.no_grad():
@@ -229,10 +229,11 @@ class MAML(GradientBased):
         )
 
     def _traceable(self, traits: Traits, norm: Norm, training: bool) -> Traceable | None:
+        loss = self._loss_for(traits)
         if self.execution == "captured" and training:
             pure = self._pure("own", traits)
-            by_query = norm == "transductive"
-            return Traceable(CompiledFunctions(), pure, self.loss, self.precision, by_query)
+            functions, by_query = CompiledFunctions(), norm == "transductive"
+            return Traceable(functions, pure, loss, self.precision, by_query)
         compiler = self._compiler
         if compiler is None or compiler.functions.given_up:
             return None
@@ -245,7 +246,7 @@ class MAML(GradientBased):
             return None
         by_query = norm == "transductive" and not self.per_step_statistics
         pure = self._pure("own" if training else "evaluation", traits)
-        return Traceable(compiler.functions, pure, self.loss, self.precision, by_query)
+        return Traceable(compiler.functions, pure, loss, self.precision, by_query)
 
     def _gradient(self, outer_step: int) -> GradientRule:
         counted, order = self._importances(outer_step), self._order(outer_step)

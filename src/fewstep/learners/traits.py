@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 from torch.utils import _pytree as pytree
 
 from fewstep.errors import InputError, first_line
+from fewstep.functional.by_example import treats_alone
 from fewstep.functional.call import PureModel
 from fewstep.functional.guards import check_layers
 from fewstep.functional.layer_modes import LayerModes
@@ -25,6 +26,7 @@ from fewstep.learners.checks import (
     shape_of,
 )
 from fewstep.learners.explain import cure, is_of_the_model, told
+from fewstep.metagrad.masking import Mark, mark_of
 from fewstep.metagrad.metrics import ignored_label, is_of_classes
 from fewstep.runtime.rng import outside_generators, preserve_rng_state, reseed
 from fewstep.tasks import Inputs, TaskBatch, map_tensors, tensors_of
@@ -45,6 +47,10 @@ class Traits(NamedTuple):
     repeats: bool
     # It or the loss changes what it is called with.
     changes_inputs: bool
+    # Tells padding in targets, which the loss is to leave out; None where there is none.
+    mark: Mark | None = None
+    # The same for tasks with padding; None where it could change what a task is alone.
+    marked: "Traits | None" = None
 
     @property
     def vectorisable(self) -> bool:
@@ -87,7 +93,7 @@ class FitCheck:
             self.made_of = made_of
         first = next(model.parameters())
         shape = (
-            *(modes, first.dtype, first.device, tasks.device),
+            *(modes, first.dtype, first.device, tasks.device, tasks.is_uneven),
             *((t.shape[1:], t.dtype) for t in tasks.tensors),
             *((name, value.shape) for name, value in (params or {}).items()),
         )
@@ -132,7 +138,29 @@ class _Trial:
         pairs = zip((*tensors_of(x), y), (*tensors_of(tried), target), strict=True)
         changes = any(given._version > 0 or not _same(own, given) for own, given in pairs)
         repeats = all(map(same_but_for_rounding, first, second))
-        return Traits(classes, self._needs_gradients, self._draws_outside, repeats, changes)
+        traits = Traits(classes, self._needs_gradients, self._draws_outside, repeats, changes)
+        mark = mark_of(self._loss, y)
+        if mark is None or not tasks.is_uneven or not self._takes_padding(x, first[0]):
+            return traits
+        return traits._replace(marked=traits._replace(mark=mark))
+
+    def _takes_padding(self, x: Inputs, prediction: Tensor) -> bool:
+        """Whether examples beside those of a task change nothing about it.
+
+        Besides the layers it is the number of examples that tells: a layer of the list that takes
+        the examples for features or channels takes but one number of them.
+        """
+        parts = set(self._pure.model.modules())
+        if not treats_alone(pair for pair in self._pure.modes if pair[0] in parts):
+            return False
+        examples = len(tensors_of(x)[0])
+        longer = map_tensors(lambda t: torch.cat([t, t[:1]]), x)
+        try:
+            with torch.no_grad(), self._pure.having(map_tensors(_leaf_like, self._params)):
+                more = self._pure.predict(longer)
+        except _DOES_NOT_FIT:
+            return False
+        return len(prediction) == examples and len(more) == examples + 1
 
     def _call(
         self, part: str, x: Inputs, y: Tensor | None, tasks: TaskBatch

@@ -98,7 +98,7 @@ class WithPredictions(Metrics):
     NAME = "<predictions>"
 
     def __init__(self, metrics: Metrics) -> None:
-        super().__init__(metrics._loss)
+        super().__init__(metrics._loss, metrics._given or None)
         self._metrics = metrics
 
     def of(self, needed: list[Tensor], target: Tensor, losses: Tensor) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
 """One task: its support loss and its query loss, as pure functions of the parameters."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +13,7 @@ from fewstep.choices import Precision
 from fewstep.functional.call import PureModel
 from fewstep.functional.structure import settings
 from fewstep.functional.swapped import Params
+from fewstep.metagrad.masking import Mark
 from fewstep.metagrad.metrics import Metrics
 from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.tasks import Inputs
@@ -30,7 +33,7 @@ class QueryResult(NamedTuple):
         """``[tasks]``, the first metric."""
         return next(iter(self.metrics.values()))
 
-    def detach(self) -> "QueryResult":
+    def detach(self) -> QueryResult:
         """The same without a graph."""
         statistics = None if self.statistics is None else self.statistics.detach()
         return QueryResult(self.losses.detach(), self.metrics, statistics)
@@ -85,6 +88,17 @@ class Objective:
     vectorisable: bool = True
     modes: tuple[bool, ...] = ()  # of all parts of the model, while it is called
     traceable: Traceable | None = None  # the same for a compiler, if anything is to be compiled
+    masked: Masked | None = None  # the same for tasks padded to one size, where that is exact
+
+
+class Masked(NamedTuple):
+    """An objective that leaves out padding which has a mark in its targets.
+
+    ``make`` makes it, all but the metrics.
+    """
+
+    mark: Mark
+    make: Callable[[], Objective]
 
 
 _WITHOUT_MODES = (

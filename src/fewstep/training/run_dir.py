@@ -78,8 +78,8 @@ class RunDir:
         return progress
 
     def _is_empty(self) -> bool:
-        """Whether nothing is there but what a kill before the config was written leaves."""
-        begun = (self.versions.name, lock.NAME)
+        """Whether nothing is there but a search, or what a kill before the config leaves."""
+        begun = (self.versions.name, lock.NAME, "search")
         return self.path.is_dir() and all(
             path.name in begun or path.suffix == ".part" for path in self.path.iterdir()
         )

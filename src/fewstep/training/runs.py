@@ -18,7 +18,7 @@ from fewstep.config.file import (
 )
 from fewstep.config.schema import Config, with_sizes
 from fewstep.data.registry import task_sources
-from fewstep.data.source import TaskSource
+from fewstep.data.source import KeptSplit, TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import device_of
@@ -64,13 +64,15 @@ def trained(
     path: Path,
     reporter: Reporter,
     begin: Callable[[RunDir, Tasks], object] = lambda *_: None,
+    split: KeptSplit | None = None,
 ) -> Iterator[Run]:
     """Train, from the run's last checkpoint where there is one, and give the best initialisation.
 
     The run directory is made where it is missing, and locked until what is inside has ended.
-    ``begin`` is called before the first outer step, when it is there.
+    ``begin`` is called before the first outer step, when it is there. A new run takes ``split``, or
+    draws its own.
     """
-    tasks = task_sources(config, kept_split(config, RunDir(path)))
+    tasks = task_sources(config, kept_split(config, RunDir(path)) or split)
     new = learner(config, tasks["train"])
     settings = _settings(config, tasks["val"])
     with kept_in(path, settings) as keeper:
