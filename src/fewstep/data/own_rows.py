@@ -1,6 +1,5 @@
 """A user's own file of rows of one task: to learn from, or to predict."""
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fewstep.data.rows_of import check_columns
-from fewstep.data.table_preparation import TablePreparation
 from fewstep.data.table_naming import row_names
+from fewstep.data.table_preparation import TablePreparation
 from fewstep.data.table_reading import TableFrame, read_table
 from fewstep.data.table_text import parse_text
 from fewstep.errors import InputError
@@ -101,13 +100,17 @@ def read_support(path: Path, how: TablePreparation, task: str | None) -> OwnRows
     return replace(rows, table=table, notes=tuple(notes), known=np.ones(len(frame), bool))
 
 
-def read_query(path: Path | str, how: TablePreparation, task: str | None) -> OwnRows:
-    """Read rows to predict, of a file or of standard input (-); errors as in `read_rows`."""
-    if str(path) == "-":
-        frame, notes = parse_text(sys.stdin.buffer.read(), "standard input")
+def read_query(source: Path | bytes, how: TablePreparation, task: str | None) -> OwnRows:
+    """Read rows to predict, of a file or of what stood on standard input.
+
+    Raises:
+        InputError: As in `read_rows`.
+    """
+    if isinstance(source, bytes):
+        frame, notes = parse_text(source, "standard input")
         read = TableFrame(frame, tuple(notes), "standard input")
         return _rows_of(read, how, task, "standard input")
-    return read_rows(Path(path), how, task)
+    return read_rows(source, how, task)
 
 
 def given_twice(support: OwnRows, query: OwnRows, how: TablePreparation) -> str:
