@@ -38,7 +38,7 @@ class TablePreparation:
     Attributes:
         target: Name of the column to predict.
         kind: ``"regression"`` or ``"classification"``.
-        forms: What becomes of each input; categories come last.
+        forms: What becomes of each input, in the order that they were given.
         classes: Labels, by the number of their class.
         target_mean: Of the training rows of a regression.
         target_scale: Standard deviation of those.
@@ -87,10 +87,9 @@ class TablePreparation:
         for name in inputs:
             check_column(frame, name, "input")
             forms.append(FORMS[kind_of(frame[name])].fit(frame, name))
-        ordered = tuple(sorted(forms, key=lambda form: [*_TITLES].index(form.kind)))
         kind = kind or target_kind(frame, target)
         if kind == "classification":
-            return cls(target, kind, ordered, target_classes(frame, target))
+            return cls(target, kind, tuple(forms), target_classes(frame, target))
         values = target_numbers(frame, target)
         scaling = Scaling.fit(values, target)
         if scaling.low == scaling.high:
@@ -98,22 +97,27 @@ class TablePreparation:
                 f"target {target!r} is {scaling.low:g} in all {len(values):,} training rows; "
                 "expected one that differs"
             )
-        return cls(target, kind, ordered, (), scaling.mean, scaling.scale)
+        return cls(target, kind, tuple(forms), (), scaling.mean, scaling.scale)
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the columns that are inputs, in the order of their features."""
+        """Names of the columns that are inputs, in the order that they were given."""
         return tuple(form.name for form in self.forms)
+
+    @property
+    def by_kind(self) -> tuple[Form, ...]:
+        """The forms in the order of their features: categories come last."""
+        return tuple(sorted(self.forms, key=lambda form: [*_TITLES].index(form.kind)))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Name of each feature."""
-        return tuple(name for form in self.forms for name in form.feature_names)
+        return tuple(name for form in self.by_kind for name in form.feature_names)
 
     @property
     def categories(self) -> tuple[int, ...]:
         """Sizes of the blocks of categories, which come last."""
-        blocks = [form for form in self.forms if isinstance(form, CategoryColumn)]
+        blocks = [form for form in self.by_kind if isinstance(form, CategoryColumn)]
         return tuple(len(form.feature_names) for form in blocks)
 
     def features(self, frame: Any) -> Features:
@@ -124,7 +128,7 @@ class TablePreparation:
         """
         found = np.empty((len(frame), len(self.feature_names)), np.float32)
         start = 0
-        for form in self.forms:
+        for form in self.by_kind:
             check_column(frame, form.name, "input")
             block = form.features(frame)
             found[:, start : start + block.shape[1]] = block

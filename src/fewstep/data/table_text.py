@@ -16,6 +16,7 @@ SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "|", ",": "commas"}
 UNKNOWN = ("?", ".", "-", "--")  # beside what pandas takes as missing, such as an empty cell or NA
 HEAD = 1 << 16  # bytes that show how a file is written
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_TOLD = re.compile(r"sep=(.)\r?\n")  # the first line that Excel writes for itself
 _EMPTY_ROW = re.compile(r"\n[ \t]*\r?\n")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?")
@@ -33,7 +34,7 @@ def parse_text(content: bytes, name: str) -> tuple[Any, list[str]]:
     text, notes = _decoded(content, name)
     if not text.strip():
         raise EmptyTableError(f"{name} is empty; expected a table with a header")
-    told = re.match(r"sep=(.)\r?\n", text)  # the first line that Excel writes for itself
+    told = _TOLD.match(text)
     text = text[told.end() :] if told else text
     head = text[:HEAD] if len(text) <= HEAD else text[: text.rfind("\n", 0, HEAD) + 1]
     separator = told[1] if told else _separator(head, name)
@@ -66,6 +67,18 @@ def parse_text(content: bytes, name: str) -> tuple[Any, list[str]]:
     if decimal == ",":
         notes.append("numbers have decimal commas")
     return frame, notes
+
+
+def written_rows(content: bytes, name: str) -> list[list[str]]:
+    """The cells of a file's content as they are written, the header first; no empty rows.
+
+    Raises:
+        InputError: It is no text.
+    """
+    text, _ = _decoded(content, name)
+    told = _TOLD.match(text)
+    text = text[told.end() :] if told else text
+    return list(_rows(text, told[1] if told else _separator(text[:HEAD])))
 
 
 def _decoded(content: bytes, name: str) -> tuple[str, list[str]]:
