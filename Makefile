@@ -12,7 +12,7 @@ run: $(VENV)/run.ready
 	$(BIN)/fewstep compare $(DEMO)/maml $(DEMO)/finetune --inner-steps 5 --picture $(DEMO)/comparison.png
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n logical --maxprocesses 8 --dist worksteal
 
 lint: $(VENV)/test.ready
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ Learners, modules for the ordinary loop of PyTorch:
     ImplicitMAML: Differentiates the end of the inner loop, whatever way led there.
     ProtoMAML: MAML from a last layer that is made of the prototypes of the classes.
     ProtoNet: The nearest prototype, without an inner loop.
+    R2D2: Ridge regression on learned features, for tasks whose targets are numbers.
     FineTune: Ordinary training on all classes, then gradient steps; what the others have to beat.
     Parallel: Any of them, with the tasks shared out among processes.
 
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from fewstep.learners.maml import MAML as MAML
     from fewstep.learners.protomaml import ProtoMAML as ProtoMAML
     from fewstep.learners.protonet import ProtoNet as ProtoNet
+    from fewstep.learners.r2d2 import R2D2 as R2D2
     from fewstep.learners.reptile import Reptile as Reptile
     from fewstep.predictors.estimators import FewShotClassifier as FewShotClassifier
     from fewstep.predictors.estimators import FewShotRegressor as FewShotRegressor
@@ -79,6 +81,7 @@ _HOMES = {
     "ImplicitMAML": "fewstep.learners.imaml",
     "ProtoMAML": "fewstep.learners.protomaml",
     "ProtoNet": "fewstep.learners.protonet",
+    "R2D2": "fewstep.learners.r2d2",
     "FineTune": "fewstep.learners.finetune",
     "Parallel": "fewstep.distributed.parallel",
     "fit": "fewstep.training.fit",

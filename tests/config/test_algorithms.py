@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 import pytest
 
 from fewstep import InputError
-from fewstep.config import algorithms, effects, limits, recipes, schema
+from fewstep.config import algorithms, effects, groups, limits, recipes, schema
 from fewstep.config.algorithms import ALGORITHMS
 from fewstep.config.recipes import RECIPES, with_algorithm
 from fewstep.data.registry import task_sources
@@ -52,7 +52,7 @@ def test_the_rows_of_the_page_on_extending(monkeypatch):
     assert (made.order, made.inner_lr) == ("first", SINUSOID.inner_lr)
     with pytest.raises(InputError, match=r"proximal is 2\.0 with algorithm heavy-ball"):
         effects.check_effects(replace(config, proximal=2.0), config)
-    names = dict(vars(schema))
+    names = dict(vars(groups))
     exec(f"@dataclass(frozen=True)\nclass More(OuterLoop):\n{setting}", names)
     with pytest.raises(InputError, match="clip is -1; expected more than 0"):
         limits.check_numbers(names["More"](clip=-1))

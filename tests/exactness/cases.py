@@ -195,9 +195,9 @@ CASES = (
     Case("attention-fused", _SERIES, lambda: Attention(need_weights=False), single=True),
     Case("transformer", _SERIES, lambda: _encoder(dropout=0.0), single=True),
     Case("transformer-dropout", _SERIES, _encoder, vectorised=False),
-    Case("lstm", _SERIES, lambda: Recurrent(nn.LSTM), vectorised=False, single=True),
-    Case("gru", _SERIES, lambda: Recurrent(nn.GRU), vectorised=False, single=True),
-    Case("rnn", _SERIES, lambda: Recurrent(nn.RNN), vectorised=False),
+    Case("lstm", _SERIES, lambda: Recurrent(nn.LSTM), single=True),
+    Case("gru", _SERIES, lambda: Recurrent(nn.GRU), single=True),
+    Case("rnn", _SERIES, lambda: Recurrent(nn.RNN)),
     Case(
         "lstm-dropout",
         _SERIES,

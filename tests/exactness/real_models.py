@@ -159,8 +159,8 @@ MODELS = (
     RealModel("feature-by-hook", _SMALL, **_hooked(own.FeatureByHook)),
     RealModel("changed-by-hooks", _SMALL, **_hooked(own.ChangedByHooks)),
     RealModel("kept-attention", _TOKENS, own.KeptAttention, **_tokens),
-    RealModel("lstm", _TOKENS, lambda: own.Tagger(nn.LSTM), **_loop_only, **_tokens),
-    RealModel("gru", _TOKENS, lambda: own.Tagger(nn.GRU), **_loop_only, **_tokens),
+    RealModel("lstm", _TOKENS, lambda: own.Tagger(nn.LSTM), **_tokens),
+    RealModel("gru", _TOKENS, lambda: own.Tagger(nn.GRU), **_tokens),
 )
 
 OUTPUTS = (

@@ -24,12 +24,12 @@ BY_NAME = {case.name: case for case in CASES}
 REFUSED = {
     "dropout": "draws random numbers",
     "transformer-dropout": "draws random numbers",
-    "lstm": "layer 'body'",
+    "lstm-dropout": "layer 'body' .*random",
 }
 LAYERS = {
     *("batch-norm-signal", "batch-norm-2d", "convolutional-block", "batch-norm-in-eval-mode"),
     *("layer-norm", "group-norm", "instance-norm", "average-pool", "embedding", "conv-1d"),
-    *("attention-fused", "tied", "frozen", "buffers"),
+    *("attention-fused", "lstm", "gru", "tied", "frozen", "buffers"),
 }
 """A sample for every day; a GPU computes all."""
 SETTINGS = [

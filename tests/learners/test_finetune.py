@@ -146,3 +146,84 @@ def test_a_last_layer_of_another_kind():
 def test_a_model_without_a_last_layer_to_replace():
     with pytest.raises(InputError, match=r"no nn\.Linear inside"):
         FineTune(nn.Sequential(nn.Conv1d(1, 1, 1)), WIDE)
+
+
+def lines(number=6, rows=8, noise=0.1):
+    """Lines whose slopes differ around 2; the support set has fewer rows than the query set."""
+    generator = torch.Generator().manual_seed(3)
+    slopes = 2 + 0.5 * torch.randn(number, 1, 1, generator=generator)
+    x = torch.randn(number, rows, 1, generator=generator)
+    y = slopes * x + noise * torch.randn(x.shape, generator=generator)
+    return TaskBatch(x[:, :3], y[:, :3], x[:, 3:], y[:, 3:])
+
+
+def regression(**settings):
+    torch.manual_seed(0)
+    return FineTune(nn.Linear(1, 1), loss="mse", inner_lr=0.1, **settings)
+
+
+def uneven():
+    even = lines()
+    tasks = [even.task(number) for number in range(len(even))]
+    return TaskBatch.stack([(x[:2], y[:2], qx, qy) for x, y, qx, qy in tasks[:3]] + tasks[3:])
+
+
+@pytest.mark.parametrize("batch", [lines(), uneven()])
+def test_a_regression_is_learned_from_all_examples_of_the_tasks(batch):
+    learner = regression(metrics={"mae": nn.functional.l1_loss})
+    found = learner.differentiate(batch)
+    losses = []
+    for number in range(len(batch)):
+        x, y, query_x, query_y = batch.task(number)
+        prediction = learner.wide(torch.cat([x, query_x]))
+        losses.append(nn.functional.mse_loss(prediction, torch.cat([y, query_y])))
+    torch.stack(losses).mean().backward()
+    assert torch.allclose(found.query.losses, torch.stack(losses))
+    assert found.query.metrics["mae"].shape == (6,)
+    for name, parameter in learner.named_parameters():
+        assert torch.allclose(found.gradient[name], parameter.grad)
+
+
+def test_a_network_that_keeps_its_last_layer_is_the_users_own():
+    network = nn.Linear(1, 1)
+    learner = FineTune(network, loss="mse", inner_lr=0.1)
+    assert learner.wide is network
+    before = copy.deepcopy(network.state_dict())
+    x, y, *_ = lines().task(0)
+    start, tuned = (learner.adapt(x, y, steps) for steps in (0, 3))
+    assert torch.equal(start.weight, network.weight)
+    assert not torch.equal(tuned.weight, network.weight)
+    learner.evaluate(lines(), 2)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert [*learner.variants()] == [""]
+
+
+def test_the_pooled_network_is_fine_tuned_as_a_whole():
+    learner = regression()
+    optimizer = torch.optim.Adam(learner.parameters(), lr=0.05)
+    for _ in range(200):
+        optimizer.zero_grad()
+        learner(lines(20)).backward()
+        optimizer.step()
+    assert learner.wide.weight.item() == pytest.approx(2, abs=0.3)
+    losses = learner.evaluate(lines(20), 5).losses.mean(0)
+    assert losses[5] < 0.8 * losses[0]
+
+
+def test_classes_that_are_the_same_in_all_tasks_keep_the_last_layer():
+    learner = FineTune(model(), inner_lr=0.5)
+    assert learner.evaluate(tasks(), 3).scores.shape == (4, 4)
+    gradient = learner.differentiate(tasks(named=False)).gradient
+    assert gradient.keys() == {"0.weight", "0.bias", "2.weight", "2.bias"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"new_head": "zeros"}, "new_head is 'zeros' without classes, where the last layer is"),
+        ({"classes": 3, "loss": "mse"}, "with classes, which are told apart by cross-entropy"),
+    ],
+)
+def test_settings_without_effect(settings, told):
+    with pytest.raises(InputError, match=told):
+        FineTune(model(), **settings)

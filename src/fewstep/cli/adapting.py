@@ -1,11 +1,10 @@
 """One adaptation to pictures from folders: read, adapted, judged and saved."""
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from fewstep.cli.places import Places, check_out
 from fewstep.data.own_pictures import (
     Pictures,
     check_query_classes,
@@ -15,9 +14,10 @@ from fewstep.data.own_pictures import (
     repeated,
     support_files,
 )
+from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.files import write_whole
-from fewstep.predictors.adapted_dir import PICTURE, check_place
+from fewstep.predictors.adapted_dir import PICTURE
 from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.teaching import Teaching
 from fewstep.predictors.verdict import Verdict, by_leaving_one_out, by_query
@@ -27,21 +27,11 @@ from fewstep.report.predictions import Prediction, predictions_of
 from fewstep.training.adaptable import Base, base_of_adapted, base_of_run
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where things are: the run or adapted model, the pictures, and the model to save."""
-
-    run: Path
-    support: Path
-    query: Path | None = None
-    out: Path | None = None
-
-
 def adapt_to_pictures(
     places: Places, steps: int | None = None, *, add: bool = False, device: str = "cpu"
 ) -> Adaptation:
     """Adapt a run, or with ``add`` an adapted model, and save the result if there is a place."""
-    _check_out(places, add=add)
+    check_out(places, add=add)
     # Mistakes in the folders are told before anything is loaded.
     taught = support_files(places.support, least=1 if add else 2)
     asked = None if places.query is None else query_files(places.query)
@@ -95,8 +85,8 @@ def _notes(support: Pictures, query: Pictures | None) -> list[str]:
 def _save(folder: Path, done: Adaptation, query: Pictures | None) -> None:
     known, adapted = done.adapted.teaching, done.adapted
     assert isinstance(known, Teaching)
-    assert adapted.preparation is not None
     how = adapted.preparation
+    assert isinstance(how, Preparation)
     empty = torch.zeros(0, how.channels, how.size, how.size, dtype=torch.uint8).numpy()
     title = f"{len(adapted.classes)} classes"
     if isinstance(done.verdict, Verdict):
@@ -106,20 +96,3 @@ def _save(folder: Path, done: Adaptation, query: Pictures | None) -> None:
     )
     adapted.save(folder)
     write_whole(folder / PICTURE, lambda part: part.write_bytes(picture))
-
-
-def _check_out(places: Places, *, add: bool) -> None:
-    """See that the model can be saved, and not where something else is."""
-    if places.out is None:
-        return
-    target = Path(os.path.realpath(places.out))
-    others = {"run": places.run, "support": places.support, "query": places.query}
-    for name, path in others.items():
-        inside = path is not None and target.is_relative_to(os.path.realpath(path))
-        # An adapted model may be replaced by what it learned.
-        if inside and not (add and name == "run" and target == Path(os.path.realpath(places.run))):
-            raise InputError(
-                f"{places.out} is inside the {name} folder {path}; choose a folder of its own for "
-                "the adapted model"
-            )
-    check_place(places.out)

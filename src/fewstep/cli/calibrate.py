@@ -20,7 +20,7 @@ def norms_of(run: Run, norm: Norm) -> list[Norm]:
 
 def choose_on_validation(run: Run, tasks: int, steps: int, norm: Norm) -> Chosen:
     """Choose for each norm; nothing of a regression."""
-    if run.config.data_set.kind != "classification":
+    if run.config.kind != "classification":
         return {}
     return {
         used: choose(run.learner, run.tasks["val"], steps, _of_one_example(run, used), tasks)

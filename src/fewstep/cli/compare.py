@@ -42,7 +42,7 @@ class CompareOptions:
     json: bool = False
     """Print one JSON object and nothing else."""
     data_dir: DataDir = None
-    """The folder that holds omniglot/, or the new place of a run's own folder of pictures."""
+    """The folder that holds omniglot/, or the new place of a run's own pictures or table."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, ..."""
 

@@ -54,7 +54,7 @@ class EvaluateOptions:
     seed: OptionalSeed = None
     """Seed of the tasks; that of the run unless given."""
     data_dir: DataDir = None
-    """The folder that holds omniglot/, or the new place of a run's own folder of pictures."""
+    """The folder that holds omniglot/, or the new place of a run's own pictures or table."""
     device: str = "cpu"
     """Where to compute: cpu, cuda, ..."""
 
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
     console = error_console()
     sizes = {name: getattr(options, name) for name in ("n_way", "k_shot", "q_query", "seed")}
     run = load_run(options.run_dir, folder, options.device, sizes, moved=options.data_dir)
-    if options.picture and run.config.data_set.kind != "classification":
+    if options.picture and run.config.kind != "classification":
         raise InputError(
             f"the picture is of probabilities, and {options.run_dir} has none, as it is a "
             "regression; leave --picture out"

@@ -11,6 +11,7 @@ import tyro
 from tyro.conf import arg
 
 from fewstep.config.limits import Count, Limit, OptionalCount, check_numbers
+from fewstep.data.table_paths import is_table
 from fewstep.errors import InputError
 from fewstep.files import check_may_replace
 
@@ -60,9 +61,12 @@ def _one_line(frame: str) -> str:
 
 
 def data_folder(option: str | None) -> str | None:
-    """The whole path of ``--data-dir``, or of the variable ``FEWSTEP_DATA``, or None."""
+    """The whole path of ``--data-dir``, or of the variable ``FEWSTEP_DATA``, or None.
+
+    It may be that of a table, whose run looks for it there.
+    """
     named = option or os.environ.get("FEWSTEP_DATA")
-    if named and not Path(named).is_dir():
+    if named and not (Path(named).is_dir() or (Path(named).is_file() and is_table(named))):
         raise InputError(
             f"the data folder {named} does not exist; give the folder that holds omniglot/ with "
             "--data-dir or the variable FEWSTEP_DATA"

@@ -1,4 +1,4 @@
-"""``fewstep predict ADAPTED FILE|DIR|- ...``: label pictures with an adapted model."""
+"""``fewstep predict ADAPTED FILE|DIR|- ...``: predict with an adapted model."""
 
 import json
 from dataclasses import dataclass
@@ -20,20 +20,21 @@ _LEAST = arg(metavar="FLOAT|auto", help_behavior_hint="")
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """Label pictures with an adapted model, which fewstep adapt --out has saved.
+    """Predict with an adapted model, which fewstep adapt --out has saved.
 
-    A picture that cannot be read does not stop the others: it is named at the end, and the exit
-    status is 2.
+    It labels pictures, or predicts the rows of a table. A picture that cannot be read does not stop
+    the others: it is named at the end, and the exit status is 2. Rows are predicted all, or none.
     """
 
     adapted: Annotated[Positional[Path], arg(metavar="ADAPTED")]
     """The folder of an adapted model."""
     pictures: Annotated[Positional[tuple[str, ...]], _PICTURES] = ()
-    """Pictures, folders (all pictures in them), or - for paths on standard input, one a line."""
+    """Pictures, folders (all pictures in them), or - for paths on standard input, one a line; or
+    one CSV or Parquet file with the columns of the table, or - for CSV on standard input."""
     top: Count = 1
-    """So many labels of each picture, the likeliest first."""
+    """So many labels of each example, the likeliest first."""
     csv: Annotated[Path | None, _PATH] = None
-    """Write the labels as a CSV file, too."""
+    """Write the predictions as a CSV file, too; of rows, behind their own columns."""
     threshold: Annotated[str | None, _LEAST] = None
     """Answer "none of these" below this probability; auto: as chosen when the run was tested."""
     json: bool = False
@@ -45,11 +46,18 @@ def main(arguments: list[str]) -> int:
     options = parse(PredictOptions, "predict", arguments)
     if not options.pictures:
         raise InputError(
-            "no picture is given; give files, folders, or - for paths on standard input"
+            "nothing to predict is given; give pictures or folders of such, or - for their paths "
+            "on standard input, or a file of rows, or - for CSV on standard input"
         )
     if options.csv is not None:
         _check_csv(options.csv)
 
+    from fewstep.predictors.adapted_dir import takes_tables
+
+    return (_rows if takes_tables(options.adapted) else _pictures)(options)
+
+
+def _pictures(options: PredictOptions) -> int:
     from fewstep.cli.predicting import load_for_pictures, predict_files, threshold_of
     from fewstep.report.predictions import as_csv, prediction_lines
 
@@ -81,6 +89,25 @@ def main(arguments: list[str]) -> int:
             f"{len(problems)} of {of} could not be predicted, as listed above"
             + ("; the others were" if predictions else "; expected pictures")
         )
+    return 0
+
+
+def _rows(options: PredictOptions) -> int:
+    from fewstep.cli.predicting_rows import predict_rows
+    from fewstep.report.row_predictions import as_csv
+
+    console, errors = plain_console(), error_console()
+    done = predict_rows(options.adapted, options.pictures, options.top, options.threshold)
+    if options.csv is not None:
+        content = as_csv(done.frame, done.found)
+        write_whole(options.csv, lambda part: part.write_bytes(content))
+    for note in done.notes:
+        errors.print(note, soft_wrap=True)
+    if options.json:
+        print(json.dumps(done.as_json(), allow_nan=False))
+        return 0
+    for line in done.lines(console.width):
+        console.print(line, soft_wrap=True)
     return 0
 
 

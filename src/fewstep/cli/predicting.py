@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from fewstep.data.folder_listing import Problem
 from fewstep.data.own_pictures import Listed, files_below, read_pictures
+from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.predictors.adapted_dir import is_adapted
 from fewstep.predictors.classifier import AdaptedClassifier
@@ -30,7 +31,9 @@ def load_for_pictures(folder: Path) -> AdaptedClassifier:
             f"fewstep adapt {folder} --support DIR --out DIR"
         )
     adapted = load_adapted(folder)
-    if not isinstance(adapted, AdaptedClassifier) or adapted.preparation is None:
+    if not isinstance(adapted, AdaptedClassifier) or not isinstance(
+        adapted.preparation, Preparation
+    ):
         raise InputError(
             f"{folder} is an adapted model that takes no pictures; use it in Python, as in "
             f'fewstep.load("{folder}").predict(x)'
@@ -70,7 +73,7 @@ def predict_files(
     files = list(_files(_paths(given), problems))
     if not files and not problems:
         raise InputError("standard input names no picture; expected a path a line")
-    assert adapted.preparation is not None
+    assert isinstance(adapted.preparation, Preparation)
     predictions: list[Prediction] = []
     with tqdm(total=len(files), unit=" pictures", disable=None, leave=False) as bar:
         for start in range(0, len(files), AT_ONCE):

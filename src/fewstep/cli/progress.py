@@ -19,7 +19,7 @@ class ProgressBar(Reporter):
 
     def __init__(self, console: Console, config: Config) -> None:
         self.console = console
-        self.score_name = config.data_set.score
+        self.score_name = config.score
         self.meta_batch, self.norm = config.meta_batch, batch_norm(config, config.norm)
         self.loss = self.score = math.nan
         self.bar = Progress(

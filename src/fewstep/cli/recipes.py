@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 def _protocol(recipe: Recipe) -> str:
     config = recipe.config
     k_shot, q_query = config.shots("test")
-    ways = f"{config.n_way}-way " if config.data_set.kind == "classification" else ""
+    ways = f"{config.n_way}-way " if config.kind == "classification" else ""
     steps = "1 inner step" if config.inner_steps == 1 else f"{config.inner_steps} inner steps"
     return (
         f"{recipe.protocol}; {ways}{k_shot}-shot {q_query}-query, {steps} of {config.inner_lr:g}, "

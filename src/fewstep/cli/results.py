@@ -13,6 +13,7 @@ from fewstep.cli.calibrate import Chosen, choose_on_validation, inductive, norms
 from fewstep.cli.console import plain_console
 from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.schema import Config, batch_norm
+from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import calibrated
 from fewstep.evaluation.confidence import TASKS
@@ -51,8 +52,10 @@ def evaluate(
             told = f"{tasks} {split} tasks, {batch_norm(run.config, used)}"
             advance = partial(bar.advance, bar.add_task(told, total=tasks))
             found = evaluate_tasks(run.learner, run.tasks[split], tasks, steps, used, advance)
-        results[used] = means(found)
-        if one := (chosen or {}).get(used):
+        results[used] = replace(means(found), draws=tasks if run.config.table else None)
+        one = (chosen or {}).get(used)
+        # Of query sets of several sizes there are none.
+        if one and found.predictions is not None:
             calibration = calibrated(found.predictions, one.temperature, one.threshold)
             results[used] = replace(results[used], calibration=calibration)
         if diverged := results[used].diverged:
@@ -92,10 +95,10 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
         if any(result.calibration for result in results.values()):
             draw_reliability(files.reliability, config, results, "test")
             pictures.append(files.reliability)
-        if (config.data_set.kind, config.data_set.examples) == ("classification", "pictures"):
+        if (config.kind, config.data_set.examples) == ("classification", "pictures"):
             first = run.tasks["test"].batch([0])
             how = run.tasks["test"].preparation
-            ink = how is None or how.ink
+            ink = not isinstance(how, Preparation) or how.ink
             draw_task(files.task, run.learner, first, steps, norm, batch_norm(config, norm), ink)
             pictures.append(files.task)
         # Last of the files: where it stands, so do the pictures.
@@ -120,13 +123,14 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
             "outer_step": best.step,
             "validation_score": rounded(best.best_score),
         }
+        drawn = told.get("draws", told["tasks"])
         (name, means), *_ = results[config.norm].metrics.items()
         advice = told["diagnosis"]["findings"]
         if (
             any(getattr(saved, n) != getattr(config, n) for n in decisive())
             or {last.settings, best.settings} != {training_digest(config)}
             or not (last.step == config.steps or last.is_spent(config.patience, config.val_every))
-            or any(told[key] != value for key, value in asked.items())
+            or any({**told, "tasks": drawn}[key] != value for key, value in asked.items())
             or not (isinstance(advice, list) and all(isinstance(line, str) for line in advice))
             or not pictures
             or (any(r.calibration for r in results.values()) and not files.calibration.exists())

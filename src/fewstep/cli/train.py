@@ -1,7 +1,8 @@
-"""``fewstep train RECIPE|FOLDER``: meta-train, then evaluate on classes never seen."""
+"""``fewstep train RECIPE|FOLDER|TABLE``: meta-train, then evaluate on tasks never seen."""
 
 import os
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -10,14 +11,24 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from fewstep.cli.console import error_console
 from fewstep.cli.options import check_is_text, data_folder, parse
-from fewstep.config import groups
+from fewstep.config import groups, limits
 from fewstep.config.effects import check_effects
 from fewstep.config.file import read_config, remembered_folder
 from fewstep.config.limits import check_numbers
-from fewstep.config.recipes import DEFAULT, RECIPES, find_recipe, folder_config, with_algorithm
+from fewstep.config.recipes import (
+    DEFAULT,
+    RECIPES,
+    find_recipe,
+    folder_config,
+    table_config,
+    with_algorithm,
+)
 from fewstep.config.schema import Config
 from fewstep.data.folder_listing import check_is_folder
+from fewstep.data.table_paths import is_table
 from fewstep.errors import InputError
+
+_OF_RUNS = ("run_dir", "search", "seeds")  # no settings of a config
 
 
 @dataclass(frozen=True)
@@ -26,7 +37,8 @@ class TrainOptions:
 
     fewstep recipes lists the recipes. Without one it is glyphs-5way-1shot. Defaults are those of
     the recipe and the algorithm. In the place of a recipe may stand a folder of pictures, with a
-    folder a class: defaults then suit what is in it.
+    folder a class; a table, as in fewstep train exams.csv --task school --target score; or a folder
+    of tables, each a task: defaults then suit what is in it.
     """
 
     tasks: OmitArgPrefixes[groups.Task]
@@ -37,12 +49,16 @@ class TrainOptions:
     machine: OmitArgPrefixes[groups.Machine]
     specialist: OmitArgPrefixes[groups.Specialist]
     run_dir: Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")] = None
-    """Where the run is kept: runs/RECIPE-ALGORITHM-seedN or runs/FOLDER unless given."""
+    """Where the run is kept: runs/RECIPE-ALGORITHM-seedN or runs/NAME of own data unless given."""
+    search: Annotated[limits.Number, limits.Limit(1000)] = 0
+    """Try so many configurations for a quarter of the steps, and train the best in validation."""
+    seeds: Annotated[limits.Count, limits.Limit(1000)] = 1
+    """Train with so many seeds on one split of the data, and tell mean and spread of their tests."""
 
     @property
     def config(self) -> Config:
         """All settings together."""
-        given = [group for name, group in vars(self).items() if name != "run_dir"]
+        given = [getattr(self, field.name) for field in fields(self) if field.name not in _OF_RUNS]
         return Config(**{name: value for group in given for name, value in vars(group).items()})
 
     @property
@@ -52,8 +68,16 @@ class TrainOptions:
             return self.run_dir
         if self.tasks.folder is not None:
             return Path("runs", Path(self.tasks.folder).name or "folder")
+        if self.tasks.table is not None:
+            return Path("runs", self.config.data_name)
         recipe, algorithm = self.tasks.recipe, self.adaptation.algorithm
-        return Path("runs", f"{recipe}-{algorithm}-seed{self.outer_loop.seed}")
+        of_seed = "" if self.seeds > 1 else f"-seed{self.outer_loop.seed}"
+        return Path("runs", f"{recipe}-{algorithm}{of_seed}")
+
+    @property
+    def first_run(self) -> Path:
+        """The run directory of the first seed."""
+        return self.kept_in / f"seed{self.outer_loop.seed}" if self.seeds > 1 else self.kept_in
 
 
 def main(arguments: list[str]) -> int:
@@ -63,7 +87,7 @@ def main(arguments: list[str]) -> int:
     folder = data_folder(config.data_dir)
     run_dir = options.kept_in
     check_is_text(run_dir)
-    saved = run_dir / "config.json"
+    saved = options.first_run / "config.json"
     if not saved.exists():
         # One that goes on may hold what an earlier version took.
         check_numbers(config, least=0)
@@ -71,28 +95,26 @@ def main(arguments: list[str]) -> int:
     console = error_console()
     if not arguments or arguments[0].startswith("-"):
         console.print(f"no recipe given, so {DEFAULT} (fewstep recipes lists them)")
-    name = config.folder or config.recipe
+    name = config.folder or config.table or config.recipe
     console.print(f"{name}, {config.algorithm}: {run_dir}", soft_wrap=True)
     of_run = read_config(saved) if saved.exists() else config
-    config = replace(config, data_dir=remembered_folder(run_dir, folder, of_run))
+    config = replace(config, data_dir=remembered_folder(options.first_run, folder, of_run))
 
     # After the flags are read, so that a mistake in them is told at once.
-    from fewstep.cli import picture_folder
-    from fewstep.cli.progress import ProgressBar
-    from fewstep.cli.results import final_test, show_finished
-    from fewstep.training.run_dir import RunDir
-    from fewstep.training.runs import Tasks, trained
-    from fewstep.training.split_file import kept_split
+    from fewstep.cli.one_run import train_and_test
 
-    def show_pictures(run: RunDir, tasks: Tasks) -> None:
-        if config.folder and not run.contact_sheet.exists():
-            picture_folder.draw(run.contact_sheet, config, tasks, console)
+    if options.search or options.seeds > 1:
+        from fewstep.cli import search
 
-    if not show_finished(config, run_dir, console):
-        if config.folder:
-            picture_folder.tell(config, kept_split(config, RunDir(run_dir)), console)
-        with trained(config, run_dir, ProgressBar(console, config), show_pictures) as run:
-            final_test(run, run_dir, console)
+        search.check_may_hold(run_dir, options.search, options.seeds)
+        if options.search:
+            given = partial(_is_given, arguments)
+            command = ["fewstep", "train", *_without("search", arguments)]
+            config = search.search(config, run_dir, options.search, given, console, command)
+        if options.seeds > 1:
+            search.repeat(config, run_dir, options.seeds, console, train_and_test)
+            return 0
+    train_and_test(config, run_dir, console)
     return 0
 
 
@@ -103,7 +125,9 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
     if late and not named:
         raise InputError(f"the recipe comes first: fewstep train {late[0]} ...")
     flags = arguments[1:] if named else arguments
-    if named and _is_folder(arguments[0]):
+    if named and arguments[0] not in RECIPES and is_table(arguments[0]):
+        recipe, command = table_config(os.path.abspath(arguments[0])), "train TABLE"
+    elif named and _is_folder(arguments[0]):
         path = os.path.abspath(check_is_folder(arguments[0]))
         recipe, command = folder_config(path), "train FOLDER"
     else:
@@ -114,10 +138,15 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
         # So late that a mistake in the flags is told before any picture is read.
         from fewstep.cli import picture_folder
 
-        recipe = picture_folder.defaults(first.config, first.kept_in, _is_given(flags, "n_way"))
+        recipe = picture_folder.defaults(first.config, first.first_run, _is_given(flags, "n_way"))
+    if recipe.table:
+        from fewstep.cli import table_file
+
+        recipe = table_file.defaults(first.config, first.first_run, partial(_is_given, flags))
     # An algorithm's defaults depend on what network they are for.
     chosen = replace(recipe, model=first.network.model)
-    defaults = with_algorithm(chosen, first.adaptation.algorithm)
+    given = _is_given(flags, "algorithm")
+    defaults = with_algorithm(chosen, first.adaptation.algorithm if given else recipe.algorithm)
     return parse(TrainOptions, command, flags, _grouped(defaults)), defaults
 
 
@@ -139,6 +168,13 @@ def _is_folder(word: str) -> bool:
 def _is_given(flags: list[str], name: str) -> bool:
     words = [flag.partition("=")[0].replace("-", "_") for flag in flags if flag.startswith("--")]
     return f"__{name}" in words
+
+
+def _without(name: str, arguments: list[str]) -> list[str]:
+    """The arguments without a flag that has a value."""
+    pairs = zip(["", *arguments], arguments, strict=False)
+    flag = f"--{name}"
+    return [word for before, word in pairs if flag not in (before, word.partition("=")[0])]
 
 
 def _is_recipe(word: str, before: str) -> bool:

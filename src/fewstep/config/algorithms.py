@@ -20,6 +20,7 @@ class Algorithm:
     defaults: Mapping[str, Any] = field(default_factory=dict)  # where not the recipe's
     in_regression: Mapping[str, Any] = field(default_factory=dict)  # over ``defaults``
     needs_classes: bool = False  # makes its last layer anew for each task, of any number of classes
+    needs_numbers: bool = False  # predicts numbers, not classes
 
 
 _LOOP = frozenset({"inner_lr", "inner_steps", "precision", "workers"})
@@ -75,9 +76,19 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "protonet": _of_classes(
         "fewstep.learners.protonet:ProtoNet", frozenset({"precision", "workers"})
     ),
+    # One step leads to the solution, and more of them change nothing.
+    "r2d2": Algorithm(
+        "fewstep.learners.r2d2:R2D2",
+        frozenset({"precision", "workers", "penalty"}),
+        {"test_inner_steps": 1},
+        needs_numbers=True,
+    ),
     # It takes no inner steps while it trains, and test_inner_steps after that.
-    "finetune": _of_classes(
-        "fewstep.learners.finetune:FineTune", frozenset({"inner_lr", "new_head"}), {"inner_lr": 0.1}
+    "finetune": Algorithm(
+        "fewstep.learners.finetune:FineTune",
+        frozenset({"inner_lr", "new_head"}),
+        {"inner_lr": 0.1},
+        in_regression={"inner_lr": 0.01},
     ),
 }
 

@@ -96,6 +96,21 @@ def remembered_pictures(run_dir: Path, given: str | None, config: Config) -> str
     return config.folder
 
 
+def remembered_table(run_dir: Path, given: str | None, config: Config) -> str | None:
+    """The table of a run that has one: what is given or stands in there, or else the run's own."""
+    if config.table is None:
+        return None
+    if given:
+        inside = Path(given, Path(config.table).name)
+        return os.path.abspath(inside if inside.exists() else given)
+    if not Path(config.table).exists():
+        raise InputError(
+            f"{run_dir} was trained on the table {config.table}, which is not there any more; give "
+            "its new place with --data-dir"
+        )
+    return config.table
+
+
 def decisive() -> list[str]:
     """The settings that may not differ when a run goes on."""
     return [name for name, of_setting in rules(Config).items() if FREE not in of_setting]

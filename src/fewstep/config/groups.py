@@ -27,9 +27,9 @@ class Task:
     n_way: limits.Count = 5
     """Classes of a task."""
     k_shot: Annotated[limits.Count, Limit(10_000)] = 1
-    """Support examples of each class (of the task, in a regression)."""
+    """Support examples of each class (of the task, in a regression or a table)."""
     q_query: Annotated[limits.Count, Limit(10_000)] = 5
-    """Query examples of each class (of the task, in a regression)."""
+    """Query examples of each class (of the task, in a regression or a table, and at most)."""
     rotations: bool = False
     """Training classes turned by 90, 180 and 270 degrees count as classes of their own."""
     folder: Annotated[Suppress[str | None], FREE] = None
@@ -42,6 +42,20 @@ class Task:
     """Pad training pictures with so many pixels, and cut their size out anywhere."""
     colour: limits.Strength = 0.0
     """Change brightness, contrast and saturation of training pictures by up to this share."""
+    table: Annotated[Suppress[str | None], FREE] = None
+    """The table, a file or a folder of files, of data table."""
+    task: Annotated[str | None, arg(metavar="COLUMN")] = None
+    """The column of a table that tells the task of a row; of a folder, each file is a task."""
+    target: Annotated[str | None, arg(metavar="COLUMN")] = None
+    """The column of a table to predict."""
+    inputs: Annotated[str | None, arg(metavar="COLUMN,...")] = None
+    """The columns of a table to predict it from; all others unless given."""
+    time: Annotated[str | None, arg(metavar="COLUMN")] = None
+    """The column of a table that tells the order of a task's rows, in a series."""
+    window: Annotated[limits.OptionalCount, Limit(10_000)] = None
+    """Rows of a series that make one example, the last of which it is about."""
+    min_k_shot: Annotated[limits.OptionalCount, Limit(10_000)] = None
+    """Training tasks of a table have so many to k_shot support rows; always k_shot unless given."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +63,12 @@ class Network:
     """The model that is learned."""
 
     model: Annotated[str, arg(metavar=f"{{{','.join(NETWORKS)}}}")] = "conv4"
-    """conv4, resnet12 and backbones of timm and torchvision: for pictures; mlp: two hidden layers
-    of 40. As in timm/resnet18, with the extra fewstep[backbones]."""
+    """conv4, resnet12 and backbones of timm and torchvision: for pictures; mlp: for rows; conv1d,
+    lstm and gru: for series. As in timm/resnet18, with the extra fewstep[backbones]."""
+    layers: Annotated[limits.Number, Limit(100)] = 2
+    """Hidden layers of mlp (0: a linear model), and layers of conv1d, lstm and gru."""
+    width: Annotated[limits.Count, Limit(65_536)] = 40
+    """Numbers of each of those layers."""
     pretrained: bool = False
     """Begin with the weights that timm or torchvision downloads; the last layer is new."""
     filters: Annotated[limits.Count, Limit(4096)] = 64
@@ -68,7 +86,8 @@ class Adaptation:
     """The algorithm and its inner loop.
 
     maml to cavia are one inner loop with other settings, which can be changed one by one. finetune
-    is ordinary training on all training classes, then a new last layer for each task.
+    is ordinary training on all training classes, then a new last layer for each task; in a
+    regression on the examples of all tasks, and the last layer is kept.
     """
 
     algorithm: AlgorithmName = "maml"
@@ -159,6 +178,8 @@ class Specialist:
     """Makes an inner step of a gradient."""
     proximal: limits.Rate = 0.5
     """lambda of imaml: how strongly adapted parameters are held near the initialisation."""
+    penalty: limits.Rate = 10.0
+    """lambda of r2d2 at first: how strongly the last layer is held near the learned one."""
     cg_steps: limits.Number = 5
     """Conjugate gradient steps of imaml for each meta-gradient."""
     new_head: choices.NewHead = "random"

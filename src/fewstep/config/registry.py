@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 Kind = Literal["classification", "regression"]
-Examples = Literal["pictures", "rows"]
+Examples = Literal["pictures", "rows", "series"]
 
 
 OF_PICTURES = ("n_way", "rotations", "flip", "crop", "colour")
+OF_TABLES = ("task", "target", "inputs", "time", "window", "min_k_shot")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,15 @@ DATA_SETS = {
         settings=(*OF_PICTURES, "image_size"),
         keeps_split=True,
     ),
+    # A classification where its target is one: see `Config.kind`.
+    "table": DataSet(
+        "fewstep.data.table_source:sources",
+        "regression",
+        "rows",
+        "rmse",
+        settings=OF_TABLES,
+        keeps_split=True,
+    ),
     "sinusoid": DataSet("fewstep.data.sinusoid:sources", "regression", "rows", "mse", ()),
 }
 _CONV = ("filters", "downsample", "model_norm", "norm")
@@ -52,7 +62,11 @@ _BACKBONE = Network("fewstep.models.backbones:from_config", "pictures", "", ("pr
 NETWORKS = {
     "conv4": Network("fewstep.models.conv4:from_config", "pictures", "2", _CONV),
     "resnet12": Network("fewstep.models.resnet12:from_config", "pictures", "2", ("norm",)),
-    "mlp": Network("fewstep.models.mlp:from_config", "rows", "0"),
+    "mlp": Network("fewstep.models.mlp:from_config", "rows", "0", ("layers", "width")),
+    **{
+        name: Network(f"fewstep.models.series:{name}_of", "series", modulated, ("layers", "width"))
+        for name, modulated in (("conv1d", "1"), ("lstm", ""), ("gru", ""))
+    },
     # Any name of these packages stands in the place of NAME.
     "timm/NAME": _BACKBONE,
     "torchvision/NAME": _BACKBONE,

@@ -19,7 +19,7 @@ from fewstep.config.groups import (
     Task,
 )
 from fewstep.config.limits import check_numbers
-from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, network_key
+from fewstep.config.registry import DATA_SETS, NETWORKS, DataSet, Kind, network_key
 from fewstep.config.registry import Network as NetworkEntry
 from fewstep.errors import InputError
 
@@ -42,11 +42,22 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 
     def _contradictions(self) -> Iterator[str]:
         """A sentence for each of the settings that do not go together."""
-        kind, examples = self.data_set.kind, self.data_set.examples
+        kind = self.kind
+        examples = self.data_set.examples if self.window is None else "series"
+        if (self.data == "table") != (self.table is not None):
+            yield (
+                f"data is {self.data} and the table {self.table or 'not given'}; a table comes "
+                "first and data is left out, as in fewstep train exams.csv --task school"
+            )
         if (self.data == "folder") != (self.folder is not None):
             yield (
                 f"data is {self.data} and the folder of pictures {self.folder or 'not given'}; a "
                 "folder comes first and data is left out, as in fewstep train photos/"
+            )
+        if self.window is not None and self.time is None:
+            yield (
+                f"window is {self.window} and no time is given; name the column that tells the "
+                "order of rows, as in --time hour"
             )
         if self.network.examples != examples:
             suited = [name for name, network in NETWORKS.items() if network.examples == examples]
@@ -54,15 +65,26 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
                 f"data {self.data} with model {self.model}; {examples} need model "
                 f"{' or '.join(suited)}"
             )
-        if kind == "regression" and self.algorithm in _OF_CLASSES:
+        if (kind == "regression" or self.table) and self.algorithm in _OF_CLASSES:
+            new = "new classes in each task" if self.table else "classes"
             yield (
                 f"data {self.data} with model {self.model} and algorithm {self.algorithm}; "
-                f"expected an algorithm other than {', '.join(_OF_CLASSES)}, which need classes"
+                f"expected an algorithm other than {', '.join(_OF_CLASSES)}, which need {new}"
+            )
+        if kind == "classification" and ALGORITHMS[self.algorithm].needs_numbers:
+            yield (
+                f"algorithm is {self.algorithm} with classes to predict, and it solves for "
+                "numbers; choose another, such as maml"
             )
         if kind == "classification" and self.n_way < 2:
             yield f"n_way is {self.n_way}; expected 2 or more, as in --n-way 5"
-        if kind == "regression" and self.head_rows == "shared":
-            yield f"head_rows is shared with data {self.data}; it needs classes: leave it out"
+        if (kind == "regression" or self.table) and self.head_rows == "shared":
+            new = "new classes in each task" if self.table else "classes"
+            yield f"head_rows is shared with data {self.data}; it needs {new}: leave it out"
+        if not (self.min_k_shot or 1) <= self.k_shot:
+            yield (
+                f"min_k_shot is {self.min_k_shot} and k_shot {self.k_shot}; expected at most k_shot"
+            )
         if self.adapting == "context" and not self.context:
             yield "adapting is context and context is 0; give its size, as in --context 32"
         if self.context and not self.network.modulated:
@@ -99,8 +121,23 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
         return DATA_SETS[self.data]
 
     @property
+    def kind(self) -> Kind:
+        """What is predicted. Of a table it is a number where there is but one class."""
+        if self.table is None:
+            return self.data_set.kind
+        return "regression" if self.n_way == 1 else "classification"
+
+    @property
+    def score(self) -> str:
+        """Name of the metric that decides which initialisation is kept."""
+        of_classes = self.table is not None and self.kind == "classification"
+        return "accuracy" if of_classes else self.data_set.score
+
+    @property
     def data_name(self) -> str:
-        """The data set for people: the name of a folder of pictures."""
+        """The data set for people: the name of a folder of pictures, or of a table."""
+        if self.table:
+            return Path(self.table).name.partition(".")[0] or "table"
         return Path(self.folder).name if self.folder else self.data
 
     @property
@@ -125,8 +162,9 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 def with_sizes(config: Config, sizes: Mapping[str, int | None]) -> Config:
     """The config with tasks of another size or seed; of None they are those of the run."""
     given: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
-    if "n_way" in given and config.data_set.kind == "regression":
-        raise InputError(f"n_way is given, and data {config.data} has no classes; leave it out")
+    if "n_way" in given and (config.kind == "regression" or config.table):
+        has = "the same classes in every task" if config.n_way > 1 else "no classes"
+        raise InputError(f"n_way is given, and data {config.data} has {has}; leave it out")
     for name in given.keys() & {"k_shot", "q_query"}:
         given[f"test_{name}"] = given[name]
     return replace(config, **given)

@@ -7,6 +7,9 @@
 - `ImageSet`: classes of pictures, to be split and to draw tasks from; a folder is one.
 - `Preparation`: how a picture of any kind becomes an example.
 - `SinusoidSampler`: the MAML paper's regression, y = A sin(x - phase).
+- `Table`: a table of rows of many tasks, to be split and to draw tasks from.
+- `TablePreparation`: how a row of a table becomes an example.
+- `TableTasks`: draws rows of a table's tasks.
 - `TaskSource`: the base class of both, for a data set of your own.
 - `TaskSpec`: the form of a source's tasks: shapes, loss, metrics.
 - `load_glyphs`: letters of the world's scripts, rendered here, by split.
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from fewstep.data.sinusoid import SinusoidSampler
     from fewstep.data.source import TaskSource, TaskSpec
     from fewstep.data.standard import load_standard
+    from fewstep.data.table import Table
+    from fewstep.data.table_preparation import TablePreparation
+    from fewstep.data.table_tasks import TableTasks
 
 __all__ = [
     "Augmentation",
@@ -40,6 +46,9 @@ __all__ = [
     "ImageSet",
     "Preparation",
     "SinusoidSampler",
+    "Table",
+    "TablePreparation",
+    "TableTasks",
     "TaskSource",
     "TaskSpec",
     "load_glyphs",
@@ -48,6 +57,7 @@ __all__ = [
 ]
 _MODULES = (
     *("augmentation", "episodes", "images", "folder", "image_set", "preparation", "sinusoid"),
+    *("table", "table_preparation", "table_tasks"),
     *("source", "source", "glyphs", "omniglot", "standard"),
 )
 

@@ -10,8 +10,8 @@ from fewstep.errors import InputError
 USUAL = (0.6, 0.2, 0.2)
 
 
-def split_sizes(classes: int, parts: Sequence[float]) -> tuple[int, ...]:
-    """Classes of each part: integers are counts, floats are fractions of all classes.
+def split_sizes(classes: int, parts: Sequence[float], of: str = "classes") -> tuple[int, ...]:
+    """Classes, or ``of`` what there are, of each part: integers are counts, floats fractions.
 
     Raises:
         InputError: The parts do not fit.
@@ -23,15 +23,15 @@ def split_sizes(classes: int, parts: Sequence[float]) -> tuple[int, ...]:
     plain = [isinstance(part, int | np.integer) and not isinstance(part, bool) for part in parts]
     if len(parts) != 3 or not (all(plain) or all(type(part) is float for part in parts)):
         raise InputError(
-            f"{told}: expected three parts, training, validation and test: all counts of classes, "
+            f"{told}: expected three parts, training, validation and test: all counts of {of}, "
             "as in split(8, 2, 2), or all fractions, as in split(0.6, 0.2, 0.2)"
         )
     if not all(part >= 0 for part in parts):
         raise InputError(f"{told}: expected parts of 0 or more")
     whole = classes if all(plain) else 1
     if sum(parts) > whole + 1e-9:
-        of = f"{classes} classes" if all(plain) else "all classes, 1"
-        raise InputError(f"{told} is {sum(parts):g} in all, of {of}; choose smaller parts")
+        there = f"{classes} {of}" if all(plain) else f"all {of}, 1"
+        raise InputError(f"{told} is {sum(parts):g} in all, of {there}; choose smaller parts")
     if all(plain):
         return tuple(int(part) for part in parts)
     # The tests are rounded down, and training gets what is left of the sum.

@@ -8,6 +8,7 @@ from fewstep.data.class_split import draw_split, usual_sizes
 from fewstep.data.episodes import episodes
 from fewstep.data.folder import ImageFolder
 from fewstep.data.image_set import ImageSet
+from fewstep.data.preparation import Preparation
 from fewstep.data.source import SPLITS, KeptSplit, TaskSource
 from fewstep.errors import InputError
 
@@ -28,7 +29,7 @@ def open_folder(config: Config, kept: KeptSplit | None = None) -> ImageFolder:
     folder = str(config.folder)
     images = ImageFolder(folder, config.image_size)
     how = kept.preparation if kept else None
-    if how is None or images.preparation == how:
+    if not isinstance(how, Preparation) or images.preparation == how:
         return images
     # Coloured pictures may have come to grey ones, say.
     return ImageFolder(folder, how.size, channels=how.channels, ink=how.ink, fit=how.fit)

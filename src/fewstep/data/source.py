@@ -11,6 +11,7 @@ from torch import Tensor
 from fewstep.choices import Split
 from fewstep.config.registry import Kind
 from fewstep.data.preparation import Preparation
+from fewstep.data.table_preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 
@@ -23,13 +24,16 @@ class TaskSpec:
 
     Attributes:
         kind: ``"classification"``, where a target is the number of a class, or ``"regression"``.
-        example_shape: Of one example: (channels, height, width) of a picture, (features,) of a row.
+        example_shape: Of one example: (channels, height, width) of a picture, (features,) of a row,
+            (window, features) of a series.
         outputs: Numbers to predict for one example: the ways, or the width of a target.
         classes: How many classes ``TaskBatch.classes`` tells apart, for ordinary training.
         loss: Of (prediction, target), a scalar.
         metrics: Functions of (prediction, target) by name, the score first; None for the accuracy
             or, in a regression, the loss.
         larger_is_better: Whether more of the score is better.
+        categories: Sizes of the blocks at the end of a row that tell a category by a one among
+            zeros.
 
     >>> TaskSpec.classification((1, 28, 28), n_way=5).score
     'accuracy'
@@ -44,6 +48,7 @@ class TaskSpec:
     loss: Callable[[Any, Tensor], Tensor] = F.cross_entropy
     metrics: Mapping[str, Callable[[Any, Tensor], Any]] | None = None
     larger_is_better: bool = True
+    categories: tuple[int, ...] = ()
 
     @classmethod
     def classification(
@@ -69,10 +74,10 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class KeptSplit:
-    """The classes of each split, and how their pictures were prepared, as a run keeps them."""
+    """The classes of each split, or the tasks of a table, and how they were prepared, of a run."""
 
     classes: Mapping[Split, Sequence[str]]
-    preparation: Preparation | None
+    preparation: Preparation | TablePreparation | None
 
 
 class Sampler(Protocol):
@@ -117,8 +122,8 @@ class TaskSource(ABC):
         """The tasks of these numbers; task number i is always the same task."""
 
     @property
-    def preparation(self) -> Preparation | None:
-        """How a picture of one's own becomes an example, if the examples are such."""
+    def preparation(self) -> Preparation | TablePreparation | None:
+        """How a picture or a row of one's own becomes an example, if the examples are such."""
         return None
 
     def with_shots(self, k_shot: int, q_query: int) -> Self:

@@ -1,7 +1,7 @@
 """Evaluation on many tasks: mean and 95% interval after each number of inner steps."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -40,6 +40,7 @@ class Result:
     diverged: tuple[int, int] | None  # first task with a loss not finite, after which inner step
     norm: Norm | None = None  # of batch norm on the query sets, where it is known
     calibration: Calibration | None = None  # of the last predictions, where it was asked for
+    draws: int | None = None  # of rows of the tasks, each of which comes several times
 
     @property
     def score(self) -> Means:
@@ -119,7 +120,8 @@ def evaluate_tasks(
 ) -> Evaluation:
     """Evaluate on the first ``n`` tasks, as `evaluate` takes them, each by itself.
 
-    ``advance`` is told how many tasks were done since its last call.
+    ``advance`` is told how many tasks were done since its last call. Where the tasks have names, as
+    those of a table, the draws of one task count as one task, by their mean.
     """
     device, parts = device_of(learner), []
     for batch in task_batches(tasks, n):
@@ -127,7 +129,29 @@ def evaluate_tasks(
         advance(len(batch))
     if not parts:
         raise InputError("tasks is empty; expected at least one task")
-    return Evaluation.cat(parts)
+    found, names_of = Evaluation.cat(parts), getattr(tasks, "names_of", None)
+    return by_name(found, names_of(range(len(found.losses)))) if names_of else found
+
+
+def by_name(evaluation: Evaluation, names: Sequence[str]) -> Evaluation:
+    """The means of the tasks of a name, one row a name: what is drawn again is no other task.
+
+    The predictions stay those of all tasks.
+
+    >>> drawn = Evaluation(torch.tensor([[1.0], [2.0], [4.0]]), {})
+    >>> by_name(drawn, ["a", "b", "a"]).losses.tolist()
+    [[2.5], [2.0]]
+    """
+    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    to = torch.tensor([number[name] for name in names], device=evaluation.losses.device)
+    times = torch.bincount(to)[:, None]
+
+    def of_names(values: Tensor) -> Tensor:
+        sums = values.new_zeros(len(number), *values.shape[1:]).index_add(0, to, values)
+        return sums / times
+
+    metrics = {name: of_names(values) for name, values in evaluation.metrics.items()}
+    return evaluation._replace(losses=of_names(evaluation.losses), metrics=metrics)
 
 
 def check_learner(learner: Any) -> None:

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from fewstep.functional.batch_norm import InTraining, stateless_batch_norm
 from fewstep.functional.guards import refuse_checkpointing
 from fewstep.ops import elementary, fast, traceable
+from fewstep.ops.recurrent import RECURRENT
 from fewstep.ops.vmap import under_vmap
 from fewstep.ops.written_out import WRITTEN_OUT, are_written_out
 from fewstep.runtime.modes import setting_of
@@ -70,7 +71,7 @@ _TABLE: dict[Function, tuple[Function | None, Function | None]] = {
     torch.pdist: _both(elementary.pdist),
     F.embedding: _both(elementary.embedding),
     **_inside(_plain_attention, F.scaled_dot_product_attention, F.multi_head_attention_forward),
-    **_inside(_plain_recurrence, torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu),
+    **{of: _both(_plain_recurrence(layers)) for of, layers in RECURRENT.items()},
     # vmap hides the graph, so that a model that asks would be another one.
     _REQUIRES_GRAD: _both(_not_under_vmap("requires_grad", _REQUIRES_GRAD)),
     _GRAD_FN: _both(_not_under_vmap("grad_fn", _GRAD_FN)),

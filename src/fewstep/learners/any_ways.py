@@ -51,7 +51,7 @@ def for_ways(learner: Learner, n_way: int) -> tuple[Learner, str]:
     if isinstance(one, ProtoMAML):
         return learner, ""
     if isinstance(one, FineTune):
-        if one.ways == n_way:
+        if one.classes is None or one.ways == n_way:
             return learner, ""
         return one.for_ways(n_way), f"fine-tuned under a new last layer of {n_way} outputs"
     if not isinstance(one, GradientBased):

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from fewstep.choices import Norm
 from fewstep.config.schema import Config
-from fewstep.data.preparation import Preparation
+from fewstep.data.any_preparation import AnyPreparation
 from fewstep.execution.executor import MetaGradient
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_at_least_zero
@@ -72,15 +72,19 @@ class Learner(NamedModule, ABC):
     ``loss = learner(tasks); loss.backward(); optimizer.step()``.
 
     Attributes:
-        preparation: How a picture becomes an example, where it was trained on such: a learner of a
-            loaded run knows, and one that `fewstep.fit` trained on a source that does.
+        preparation: How a picture or a row of a table becomes an example, where it was trained on
+            such: a learner of a loaded run knows, and one that `fewstep.fit` trained on a source
+            that does.
         config: The settings of the run of the command line that it was loaded from.
         temperature: What its outputs are divided by before they become probabilities.
+        half_widths: Of the 95% interval of a prediction by the number of support rows, in the unit
+            of the target; None where its run has not measured them.
     """
 
-    preparation: Preparation | None = None
+    preparation: AnyPreparation | None = None
     config: Config | None = None
     temperature: float = 1.0
+    half_widths: Mapping[int, float] | None = None
     tasks_are_independent: ClassVar[bool] = True
     """Whether the gradient of several tasks is the mean of theirs, wherever each is computed."""
     inner_steps: int

@@ -29,7 +29,7 @@ def learner_for(config: Config, spec: TaskSpec) -> FineTune | GradientBased:
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = network(config, spec.example_shape, spec.outputs).to(device)
+        model = network(config, spec.example_shape, spec.outputs, spec.categories).to(device)
         given = (signature(make).parameters.keys() & settings.keys()) - {"model", "workers"}
         one: FineTune | GradientBased = make(model, **{name: settings[name] for name in given})
         return one

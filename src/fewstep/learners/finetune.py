@@ -2,15 +2,20 @@
 
 The network learns to tell all training classes apart, in the ordinary way. For a new task its last
 layer is replaced, and the whole network, or the new layer alone, is trained on the support set by
-gradient descent.
+gradient descent. Where the targets mean the same in all tasks, as in a regression, it learns the
+examples of all tasks together and keeps its last layer: before any inner step it is the pooled
+network.
 """
 
 import copy
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from fewstep.choices import Execution, Norm
 from fewstep.choices import NewHead as Head
@@ -18,10 +23,11 @@ from fewstep.errors import InputError
 from fewstep.execution.executor import MetaGradient
 from fewstep.functional.call import call_model
 from fewstep.learners.base import Evaluation, Learner
-from fewstep.learners.checks import check_choice, check_labels
+from fewstep.learners.checks import Loss, check_choice, check_labels, check_module, loss_of, scalar
 from fewstep.learners.heads import last_linear, new_linear, with_layer
 from fewstep.learners.maml import MAML
 from fewstep.learners.traits import FitCheck
+from fewstep.metagrad.metrics import Metric, Metrics
 from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.modes import exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
@@ -32,11 +38,13 @@ Adapts = Literal["whole", "head"]
 class FineTune(Learner):
     """Ordinary training on all training classes; a new last layer for the tasks.
 
-    Every task starts from the same new layer.
+    Every task starts from the same new layer. In a regression, and where all tasks have the same
+    classes, the last layer is kept.
 
     Args:
-        model: A network whose last layer is an ``nn.Linear`` with one output a way.
-        classes: How many training classes there are.
+        model: A network whose last layer is an ``nn.Linear`` with one output a way. Any network
+            where the last layer is kept; its parameters are then those that are learned.
+        classes: How many training classes there are; None where the last layer is kept.
         new_head: What the new last layer of a task starts from: as ``nn.Linear`` makes it
             (``"random"``, the ordinary practice), or ``"zeros"``, which favours no class, so that
             the first step compares each picture with the mean of each class.
@@ -46,6 +54,8 @@ class FineTune(Learner):
         inner_steps: Steps of fine-tuning.
         execution: How several tasks are fine-tuned, as in `MAML`.
         norm: Which statistics batch norm uses on the query set, as in `MAML`.
+        loss: Where the last layer is kept, as in `MAML`; with classes it is the cross-entropy.
+        metrics: Likewise.
 
     Raises:
         InputError: The model has no linear layer to replace, or a setting is out of range.
@@ -58,16 +68,22 @@ class FineTune(Learner):
     >>> learner(tasks).backward()
     >>> learner.evaluate(tasks).scores.shape
     torch.Size([8, 6])
+    >>> pooled = fewstep.FineTune(torch.nn.Linear(4, 1), loss="mse", inner_lr=0.01)
+    >>> pooled(fewstep.TaskBatch(x, x[..., :1], x, x[..., :1])).backward()
     """
 
     _PREFIXES: ClassVar[dict[str, str]] = {"wide": "", "_new_layer": "new_head."}
     # Batch norm sees the examples of all tasks at once.
     tasks_are_independent: ClassVar[bool] = False
+    loss: Loss
+    metrics: Mapping[str, Metric] | None
+    head: str
+    _new_layer: nn.Linear
 
     def __init__(
         self,
         model: nn.Module,
-        classes: int,
+        classes: int | None = None,
         inner_lr: float = 0.1,
         inner_steps: int = 5,
         *,
@@ -75,59 +91,98 @@ class FineTune(Learner):
         adapts: Adapts = "whole",
         execution: Execution = "auto",
         norm: Norm = "transductive",
+        loss: Loss | str = F.cross_entropy,
+        metrics: Mapping[str, Metric] | None = None,
     ) -> None:
         super().__init__()
         check_choice("new_head", new_head, Head)
         check_choice("adapts", adapts, Adapts)
-        self.head = last_linear(model)
-        self._new_layer = new_linear(model, self.head)
-        self.wide = with_layer(model, self.head, new_linear(model, self.head, classes))
-        if new_head == "zeros":
-            for parameter in self._new_layer.parameters():
-                nn.init.zeros_(parameter)
+        # Not by setattr, which would make another part of a loss that is a module.
+        vars(self).update(loss=loss_of(loss), metrics=metrics)
+        if classes is None:
+            self._keep_head(model, new_head)
+        else:
+            self._replace_head(model, classes, new_head)
         self.classes = classes
         self.new_head: Head = new_head
         self.adapts: Adapts = adapts
         self.inner_lr, self.inner_steps = inner_lr, inner_steps
         self.execution: Execution = execution
         self.norm: Norm = norm
-        self._check_fit = FitCheck(F.cross_entropy)
+        self._check_fit = FitCheck(self.loss)
+
+    def _keep_head(self, model: nn.Module, new_head: Head) -> None:
+        if new_head != "random":
+            raise InputError(
+                f"new_head is {new_head!r} without classes, where the last layer is kept; leave "
+                "new_head out, or say how many training classes there are"
+            )
+        check_module(model, self.loss)
+        self.wide = model
+
+    def _replace_head(self, model: nn.Module, classes: int, new_head: Head) -> None:
+        if self.loss is not F.cross_entropy or self.metrics is not None:
+            raise InputError(
+                "a loss or metrics are given with classes, which are told apart by cross-entropy; "
+                "leave classes out where targets mean the same in all tasks"
+            )
+        self.head = last_linear(model)
+        self._new_layer = new_linear(model, self.head)
+        self.wide = with_layer(model, self.head, new_linear(model, self.head, classes))
+        if new_head == "zeros":
+            for parameter in self._new_layer.parameters():
+                nn.init.zeros_(parameter)
 
     def meta_parameters(self) -> dict[str, nn.Parameter]:
         """Those of the network with one output a training class that require a gradient."""
         return {n: p for n, p in self.named("wide").items() if p.requires_grad}
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
-        """The gradient of ordinary training on all pictures of the tasks at once.
+        """The gradient of ordinary training on all examples of the tasks at once.
 
-        The ``classes`` of the tasks say which class of the data set each label stands for.
+        The ``classes`` of the tasks say which class of the data set each label stands for, where
+        the last layer is not kept.
         """
         with exclusive():
-            losses, scores = self._ordinary_training(tasks)
+            losses, metrics = self._ordinary_training(tasks)
             names, parameters = zip(*self.meta_parameters().items(), strict=True)
             gradients = torch.autograd.grad(losses.mean(), parameters, materialize_grads=True)
-        query = QueryResult(losses.detach(), {"accuracy": scores})
+        query = QueryResult(losses.detach(), metrics)
         return MetaGradient(query, dict(zip(names, gradients, strict=True)))
 
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
         with exclusive(), torch.no_grad():
             return self._ordinary_training(tasks)[0]
 
-    def _ordinary_training(self, tasks: TaskBatch) -> tuple[Tensor, Tensor]:
-        """The loss and the accuracy of each task's examples among all training classes."""
-        support_y, query_y = _classes_of(tasks, tasks.support_y), _classes_of(tasks, tasks.query_y)
-        self._check_fit(self.wide, TaskBatch(tasks.support_x, support_y, tasks.query_x, query_y))
-        y = torch.cat([support_y, query_y], 1)
+    def _ordinary_training(self, tasks: TaskBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss and the metrics of each task's examples, support and query sets together."""
+        support_y, query_y = tasks.support_y, tasks.query_y
+        if self.classes is not None:
+            support_y, query_y = _classes_of(tasks, support_y), _classes_of(tasks, query_y)
+        named = replace(tasks, support_y=support_y, query_y=query_y, classes=None)
+        self._check_fit(self.wide, named)
         own = tasks.own_examples if tasks.is_uneven else None
         x = map_tensors(
             lambda *both: _examples(torch.cat(both, 1), own), tasks.support_x, tasks.query_x
         )
-        prediction, labels = call_model(self.wide, x), _examples(y, own)
-        losses = F.cross_entropy(prediction.movedim(-1, 1), labels, reduction="none")
-        right = (prediction.argmax(-1) == labels).float()
-        if own is None:
-            return losses.view(y.shape).mean(1), right.view(y.shape).mean(1)
-        return _mean_by_task(losses, own), _mean_by_task(right, own)
+        y = _examples(torch.cat([support_y, query_y], 1), own)
+        many = [support_y.shape[1] + query_y.shape[1]] * len(tasks)
+        return self._by_task(
+            call_model(self.wide, x), y, many if own is None else own.sum(1).tolist()
+        )
+
+    def _by_task(
+        self, prediction: Any, y: Tensor, sizes: list[int]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss and the metrics of each task, which has so many of the examples."""
+        parts = list(zip(_split(prediction, sizes), torch.split(y, sizes), strict=True))
+        losses = torch.stack([scalar(self.loss(found, target)) for found, target in parts])
+        told = Metrics(self.loss, self.metrics)
+        rows = [
+            told.of([t[None] for t in told.needed(found)], target[None], loss[None])
+            for (found, target), loss in zip(parts, losses, strict=True)
+        ]
+        return losses, {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
@@ -147,7 +202,7 @@ class FineTune(Learner):
 
     @property
     def ways(self) -> int:
-        """How many classes a task has."""
+        """How many classes a task has, where the last layer is not kept."""
         return len(self._new_layer.weight)
 
     def for_ways(self, n_way: int) -> "FineTune":
@@ -163,19 +218,24 @@ class FineTune(Learner):
         return other
 
     def variants(self) -> dict[str, Learner]:
+        if self.classes is None:
+            return {"": self}
         return {"whole": self, "head": self.head_only()}
 
     def few_shot(self) -> MAML:
         """The pre-trained body under the last layer that every task starts from."""
+        settings: dict[str, Any] = {"execution": self.execution, "norm": self.norm}
+        if self.classes is None:
+            adapting = "all" if self.adapts == "whole" else "head"
+            settings |= {"loss": self.loss, "metrics": self.metrics, "adapting": adapting}
+            return MAML(self.wide, self.inner_lr, self.inner_steps, **settings)
         # A copy that is made in inference mode has no gradients ever after.
         with torch.inference_mode(False):
             model = with_layer(self.wide, self.head, copy.deepcopy(self._new_layer))
         if self.adapts == "head":
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name.startswith(f"{self.head}."))
-        return MAML(
-            model, self.inner_lr, self.inner_steps, execution=self.execution, norm=self.norm
-        )
+        return MAML(model, self.inner_lr, self.inner_steps, **settings)
 
 
 def _classes_of(tasks: TaskBatch, labels: Tensor) -> Tensor:
@@ -196,6 +256,8 @@ def _examples(values: Tensor, own: Tensor | None) -> Tensor:
     return values.flatten(0, 1) if own is None else values[own]
 
 
-def _mean_by_task(values: Tensor, own: Tensor) -> Tensor:
-    """``[tasks]``, the mean of the values ``[examples]`` of the places that are true in ``own``."""
-    return values.new_zeros(own.shape).masked_scatter(own, values).sum(1) / own.sum(1)
+def _split(prediction: Any, sizes: list[int]) -> list[Any]:
+    """The prediction for the examples of each task, of whatever tensors it is made."""
+    leaves, form = pytree.tree_flatten(prediction)
+    columns = [torch.split(leaf, sizes) for leaf in leaves]
+    return [pytree.tree_unflatten(list(row), form) for row in zip(*columns, strict=True)]

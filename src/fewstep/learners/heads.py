@@ -1,8 +1,9 @@
 """Parts of a model: its last layer, which some learners replace, and the parameters that adapt."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from fewstep.errors import InputError
 from fewstep.functional.call import trainable
@@ -58,6 +59,27 @@ def with_layer(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:
     parent, _, child = name.rpartition(".")
     setattr(changed.get_submodule(parent), child, layer)
     return changed
+
+
+def noting(layer: nn.Linear, note: Callable[[Tensor], None]) -> Callable[[Tensor], Tensor]:
+    """The ``forward`` of a last layer that notes its inputs, with a bias in any case."""
+
+    def forward(x: Tensor) -> Tensor:
+        note(x)
+        return F.linear(x, layer.weight, layer.bias)
+
+    return forward
+
+
+def only_features(inputs: list[Tensor], examples: int, layer: nn.Linear, whose: str) -> Tensor:
+    """The features of all examples, where the last layer is called with them once."""
+    shapes = [list(features.shape) for features in inputs]
+    if shapes != [[examples, layer.in_features]]:
+        raise InputError(
+            f"the last linear layer is called with {', '.join(map(str, shapes)) or 'nothing'}; "
+            f"{whose} needs [examples, {layer.in_features}], once: flatten before that layer"
+        )
+    return inputs[0].to(layer.weight.dtype)
 
 
 def adapting_names(model: nn.Module, adapting: str | Sequence[str], head: str | None) -> list[str]:

@@ -15,7 +15,14 @@ from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_tasks
 from fewstep.learners.gradient_based import GradientBased, Settings
-from fewstep.learners.heads import check_plain, last_linear, new_linear, with_layer
+from fewstep.learners.heads import (
+    check_plain,
+    last_linear,
+    new_linear,
+    noting,
+    only_features,
+    with_layer,
+)
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, as_leaf_tensors
 from fewstep.metagrad.metrics import Metric
@@ -101,7 +108,7 @@ class ProtoMAML(GradientBased):
                 features.having(body, fused=True, inputs_repeat=True),
             ):
                 features.predict(x)
-            centres = prototypes(_only(inputs, len(y), layer), y, ways)
+            centres = prototypes(only_features(inputs, len(y), layer, "ProtoMAML"), y, ways)
             return (params[_COEFFICIENTS] * centres).sum()
 
         start = plain.learned | self._new_head(ways)
@@ -123,13 +130,7 @@ class ProtoMAML(GradientBased):
         self, note: Callable[[Tensor], None] = lambda _: None
     ) -> dict[str, Callable[[Tensor], Tensor]]:
         """A last layer of any number of classes, with a bias in any case; notes its inputs."""
-        layer = self._layer
-
-        def forward(x: Tensor) -> Tensor:
-            note(x)
-            return F.linear(x, layer.weight, layer.bias)
-
-        return {self.head: forward}
+        return {self.head: noting(self._layer, note)}
 
     def _new_head(self, ways: int) -> Params:
         """The last layer's parameters for a number of classes, zeros."""
@@ -170,17 +171,6 @@ class ProtoMAML(GradientBased):
         with torch.enable_grad():
             start = _with_head(grad_fn, as_leaf_tensors(learned), self.head)
         return super()._path(grad_fn, start, steps)
-
-
-def _only(inputs: list[Tensor], examples: int, layer: nn.Linear) -> Tensor:
-    """The features of all examples, where the last layer is called with them once."""
-    shapes = [list(features.shape) for features in inputs]
-    if shapes != [[examples, layer.in_features]]:
-        raise InputError(
-            f"the last linear layer is called with {', '.join(map(str, shapes)) or 'nothing'}; "
-            f"prototypes need [examples, {layer.in_features}], once: flatten before that layer"
-        )
-    return inputs[0].to(layer.weight.dtype)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """From a learner and a support set to an adapted model."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,20 +10,21 @@ from torch import Tensor, nn
 
 from fewstep.choices import Norm
 from fewstep.config.schema import Config
-from fewstep.data.preparation import Preparation
+from fewstep.data.any_preparation import AnyPreparation
+from fewstep.data.table_preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.functional.loss import unwrapped
 from fewstep.learners.adapted import copy_of
 from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
-from fewstep.learners.protonet import ProtoNet
 from fewstep.metagrad.metrics import is_of_classes
 from fewstep.predictors.classifier import AdaptedClassifier
-from fewstep.predictors.inputs import ExampleForm
+from fewstep.predictors.forms import form_of
+from fewstep.predictors.half_widths import half_width_of
 from fewstep.predictors.outputs import device_of, dtype_of
+from fewstep.predictors.protocol import about_of, protocol_of, steps_of, teaching_from
 from fewstep.predictors.regressor import AdaptedRegressor
-from fewstep.predictors.targets import numbered, real_targets
-from fewstep.predictors.teaching import Teaching
+from fewstep.predictors.targets import numbered, real_targets, table_targets
 
 
 def adapt_classifier(
@@ -35,7 +34,7 @@ def adapt_classifier(
     *,
     steps: int | None = None,
     norm: Norm = "inductive",
-    preparation: Preparation | None = None,
+    preparation: AnyPreparation | None = None,
     temperature: float | None = None,
     threshold: float | None = None,
     config: Config | None = None,
@@ -48,7 +47,8 @@ def adapt_classifier(
         labels: One a support example, strings or whole numbers. Sorted, they are the classes.
         steps: How many inner steps; those of the run's validation, or of the learner unless given.
         norm: Which statistics batch norm of the result uses, as in ``learner.adapt``.
-        preparation: How pictures become examples; the learner's own unless given.
+        preparation: How pictures or rows of a table become examples; the learner's own unless
+            given. The classes of a table are those of its training rows.
         temperature: Of the probabilities; the learner's own unless given.
         threshold: Least probability of an answer.
         config: Of the run that the learner is of; its own unless given.
@@ -64,15 +64,21 @@ def adapt_classifier(
         )
     config = config or one.config
     preparation = preparation or one.preparation
-    support_x = ExampleForm(preparation, None, dtype_of(one)).tensor(x).to(device_of(one))
-    classes, numbers = numbered(labels, len(support_x))
-    fitting, note = for_ways(one, len(classes))
-    steps = _steps(steps, fitting, config)
+    support_x = form_of(preparation, None, dtype_of(one)).tensor(x).to(device_of(one))
+    if isinstance(preparation, TablePreparation):
+        # Its last layer knows what each class means.
+        _check_kind(preparation, "classification", "FewShotRegressor")
+        classes, fitting, note = preparation.classes, one, ""
+        numbers = table_targets(labels, len(support_x), preparation).tolist()
+    else:
+        classes, numbers = numbered(labels, len(support_x))
+        fitting, note = for_ways(one, len(classes))
+    steps = steps_of(steps, fitting, config)
     support_y = torch.tensor(numbers, device=support_x.device)
     module = fitting.adapt(support_x, support_y, steps, norm)
     shots = np.bincount(numbers, minlength=len(classes)).tolist()
-    about = _about(
-        one, config, support_x, _protocol(one, fitting, config, steps, norm, shots, note)
+    about = about_of(
+        one, config, support_x, protocol_of(one, fitting, config, steps, norm, shots, note)
     )
     return AdaptedClassifier(
         module,
@@ -81,7 +87,7 @@ def adapt_classifier(
         one.temperature if temperature is None else temperature,
         threshold,
         about,
-        _teaching(one, support_x, support_y),
+        teaching_from(one, support_x, support_y),
     )
 
 
@@ -92,7 +98,7 @@ def adapt_regressor(
     *,
     steps: int | None = None,
     norm: Norm = "inductive",
-    preparation: Preparation | None = None,
+    preparation: AnyPreparation | None = None,
     config: Config | None = None,
 ) -> AdaptedRegressor:
     """Adapt a learner to the function of a support set.
@@ -101,7 +107,7 @@ def adapt_regressor(
         learner: Any learner of a regression. It is not changed.
         x: The support examples, as in `adapt_classifier`.
         y: Their targets, ``[examples]`` or ``[examples, outputs]``, in the unit of the targets that
-            the learner was trained on.
+            the learner was trained on; of a table in the unit of the table.
         steps: As in `adapt_classifier`.
         norm: As in `adapt_classifier`.
         preparation: As in `adapt_classifier`.
@@ -118,16 +124,23 @@ def adapt_regressor(
         )
     config = config or one.config
     preparation = preparation or one.preparation
-    support_x = ExampleForm(preparation, None, dtype_of(one)).tensor(x).to(device_of(one))
-    targets = real_targets(y, len(support_x)).to(support_x)
-    steps = _steps(steps, one, config)
+    support_x = form_of(preparation, None, dtype_of(one)).tensor(x).to(device_of(one))
+    if isinstance(preparation, TablePreparation):
+        _check_kind(preparation, "regression", "FewShotClassifier")
+        targets = table_targets(y, len(support_x), preparation).to(support_x)
+    else:
+        targets = real_targets(y, len(support_x)).to(support_x)
+    steps = steps_of(steps, one, config)
     support_y = _like_output(one, support_x, targets)
     module = one.adapt(support_x, support_y, steps, norm)
-    about = _about(
-        one, config, support_x, _protocol(one, one, config, steps, norm, [len(support_x)], "")
+    half_width, note = half_width_of(one.half_widths, len(support_x), steps, config)
+    about = about_of(
+        one, config, support_x, protocol_of(one, one, config, steps, norm, [len(support_x)], note)
     )
     about["outputs"] = 1 if support_y.dim() == 1 else support_y.shape[1]
-    return AdaptedRegressor(module, preparation, about, _teaching(one, support_x, support_y))
+    about["half_widths"] = one.half_widths and {str(n): w for n, w in one.half_widths.items()}
+    taught = teaching_from(one, support_x, support_y)
+    return AdaptedRegressor(module, preparation, about, taught, half_width)
 
 
 def learner_of(learner: Any) -> Learner:
@@ -163,51 +176,8 @@ def _like_output(learner: Learner, x: Tensor, y: Tensor) -> Tensor:
     return y[:, None] if y.dim() == 1 else y
 
 
-def _steps(given: int | None, learner: Learner, config: Config | None) -> int:
-    if isinstance(learner, ProtoNet):
-        return 0
-    if given is not None:
-        return given
-    return learner.inner_steps if config is None else config.test_inner_steps
-
-
-def _protocol(
-    learner: Learner,
-    fitting: Learner,
-    config: Config | None,
-    steps: int,
-    norm: Norm,
-    shots: list[int],
-    note: str,
-) -> dict[str, Any]:
-    rate = getattr(fitting, "inner_lr", None)
-    return {
-        "learner": type(learner).__name__,
-        "algorithm": None if config is None else config.algorithm,
-        "inner_steps": steps,
-        "inner_lr": float(rate) if isinstance(rate, int | float) else None,
-        "norm": norm,
-        "shots": shots,
-        "note": note,
-    }
-
-
-def _about(
-    learner: Learner, config: Config | None, x: Tensor, protocol: dict[str, Any]
-) -> dict[str, Any]:
-    settings = None if config is None else asdict(config)
-    # Where the data were is nobody's business, and the next machine has none there.
-    if settings:
-        settings["data_dir"] = None
-        settings["folder"] = settings["folder"] and Path(settings["folder"]).name
-    return {
-        "example_shape": list(x.shape[1:]),
-        "protocol": protocol,
-        "config": settings,
-        "training_classes": getattr(learner, "classes", None),
-    }
-
-
-def _teaching(learner: Learner, x: Tensor, y: Tensor) -> Teaching:
-    start = {name: value.detach().cpu().clone() for name, value in learner.state_dict().items()}
-    return Teaching(start, x.detach().cpu(), y.cpu())
+def _check_kind(preparation: TablePreparation, kind: str, other: str) -> None:
+    if preparation.kind != kind:
+        raise InputError(
+            f"the learner is of a {preparation.kind} of {preparation.target!r}; use {other}"
+        )

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from fewstep.data.any_preparation import is_of_table
 from fewstep.errors import InputError, first_line
 from fewstep.files import cannot_write, read_json_object
 from fewstep.predictors.card import card
@@ -82,6 +83,11 @@ def check_place(folder: Path) -> None:
 def is_adapted(folder: Path) -> bool:
     """Whether a folder is that of an adapted model."""
     return (folder / ABOUT).is_file()
+
+
+def takes_tables(folder: Path) -> bool:
+    """Whether a folder is that of an adapted model of rows of a table."""
+    return is_adapted(folder) and is_of_table(read_about(folder).get("preparation"))
 
 
 def read_about(folder: Path) -> dict[str, Any]:

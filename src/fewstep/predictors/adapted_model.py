@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from fewstep.data.preparation import Preparation
+from fewstep.data.any_preparation import AnyPreparation
 from fewstep.predictors import adapted_dir
-from fewstep.predictors.inputs import ExampleForm
+from fewstep.predictors.forms import Form, form_of
 from fewstep.predictors.outputs import dtype_of, outputs
 
 
@@ -14,15 +14,15 @@ class AdaptedModel:
     """A network that was adapted to one task, and the form of its examples."""
 
     module: nn.Module
-    preparation: Preparation | None
+    preparation: AnyPreparation | None
     about: dict[str, Any]
 
     @property
-    def form(self) -> ExampleForm:
+    def form(self) -> Form:
         """The form of its examples."""
         shape = self.about.get("example_shape")
         known = None if shape is None else tuple(shape)
-        return ExampleForm(self.preparation, known, dtype_of(self.module))
+        return form_of(self.preparation, known, dtype_of(self.module))
 
     @property
     def norm(self) -> str:

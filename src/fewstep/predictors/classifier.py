@@ -1,6 +1,6 @@
 """AdaptedClassifier: a network that knows the classes of one task."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from fewstep.data.preparation import Preparation
+from fewstep.data.any_preparation import AnyPreparation, preparation_as_json
 from fewstep.errors import InputError
 from fewstep.predictors import adapted_dir
 from fewstep.predictors.adapted_model import AdaptedModel
 from fewstep.predictors.teaching import Source
 
-Label = str | int
+Label = str | int | float
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,8 @@ class AdaptedClassifier(AdaptedModel):
     Attributes:
         module: The network, in eval mode, with one output a class.
         classes: Their labels, in the order of the outputs.
-        preparation: How a picture becomes an example; None where examples are no pictures.
+        preparation: How a picture or a row of a table becomes an example; None where examples are
+            neither.
         temperature: What its outputs are divided by before they become probabilities.
         threshold: The least probability of an answer that its run chose for "none of these"; only
             used where it is given to `predict`.
@@ -41,7 +42,7 @@ class AdaptedClassifier(AdaptedModel):
 
     module: nn.Module
     classes: tuple[Label, ...]
-    preparation: Preparation | None = None
+    preparation: AnyPreparation | None = None
     temperature: float = 1.0
     threshold: float | None = None
     about: dict[str, Any] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class AdaptedClassifier(AdaptedModel):
         Args:
             x: One picture (a path, the bytes of a file, one of Pillow), a list of such or of
                 arrays, an array, a tensor or a table of examples. ``uint8`` arrays are pictures.
+                Rows of a table as in `AdaptedRegressor.predict`.
 
         Returns:
             ``float64 [examples, classes]``; the rows sum to 1.
@@ -111,7 +113,7 @@ class AdaptedClassifier(AdaptedModel):
             "kind": "classification",
             "classes": list(self.classes),
             "outputs": len(self.classes),
-            "preparation": None if self.preparation is None else asdict(self.preparation),
+            "preparation": preparation_as_json(self.preparation),
             "temperature": self.temperature,
             "threshold": self.threshold,
         }

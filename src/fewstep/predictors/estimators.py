@@ -9,7 +9,9 @@ import numpy.typing as npt
 from torch import Tensor
 
 from fewstep.choices import Norm
-from fewstep.data.preparation import Preparation
+from fewstep.data.any_preparation import AnyPreparation
+from fewstep.data.rows_of import frame_of
+from fewstep.data.table_preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
@@ -48,6 +50,9 @@ class _FewShot(BaseEstimator):
 
     def _support(self, x: Any) -> Any:
         """The examples to fit, those of a table as scikit-learn checks them."""
+        how = self.preparation or getattr(self.learner, "preparation", None)
+        if isinstance(how, TablePreparation):
+            return self._rows(x, how, reset=True)
         if _is_table(x):
             return self._table(x, reset=True)
         for name in ("feature_names_in_", "n_features_in_"):
@@ -57,14 +62,24 @@ class _FewShot(BaseEstimator):
 
     def _keep(self, adapted: Any) -> Self:
         self.adapted_ = adapted
-        self.n_features_in_ = math.prod(adapted.about["example_shape"])
+        if not isinstance(adapted.preparation, TablePreparation):
+            self.n_features_in_ = math.prod(adapted.about["example_shape"])
         return self
 
     def _query(self, x: Any) -> Any:
         check_is_fitted(self, "adapted_")
+        how = self.adapted_.preparation
+        if isinstance(how, TablePreparation):
+            return self._rows(x, how, reset=False)
         if _is_table(x) and len(self.adapted_.about["example_shape"]) == 1:
             return self._table(x, reset=False)
         return x
+
+    def _rows(self, x: Any, how: TablePreparation, *, reset: bool) -> Any:
+        """The input columns of a table by name, in the order that the learner knows."""
+        frame = frame_of(x, how)[list(how.inputs)]
+        validate_data(self, frame, skip_check_array=True, reset=reset)
+        return frame
 
     def _table(self, x: Any, *, reset: bool) -> Any:
         array = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
@@ -109,7 +124,7 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
         learner: Learner,
         steps: int | None = None,
         norm: Norm = "inductive",
-        preparation: Preparation | None = None,
+        preparation: AnyPreparation | None = None,
         temperature: float | None = None,
     ) -> None:
         self.learner = learner
@@ -203,7 +218,7 @@ class FewShotRegressor(RegressorMixin, _FewShot):
         learner: Learner,
         steps: int | None = None,
         norm: Norm = "inductive",
-        preparation: Preparation | None = None,
+        preparation: AnyPreparation | None = None,
     ) -> None:
         self.learner = learner
         self.steps = steps

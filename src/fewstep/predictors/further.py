@@ -9,7 +9,7 @@ import torch
 
 from fewstep.config.file import config_of
 from fewstep.config.schema import Config
-from fewstep.data.source import TaskSpec
+from fewstep.data.table_preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
 from fewstep.learners.build import learner_for
@@ -17,6 +17,8 @@ from fewstep.predictors.adapt import adapt_classifier, adapt_regressor, learner_
 from fewstep.predictors.adapted_dir import teaching_of
 from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.regressor import AdaptedRegressor
+from fewstep.predictors.spec import spec_of
+from fewstep.predictors.table_form import Prepared
 from fewstep.predictors.targets import real_targets
 from fewstep.predictors.teaching import Teaching
 
@@ -46,13 +48,18 @@ def with_more(
         )
     one = started(adapted, known, learner)
     more = adapted.form.tensor(x)
-    both_x = torch.cat([known.support_x, more.to(known.support_x)])
+    both = torch.cat([known.support_x, more.to(known.support_x)])
+    how = adapted.preparation
+    is_table = isinstance(how, TablePreparation)
+    both_x = Prepared(both) if is_table else both
     protocol = adapted.about["protocol"]
-    given = {"norm": protocol["norm"], "preparation": adapted.preparation, "config": one.config}
+    given = {"norm": protocol["norm"], "preparation": how, "config": one.config}
     # None were taken where prototypes stood in for inner steps; now there may be room for some.
     given["steps"] = (protocol["inner_steps"] or None) if steps is None else steps
     if isinstance(adapted, AdaptedRegressor):
         before, new = known.support_y, real_targets(targets, len(more))
+        if isinstance(how, TablePreparation):
+            before = how.unscaled(before.double())
         before, new = (y[:, None] if y.dim() == 1 else y for y in (before, new))
         if before.shape[1:] != new.shape[1:]:
             raise InputError(
@@ -91,11 +98,14 @@ def _of_run(adapted: Adapted, config: Config) -> Learner:
     config = replace(config, device="cpu")
     if config.execution == "captured":
         config = replace(config, execution="auto")
-    shape = adapted.about["example_shape"]
+    how, shape = adapted.preparation, tuple(adapted.about["example_shape"])
     if isinstance(adapted, AdaptedRegressor):
-        spec = TaskSpec.regression(shape, adapted.about["outputs"])
+        spec = spec_of("regression", shape, adapted.about["outputs"], None, how)
     else:
-        spec = TaskSpec.classification(shape, config.n_way, adapted.about["training_classes"])
+        ways = len(adapted.classes) if isinstance(how, TablePreparation) else config.n_way
+        spec = spec_of("classification", shape, ways, adapted.about["training_classes"], how)
     one = learner_for(config, spec)
     one.config = config
+    measured = adapted.about.get("half_widths")
+    one.half_widths = measured and {int(rows): width for rows, width in measured.items()}
     return one

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from fewstep.choices import Norm
 from fewstep.config.file import config_of
-from fewstep.data.preparation import Preparation
+from fewstep.data.any_preparation import AnyPreparation, preparation_of_json
+from fewstep.data.table_preparation import TablePreparation
 from fewstep.errors import InputError, first_line
 from fewstep.models.build import network
 from fewstep.predictors import adapted_dir
@@ -18,7 +19,7 @@ from fewstep.predictors.regressor import AdaptedRegressor
 
 _OF_FILE = (
     *("format", "kind", "classes", "preparation", "temperature", "threshold", "outputs"),
-    *("batch_statistics", "versions", "sha256"),
+    *("half_width", "batch_statistics", "versions", "sha256"),
 )
 
 
@@ -39,26 +40,24 @@ def load_adapted(
     folder = Path(folder)
     told = adapted_dir.read_about(folder)
     try:
-        how = told["preparation"]
-        preparation = None if how is None else Preparation(**how)
+        preparation = preparation_of_json(told["preparation"])
         shape, outputs = tuple(map(int, told["example_shape"] or ())), int(told["outputs"])
         is_classifier = told["kind"] == "classification"
         if not is_classifier and told["kind"] != "regression":
             raise ValueError(f"kind {told['kind']!r}")
-        if (
-            preparation
-            and shape
-            and shape != (preparation.channels, preparation.size, preparation.size)
-        ):
-            raise ValueError(f"examples {list(shape)} of {preparation}")
+        _check_preparation(preparation, shape, told["kind"])
         classes = tuple(told["classes"]) if is_classifier else ()
         temperature, threshold = float(told.get("temperature", 1.0)), told.get("threshold")
         threshold = None if threshold is None else float(threshold)
+        half_width = _positive(told.get("half_width"))
+        for rows, width in (told.get("half_widths") or {}).items():
+            _positive(int(rows) and width)
         by_batch = [str(name) for name in told["batch_statistics"]]
         settings = None if told["config"] is None else dict(told["config"])
         if is_classifier and len(classes) != outputs:
             raise ValueError(f"{len(classes)} classes and {outputs} outputs")
-        if is_classifier and {type(name) for name in classes} not in ({str}, {int}):
+        kinds = {type(name) for name in classes}
+        if is_classifier and not any(kinds <= one for one in ({str}, {int, float}, {bool})):
             raise ValueError("classes that are no names")
         if len(set(classes)) < len(classes):
             raise ValueError("a class twice")
@@ -73,7 +72,9 @@ def load_adapted(
     if model is not None:
         module = _with_rows_of(model, tensors)
     elif settings is not None:
-        module = network(config_of(settings, folder / adapted_dir.ABOUT), shape, outputs)
+        config = config_of(settings, folder / adapted_dir.ABOUT)
+        categories = preparation.categories if isinstance(preparation, TablePreparation) else ()
+        module = network(config, shape, outputs, categories)
     else:
         raise InputError(
             f"{folder} holds a model with a network of your own; give it, as in "
@@ -86,8 +87,25 @@ def load_adapted(
     _use_batches(module, by_batch, folder)
     if not is_classifier:
         about["outputs"] = outputs
-        return AdaptedRegressor(module, preparation, about, folder)
+        return AdaptedRegressor(module, preparation, about, folder, half_width)
     return AdaptedClassifier(module, classes, preparation, temperature, threshold, about, folder)
+
+
+def _check_preparation(how: AnyPreparation | None, shape: tuple[int, ...], kind: str) -> None:
+    """See that a preparation makes examples of the shape, for a model of the kind."""
+    if isinstance(how, TablePreparation):
+        if how.kind != kind or shape[-1:] != (len(how.feature_names),):
+            raise ValueError(f"a {kind} of examples {list(shape)} by {how.describe()}")
+    elif how and shape and shape != (how.channels, how.size, how.size):
+        raise ValueError(f"examples {list(shape)} of {how}")
+
+
+def _positive(width: Any) -> float | None:
+    if width is None:
+        return None
+    if not 0 <= float(width) < float("inf"):
+        raise ValueError(f"half width {width!r}")
+    return float(width)
 
 
 def _check_protocol(protocol: dict[str, Any], training_classes: Any) -> None:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from fewstep.errors import InputError, first_line
-from fewstep.predictors.inputs import ExampleForm
+from fewstep.predictors.forms import Form
 
 
-def outputs(module: nn.Module, form: ExampleForm, x: Any, *, together: bool = False) -> Tensor:
+def outputs(module: nn.Module, form: Form, x: Any, *, together: bool = False) -> Tensor:
     """The network's output for each example, float64 on the CPU.
 
     Args:

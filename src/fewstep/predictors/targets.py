@@ -3,9 +3,11 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fewstep.data.table_preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.predictors.classifier import Label
 
@@ -63,3 +65,46 @@ def real_targets(y: Any, examples: int) -> Tensor:
     if not bool(targets.isfinite().all()):
         raise InputError("a target is NaN or infinity; leave that example out")
     return targets
+
+
+def table_targets(y: Any, rows: int, preparation: TablePreparation) -> Tensor:
+    """The targets of a table's rows as its network knows them: standardised, or class numbers.
+
+    Raises:
+        InputError: There is not one a row, one is missing, or of another kind.
+    """
+    import pandas as pd
+
+    values = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
+    if values.shape[1:] == (1,):
+        values = values[:, 0]
+    if values.shape != (rows,):
+        raise InputError(
+            f"there are {rows} rows and targets of {list(values.shape)}; expected one target a row"
+        )
+    # Numbers among texts stay numbers.
+    given = values if values.dtype != object else list(values)
+    frame = pd.DataFrame({preparation.target: given})
+    missing = frame[preparation.target].isna().to_numpy()
+    if missing.any():
+        raise InputError(
+            f"the target of row {int(missing.argmax())} is missing; leave that row out"
+        )
+    return torch.from_numpy(preparation.targets(frame))
+
+
+def truths(frame: Any, preparation: TablePreparation) -> npt.NDArray[Any]:
+    """The targets of rows as people know them, ``[rows]``: in their unit, or labels.
+
+    Raises:
+        InputError: One is of another kind, or of no class of the training rows.
+    """
+    return taught_targets(torch.from_numpy(preparation.targets(frame)), preparation)
+
+
+def taught_targets(support_y: Tensor, preparation: TablePreparation) -> npt.NDArray[Any]:
+    """The targets that `Teaching` keeps, as people know them."""
+    if preparation.kind == "regression":
+        in_unit: npt.NDArray[Any] = preparation.unscaled(support_y.double().cpu().numpy())
+        return in_unit.reshape(len(support_y))
+    return np.array([preparation.classes[number] for number in support_y.tolist()], object)

@@ -9,7 +9,7 @@ from fewstep.config.schema import Config, batch_norm
 from fewstep.evaluation.numbers import share_interval
 from fewstep.files import rounded
 from fewstep.predictors.adapted_dir import PICTURE
-from fewstep.predictors.classifier import AdaptedClassifier
+from fewstep.predictors.classifier import AdaptedClassifier, Label
 from fewstep.predictors.rivals import RIVALS
 from fewstep.predictors.verdict import Verdict
 from fewstep.report.columns import in_columns
@@ -38,7 +38,7 @@ class Adaptation:
     notes: list[str]
 
     @property
-    def shots(self) -> dict[str | int, int]:
+    def shots(self) -> dict[Label, int]:
         """How many support pictures each class has."""
         shots = self.adapted.about["protocol"]["shots"]
         return dict(zip(self.adapted.classes, shots, strict=True))

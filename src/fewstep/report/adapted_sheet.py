@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from fewstep.data.preparation import Preparation
 from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.teaching import Teaching
 from fewstep.report.predictions import Prediction
@@ -30,7 +31,8 @@ def adapted_sheet(
         colour = GREY if one.truth is None else RIGHT if one.label == one.truth else WRONG
         lines = (str(label), f"{probability:.0%}")
         rows[label if one.truth is None else one.truth].query.append(Tile(pixels, lines, colour))
-    ink = adapted.preparation is not None and adapted.preparation.ink
+    how = adapted.preparation
+    ink = isinstance(how, Preparation) and how.ink
     return sheet(title, list(rows.values()), ink=ink)
 
 

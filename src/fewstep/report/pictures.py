@@ -43,7 +43,7 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
         if not any(value < 0 for row in rows for value in row[metric].mean):
             axes.set_ylim(bottom=0)
         label = {"mse": "mean squared error"}.get(metric, metric)
-        if metric == "loss" and config.data_set.kind == "classification":
+        if metric == "loss" and config.kind == "classification":
             label = "cross-entropy, nats,"
         axes.set_ylabel(f"{label} on the query set", parse_math=False)
         if metric == "accuracy":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fewstep.data.own_pictures import Pictures
-from fewstep.predictors.classifier import AdaptedClassifier
+from fewstep.predictors.classifier import AdaptedClassifier, Label
 from fewstep.report.columns import in_columns
 
 NONE = "none of these"
@@ -26,8 +26,8 @@ class Prediction:
     """
 
     file: str
-    label: str | int | None
-    best: list[tuple[str | int, float]]
+    label: Label | None
+    best: list[tuple[Label, float]]
     truth: str | None = None
 
     def as_json(self) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def summary(
         },
         **({"calibration": calibration} if calibration else {}),
         "tasks": result.tasks,
+        **({} if result.draws is None else {"draws": result.draws}),
         "split": split,
         "norm": norm,
         "n_way": config.n_way,
@@ -75,6 +76,7 @@ def results_of(told: dict[str, Any]) -> Results:
             loss=_means(figures["loss"]),
             tasks=told["tasks"],
             diverged=None,
+            draws=told.get("draws"),
             # Of earlier versions there is none.
             calibration=_told_calibration(told.get("calibration", {}).get(norm)),
         )

@@ -83,11 +83,15 @@ def protocol(config: Config, results: Results, split: Split) -> str:
     """The line that belongs under every number."""
     result = next(iter(results.values()))
     k_shot, q_query = config.shots(split)
-    ways = f"{config.n_way}-way " if config.data_set.kind == "classification" else ""
+    if config.table:
+        # The classes are those of the target, the same in each task.
+        size = f"{result.draws} draws of {k_shot} support and up to {q_query} query rows"
+    else:
+        ways = f"{config.n_way}-way " if config.kind == "classification" else ""
+        size = f"{ways}{k_shot}-shot {q_query}-query"
     return (
-        f"{result.tasks} {split} tasks of {config.data_name}, {ways}{k_shot}-shot {q_query}-query; "
-        f"mean ± 95% interval over tasks; {batch_norm(config, *results)}; one model, "
-        f"seed {config.seed}"
+        f"{result.tasks} {split} tasks of {config.data_name}, {size}; mean ± 95% interval over "
+        f"tasks; {batch_norm(config, *results)}; one model, seed {config.seed}"
     )
 
 

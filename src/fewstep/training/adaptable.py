@@ -7,18 +7,20 @@ from pathlib import Path
 
 from torch import Tensor
 
+from fewstep.config.file import read_config
 from fewstep.config.schema import Config
 from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
+from fewstep.predictors import adapted_dir
 from fewstep.predictors.adapt import adapt_classifier
 from fewstep.predictors.adapted_dir import is_adapted, teaching_of
-from fewstep.predictors.classifier import AdaptedClassifier
-from fewstep.predictors.further import started, with_more
+from fewstep.predictors.classifier import AdaptedClassifier, Label
+from fewstep.predictors.further import Adapted, started, with_more
 from fewstep.predictors.loading import load_adapted
 from fewstep.training.described import is_made_by_fit
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import load_trained
+from fewstep.training.runs import Trained, load_trained
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,23 @@ class Base:
     config: Config
     preparation: Preparation
     teach: Callable[[Tensor, list[str], int | None], AdaptedClassifier]
-    known: tuple[str | int, ...] = ()
+    known: tuple[Label, ...] = ()
 
 
-def base_of_run(path: Path, device: str) -> Base:
-    """The initialisation of a run of pictures with classes.
+def takes_tables(path: Path) -> bool:
+    """Whether a run or an adapted model takes rows of a table.
 
     Raises:
-        InputError: It is another run, or none.
+        InputError: It is damaged.
     """
+    if is_adapted(path):
+        return adapted_dir.takes_tables(path)
+    config = RunDir(path).config
+    return config.exists() and not is_made_by_fit(config) and read_config(config).data == "table"
+
+
+def trained_of(path: Path, device: str) -> Trained:
+    """A run of the command line without its data; `InputError` where it is another, or none."""
     if is_adapted(path):
         raise InputError(
             f"{path} is an adapted model; give the run that it came from, or teach it further "
@@ -56,9 +66,18 @@ def base_of_run(path: Path, device: str) -> Base:
             f"{path} was made by fewstep.fit with a network of your own; adapt it in Python, as in "
             f'fewstep.FewShotClassifier(fewstep.load("{path}", model).learner).fit(files, labels)'
         )
-    run = load_trained(path, device)
+    return load_trained(path, device)
+
+
+def base_of_run(path: Path, device: str) -> Base:
+    """The initialisation of a run of pictures with classes.
+
+    Raises:
+        InputError: It is another run, or none.
+    """
+    run = trained_of(path, device)
     spec, how = run.form.spec, run.form.preparation
-    if spec.kind != "classification" or how is None:
+    if spec.kind != "classification" or not isinstance(how, Preparation):
         raise InputError(
             f"{path} is a {spec.kind} run on {run.config.data}; expected a run on pictures with "
             "classes, as of fewstep train glyphs-5way-1shot"
@@ -79,29 +98,39 @@ def base_of_run(path: Path, device: str) -> Base:
     return Base(run.learner, run.config, how, teach)
 
 
+def adapted_of(path: Path) -> tuple[Adapted, Learner]:
+    """An adapted model, and the learner that it was adapted from.
+
+    Raises:
+        InputError: It is none, or a network of the user's own.
+    """
+    if not is_adapted(path) and RunDir(path).config.exists():
+        raise InputError(f"{path} is a run directory; leave --add out to adapt it")
+    adapted = load_adapted(path)
+    known = teaching_of(adapted.teaching)
+    if known is None:
+        raise InputError(
+            f"{path} does not hold what it was adapted from; adapt its run anew on all examples"
+        )
+    return adapted, started(adapted, known, None)
+
+
 def base_of_adapted(path: Path) -> Base:
     """The initialisation and the support set of an adapted model.
 
     Raises:
         InputError: It is none of pictures with classes, or a network of the user's own.
     """
-    if not is_adapted(path) and RunDir(path).config.exists():
-        raise InputError(f"{path} is a run directory; leave --add out to adapt it")
-    adapted = load_adapted(path)
-    if not isinstance(adapted, AdaptedClassifier) or adapted.preparation is None:
+    adapted, learner = adapted_of(path)
+    how = adapted.preparation
+    if not isinstance(adapted, AdaptedClassifier) or not isinstance(how, Preparation):
         raise InputError(
             f"{path} is an adapted model that takes no pictures; teach it in Python, as in "
             f'fewstep.load("{path}")'
         )
-    known = teaching_of(adapted.teaching)
-    if known is None:
-        raise InputError(
-            f"{path} does not hold what it was adapted from; adapt its run anew on all pictures"
-        )
-    learner = started(adapted, known, None)
     assert learner.config is not None
     teach = partial(_teach_more, adapted)
-    return Base(learner, learner.config, adapted.preparation, teach, adapted.classes)
+    return Base(learner, learner.config, how, teach, adapted.classes)
 
 
 def _teach_more(

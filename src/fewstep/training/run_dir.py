@@ -21,7 +21,7 @@ class RunDir:
         self.path = path
         self.config = path / "config.json"  # everything that decides the result
         self.data = path / "data.json"  # the form of its tasks, and how pictures were prepared
-        self.split = path / "split.json"  # the classes of each split, of a folder of pictures
+        self.split = path / "split.json"  # the classes or tasks of each split, of own data
         self.contact_sheet = path / "contact_sheet.png"  # some of its pictures, as they are learned
         self.versions = path / "versions.json"  # what it was computed with, when last begun
         self.metrics = path / "metrics.jsonl"  # an outer step or a validation a line
@@ -30,6 +30,7 @@ class RunDir:
         self.best = path / "best.safetensors"  # the initialisation that was best in validation
         self.summary = path / "summary.json"  # the test result with its protocol
         self.calibration = path / "calibration.json"  # temperature and threshold of predictions
+        self.interval = path / "interval.json"  # half widths of a prediction's interval, by rows
         self.curve = path / "adaptation.png"  # accuracy or error by inner steps
         self.task = path / "task.png"  # one test task with its predictions
         self.reliability = path / "reliability.png"  # how often predictions are right, how sure
@@ -77,8 +78,8 @@ class RunDir:
         return progress
 
     def _is_empty(self) -> bool:
-        """Whether nothing is there but what a kill before the config was written leaves."""
-        begun = (self.versions.name, lock.NAME)
+        """Whether nothing is there but a search, or what a kill before the config leaves."""
+        begun = (self.versions.name, lock.NAME, "search")
         return self.path.is_dir() and all(
             path.name in begun or path.suffix == ".part" for path in self.path.iterdir()
         )

@@ -13,11 +13,12 @@ from fewstep.config.file import (
     read_config,
     remembered_folder,
     remembered_pictures,
+    remembered_table,
     training_digest,
 )
 from fewstep.config.schema import Config, with_sizes
 from fewstep.data.registry import task_sources
-from fewstep.data.source import TaskSource
+from fewstep.data.source import KeptSplit, TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import device_of
@@ -30,6 +31,7 @@ from fewstep.training import checkpoint
 from fewstep.training.build import learner, shared_out
 from fewstep.training.calibration_file import read_calibration
 from fewstep.training.checkpoint import Progress
+from fewstep.training.interval_file import read_half_widths
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
 from fewstep.training.metrics_log import read_metrics
@@ -37,7 +39,7 @@ from fewstep.training.provenance import Provenance, provenance
 from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
 from fewstep.training.settings import SHARED, OuterSettings
-from fewstep.training.split_file import images_of, kept_split, split_as_json
+from fewstep.training.split_file import kept_split, names_in, split_as_json
 from fewstep.training.streams import stream_of
 from fewstep.training.task_form import TaskForm, form_as_json, form_of, read_form
 
@@ -62,13 +64,15 @@ def trained(
     path: Path,
     reporter: Reporter,
     begin: Callable[[RunDir, Tasks], object] = lambda *_: None,
+    split: KeptSplit | None = None,
 ) -> Iterator[Run]:
     """Train, from the run's last checkpoint where there is one, and give the best initialisation.
 
     The run directory is made where it is missing, and locked until what is inside has ended.
-    ``begin`` is called before the first outer step, when it is there.
+    ``begin`` is called before the first outer step, when it is there. A new run takes ``split``, or
+    draws its own.
     """
-    tasks = task_sources(config, kept_split(config, RunDir(path)))
+    tasks = task_sources(config, kept_split(config, RunDir(path)) or split)
     new = learner(config, tasks["train"])
     settings = _settings(config, tasks["val"])
     with kept_in(path, settings) as keeper:
@@ -101,14 +105,15 @@ def load_run(
 ) -> Run:
     """Read the best checkpoint of a run, unfinished or not, with ``sizes`` over its own.
 
-    ``moved`` is where the folder of pictures of a run is now, if it has one of its own.
+    ``moved`` is where the folder of pictures or the table of a run is now, if it has one.
     """
     config = _readable(path, device)
     config = replace(config, data_dir=remembered_folder(path, data_dir, config))
     config = replace(config, folder=remembered_pictures(path, moved, config))
+    config = replace(config, table=remembered_table(path, moved, config))
     of_tasks = with_sizes(config, sizes or {})
     tasks = task_sources(of_tasks, kept_split(of_tasks, RunDir(path)))
-    train, of_classes = tasks["train"], config.data_set.kind == "classification"
+    train, of_classes = tasks["train"], config.kind == "classification"
     spec = replace(train.spec, outputs=config.n_way) if of_classes else train.spec
     # Its weights are read from the run, so none are downloaded.
     empty = learner_for(replace(config, pretrained=False), spec)
@@ -140,6 +145,7 @@ def load_trained(path: Path, device: str, data_dir: str | None = None) -> Traine
     empty = learner_for(replace(config, pretrained=False), form.spec)
     progress = RunDir(path).load_best(empty, training_digest(config))
     temperature, threshold = read_calibration(RunDir(path).calibration)
+    empty.half_widths = read_half_widths(RunDir(path).interval)
     empty.preparation, empty.config, empty.temperature = form.preparation, config, temperature
     return Trained(config, empty, form, progress, temperature, threshold)
 
@@ -200,11 +206,13 @@ def check_comparable(runs: dict[str, Run]) -> None:
                     f"{name} has {setting} = {theirs[setting]} and {first_name} {value}; expected "
                     "runs that are evaluated on the same tasks"
                 )
-        of_folder = [images_of(r.tasks["test"]).names for r in (first, run) if r.config.folder]
-        if of_folder and of_folder[0] != of_folder[-1]:
+        keeping = [r for r in (first, run) if r.config.data_set.keeps_split]
+        kept = [list(names_in(r.tasks["test"])) for r in keeping]
+        if kept and kept[0] != kept[-1]:
+            of = "tasks" if run.config.table else "classes"
             raise InputError(
-                f"{name} and {first_name} have other test classes; expected runs that are "
-                "evaluated on the same tasks"
+                f"{name} and {first_name} have other test {of}; expected runs that are evaluated "
+                "on the same tasks"
             )
 
 
@@ -254,4 +262,4 @@ def _with_best(config: Config, empty: Learner, tasks: Tasks, run: RunDir) -> Run
 def _test_tasks(config: Config) -> dict[str, object]:
     k_shot, q_query = config.shots("test")
     told = {"data": config.data, "n_way": config.n_way, "k_shot": k_shot, "q_query": q_query}
-    return {**told, "seed": config.seed}
+    return {**told, "seed": config.seed, "target": config.target}

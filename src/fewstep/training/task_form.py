@@ -1,21 +1,27 @@
 """The form of a run's tasks as a file, ``data.json``: enough to use the run without its data."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewstep.data.preparation import Preparation
+from fewstep.data.any_preparation import (
+    AnyPreparation,
+    preparation_as_json,
+    preparation_of_json,
+)
 from fewstep.data.source import TaskSource, TaskSpec
+from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.table_tasks import spec_of
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 
 
 @dataclass(frozen=True)
 class TaskForm:
-    """The form of the tasks, and how a picture becomes an example, if the examples are such."""
+    """The form of the tasks, and how a picture or a row of a table becomes an example."""
 
     spec: TaskSpec
-    preparation: Preparation | None
+    preparation: AnyPreparation | None
 
 
 def form_of(source: TaskSource) -> TaskForm:
@@ -25,9 +31,9 @@ def form_of(source: TaskSource) -> TaskForm:
 
 def form_as_json(form: TaskForm) -> dict[str, Any]:
     """The form as JSON values; its loss follows from the kind."""
-    spec, how = form.spec, form.preparation
+    spec = form.spec
     told = {name: getattr(spec, name) for name in ("kind", "example_shape", "outputs", "classes")}
-    return {**told, "preparation": None if how is None else asdict(how)}
+    return {**told, "preparation": preparation_as_json(form.preparation)}
 
 
 def read_form(path: Path) -> TaskForm:
@@ -40,13 +46,15 @@ def read_form(path: Path) -> TaskForm:
     values = read_json_object(path, "restore it, or train in a new run directory")
     try:
         shape, outputs, classes = values["example_shape"], values["outputs"], values["classes"]
+        how = preparation_of_json(values["preparation"])
+        if isinstance(how, TablePreparation):
+            return TaskForm(spec_of(how, tuple(map(int, shape))), how)
         if values["kind"] == "regression":
             spec = TaskSpec.regression(tuple(map(int, shape)), int(outputs))
         else:
             many = None if classes is None else int(classes)
             spec = TaskSpec.classification(tuple(map(int, shape)), int(outputs), many)
-        how = values["preparation"]
-        return TaskForm(spec, None if how is None else Preparation(**how))
+        return TaskForm(spec, how)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} does not tell the form of tasks ({error!r}); restore it, or train in a new "

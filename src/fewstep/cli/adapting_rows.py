@@ -1,0 +1,51 @@
+"""One adaptation to rows of a table: read, adapted, judged and saved."""
+
+import numpy as np
+
+from fewstep.cli.places import Places, check_out
+from fewstep.cli.user_warnings import told_warnings
+from fewstep.data.own_rows import check_one_task, given_twice, read_query, read_support
+from fewstep.files import write_whole
+from fewstep.predictors.adapted_dir import PICTURE, teaching_of
+from fewstep.predictors.table_verdict import verdict_of
+from fewstep.predictors.targets import taught_targets, truths
+from fewstep.report.predicted_rows import predicted_rows
+from fewstep.report.rows_adaptation import RowsAdaptation
+from fewstep.report.rows_sheet import rows_sheet
+from fewstep.training.adaptable_rows import rows_base_of_adapted, rows_base_of_run
+
+
+def adapt_to_rows(
+    places: Places, steps: int | None = None, *, add: bool = False, device: str = "cpu"
+) -> RowsAdaptation:
+    """Adapt a run, or with ``add`` an adapted model, and save the result if there is a place."""
+    check_out(places, add=add)
+    base = rows_base_of_adapted(places.run) if add else rows_base_of_run(places.run, device)
+    how, column = base.preparation, base.config.task
+    support = read_support(places.support, how, column)
+    query = None if places.query is None else read_query(places.query, how, column)
+    notes = [*support.notes, *(query.notes if query else ())]
+    if query is not None:
+        check_one_task(support, query, column)
+        notes += filter(None, [given_twice(support, query, how)])
+    y = truths(support.frame, how)
+    with told_warnings() as told:
+        adapted = base.teach(support.frame, y, steps)
+        found = None if query is None else predicted_rows(adapted, query)
+    adapted.about["task"] = support.task or base.task
+    known = teaching_of(adapted.teaching)
+    assert known is not None
+    taught = taught_targets(known.support_y, how)
+    verdict = None
+    if query is not None and query.known is not None and found is not None:
+        asked = query.frame[query.known]
+        with told_warnings():
+            before = np.asarray(base.teach(support.frame, y, 0).predict(asked))
+        predicted, half = found.predicted[query.known], getattr(adapted, "half_width", None)
+        verdict = verdict_of(taught, truths(asked, how), predicted, before, half)
+    done = RowsAdaptation(base.config, adapted, taught, found, verdict, [*notes, *told])
+    if places.out is not None:
+        picture = rows_sheet(done)
+        adapted.save(places.out)
+        write_whole(places.out / PICTURE, lambda part: part.write_bytes(picture))
+    return done

@@ -1,0 +1,31 @@
+"""One run of ``fewstep train``: what is told before, the training, and the final test."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from fewstep.cli import picture_folder, table_file
+from fewstep.cli.progress import ProgressBar
+from fewstep.cli.results import final_test, show_finished
+from fewstep.config.schema import Config
+from fewstep.data.source import KeptSplit
+from fewstep.training.run_dir import RunDir
+from fewstep.training.runs import Tasks, trained
+from fewstep.training.split_file import kept_split
+
+
+def train_and_test(
+    config: Config, run_dir: Path, console: Console, split: KeptSplit | None = None
+) -> None:
+    """Train in a run directory and test, or show the test of a run that is finished."""
+
+    def show_pictures(run: RunDir, tasks: Tasks) -> None:
+        if config.folder and not run.contact_sheet.exists():
+            picture_folder.draw(run.contact_sheet, config, tasks, console)
+
+    if not show_finished(config, run_dir, console):
+        if config.folder or config.table:
+            own = picture_folder if config.folder else table_file
+            own.tell(config, kept_split(config, RunDir(run_dir)) or split, console)
+        with trained(config, run_dir, ProgressBar(console, config), show_pictures, split) as run:
+            final_test(run, run_dir, console)

@@ -1,0 +1,94 @@
+"""Rows of a table from a file or standard input, predicted all together."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fewstep.cli.predicting import threshold_of
+from fewstep.cli.user_warnings import told_warnings
+from fewstep.data.own_rows import read_query
+from fewstep.data.table_preparation import TablePreparation
+from fewstep.errors import InputError
+from fewstep.files import rounded
+from fewstep.predictors.classifier import AdaptedClassifier
+from fewstep.predictors.loading import load_adapted
+from fewstep.predictors.table_verdict import THIS, TableVerdict
+from fewstep.predictors.targets import truths
+from fewstep.report.predicted_rows import predicted_rows
+from fewstep.report.row_predictions import Rows, row_lines
+from fewstep.report.rows_adaptation import error_line
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedRows:
+    """The rows of a file and what is predicted for them.
+
+    Attributes:
+        frame: The rows, as the file has them.
+        found: The predictions.
+        verdict: The error where the target is known; None where it is not.
+        notes: What a user should know of them.
+    """
+
+    frame: Any
+    found: Rows
+    verdict: TableVerdict | None
+    notes: list[str]
+
+    def lines(self, width: int) -> Iterator[str]:
+        """All of it as text."""
+        yield from row_lines(self.found, width)
+        if self.verdict is not None:
+            yield error_line(self.verdict)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        verdict = self.verdict
+        score = "accuracy" if hasattr(self.found, "labels") else "rmse"
+        return {
+            "predictions": [self.found.told(row) for row in range(len(self.found))],
+            score: rounded(verdict.values[THIS]) if verdict else None,
+            "examples": verdict.rows if verdict else None,
+            "covered": verdict.covered if verdict else None,
+            "notes": self.notes,
+        }
+
+
+def predict_rows(
+    folder: Path, given: tuple[str, ...], top: int, threshold: str | None
+) -> PredictedRows:
+    """Predict the rows of a file, or of standard input.
+
+    Raises:
+        InputError: They cannot be read, or one of them does not fit: none is predicted then.
+    """
+    if len(given) != 1:
+        raise InputError(
+            f"{len(given)} files are given; the model takes rows of one table: give one CSV or "
+            "Parquet file, or - for CSV on standard input"
+        )
+    adapted = load_adapted(folder)
+    how = adapted.preparation
+    assert isinstance(how, TablePreparation)
+    if isinstance(adapted, AdaptedClassifier):
+        least = threshold_of(threshold, adapted, folder)
+    elif threshold is not None or top > 1:
+        raise InputError(
+            f"{folder} predicts numbers; --top and --threshold are for classes: leave them out"
+        )
+    else:
+        least = 0.0
+    column = (adapted.about.get("config") or {}).get("task")
+    query = read_query(given[0], how, column)
+    notes, learned = list(query.notes), adapted.about.get("task")
+    if learned and query.task and query.task != learned:
+        notes.append(f"the rows are of {column} {query.task}, and the model learned {learned}")
+    with told_warnings() as told:
+        found = predicted_rows(adapted, query, top, least)
+    verdict = None
+    if query.known is not None:
+        truth = truths(query.frame[query.known], how)
+        half = getattr(adapted, "half_width", None)
+        verdict = TableVerdict.of(truth, {THIS: found.predicted[query.known]}, half)
+    return PredictedRows(query.frame, found, verdict, [*notes, *told])

@@ -1,0 +1,58 @@
+"""Rows and columns of a table, and their names for people."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from fewstep.errors import InputError
+
+FILE = "file"  # the column that tells of which file of a folder a row is
+ROWS_A_FILE = 1 << 32  # the index of a folder's table counts on by this from file to file
+MOST = 20  # columns that a message lists
+
+
+class EmptyTableError(InputError):
+    """A table without rows."""
+
+
+def load_pandas() -> Any:
+    """Import pandas, where the extra for tables is installed."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise InputError(
+            'tables need pandas, which is not installed; pip install "fewstep[tables]"'
+        ) from error
+    return pandas
+
+
+def row_name(frame: Any, place: int) -> str:
+    """Name of the row at a place: its number in its file, or its place in a DataFrame."""
+    label = frame.index[place]
+    try:
+        number = int(label) % ROWS_A_FILE
+    except (TypeError, ValueError):
+        number = place
+    return f"row {number}" + (f" of {frame[FILE].iloc[place]}" if FILE in frame else "")
+
+
+def row_names(frame: Any, places: Any) -> str:
+    """Names of a few rows."""
+    named = [row_name(frame, int(place)) for place in places[:3]]
+    more = f" and {len(places) - 3:,} more" if len(places) > 3 else ""
+    return ", ".join([named[0], *(name.removeprefix("row ") for name in named[1:])]) + more
+
+
+def check_column(frame: Any, name: str, role: str) -> None:
+    """See that a column is there, of a role such as ``"target"``.
+
+    Raises:
+        InputError: It is not; the message names the nearest.
+    """
+    columns = [str(column) for column in frame.columns]
+    if name in columns:
+        return
+    lower = {column.lower(): column for column in reversed(columns)}
+    near = get_close_matches(name.lower(), lower, 1)
+    meant = f"did you mean {lower[near[0]]!r}? " if near else ""
+    listed = ", ".join(columns[:MOST]) + (", ..." if len(columns) > MOST else "")
+    raise InputError(f"no column {name!r} for the {role}; {meant}the columns are {listed}")

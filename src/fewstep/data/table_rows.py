@@ -1,0 +1,79 @@
+"""TableRows: the prepared rows of a table, those of a task side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TableRows:
+    """Rows of tasks in memory. An example is a row or, with a window, so many rows one by one.
+
+    Attributes:
+        names: Of the tasks.
+        x: ``float32 [rows, features]``, task by task.
+        y: ``float32 [rows, 1]`` or, in a classification, ``int64 [rows]``.
+        offsets: ``int64 [tasks + 1]``: task t has the rows from ``offsets[t]`` to
+            ``offsets[t + 1]``.
+        window: Rows of an example, which ends at its own; None for a single row.
+
+    >>> rows = np.arange(6, dtype=np.float32)[:, None]
+    >>> table = TableRows(("a", "b"), rows, rows, np.array([0, 4, 6]))
+    >>> table.counts.tolist()
+    [4, 2]
+    """
+
+    names: tuple[str, ...]
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.float32] | Integers
+    offsets: Integers
+    window: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def counts(self) -> Integers:
+        """``int64 [tasks]``: how many examples each has."""
+        counts: Integers = np.diff(self.offsets) - ((self.window or 1) - 1)
+        return counts.clip(0)
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        """``(features,)``, or ``(window, features)``."""
+        features = self.x.shape[1]
+        return (features,) if self.window is None else (self.window, features)
+
+    def examples(self, tasks: Integers, numbers: Integers) -> tuple[Tensor, Tensor]:
+        """Examples of tasks by their numbers within the task.
+
+        Args:
+            tasks: ``[tasks]``.
+            numbers: ``[tasks, examples]``.
+
+        Returns:
+            ``[tasks, examples, ...]``, inputs and targets.
+        """
+        last = self.offsets[tasks][:, None] + numbers + ((self.window or 1) - 1)
+        rows = last
+        if self.window is not None:
+            rows = last[..., None] + np.arange(1 - self.window, 1)
+        return torch.from_numpy(self.x[rows]), torch.from_numpy(self.y[last])
+
+    def subset(self, numbers: Sequence[int]) -> "TableRows":
+        """Those of some tasks, in the order of their numbers."""
+        kept = np.asarray(numbers, np.int64)
+        lengths = np.diff(self.offsets)[kept]
+        offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
+        # Row r of the result, which is of task t, is row r - offsets[t] of the task before.
+        shift = np.repeat(self.offsets[kept] - offsets[:-1], lengths)
+        rows = np.arange(offsets[-1]) + shift
+        names = tuple(self.names[number] for number in kept)
+        return TableRows(names, self.x[rows], self.y[rows], offsets, self.window)

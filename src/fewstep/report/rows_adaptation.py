@@ -1,0 +1,152 @@
+"""The outcome of an adaptation to rows of a table, as text and as JSON values."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from fewstep.config.schema import Config
+from fewstep.data.table_preparation import TablePreparation
+from fewstep.evaluation.numbers import shown
+from fewstep.files import rounded
+from fewstep.predictors.adapted_dir import PICTURE
+from fewstep.predictors.further import Adapted
+from fewstep.predictors.table_verdict import NAMES, THIS, TableVerdict
+from fewstep.report.columns import in_columns
+from fewstep.report.row_predictions import Rows, row_lines
+
+
+@dataclass(frozen=True, eq=False)
+class RowsAdaptation:
+    """An adaptation and what it came to.
+
+    Attributes:
+        config: Of the run that was adapted.
+        adapted: The model.
+        taught: ``[support rows]``, their targets.
+        predictions: For the query rows; None where there are none.
+        verdict: The error beside the rivals'; None where no query row has a target.
+        notes: What a user should know of the rows.
+    """
+
+    config: Config
+    adapted: Adapted
+    taught: npt.NDArray[Any]
+    predictions: Rows | None
+    verdict: TableVerdict | None
+    notes: list[str]
+
+    @property
+    def preparation(self) -> TablePreparation:
+        """How a row becomes an example."""
+        how = self.adapted.preparation
+        assert isinstance(how, TablePreparation)
+        return how
+
+    @property
+    def half_width(self) -> float | None:
+        """Of the interval of a prediction; None where it is not known, or of classes."""
+        return getattr(self.adapted, "half_width", None)
+
+
+def as_lines(done: RowsAdaptation, run: Path, out: Path | None, width: int) -> Iterator[str]:
+    """All that is told of an adaptation, for a terminal of this width."""
+    yield learned(done)
+    if note := done.adapted.about["protocol"]["note"]:
+        yield f"{run}: {note}"
+    if done.predictions is not None:
+        yield ""
+        yield from row_lines(done.predictions, width)
+    yield ""
+    if done.verdict is None:
+        yield (
+            f"no {'error' if done.preparation.kind == 'regression' else 'accuracy'}: give --query "
+            f"rows with their {done.preparation.target}"
+        )
+    else:
+        yield from verdict_lines(done.verdict, run, width)
+    yield ""
+    yield protocol_line(done, run)
+    if out is not None:
+        yield f"saved: {out} (fewstep predict {out} FILE.csv), picture: {out / PICTURE}"
+
+
+def learned(done: RowsAdaptation) -> str:
+    """The sentence that says what was learned, and from how many rows."""
+    how, task = done.preparation, done.adapted.about.get("task")
+    rows = "1 row" if len(done.taught) == 1 else f"{len(done.taught)} rows"
+    of = f" of {done.config.task} {task}" if task else ""
+    return f"learned {how.target} from {rows}{of}, by {', '.join(how.inputs)}"
+
+
+def verdict_lines(verdict: TableVerdict, run: Path, width: int) -> Iterator[str]:
+    """The error, a table of the rivals, and a sentence that says who does best."""
+    yield error_line(verdict)
+    yield ""
+    cells = [[NAMES[name], shown(verdict.score, v)] for name, v in verdict.values.items()]
+    yield from in_columns(["on the same query rows", verdict.score], cells, width)
+    yield f"{winner_sentence(verdict)}; fewstep compare {run} has more rivals on many tasks"
+
+
+def error_line(verdict: TableVerdict) -> str:
+    """The error, of how many rows, and how many of them lie in their interval."""
+    rows = "1 row" if verdict.rows == 1 else f"{verdict.rows} rows"
+    value = shown(verdict.score, verdict.values[THIS])
+    covered = "" if verdict.covered is None else f", {verdict.covered} inside their 95% interval"
+    return f"{verdict.score} {value} of {rows} with a target{covered}"
+
+
+def winner_sentence(verdict: TableVerdict) -> str:
+    """Who does best, and whether so few rows settle that."""
+    name, values = verdict.best_rival, verdict.values
+    if values[name] == values[THIS]:
+        return f"{NAMES[name]} does as well here"
+    rival_is_better = (values[name] < values[THIS]) == (verdict.score == "rmse")
+    who = f"{NAMES[name]} does better" if rival_is_better else "this model does best"
+    rows = "1 row does" if verdict.rows == 1 else f"{verdict.rows} rows do"
+    return f"{who} here" + ("" if verdict.is_settled else f", which {rows} not settle")
+
+
+def protocol_line(done: RowsAdaptation, run: Path) -> str:
+    """The line that belongs under every number."""
+    steps = done.adapted.about["protocol"]["inner_steps"]
+    return (
+        f"{len(done.taught)} support {'row' if len(done.taught) == 1 else 'rows'}; {steps} inner "
+        f"{'step' if steps == 1 else 'steps'}; one model, {run}, {done.config.algorithm}, "
+        f"seed {done.config.seed}"
+    )
+
+
+def as_json(done: RowsAdaptation, run: Path, out: Path | None) -> dict[str, Any]:
+    """The same as JSON values: ``rmse`` or ``accuracy`` is of query rows that have a target."""
+    verdict, protocol, how = done.verdict, done.adapted.about["protocol"], done.preparation
+    score = "rmse" if how.kind == "regression" else "accuracy"
+    values = dict(verdict.values) if verdict else {}
+    told = {
+        score: values.pop(THIS, None),
+        "examples": verdict.rows if verdict else None,
+        "rivals": values if verdict else None,
+        "settled": verdict.is_settled if verdict else None,
+        "covered": verdict.covered if verdict else None,
+        "half_width": done.half_width,
+        "target": how.target,
+        "inputs": list(how.inputs),
+        "task": done.adapted.about.get("task"),
+        "shots": protocol["shots"],
+        "steps": protocol["inner_steps"],
+        "norm": protocol["norm"],
+        "note": protocol["note"],
+        "models": 1,
+        "recipe": done.config.recipe,
+        "algorithm": done.config.algorithm,
+        "seed": done.config.seed,
+        "run": str(run),
+        "out": None if out is None else str(out),
+        "notes": done.notes,
+    }
+    found = done.predictions
+    # These are rounded by the deviation of the target.
+    predictions = [] if found is None else [found.told(row) for row in range(len(found))]
+    return {"predictions": predictions, **rounded(told)}

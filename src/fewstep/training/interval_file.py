@@ -1,0 +1,30 @@
+"""The interval of a run's predictions as a file, ``interval.json``: how far they are off."""
+
+import math
+from pathlib import Path
+
+from fewstep.errors import InputError
+from fewstep.files import read_json_object
+
+
+def read_half_widths(path: Path) -> dict[int, float] | None:
+    """Half the width of a prediction's 95% interval, by the number of support rows.
+
+    Returns:
+        In the unit of the target; None where there is no file.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    remedy = "remove it, and train in the same run directory again: that makes it anew"
+    try:
+        told = read_json_object(path, remedy).get("half_widths")
+    except FileNotFoundError:
+        return None
+    try:
+        widths = {int(rows): float(width) for rows, width in dict(told or {}).items()}
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path} has half_widths {told!r}; {remedy}") from error
+    if any(rows < 1 or not 0 <= width < math.inf for rows, width in widths.items()):
+        raise InputError(f"{path} has half_widths {told!r}; {remedy}")
+    return widths or None

@@ -1,0 +1,83 @@
+"""A small random search: which configurations are tried, and which of them was best."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fewstep.config.algorithms import ALGORITHMS
+from fewstep.config.registry import NETWORKS
+from fewstep.config.schema import Config
+
+SPACE: Mapping[str, tuple[Any, ...]] = {
+    "layers": (0, 1, 2, 3),
+    "width": (16, 32, 64, 128),
+    "inner_lr": (0.01, 0.03, 0.1, 0.3),
+    "inner_steps": (1, 3, 5, 10),
+    "penalty": (1.0, 10.0, 100.0),
+    "outer_lr": (1e-3, 3e-3, 1e-2),
+}
+SHARE = 4
+"""A trial takes one outer step for so many of the whole training."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A configuration that was tried.
+
+    Attributes:
+        changes: Its settings that are searched over.
+        score: Its best score on validation tasks; None where it diverged.
+    """
+
+    changes: dict[str, Any]
+    score: float | None
+
+
+def space_of(config: Config, is_given: Callable[[str], bool]) -> dict[str, tuple[Any, ...]]:
+    """The settings that are searched over: those with an effect that were not given."""
+    entries = [(ALGORITHMS, ALGORITHMS[config.algorithm]), (NETWORKS, config.network)]
+
+    def has_effect(name: str) -> bool:
+        return all(
+            name in own.settings or not any(name in row.settings for row in rows.values())
+            for rows, own in entries
+        )
+
+    return {n: v for n, v in SPACE.items() if has_effect(n) and not is_given(n)}
+
+
+def drawn(
+    config: Config, space: Mapping[str, tuple[Any, ...]], number: int
+) -> list[dict[str, Any]]:
+    """So many different choices, or all there are; the first is that of the config itself."""
+    source = random.Random(config.seed)
+    found = [{name: getattr(config, name) for name in space}]
+    for _ in range(100 * number):
+        if len(found) >= number:
+            break
+        one = {name: source.choice(values) for name, values in space.items()}
+        if one.get("layers") == 0 and "width" in one:
+            one["width"] = config.width  # without effect
+        if one not in found:
+            found.append(one)
+    return found[:number]
+
+
+def changed(config: Config, changes: Mapping[str, Any]) -> Config:
+    """The config with these settings, evaluated after as many inner steps as it needs."""
+    steps = changes.get("inner_steps", config.inner_steps)
+    most = steps if config.learns_per_step else max(steps, config.test_inner_steps)
+    return replace(config, **{**changes, "test_inner_steps": most})
+
+
+def shortened(config: Config) -> Config:
+    """The same, trained for a part of its steps, but until its first validation."""
+    return replace(config, steps=max(config.steps // SHARE, min(config.val_every, config.steps)))
+
+
+def best(trials: list[Trial], *, larger_is_better: bool) -> Trial | None:
+    """The best of them, the first of equals; None where all diverged."""
+    scored = [trial for trial in trials if trial.score is not None]
+    sign = 1 if larger_is_better else -1
+    return max(scored, key=lambda trial: sign * (trial.score or 0.0), default=None)

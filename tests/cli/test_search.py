@@ -1,0 +1,85 @@
+"""`fewstep train ... --search N --seeds N`."""
+
+import json
+import shlex
+
+import pytest
+
+from fewstep.cli import main
+from fewstep.training import search as trials
+from tests.cli.shared import SMALL, refused
+
+
+def test_a_search_then_seeds_with_what_was_best(tmp_path, capsys):
+    run = tmp_path / "run"
+    command = [*SMALL, "--search", "3", "--seeds=2", "--inner-lr", "0.02", "--run-dir", str(run)]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    told = json.loads((run / "search" / "trials.json").read_text())
+    scores = [trial["score"] for trial in told["trials"]]
+    assert len(scores) == 3 and told["best"] == scores.index(min(scores))
+    chosen = told["trials"][told["best"]]["changes"]
+    assert "inner_lr" not in chosen and out.count("best") == 1
+    # The command that is told trains the same.
+    line = next(line for line in err.splitlines() if line.startswith("chosen: "))
+    words = shlex.split(line.removeprefix("chosen: "))
+    assert "--search" not in words and "--seeds=2" in words
+    words.remove("--seeds=2")
+    assert main([*words[1:], "--run-dir", str(tmp_path / "again")]) == 0
+    found = [
+        json.loads((folder / "summary.json").read_text())["mse"]
+        for folder in (tmp_path / "again", run / "seed0")
+    ]
+    assert found[0] == found[1]
+    whole = json.loads((run / "seeds.json").read_text())
+    assert whole["seeds"] == [0, 1] and len(set(whole["scores"])) == 2
+    assert f"mse {whole['mean']:#.3g}" in out
+    for seed in (0, 1):
+        config = json.loads((run / f"seed{seed}" / "config.json").read_text())
+        assert config["seed"] == seed and {n: config[n] for n in chosen} == chosen
+
+
+def test_a_search_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
+    command = [*SMALL, "--search", "2", "--run-dir", str(tmp_path / "run")]
+    assert main(command) == 0
+    before = capsys.readouterr()
+    weights = (tmp_path / "run" / "best.safetensors").read_bytes()
+    (tmp_path / "run" / "search" / "trials.json").unlink()
+    monkeypatch.setattr("fewstep.training.loop.OuterLoop._take_steps", None)
+    assert main(command) == 0
+    after = capsys.readouterr()
+    assert after.out == before.out and "finished after 4 outer steps" in after.err
+    assert (tmp_path / "run" / "best.safetensors").read_bytes() == weights
+
+
+def test_a_trial_that_diverges_is_told_and_passed_over(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(trials, "SPACE", {"inner_lr": (1e12,)})
+    command = [*SMALL, "--search", "2", "--run-dir", str(tmp_path / "run")]
+    assert main(command) == 0
+    told = capsys.readouterr()
+    assert "trial 2 diverged" in told.err and "diverged" in told.out
+    kept = json.loads((tmp_path / "run" / "search" / "trials.json").read_text())
+    assert kept["best"] == 0 and kept["trials"][1]["score"] is None
+
+
+def test_a_folder_of_another_run_is_refused(run_dir, tmp_path, capsys):
+    command = [*SMALL, "--search", "2", "--run-dir", str(run_dir)]
+    assert "holds a training without --search" in refused(command, capsys)
+    assert not (run_dir / "search").exists()
+    (tmp_path / "notes.txt").touch()
+    command[-1] = str(tmp_path)
+    assert "exists and is no run directory" in refused(command, capsys)
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+@pytest.mark.parametrize("flag", ["--search", "--seeds"])
+def test_a_number_that_makes_no_sense(flag, tmp_path, capsys):
+    command = [*SMALL, flag, "-1", "--run-dir", str(tmp_path / "run")]
+    assert flag.strip("-") in refused(command, capsys)
+
+
+def test_nothing_to_search_over(tmp_path, capsys):
+    given = ["--layers", "1", "--width", "8", "--inner-lr", "0.1", "--inner-steps", "1"]
+    command = [*SMALL, *given, "--outer-lr", "0.01", "--search", "2"]
+    told = refused([*command, "--run-dir", str(tmp_path / "run")], capsys)
+    assert "every setting that a search varies is given" in told

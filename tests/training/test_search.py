@@ -1,0 +1,55 @@
+"""A search draws what has an effect, and picks the best."""
+
+from dataclasses import replace
+
+import pytest
+
+from fewstep.config.recipes import RECIPES, with_algorithm
+from fewstep.training.search import Trial, best, changed, drawn, shortened, space_of
+
+SINUSOID = RECIPES["sinusoid"].config
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "names"),
+    [
+        ("maml", ["layers", "width", "inner_lr", "inner_steps", "outer_lr"]),
+        ("r2d2", ["layers", "width", "penalty", "outer_lr"]),
+    ],
+)
+def test_settings_without_effect_are_not_searched_over(algorithm, names):
+    config = with_algorithm(SINUSOID, algorithm)
+    assert list(space_of(config, lambda _: False)) == names
+    assert list(space_of(config, lambda name: name == "layers")) == names[1:]
+    pictures = with_algorithm(RECIPES["glyphs-5way-1shot"].config, "protonet")
+    assert list(space_of(pictures, lambda _: False)) == ["outer_lr"]
+
+
+def test_the_first_trial_is_the_config_itself_and_none_comes_twice():
+    space = space_of(SINUSOID, lambda _: False)
+    choices = drawn(SINUSOID, space, 20)
+    assert choices == drawn(SINUSOID, space, 20) and choices[:5] == drawn(SINUSOID, space, 5)
+    assert changed(SINUSOID, choices[0]) == SINUSOID
+    assert len({str(one) for one in choices}) == 20
+    assert {one["width"] for one in choices if one["layers"] == 0} <= {SINUSOID.width}
+    assert len(drawn(SINUSOID, {"outer_lr": (1e-3, 3e-3)}, 20)) == 2
+    assert drawn(replace(SINUSOID, seed=1), space, 20) != choices
+
+
+def test_more_inner_steps_are_evaluated_too():
+    assert changed(SINUSOID, {"inner_steps": 30}).test_inner_steps == 30
+    per_step = replace(SINUSOID, step_sizes="per-step", inner_steps=10)
+    assert changed(per_step, {"inner_steps": 3}).test_inner_steps == 3
+
+
+def test_a_trial_is_a_part_of_the_training_and_has_a_validation():
+    assert shortened(replace(SINUSOID, steps=8000, val_every=1000)).steps == 2000
+    assert shortened(replace(SINUSOID, steps=2000, val_every=1000)).steps == 1000
+    assert shortened(replace(SINUSOID, steps=10, val_every=1000)).steps == 10
+
+
+def test_the_best_of_those_that_did_not_diverge():
+    trials = [Trial({}, None), Trial({}, 0.5), Trial({}, 0.25)]
+    assert best(trials, larger_is_better=True) is trials[1]
+    assert best(trials, larger_is_better=False) is trials[2]
+    assert best(trials[:1], larger_is_better=True) is None
