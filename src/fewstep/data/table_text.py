@@ -78,7 +78,7 @@ def written_rows(content: bytes, name: str) -> list[list[str]]:
     text, _ = _decoded(content, name)
     told = _TOLD.match(text)
     text = text[told.end() :] if told else text
-    return list(_rows(text, told[1] if told else _separator(text[:HEAD])))
+    return list(_rows(text, told[1] if told else _separator(text[:HEAD], name)))
 
 
 def _decoded(content: bytes, name: str) -> tuple[str, list[str]]:
