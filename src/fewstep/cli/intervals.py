@@ -18,9 +18,9 @@ def measured_interval(run: Run) -> dict[str, Any] | None:
     if run.config.kind != "regression" or not isinstance(validation, TableTasks):
         return None
     assert isinstance(test, TableTasks)
-    steps = run.config.test_inner_steps
-    rows = {*ROWS, run.config.shots("test")[0]}
-    found = intervals(run.learner, steps, validation, test, sorted(rows))
+    config, steps = run.config, run.config.test_inner_steps
+    rows = {*ROWS, config.shots("test")[0]}
+    found = intervals(run.learner, steps, validation, test, config.test_tasks, rows)
     return interval_as_json(found, steps) if found else None
 
 

@@ -1,7 +1,7 @@
 """Prediction intervals of a regression from residuals on validation tasks: split conformal."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from fewstep.data.table_tasks import TableTasks
 from fewstep.evaluation.by_rows import Mean, by_task, mean_of
 from fewstep.evaluation.evaluate import device_of
-from fewstep.evaluation.rivals.drawn import draw
+from fewstep.evaluation.rivals.drawn import Drawn, draw
 from fewstep.evaluation.table_rivals import ROWS, unit_of
 from fewstep.learners.base import Learner
 
 LEVEL = 0.95
 DRAWS = 60
-"""Tasks of each split that a half width, and its coverage, come from."""
-Residuals = list[NDArray[np.float64]]
-"""Of each task: how far its query rows are off, ``[query rows]``, in the unit of the target."""
+"""Draws of rows of each split that a half width, and its coverage, come from, at most."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,8 @@ def intervals(
     steps: int,
     validation: TableTasks,
     test: TableTasks,
-    rows: Sequence[int] = ROWS,
+    draws: int = DRAWS,
+    rows: Iterable[int] = ROWS,
 ) -> list[Interval]:
     """The interval for each number of support rows that tasks have.
 
@@ -68,28 +67,24 @@ def intervals(
         steps: Inner steps.
         validation: Tasks whose residuals tell the half width.
         test: Tasks on which the coverage is checked.
+        draws: Draws of rows of each split, `DRAWS` at most.
         rows: Numbers of support rows.
     """
-    found = []
+    found, draws, unit = [], min(draws, DRAWS), unit_of(test)
     for number in sorted({*rows}):
-        known = _residuals(learner, steps, validation, number)
-        asked = _residuals(learner, steps, test, number)
+        known, asked = draw(validation, number, draws), draw(test, number, draws)
         if known is None or asked is None:
             continue
-        half = half_width(np.concatenate(known[0]))
+        half = half_width(unit * np.concatenate(_residuals(learner, steps, known)))
         if math.isfinite(half):
-            inside = [float((values <= half).mean()) for values in asked[0]]
-            found.append(Interval(number, half, mean_of(by_task(inside, asked[1]))))
+            off = _residuals(learner, steps, asked)
+            inside = [float((unit * values <= half).mean()) for values in off]
+            found.append(Interval(number, half, mean_of(by_task(inside, asked.names))))
     return found
 
 
-def _residuals(
-    learner: Learner, steps: int, source: TableTasks, rows: int
-) -> tuple[Residuals, Sequence[str]] | None:
-    """The residuals of each task, and its name; None where no task has enough rows."""
-    drawn = draw(source, rows, DRAWS)
-    if drawn is None:
-        return None
+def _residuals(learner: Learner, steps: int, drawn: Drawn) -> list[NDArray[np.float64]]:
+    """How far the query rows of each task are off, ``[query rows]``, as the learner predicts."""
     device, found = device_of(learner), []
     for batch in drawn.batches:
         for number in range(len(batch)):
@@ -97,5 +92,5 @@ def _residuals(
             adapted = learner.adapt(x, y, steps)
             with torch.no_grad():
                 off = (adapted(query_x) - query_y).abs().flatten()
-            found.append(unit_of(source) * off.double().cpu().numpy())
-    return found, drawn.names
+            found.append(off.double().cpu().numpy())
+    return found
