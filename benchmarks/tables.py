@@ -37,16 +37,17 @@ POOLED = ("--algorithm", "finetune", "--inner-lr", str(NO_STEP), "--test-inner-s
 def main(out: Path, *names: str) -> None:
     """Measure the tables of these names, all unless given, and write the page."""
     file = RESULTS / "tables.json"
-    told: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     for name in names or SOURCES:
         began = time.monotonic()
         found = measure(SOURCES[name], out)
-        told[name] = found | {"minutes": round((time.monotonic() - began) / 60, 2)}
-        told[name] |= {"machine": machine(), "versions": versions()}
+        found |= {"minutes": round((time.monotonic() - began) / 60, 2)}
+        found |= {"machine": machine(), "versions": versions()}
+        told = json.loads(file.read_text()) if file.exists() else {}
+        told[name] = found
         told = {name: told[name] for name in SOURCES if name in told}
         file.write_text(json.dumps(told, indent=2) + "\n")
         (RESULTS / "tables.md").write_text(page(told))
-        print(f"{name}: {told[name]['minutes']} minutes", flush=True)
+        print(f"{name}: {found['minutes']} minutes", flush=True)
 
 
 def measure(source: TableSource, out: Path) -> dict[str, Any]:
