@@ -21,6 +21,7 @@ from fewstep.data.table_target import (
     target_kind,
     target_numbers,
 )
+from fewstep.data.table_windows import times_of, windows_of
 from fewstep.errors import InputError
 
 _TITLES = {"number": "numbers", "boolean": "yes or no", "date": "dates", "category": "categories"}
@@ -41,6 +42,8 @@ class TablePreparation:
         classes: Labels, by the number of their class.
         target_mean: Of the training rows of a regression.
         target_scale: Standard deviation of those.
+        time: Name of the column that tells the order of rows, where they are a series.
+        window: Rows of an example of a series, the row itself and those before it.
 
     >>> import pandas
     >>> columns = {"age": [30, 50, 40], "diet": ["oats", "rye", None], "y": [1, 3, 8]}
@@ -60,6 +63,8 @@ class TablePreparation:
     classes: tuple[Label, ...] = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
+    time: str | None = None
+    window: int | None = None
 
     @classmethod
     def fit(
@@ -130,6 +135,21 @@ class TablePreparation:
             start += block.shape[1]
         return found
 
+    def examples(self, frame: Any) -> Features:
+        """An example for each row: its features or, with a window, ``[rows, window, features]``.
+
+        The rows are one series. Where they have no column of time they count as in order.
+
+        Raises:
+            InputError: As `features`, or a time is unsuitable.
+        """
+        x = self.features(frame)
+        if self.window is None:
+            return x
+        has_time = self.time is not None and self.time in frame.columns
+        times = times_of(frame, str(self.time)) if has_time else None
+        return windows_of(x, times, self.window)
+
     def targets(self, frame: Any) -> npt.NDArray[np.float32] | npt.NDArray[np.int64]:
         """Targets: ``float32 [rows, 1]``, standardised, or class numbers ``int64 [rows]``.
 
@@ -162,6 +182,9 @@ class TablePreparation:
         for kind, title in _TITLES.items():
             told = [form.describe() for form in self.forms if form.kind == kind]
             lines += [f"{title}: {', '.join(told)}"] if told else []
+        if self.time is not None:
+            window = f", an example is a row and {(self.window or 1) - 1} before it"
+            lines.append(f"in order of {self.time}{window if self.window else ''}")
         return [*lines, f"{len(self.feature_names)} features of {len(self.inputs)} inputs"]
 
     def as_json(self) -> dict[str, Any]:
