@@ -15,8 +15,8 @@ from fewstep.errors import InputError, first_line
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "|", ",": "commas"}
 UNKNOWN = ("?", ".", "-", "--")  # beside what pandas takes as missing, such as an empty cell or NA
 HEAD = 1 << 16  # bytes that show how a file is written
-_TOLD = re.compile(r"sep=(.)\r?\n")  # the first line that Excel writes for itself
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_TOLD = re.compile(r"sep=(.)\r?\n")  # the first line that Excel writes for itself
 _EMPTY_ROW = re.compile(r"\n[ \t]*\r?\n")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?")
