@@ -46,7 +46,7 @@ def written(tmp_path, **changes):
 def test_a_setting_that_is_missing_is_at_its_default(tmp_path):
     path = written(tmp_path, checkpoint_every=None, cg_steps=None)
     assert read_config(path) == RECIPES["sinusoid"].config
-    with pytest.raises(InputError, match="missing key cg_steps, final_outer_lr; it is"):
+    with pytest.raises(InputError, match="missing key cg_steps, final_outer_lr, .*; it is"):
         read_config(written(tmp_path, cg_steps=None), resume=True)
 
 
