@@ -250,9 +250,7 @@ def test_runs_that_take_no_pictures(run_dir, own, tmp_path, capsys):
 
 def test_add_is_for_adapted_models_alone(run, adapted, own, capsys):
     support = ["--support", str(own / "support")]
-    assert "teach it further classes with --add" in refused(
-        ["adapt", str(adapted), *support], capsys
-    )
+    assert "teach it more with --add" in refused(["adapt", str(adapted), *support], capsys)
     assert "leave --add out" in refused(["adapt", run, "--add", *support], capsys)
     given = ["adapt", str(adapted), "--add", *support, "--device", "cuda"]
     assert "leave --device out" in refused(given, capsys)

@@ -153,7 +153,7 @@ def test_thresholds_that_are_none(value, adapted, inbox, capsys):
 
 
 def test_nothing_to_predict(adapted, capsys, monkeypatch):
-    assert "no picture is given" in refused(["predict", str(adapted)], capsys)
+    assert "nothing to predict is given" in refused(["predict", str(adapted)], capsys)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
     assert "names no picture" in refused(["predict", str(adapted), "-"], capsys)
 

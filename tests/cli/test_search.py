@@ -17,13 +17,16 @@ def test_a_search_then_seeds_with_what_was_best(tmp_path, capsys):
     out, err = capsys.readouterr()
     told = json.loads((run / "search" / "trials.json").read_text())
     scores = [trial["score"] for trial in told["trials"]]
-    assert len(scores) == 3 and told["best"] == scores.index(min(scores))
+    assert len(scores) == 3
+    assert told["best"] == scores.index(min(scores))
     chosen = told["trials"][told["best"]]["changes"]
-    assert "inner_lr" not in chosen and out.count("best") == 1
+    assert "inner_lr" not in chosen
+    assert out.count("best") == 1
     # The command that is told trains the same.
     line = next(line for line in err.splitlines() if line.startswith("chosen: "))
     words = shlex.split(line.removeprefix("chosen: "))
-    assert "--search" not in words and "--seeds=2" in words
+    assert "--search" not in words
+    assert "--seeds=2" in words
     words.remove("--seeds=2")
     assert main([*words[1:], "--run-dir", str(tmp_path / "again")]) == 0
     found = [
@@ -32,11 +35,13 @@ def test_a_search_then_seeds_with_what_was_best(tmp_path, capsys):
     ]
     assert found[0] == found[1]
     whole = json.loads((run / "seeds.json").read_text())
-    assert whole["seeds"] == [0, 1] and len(set(whole["scores"])) == 2
+    assert whole["seeds"] == [0, 1]
+    assert len(set(whole["scores"])) == 2
     assert f"mse {whole['mean']:#.3g}" in out
     for seed in (0, 1):
         config = json.loads((run / f"seed{seed}" / "config.json").read_text())
-        assert config["seed"] == seed and {n: config[n] for n in chosen} == chosen
+        assert config["seed"] == seed
+        assert {n: config[n] for n in chosen} == chosen
 
 
 def test_a_search_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
@@ -48,7 +53,8 @@ def test_a_search_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("fewstep.training.loop.OuterLoop._take_steps", None)
     assert main(command) == 0
     after = capsys.readouterr()
-    assert after.out == before.out and "finished after 4 outer steps" in after.err
+    assert after.out == before.out
+    assert "finished after 4 outer steps" in after.err
     assert (tmp_path / "run" / "best.safetensors").read_bytes() == weights
 
 
@@ -57,9 +63,11 @@ def test_a_trial_that_diverges_is_told_and_passed_over(tmp_path, monkeypatch, ca
     command = [*SMALL, "--search", "2", "--run-dir", str(tmp_path / "run")]
     assert main(command) == 0
     told = capsys.readouterr()
-    assert "trial 2 diverged" in told.err and "diverged" in told.out
+    assert "trial 2 diverged" in told.err
+    assert "diverged" in told.out
     kept = json.loads((tmp_path / "run" / "search" / "trials.json").read_text())
-    assert kept["best"] == 0 and kept["trials"][1]["score"] is None
+    assert kept["best"] == 0
+    assert kept["trials"][1]["score"] is None
 
 
 def test_a_folder_of_another_run_is_refused(run_dir, tmp_path, capsys):

@@ -39,14 +39,16 @@ def written(tmp_path, **changes):
     """The file of a config, with some settings changed, or left out where they are None."""
     values = asdict(RECIPES["sinusoid"].config) | changes
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({k: v for k, v in values.items() if v is not None}))
+    path.write_text(
+        json.dumps({k: v for k, v in values.items() if v is not None or k not in changes})
+    )
     return path
 
 
 def test_a_setting_that_is_missing_is_at_its_default(tmp_path):
     path = written(tmp_path, checkpoint_every=None, cg_steps=None)
     assert read_config(path) == RECIPES["sinusoid"].config
-    with pytest.raises(InputError, match="missing key cg_steps, final_outer_lr, .*; it is"):
+    with pytest.raises(InputError, match="missing key cg_steps; it is"):
         read_config(written(tmp_path, cg_steps=None), resume=True)
 
 

@@ -180,7 +180,7 @@ def test_what_no_machine_has_memory_for(given, told, tmp_path, capsys):
         ({"proximal": math.inf}, "proximal is inf"),
         ({"final_outer_lr": math.nan}, "final_outer_lr is nan"),
         ({"seed": 2**63}, "expected at least 0 and less than"),
-        ({"algorithm": "finetune"}, "data sinusoid with model mlp and algorithm finetune"),
+        ({"algorithm": "protonet"}, "data sinusoid with model mlp and algorithm protonet"),
         ({"data": "glyphs"}, "pictures need model conv4"),
         ({"device": "abacus"}, "device 'abacus' cannot be used"),
     ],

@@ -61,6 +61,13 @@ def test_a_series_stands_in_order_of_time():
     assert numbers.tolist() == [3, 1, 2, 0, 4, 6, 7, 5]
 
 
+def test_dates_of_a_series_are_in_order_and_not_their_texts():
+    days = ["1.2.2024", "15.1.2024", "3.3.2024", "2.2.2024"]
+    frame = numbered(4).assign(day=days)
+    table = Table(frame, task="school", target="score", time="day")
+    assert table.frame["score"].tolist() == [1, 0, 3, 2]
+
+
 def test_rows_without_task_or_target_are_left_out():
     frame = numbered(3, 3).assign(school=[1, 1, np.nan, 2, 2, 2])
     frame["score"] = [0, 1, 2, 3, np.nan, 5]

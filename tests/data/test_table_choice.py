@@ -16,6 +16,7 @@ FRAME = pd.DataFrame(
         "comment": [f"remark {i}" for i in range(60)],
         "version": 3,
         "nothing": None,
+        "list": [[i] for i in range(60)],
         "raw": [i / 7 for i in range(60)],
         "sex": ["f", "m"] * 30,
         "y": [i % 13 for i in range(60)],
@@ -27,7 +28,7 @@ def test_what_tells_nothing_is_no_input_by_default():
     inputs, notes = choose_inputs(FRAME, "y", "site")
     assert inputs == ("raw", "sex")
     told = " ".join(notes)
-    for name in ("Unnamed: 0", "site name", "person id", "comment", "version", "nothing"):
+    for name in ("Unnamed: 0", "site name", "person id", "comment", "version", "nothing", "list"):
         assert name in told
 
 

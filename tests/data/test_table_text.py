@@ -113,8 +113,10 @@ def test_rows_are_numbered_as_in_the_file():
         ("a,b\n,\n,\n", ["no rows"]),
         ("a,b,a\n1,2,3\n", ["2 columns 'a'"]),
         ("1,2\n3,4\n", ["begins with numbers", "header"]),
+        ("a b c\n1 2 3\n4 5 6\n", ["spaces", "a b c"]),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", ["no text"]),
         ("a,b\n1,2\n".encode("utf-16-le"), ["no text"]),
+        (bytes(range(1, 256)) * 3, ["no text"]),
     ],
 )
 def test_what_is_no_table_is_told_in_one_line(text, words):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fewstep import MAML, InputError, Parallel
+from fewstep import MAML, InputError, Parallel, TaskBatch
 from fewstep.runtime.rng import first_task
 from tests.factory import make_tasks
 
@@ -46,6 +46,15 @@ def test_the_number_of_processes_changes_nothing(workers, number):
 def test_what_random_layers_draw_does_not_depend_on_the_process():
     learner = _learner(nn.Dropout(0.5))
     _assert_same(Parallel(learner, 3), learner, make_tasks(4))
+
+
+def test_tasks_of_different_sizes_are_shared_out():
+    sizes = [(1, 2), (3, 1), (2, 2), (4, 1), (1, 1), (2, 3), (3, 3)]
+    tasks = TaskBatch.stack([make_tasks(1, *of, seed=n).task(0) for n, of in enumerate(sizes)])
+    learner, alone = _learner(execution="chunked"), _learner(execution="loop")
+    _assert_same(Parallel(learner, 2), alone, tasks)
+    found, expected = (each.evaluate(tasks, 2) for each in (Parallel(learner, 2), alone))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 
 def test_changed_parameters_and_modes_are_seen():

@@ -246,7 +246,7 @@ def test_a_known_loss_in_a_function_is_computed_without_padding():
 def test_even_tasks_are_not_masked():
     learner = MAML(mlp())
     tasks = make_tasks()
-    assert learner.objective(tasks, "transductive")[0].masked is None
+    assert learner.objective(tasks, "transductive")[0].padding is None
 
 
 @pytest.mark.usefixtures("masked_always")

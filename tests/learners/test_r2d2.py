@@ -44,8 +44,8 @@ def test_without_a_bias_or_a_body():
 def test_a_solution_taken_for_a_constant_is_noticed(monkeypatch):
     real = r2d2.ridge
 
-    def constant(features, y, prior, penalty):
-        return real(features.detach(), y, prior, penalty)
+    def constant(features, *others):
+        return real(features.detach(), *others)
 
     monkeypatch.setattr(r2d2, "ridge", constant)
     assert gradient_error(R2D2(model()), make_tasks()) > 1e-3
@@ -89,13 +89,18 @@ def test_a_large_penalty_keeps_the_prior_and_a_small_one_fits():
     torch.testing.assert_close(again.weight, kept.weight)
 
 
-def test_tasks_of_different_sizes():
-    one, other = make_tasks(5).task(0), make_tasks(9).task(0)
-    both = TaskBatch.stack([one, other])
-    learner = R2D2(model())
-    gradients = [learner.meta_gradient(TaskBatch.stack([task]))[1] for task in (one, other)]
-    for name, value in learner.meta_gradient(both)[1].items():
-        torch.testing.assert_close(value, (gradients[0][name] + gradients[1][name]) / 2)
+@pytest.mark.parametrize("shots", [(5, 4, 3), (9, 12, 3)])
+@pytest.mark.parametrize("execution", ["loop", "vectorised"])
+def test_padding_changes_nothing(execution, shots):
+    parts = [make_tasks(number).task(0) for number in shots]
+    parts = [(x, y, qx[: 3 + i], qy[: 3 + i]) for i, (x, y, qx, qy) in enumerate(parts)]
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(FEATURES, 6), nn.Tanh(), nn.Linear(6, 2)).double()
+    learner = R2D2(network, execution=execution)
+    gradients = [learner.meta_gradient(TaskBatch.stack([task]))[1] for task in parts]
+    for name, value in learner.meta_gradient(TaskBatch.stack(parts))[1].items():
+        expected = torch.stack([gradient[name] for gradient in gradients]).mean(0)
+        torch.testing.assert_close(value, expected, rtol=1e-10, atol=1e-12)
 
 
 def test_what_is_frozen_stays_and_the_rest_is_exact():

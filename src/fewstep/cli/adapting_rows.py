@@ -30,7 +30,7 @@ def adapt_to_rows(
         notes += filter(None, [given_twice(support, query, how)])
     y = truths(support.frame, how)
     with told_warnings() as told:
-        adapted = base.teach(support.frame, y, steps)
+        adapted = base.teach(support.table, y, steps)
         found = None if query is None else predicted_rows(adapted, query)
     adapted.about["task"] = support.task or base.task
     known = teaching_of(adapted.teaching)
@@ -38,12 +38,14 @@ def adapt_to_rows(
     taught = taught_targets(known.support_y, how)
     verdict = None
     if query is not None and query.known is not None and found is not None:
-        asked = query.frame[query.known]
+        asked = query.only(query.known)
         with told_warnings():
-            before = np.asarray(base.teach(support.frame, y, 0).predict(asked))
+            before = np.asarray(base.teach(support.table, y, 0).predict(asked))
         predicted, half = found.predicted[query.known], getattr(adapted, "half_width", None)
-        verdict = verdict_of(taught, truths(asked, how), predicted, before, half)
-    done = RowsAdaptation(base.config, adapted, taught, found, verdict, [*notes, *told])
+        verdict = verdict_of(taught, truths(asked.frame, how), predicted, before, half)
+    done = RowsAdaptation(
+        base.config, adapted, taught, found, verdict, [*notes, *told], is_more=add
+    )
     if places.out is not None:
         picture = rows_sheet(done)
         adapted.save(places.out)

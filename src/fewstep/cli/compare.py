@@ -28,7 +28,9 @@ class CompareOptions:
     """Evaluate runs on the same tasks, beside a random initialisation: table and picture.
 
     A pre-trained network (--algorithm finetune) is fine-tuned as a whole, and in its new last layer
-    alone.
+    alone. Runs of a table are compared with ordinary models on the same rows, by how many rows the
+    new task has: pooled and fine-tuned networks, mixed effects, ridge, mean. The pooled network is
+    trained for that, and kept in RUN_DIR/rivals.
     """
 
     run_dirs: Annotated[Positional[tuple[Path, ...]], _PATHS]
@@ -36,7 +38,7 @@ class CompareOptions:
     tasks: Tasks = 600
     """Tasks to evaluate on."""
     inner_steps: Annotated[Count, Limit(10_000)] = 10
-    """Most inner steps."""
+    """Most inner steps; of a table as many as in the test of the run."""
     picture: Path = Path("comparison.png")
     """Where to write the adaptation curves as PNG."""
     json: bool = False
@@ -75,6 +77,13 @@ def main(arguments: list[str]) -> int:
         for name, path in zip(_names(options.run_dirs), options.run_dirs, strict=True)
     }
     check_comparable(runs)
+    if next(iter(runs.values())).config.table:
+        from fewstep.cli.compare_tables import compare_tables
+
+        consoles = plain_console(), error_console()
+        given = runs, options.run_dirs[0], options.tasks, options.picture
+        compare_tables(*given, *consoles, json_alone=options.json)
+        return 0
     check_inner_steps(runs, options.inner_steps)
     starts = {
         start: adapting

@@ -94,12 +94,11 @@ def _pictures(options: PredictOptions) -> int:
 
 def _rows(options: PredictOptions) -> int:
     from fewstep.cli.predicting_rows import predict_rows
-    from fewstep.report.row_predictions import as_csv
 
     console, errors = plain_console(), error_console()
     done = predict_rows(options.adapted, options.pictures, options.top, options.threshold)
     if options.csv is not None:
-        content = as_csv(done.frame, done.found)
+        content = done.as_csv()
         write_whole(options.csv, lambda part: part.write_bytes(content))
     for note in done.notes:
         errors.print(note, soft_wrap=True)

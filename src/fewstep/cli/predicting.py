@@ -27,8 +27,8 @@ def load_for_pictures(folder: Path) -> AdaptedClassifier:
     """
     if not is_adapted(folder) and (folder / "config.json").exists():
         raise InputError(
-            f"{folder} is a run directory, which knows no classes of yours yet; first adapt it: "
-            f"fewstep adapt {folder} --support DIR --out DIR"
+            f"{folder} is a run directory, which knows nothing of yours yet; first adapt it: "
+            f"fewstep adapt {folder} --support DIR|FILE --out DIR"
         )
     adapted = load_adapted(folder)
     if not isinstance(adapted, AdaptedClassifier) or not isinstance(

@@ -1,5 +1,6 @@
 """Rows of a table from a file or standard input, predicted all together."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from fewstep.cli.predicting import threshold_of
 from fewstep.cli.user_warnings import told_warnings
 from fewstep.data.own_rows import read_query
 from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.written_cells import written_cells
 from fewstep.errors import InputError
 from fewstep.files import rounded
 from fewstep.predictors.classifier import AdaptedClassifier
@@ -16,7 +18,7 @@ from fewstep.predictors.loading import load_adapted
 from fewstep.predictors.table_verdict import THIS, TableVerdict
 from fewstep.predictors.targets import truths
 from fewstep.report.predicted_rows import predicted_rows
-from fewstep.report.row_predictions import Rows, row_lines
+from fewstep.report.row_predictions import Rows, as_csv, row_lines
 from fewstep.report.rows_adaptation import error_line
 
 
@@ -25,16 +27,26 @@ class PredictedRows:
     """The rows of a file and what is predicted for them.
 
     Attributes:
-        frame: The rows, as the file has them.
+        source: The file, or what stood on standard input.
+        frame: Its rows.
         found: The predictions.
         verdict: The error where the target is known; None where it is not.
         notes: What a user should know of them.
     """
 
+    source: Path | bytes
     frame: Any
     found: Rows
     verdict: TableVerdict | None
     notes: list[str]
+
+    def as_csv(self) -> bytes:
+        """The columns of the file, and behind them the predictions, as a CSV file."""
+        cells = written_cells(self.source, len(self.frame))
+        if cells is None:
+            header = list(map(str, self.frame.columns))
+            cells = header, self.frame.astype(object).where(self.frame.notna(), "").values.tolist()
+        return as_csv(*cells, self.found)
 
     def lines(self, width: int) -> Iterator[str]:
         """All of it as text."""
@@ -80,7 +92,8 @@ def predict_rows(
     else:
         least = 0.0
     column = (adapted.about.get("config") or {}).get("task")
-    query = read_query(given[0], how, column)
+    source = sys.stdin.buffer.read() if given[0] == "-" else Path(given[0])
+    query = read_query(source, how, column)
     notes, learned = list(query.notes), adapted.about.get("task")
     if learned and query.task and query.task != learned:
         notes.append(f"the rows are of {column} {query.task}, and the model learned {learned}")
@@ -88,7 +101,7 @@ def predict_rows(
         found = predicted_rows(adapted, query, top, least)
     verdict = None
     if query.known is not None:
-        truth = truths(query.frame[query.known], how)
+        truth = truths(query.only(query.known).frame, how)
         half = getattr(adapted, "half_width", None)
         verdict = TableVerdict.of(truth, {THIS: found.predicted[query.known]}, half)
-    return PredictedRows(query.frame, found, verdict, [*notes, *told])
+    return PredictedRows(source, query.frame, found, verdict, [*notes, *told])

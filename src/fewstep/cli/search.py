@@ -1,4 +1,4 @@
-"""``fewstep train ... --search N`` and ``--seeds N``: more than one training, and what they tell."""
+"""``fewstep train ... --search N`` and ``--seeds N``: several trainings, and what they tell."""
 
 import shlex
 from collections.abc import Callable

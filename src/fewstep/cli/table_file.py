@@ -43,11 +43,12 @@ def defaults(given: Config, run_dir: Path, is_given: Callable[[str], bool]) -> C
     whole = open_table(given)
     k_shot = given.k_shot if is_given("k_shot") else likely_k_shot(whole.lengths)
     few = {name: getattr(given, name) for name in ("seed", "min_k_shot", "test_k_shot")}
+    series = {name: getattr(given, name) for name in ("time", "window")}
     of_shots = table_config(table, 1, k_shot, **few)
     train, val, test = split_table(whole, of_shots).values()
     ways = len(train.preparation.classes) or 1
     draws = {"val_tasks": _rounds(len(val), VALIDATION), "test_tasks": _rounds(len(test), TEST)}
-    return table_config(table, ways, k_shot, **draws)
+    return table_config(table, ways, k_shot, **draws, **series)
 
 
 def likely_k_shot(rows: Integers) -> int:

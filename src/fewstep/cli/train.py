@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, arg
 
@@ -53,7 +53,7 @@ class TrainOptions:
     search: Annotated[limits.Number, limits.Limit(1000)] = 0
     """Try so many configurations for a quarter of the steps, and train the best in validation."""
     seeds: Annotated[limits.Count, limits.Limit(1000)] = 1
-    """Train with so many seeds on one split of the data, and tell mean and spread of their tests."""
+    """Train with so many seeds, on one split of the data, and tell mean and spread of the tests."""
 
     @property
     def config(self) -> Config:
@@ -126,11 +126,18 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
         raise InputError(f"the recipe comes first: fewstep train {late[0]} ...")
     flags = arguments[1:] if named else arguments
     if named and arguments[0] not in RECIPES and is_table(arguments[0]):
+<<<<<<< HEAD
         if _is_given(flags, "n_way"):
             raise InputError(
                 "n_way is given, and a table has the classes of its target; leave it out"
             )
         recipe, command = table_config(os.path.abspath(arguments[0])), "train TABLE"
+=======
+        # A network that suits series, before it is read what they are.
+        is_series = _is_given(flags, "window") and _is_given(flags, "time")
+        series: dict[str, Any] = {"time": "", "window": 1} if is_series else {}
+        recipe, command = table_config(os.path.abspath(arguments[0]), **series), "train TABLE"
+>>>>>>> main
     elif named and _is_folder(arguments[0]):
         path = os.path.abspath(check_is_folder(arguments[0]))
         recipe, command = folder_config(path), "train FOLDER"

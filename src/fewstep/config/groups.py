@@ -51,9 +51,10 @@ class Task:
     inputs: Annotated[str | None, arg(metavar="COLUMN,...")] = None
     """The columns of a table to predict it from; all others unless given."""
     time: Annotated[str | None, arg(metavar="COLUMN")] = None
-    """The column of a table that tells the order of a task's rows, in a series."""
+    """The column of a table that tells the order of a task's rows: it adapts to some, and predicts
+    later ones."""
     window: Annotated[limits.OptionalCount, Limit(10_000)] = None
-    """Rows of a series that make one example, the last of which it is about."""
+    """Rows that make one example, the last of which is predicted; of a series, with time."""
     min_k_shot: Annotated[limits.OptionalCount, Limit(10_000)] = None
     """Training tasks of a table have so many to k_shot support rows; always k_shot unless given."""
 

@@ -166,7 +166,7 @@ def table_config(table: str, n_way: int = 1, k_shot: int = 10, **given: Any) -> 
         # Chosen on validation tasks of six tables (docs/tables.md).
         "algorithm": "r2d2" if n_way == 1 else "maml",
         "q_query": 20,
-        "model": "mlp",
+        "model": "gru" if given.get("window") else "mlp",
         "width": 64,
         "outer_lr": 1e-2 if n_way == 1 else 3e-3,
         "final_outer_lr": 1e-4,

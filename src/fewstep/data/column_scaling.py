@@ -36,7 +36,6 @@ class Scaling:
     @classmethod
     def fit(cls, values: Floats, name: str) -> "Scaling":
         """Scale of the numbers ``[rows]`` of a column, NaN where they are missing."""
-        from sklearn.impute import SimpleImputer
         from sklearn.preprocessing import StandardScaler
 
         known = values[~np.isnan(values)]
@@ -47,10 +46,10 @@ class Scaling:
                 f"column {name!r} holds {known[np.abs(known).argmax()]:g}, too large to be "
                 "standardised; correct it, or use its logarithm"
             )
-        imputer = SimpleImputer(strategy="median").fit(values[:, None])
         scaler = StandardScaler().fit(known[:, None])
         mean, scale = float(scaler.mean_[0]), float(scaler.scale_[0])
-        fill, missing = float(imputer.statistics_[0]), len(values) - len(known)
+        # That of scikit-learn's imputer, which takes a hundred times as long for it.
+        fill, missing = float(np.median(known)), len(values) - len(known)
         return cls(mean, scale, fill, float(known.min()), float(known.max()), missing)
 
     def features(self, values: Floats) -> Features:

@@ -1,7 +1,5 @@
 """A user's own file of rows of one task: to learn from, or to predict."""
 
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fewstep.data.rows_of import check_columns
+from fewstep.data.table_naming import row_names
 from fewstep.data.table_preparation import TablePreparation
-from fewstep.data.table_reading import read_table
+from fewstep.data.table_reading import TableFrame, read_table
 from fewstep.data.table_text import parse_text
 from fewstep.errors import InputError
 
-MOST_NAMED = 5  # tasks and rows
+MOST_NAMED = 5  # tasks
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,16 +22,25 @@ class OwnRows:
     """Rows of one task.
 
     Attributes:
-        frame: A DataFrame, as the file has it.
+        table: As the file has them.
         notes: What a user should know of them.
         task: The task that they tell they are of; None where they do not.
         known: ``[rows]``, whether a row has a target; None where there is no such column.
     """
 
-    frame: Any
+    table: TableFrame
     notes: tuple[str, ...]
     task: str | None
     known: npt.NDArray[np.bool_] | None
+
+    @property
+    def frame(self) -> Any:
+        """The rows, a DataFrame."""
+        return self.table.frame
+
+    def only(self, which: npt.NDArray[np.bool_]) -> TableFrame:
+        """The rows of which this is true."""
+        return replace(self.table, frame=self.frame[which])
 
 
 def read_rows(path: Path, how: TablePreparation, task: str | None) -> OwnRows:
@@ -50,13 +58,11 @@ def read_rows(path: Path, how: TablePreparation, task: str | None) -> OwnRows:
         raise InputError(
             f"{path} is a folder; the model takes rows of a table: give a CSV or Parquet file"
         )
-    read = read_table(path)
-    return _rows_of(read.frame, read.notes, how, task, str(path))
+    return _rows_of(read_table(path), how, task, str(path))
 
 
-def _rows_of(
-    frame: Any, notes: tuple[str, ...], how: TablePreparation, task: str | None, name: str
-) -> OwnRows:
+def _rows_of(read: TableFrame, how: TablePreparation, task: str | None, name: str) -> OwnRows:
+    frame = read.frame
     columns = list(map(str, frame.columns))
     check_columns(columns, how.inputs, name)
     if len(frame) == 0:
@@ -65,7 +71,7 @@ def _rows_of(
     if how.target in columns:
         known = ~frame[how.target].isna().to_numpy()
         known = known if known.any() else None
-    return OwnRows(frame, notes, _task_of(frame, task, name), known)
+    return OwnRows(read, read.notes, _task_of(frame, task, name), known)
 
 
 def read_support(path: Path, how: TablePreparation, task: str | None) -> OwnRows:
@@ -79,9 +85,10 @@ def read_support(path: Path, how: TablePreparation, task: str | None) -> OwnRows
     if rows.known is None:
         raise InputError(f"no row of {path} has a {how.target}; give at least one that has")
     frame, notes = rows.frame, list(rows.notes)
-    missing = np.flatnonzero(~rows.known).tolist()
-    if missing:
-        notes.append(f"left out: {_of_rows(missing)} of {path}, without {how.target}")
+    missing = np.flatnonzero(~rows.known)
+    if len(missing):
+        told = row_names(frame, missing)
+        notes.append(f"left out: {told} of {path}, without {how.target}")
         frame = frame[rows.known]
     twice = int(frame.duplicated([*how.inputs, how.target]).sum())
     if twice:
@@ -89,15 +96,21 @@ def read_support(path: Path, how: TablePreparation, task: str | None) -> OwnRows
             f"{path} has {twice} {'row' if twice == 1 else 'rows'} twice; each weighs as often as "
             "it is given"
         )
-    return replace(rows, frame=frame, notes=tuple(notes), known=np.ones(len(frame), bool))
+    table = rows.only(rows.known)
+    return replace(rows, table=table, notes=tuple(notes), known=np.ones(len(frame), bool))
 
 
-def read_query(path: Path | str, how: TablePreparation, task: str | None) -> OwnRows:
-    """Read rows to predict, of a file or of standard input (-); errors as in `read_rows`."""
-    if str(path) == "-":
-        frame, notes = parse_text(sys.stdin.buffer.read(), "standard input")
-        return _rows_of(frame, tuple(notes), how, task, "standard input")
-    return read_rows(Path(path), how, task)
+def read_query(source: Path | bytes, how: TablePreparation, task: str | None) -> OwnRows:
+    """Read rows to predict, of a file or of what stood on standard input.
+
+    Raises:
+        InputError: As in `read_rows`.
+    """
+    if isinstance(source, bytes):
+        frame, notes = parse_text(source, "standard input")
+        read = TableFrame(frame, tuple(notes), "standard input")
+        return _rows_of(read, how, task, "standard input")
+    return read_rows(source, how, task)
 
 
 def given_twice(support: OwnRows, query: OwnRows, how: TablePreparation) -> str:
@@ -135,9 +148,3 @@ def _task_of(frame: Any, task: str | None, name: str) -> str | None:
             f"{', '.join(tasks[:MOST_NAMED])}{more}; give the rows of one"
         )
     return tasks[0] if tasks else None
-
-
-def _of_rows(places: Sequence[int]) -> str:
-    named = ", ".join(map(str, places[:MOST_NAMED]))
-    more = f" and {len(places) - MOST_NAMED} more" if len(places) > MOST_NAMED else ""
-    return f"row {named}" if len(places) == 1 else f"rows {named}{more}"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fewstep.data.table_naming import load_pandas
 from fewstep.data.table_preparation import TablePreparation
-from fewstep.data.table_reading import read_table
+from fewstep.data.table_reading import TableFrame, read_table
 from fewstep.errors import InputError, first_line
 
 MOST_NAMED = 20  # columns
@@ -57,7 +57,9 @@ def _listed(names: Sequence[str], most: int = 20) -> str:
 
 
 def _frame(x: Any, inputs: tuple[str, ...]) -> Any:
-    if isinstance(x, str | Path) or type(x).__name__ == "DataFrame":
+    if isinstance(x, TableFrame):
+        return x.frame
+    if isinstance(x, str | Path) or type(x).__name__ in ("DataFrame", "LazyFrame"):
         return read_table(x).frame
     pd = load_pandas()
     if isinstance(x, Mapping):

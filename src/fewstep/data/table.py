@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from fewstep.data.table_preparation import TablePreparation
 from fewstep.data.table_reading import FILE, read_table
 from fewstep.data.table_rows import Integers, TableRows
 from fewstep.data.table_tasks import TableTasks
+from fewstep.data.table_windows import times_of
 from fewstep.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,8 +35,11 @@ class Table:
         task: The column that tells which task a row is of; left out for a folder.
         target: The column to predict.
         inputs: The columns to predict it from; all others unless given.
-        time: The column that tells the order of a task's rows, where they are a series.
-        window: How many rows of the series make one example; a single one unless given.
+        time: The column that tells the order of a task's rows, numbers or dates, where they are a
+            series: it adapts to some rows, and predicts later ones.
+        window: How many rows make one example: the row that is predicted and those before it,
+            whatever time lies between them. Before its first row a series is that row. A single
+            row unless given.
 
     Attributes:
         name: Of the file or folder.
@@ -104,13 +109,14 @@ class Table:
         """How a row becomes an example: fitted on the training tasks, or on all of no split."""
         if self._given is not None:
             return self._given
-        return TablePreparation.fit(self.frame, self.target, self.inputs)
+        fitted = TablePreparation.fit(self.frame, self.target, self.inputs)
+        return replace(fitted, time=self.time, window=self.window)
 
     @cached_property
     def rows(self) -> TableRows:
         """The rows, prepared."""
         x, y = self.preparation.features(self.frame), self.preparation.targets(self.frame)
-        return TableRows(self.names, x, y, self.offsets, self.window)
+        return TableRows(self.names, x, y, self.offsets, self.window, self.time is not None)
 
     def split(self, *parts: float, seed: int = 0) -> tuple[Table, Table, Table]:
         """Three tables, for training, validation and test, that share no task.
@@ -148,8 +154,8 @@ class Table:
         return self.split_into([[number[name] for name in parts[part]] for part in SPLITS], how)
 
     def of_at_least(self, rows: int) -> Table:
-        """The tasks that have so many rows, or that make so many examples."""
-        return self._subset(np.flatnonzero(self.lengths >= rows + (self.window or 1) - 1))
+        """The tasks that have so many rows."""
+        return self._subset(np.flatnonzero(self.lengths >= rows))
 
     def tasks(
         self,
@@ -223,7 +229,7 @@ def _by_task(
     found, texts = as_codes(frame[task])
     names, places = np.unique(np.array(texts), return_inverse=True)
     codes = places[found]
-    by = (codes,) if time is None else (frame[time].to_numpy(), codes)
+    by = (codes,) if time is None else (times_of(frame, time), codes)
     order = np.lexsort(by)
     counts = np.bincount(codes, minlength=len(names))
     return frame.iloc[order], tuple(names.tolist()), np.concatenate([[0], counts.cumsum()])

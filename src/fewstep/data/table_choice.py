@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fewstep.data.table_columns import as_codes, kind_of
-from fewstep.data.table_naming import FILE, EmptyTableError, check_column
+from fewstep.data.table_columns import as_codes, is_missing, kind_of, text_of
+from fewstep.data.table_naming import FILE, EmptyTableError, check_column, load_pandas
 from fewstep.errors import InputError
 
 IDENTIFIER = 0.9  # different texts a row, from which a column names the rows
@@ -48,7 +48,10 @@ def choose_inputs(
     for name in frame.columns:
         if name in (target, task, time, FILE):
             continue
-        reason = _unsuitable(frame, name, task)
+        try:
+            reason = _unsuitable(frame, name, task)
+        except InputError:
+            reason = "neither numbers, texts nor dates"
         if reason:
             reasons.setdefault(reason, []).append(name)
         else:
@@ -68,7 +71,7 @@ def known_rows(frame: Any, columns: Sequence[str]) -> tuple[Any, tuple[str, ...]
     notes = []
     for name in columns:
         check_column(frame, name, "rows")
-        missing = as_codes(frame[name])[0] < 0
+        missing = is_missing(frame[name])
         if missing.all():
             raise EmptyTableError(f"column {name!r} is empty in all rows; expected values")
         if missing.any():
@@ -96,21 +99,26 @@ def _given(frame: Any, inputs: Sequence[str], target: str, task: str | None) -> 
 
 def _unsuitable(frame: Any, name: str, task: str | None) -> str | None:
     """Why a column is no input by default; ``None`` where it is one."""
-    codes, texts = as_codes(frame[name])
-    if len(texts) < 2 and (not texts or (codes >= 0).all()):
-        return "the same in all rows" if texts else "empty"
     kind = kind_of(frame[name])
+    missing = is_missing(frame[name])
+    known = frame[name][~missing]
+    if not len(known):
+        return "empty"
+    if not missing.any() and (known == known.iloc[0]).all():
+        return "the same in all rows"
     if kind == "number":
-        whole = all(re.fullmatch(r"[+-]?\d+", text) for text in texts[:1000])
+        whole = all(re.fullmatch(r"[+-]?\d+", text_of(value)) for value in known[:1000])
         return "numbers the rows" if whole and _ROW_NUMBER.fullmatch(name) else None
     if kind != "category":
         return None
-    known = int((codes >= 0).sum())
-    if known > FEW and len(texts) > IDENTIFIER * known:
+    codes, texts = as_codes(frame[name])
+    if len(known) > FEW and len(texts) > IDENTIFIER * len(known):
         return "a text that differs from row to row"
     if task is not None and len(texts) > FEW:
+        pd = load_pandas()
         of_task = as_codes(frame[task])[0]
-        pairs = len(np.unique(codes.astype(np.int64) << 32 | of_task.astype(np.int64)))
-        if pairs == len(texts) == len(np.unique(of_task)):
+        # Each pair of the two as one number.
+        pairs = pd.unique(codes.astype(np.int64) << 32 | of_task.astype(np.int64))
+        if len(pairs) == len(texts) == len(pd.unique(of_task)):
             return "names the task"
     return None

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fewstep.data.table_dates import date_format
-from fewstep.data.table_naming import load_pandas, row_name
+from fewstep.data.table_dates import as_days, date_format
+from fewstep.data.table_naming import factorize, load_pandas, row_name
 from fewstep.errors import InputError
 
 Kind = Literal["number", "boolean", "date", "category"]
@@ -39,8 +39,8 @@ def kind_of(column: Any) -> Kind:
         return "category"
     if types.is_numeric_dtype(column.dtype):
         return "number"
-    codes, values = load_pandas().factorize(column)
-    return _kind_of_values(list(values), np.bincount(codes[codes >= 0], minlength=len(values)))
+    codes, values = factorize(column)
+    return _kind_of_values(values, np.bincount(codes[codes >= 0], minlength=len(values)))
 
 
 def _kind_of_values(values: list[Any], counts: npt.NDArray[np.intp]) -> Kind:
@@ -73,10 +73,17 @@ def text_of(value: Any) -> str:
 def as_codes(column: Any) -> tuple[npt.NDArray[np.intp], list[str]]:
     """The different texts of a column, and for each row the number of its one, -1 for none."""
     pd = load_pandas()
-    codes, values = pd.factorize(column)
+    codes, values = factorize(column)
     texts = [text_of(value) for value in values]
     places, levels = pd.factorize(np.array([text or None for text in texts], dtype=object))
     return np.where(codes < 0, -1, np.append(places, -1)[codes]), list(levels)
+
+
+def is_missing(column: Any) -> npt.NDArray[np.bool_]:
+    """Which rows lack a value."""
+    if load_pandas().api.types.is_numeric_dtype(column.dtype):
+        return np.asarray(column.isna(), bool)  # of a million different numbers much faster
+    return as_codes(column)[0] < 0
 
 
 def as_texts(column: Any) -> npt.NDArray[Any]:
@@ -109,6 +116,17 @@ def as_numbers(frame: Any, name: str) -> Floats:
             "number; correct it, or leave it empty where it is not known"
         )
     return values
+
+
+def as_times(frame: Any, name: str) -> Floats:
+    """Values of a column that orders rows: numbers, or days of dates; NaN where they are missing.
+
+    Raises:
+        InputError: One is neither.
+    """
+    if kind_of(frame[name]) != "date":
+        return as_numbers(frame, name)
+    return as_days(frame, name, date_format(as_codes(frame[name])[1]))
 
 
 def _no_number(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fewstep.data.table_naming import load_pandas, row_name
+from fewstep.data.table_naming import factorize, load_pandas, row_name
 from fewstep.errors import InputError
 
 SHARE = 0.75  # a column with so many dates is one of dates, and others are mistakes
@@ -66,7 +66,7 @@ def as_days(frame: Any, name: str, how: str | None) -> npt.NDArray[np.float64]:
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         times = pd.to_datetime(column, utc=True).dt.tz_localize(None)
         return _since_1970(times.to_numpy())
-    codes, values = pd.factorize(column)
+    codes, values = factorize(column)
     texts = [str(value).strip() for value in values]
     days: npt.NDArray[np.float64] = np.append(_days(texts, how or "ISO8601"), np.nan)[codes]
     wrong = np.isnan(days) & (codes >= 0)

@@ -25,6 +25,21 @@ def load_pandas() -> Any:
     return pandas
 
 
+def factorize(column: Any) -> tuple[Any, list[Any]]:
+    """The number of each row's value, -1 for none, and the different values.
+
+    Raises:
+        InputError: They cannot be compared, as lists cannot.
+    """
+    try:
+        codes, values = load_pandas().factorize(column)
+    except (TypeError, NotImplementedError) as error:
+        raise InputError(
+            f"column {column.name!r} holds neither numbers, texts nor dates; leave it out"
+        ) from error
+    return codes, list(values)
+
+
 def row_name(frame: Any, place: int) -> str:
     """Name of the row at a place: its number in its file, or its place in a DataFrame."""
     label = frame.index[place]

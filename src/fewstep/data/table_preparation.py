@@ -21,6 +21,7 @@ from fewstep.data.table_target import (
     target_kind,
     target_numbers,
 )
+from fewstep.data.table_windows import times_of, windows_of
 from fewstep.errors import InputError
 
 _TITLES = {"number": "numbers", "boolean": "yes or no", "date": "dates", "category": "categories"}
@@ -37,10 +38,12 @@ class TablePreparation:
     Attributes:
         target: Name of the column to predict.
         kind: ``"regression"`` or ``"classification"``.
-        forms: What becomes of each input; categories come last.
+        forms: What becomes of each input, in the order that they were given.
         classes: Labels, by the number of their class.
         target_mean: Of the training rows of a regression.
         target_scale: Standard deviation of those.
+        time: Name of the column that tells the order of rows, where they are a series.
+        window: Rows of an example of a series, the row itself and those before it.
 
     >>> import pandas
     >>> columns = {"age": [30, 50, 40], "diet": ["oats", "rye", None], "y": [1, 3, 8]}
@@ -60,6 +63,8 @@ class TablePreparation:
     classes: tuple[Label, ...] = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
+    time: str | None = None
+    window: int | None = None
 
     @classmethod
     def fit(
@@ -82,10 +87,9 @@ class TablePreparation:
         for name in inputs:
             check_column(frame, name, "input")
             forms.append(FORMS[kind_of(frame[name])].fit(frame, name))
-        ordered = tuple(sorted(forms, key=lambda form: [*_TITLES].index(form.kind)))
         kind = kind or target_kind(frame, target)
         if kind == "classification":
-            return cls(target, kind, ordered, target_classes(frame, target))
+            return cls(target, kind, tuple(forms), target_classes(frame, target))
         values = target_numbers(frame, target)
         scaling = Scaling.fit(values, target)
         if scaling.low == scaling.high:
@@ -93,22 +97,27 @@ class TablePreparation:
                 f"target {target!r} is {scaling.low:g} in all {len(values):,} training rows; "
                 "expected one that differs"
             )
-        return cls(target, kind, ordered, (), scaling.mean, scaling.scale)
+        return cls(target, kind, tuple(forms), (), scaling.mean, scaling.scale)
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the columns that are inputs, in the order of their features."""
+        """Names of the columns that are inputs, in the order that they were given."""
         return tuple(form.name for form in self.forms)
+
+    @property
+    def by_kind(self) -> tuple[Form, ...]:
+        """The forms in the order of their features: categories come last."""
+        return tuple(sorted(self.forms, key=lambda form: [*_TITLES].index(form.kind)))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Name of each feature."""
-        return tuple(name for form in self.forms for name in form.feature_names)
+        return tuple(name for form in self.by_kind for name in form.feature_names)
 
     @property
     def categories(self) -> tuple[int, ...]:
         """Sizes of the blocks of categories, which come last."""
-        blocks = [form for form in self.forms if isinstance(form, CategoryColumn)]
+        blocks = [form for form in self.by_kind if isinstance(form, CategoryColumn)]
         return tuple(len(form.feature_names) for form in blocks)
 
     def features(self, frame: Any) -> Features:
@@ -119,12 +128,27 @@ class TablePreparation:
         """
         found = np.empty((len(frame), len(self.feature_names)), np.float32)
         start = 0
-        for form in self.forms:
+        for form in self.by_kind:
             check_column(frame, form.name, "input")
             block = form.features(frame)
             found[:, start : start + block.shape[1]] = block
             start += block.shape[1]
         return found
+
+    def examples(self, frame: Any) -> Features:
+        """An example for each row: its features or, with a window, ``[rows, window, features]``.
+
+        The rows are one series. Where they have no column of time they count as in order.
+
+        Raises:
+            InputError: As `features`, or a time is unsuitable.
+        """
+        x = self.features(frame)
+        if self.window is None:
+            return x
+        has_time = self.time is not None and self.time in frame.columns
+        times = times_of(frame, str(self.time)) if has_time else None
+        return windows_of(x, times, self.window)
 
     def targets(self, frame: Any) -> npt.NDArray[np.float32] | npt.NDArray[np.int64]:
         """Targets: ``float32 [rows, 1]``, standardised, or class numbers ``int64 [rows]``.
@@ -158,6 +182,9 @@ class TablePreparation:
         for kind, title in _TITLES.items():
             told = [form.describe() for form in self.forms if form.kind == kind]
             lines += [f"{title}: {', '.join(told)}"] if told else []
+        if self.time is not None:
+            window = f", an example is a row and {(self.window or 1) - 1} before it"
+            lines.append(f"in order of {self.time}{window if self.window else ''}")
         return [*lines, f"{len(self.feature_names)} features of {len(self.inputs)} inputs"]
 
     def as_json(self) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def read_table(source: Any) -> TableFrame:
     if path.is_dir():
         return _read_folder(path)
     frame, notes = _read_file(path, str(path))
-    return TableFrame(frame, tuple(f"{path.name} is {note}" for note in notes), path.name)
+    return TableFrame(frame, tuple(f"{path.name}: {note}" for note in notes), path.name)
 
 
 def _of_object(source: Any) -> Any:

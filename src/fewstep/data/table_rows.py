@@ -9,12 +9,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fewstep.data.table_windows import window_rows
+
 Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class TableRows:
-    """Rows of tasks in memory. An example is a row or, with a window, so many rows one by one.
+    """Rows of tasks in memory. An example is a row or, with a window, a row and those before it.
 
     Attributes:
         names: Of the tasks.
@@ -22,7 +24,8 @@ class TableRows:
         y: ``float32 [rows, 1]`` or, in a classification, ``int64 [rows]``.
         offsets: ``int64 [tasks + 1]``: task t has the rows from ``offsets[t]`` to
             ``offsets[t + 1]``.
-        window: Rows of an example, which ends at its own; None for a single row.
+        window: Rows of an example, as `window_rows` takes them; None for a single row.
+        in_time: Whether the rows of a task are in order of time.
 
     >>> rows = np.arange(6, dtype=np.float32)[:, None]
     >>> table = TableRows(("a", "b"), rows, rows, np.array([0, 4, 6]))
@@ -35,6 +38,7 @@ class TableRows:
     y: npt.NDArray[np.float32] | Integers
     offsets: Integers
     window: int | None = None
+    in_time: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -42,8 +46,8 @@ class TableRows:
     @cached_property
     def counts(self) -> Integers:
         """``int64 [tasks]``: how many examples each has."""
-        counts: Integers = np.diff(self.offsets) - ((self.window or 1) - 1)
-        return counts.clip(0)
+        counts: Integers = np.diff(self.offsets)
+        return counts
 
     @property
     def example_shape(self) -> tuple[int, ...]:
@@ -61,10 +65,10 @@ class TableRows:
         Returns:
             ``[tasks, examples, ...]``, inputs and targets.
         """
-        last = self.offsets[tasks][:, None] + numbers + ((self.window or 1) - 1)
-        rows = last
+        first = self.offsets[tasks][:, None]
+        last = rows = first + numbers
         if self.window is not None:
-            rows = last[..., None] + np.arange(1 - self.window, 1)
+            rows = window_rows(last, first, self.window)
         return torch.from_numpy(self.x[rows]), torch.from_numpy(self.y[last])
 
     def subset(self, numbers: Sequence[int]) -> "TableRows":
@@ -76,4 +80,4 @@ class TableRows:
         shift = np.repeat(self.offsets[kept] - offsets[:-1], lengths)
         rows = np.arange(offsets[-1]) + shift
         names = tuple(self.names[number] for number in kept)
-        return TableRows(names, self.x[rows], self.y[rows], offsets, self.window)
+        return TableRows(names, self.x[rows], self.y[rows], offsets, self.window, self.in_time)

@@ -26,7 +26,9 @@ def target_kind(frame: Any, target: str) -> TargetKind:
         raise InputError(f"target {target!r} is a date; expected a number or classes")
     if kind == "number":
         values = as_numbers(frame, target)
-        return "classification" if {*np.unique(values)} == {0.0, 1.0} else "regression"
+        known = values[~np.isnan(values)]
+        both = len(known) and known.min() == 0 and known.max() == 1
+        return "classification" if both and np.isin(known, (0, 1)).all() else "regression"
     return "classification"
 
 

@@ -48,8 +48,9 @@ class TableTasks(TaskSource):
     """Draws rows of tasks; task number i is always the same one, with the same rows.
 
     Every task comes once before any comes again, in an order that the seed draws anew each time. A
-    task has ``k_shot`` support rows and up to ``q_query`` other rows, drawn at random; windows of a
-    series are in order of time, the support set first.
+    task has ``k_shot`` support rows and up to ``q_query`` other rows, drawn at random. Where rows
+    are in order of time, the support rows follow one another from a row drawn at random, as in a
+    calibration, and the query rows are later ones.
 
     Attributes:
         rows: Of all tasks of the split.
@@ -168,10 +169,13 @@ class TableTasks(TaskSource):
         have = int(self.rows.counts[task])
         most = min(self.k_shot, have - 1)
         shots = most if self.min_k_shot is None else int(random.integers(self.fewest, most + 1))
+        if self.rows.in_time:
+            first = int(random.integers(have - shots))
+            later = np.arange(first + shots, have)
+            query = random.choice(later, min(self.q_query, len(later)), replace=False)
+            return np.arange(first, first + shots), np.sort(query)
         wanted = min(shots + self.q_query, have)
         chosen = random.choice(have, wanted, replace=False)
-        if self.rows.window is not None:
-            chosen.sort()
         return chosen[:shots], chosen[shots:]
 
 

@@ -15,6 +15,8 @@ from fewstep.errors import InputError, first_line
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "|", ",": "commas"}
 UNKNOWN = ("?", ".", "-", "--")  # beside what pandas takes as missing, such as an empty cell or NA
 HEAD = 1 << 16  # bytes that show how a file is written
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_TOLD = re.compile(r"sep=(.)\r?\n")  # the first line that Excel writes for itself
 _EMPTY_ROW = re.compile(r"\n[ \t]*\r?\n")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?")
@@ -32,10 +34,10 @@ def parse_text(content: bytes, name: str) -> tuple[Any, list[str]]:
     text, notes = _decoded(content, name)
     if not text.strip():
         raise EmptyTableError(f"{name} is empty; expected a table with a header")
-    told = re.match(r"sep=(.)\r?\n", text)  # the first line that Excel writes for itself
+    told = _TOLD.match(text)
     text = text[told.end() :] if told else text
     head = text[:HEAD] if len(text) <= HEAD else text[: text.rfind("\n", 0, HEAD) + 1]
-    separator = told[1] if told else _separator(head)
+    separator = told[1] if told else _separator(head, name)
     rows = _rows(head, separator)
     header = _header(next(rows), name)
     decimal = "," if separator != "," and _has_decimal_commas(rows, separator) else "."
@@ -67,6 +69,18 @@ def parse_text(content: bytes, name: str) -> tuple[Any, list[str]]:
     return frame, notes
 
 
+def written_rows(content: bytes, name: str) -> list[list[str]]:
+    """The cells of a file's content as they are written, the header first; no empty rows.
+
+    Raises:
+        InputError: It is no text.
+    """
+    text, _ = _decoded(content, name)
+    told = _TOLD.match(text)
+    text = text[told.end() :] if told else text
+    return list(_rows(text, told[1] if told else _separator(text[:HEAD], name)))
+
+
 def _decoded(content: bytes, name: str) -> tuple[str, list[str]]:
     """Text of a file, and a note where its encoding had to be found out."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -74,9 +88,11 @@ def _decoded(content: bytes, name: str) -> tuple[str, list[str]]:
             return content.decode("utf-16"), ["read as UTF-16"]
         except UnicodeDecodeError:
             raise InputError(f"{name} is no text; expected a table as CSV or Parquet") from None
-    if b"\0" in content[: 1 << 20]:
+    sample = content[: 1 << 20]
+    if b"\0" in sample or len(_CONTROL.findall(sample)) > 0.01 * len(sample):
         raise InputError(
-            f"{name} is no text (it holds zero bytes); expected a table as CSV or Parquet, in UTF-8"
+            f"{name} is no text; expected a table as CSV, in UTF-8 or another usual encoding, or "
+            "as Parquet"
         )
     try:
         return content.decode("utf-8-sig"), []
@@ -112,7 +128,7 @@ def _rows(text: str, separator: str) -> Iterator[list[str]]:
     return (row for row in reader if any(cell.strip() for cell in row))
 
 
-def _separator(head: str) -> str:
+def _separator(head: str, name: str) -> str:
     """What separates the cells: what gives most rows as many cells as the header, and the most."""
 
     def cells(separator: str) -> float:
@@ -124,7 +140,15 @@ def _separator(head: str) -> str:
         return alike * widths[0] if widths[0] > 1 else 0
 
     best = max(SEPARATORS, key=cells)
-    return best if cells(best) else ","
+    if cells(best):
+        return best
+    rows = [line.split() for line in head.splitlines() if line.strip()]
+    if len({*map(len, rows)}) == 1 < len(rows[0]) and is_number(rows[-1][-1]):
+        raise InputError(
+            f"{name} seems to be separated by spaces ({' '.join(rows[0][:5])}); expected commas, "
+            "semicolons, tabs or |"
+        )
+    return ","
 
 
 def _header(row: list[str], name: str) -> list[str]:

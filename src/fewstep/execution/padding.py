@@ -22,26 +22,31 @@ class Part(NamedTuple):
     objective: Objective
 
 
+def worth_padding(tasks: TaskBatch) -> bool:
+    """Whether tasks of different sizes are faster all together with padding than by sizes."""
+    if tasks.different_sizes <= MOST_GROUPS:
+        return False
+    own = tasks.own_examples
+    # Up to the last that is a task's own: this may be a part of a longer batch.
+    places = int(own.any(0).sum()) * len(tasks)
+    return int(own.sum()) >= LEAST_OWN * places
+
+
+def padded(objective: Objective, tasks: TaskBatch) -> list[Part]:
+    """All tasks together, with padding that is masked; none where that is not exact."""
+    alike = marked(tasks, objective.padding.mark) if objective.padding else None
+    if objective.padding is None or alike is None:
+        return []
+    metrics = objective.metrics
+    if tasks.query_sizes is not None:
+        metrics = OfOwnExamples(metrics, objective.padding.mark)
+    return [Part(range(len(tasks)), alike, replace(objective, metrics=metrics))]
+
+
 def unpadded(objective: Objective, tasks: TaskBatch) -> list[Part]:
     """The tasks by their sizes.
 
     Nothing is masked, so loss, batch norm, metrics and gradient are those of the tasks alone.
     """
-    return [Part(numbers, part, objective) for numbers, part in tasks.even_parts()]
-
-
-def padded(objective: Objective, tasks: TaskBatch) -> list[Part]:
-    """All tasks together, with padding that is masked; none where that is not exact, or slower."""
-    if objective.masked is None or tasks.different_sizes <= MOST_GROUPS:
-        return []
-    mark, make = objective.masked
-    alike = marked(tasks, mark)
-    if alike is None:
-        return []
-    examples = alike.support_y.shape[1] + alike.query_y.shape[1]
-    if int(tasks.own_examples.sum()) < LEAST_OWN * examples * len(tasks):
-        return []
-    metrics = objective.metrics
-    if tasks.query_sizes is not None:
-        metrics = OfOwnExamples(metrics, mark)
-    return [Part(range(len(tasks)), alike, replace(make(), metrics=metrics))]
+    unmasked = objective.unmasked()
+    return [Part(numbers, part, unmasked) for numbers, part in tasks.even_parts()]

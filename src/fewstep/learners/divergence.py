@@ -1,6 +1,7 @@
 """Where a meta-gradient that is not finite comes from."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -29,7 +30,9 @@ class DivergedError(InputError):
         return DivergedError, (self.what, self.task)
 
 
-def check_finite(found: MetaGradient, objective: Objective, tasks: TaskBatch, path: Path) -> None:
+def check_finite(
+    found: MetaGradient, objective: Callable[[], Objective], tasks: TaskBatch, path: Path
+) -> None:
     """See that all is finite, asking a GPU once; `DivergedError` names the task and inner step."""
     lengths = torch._foreach_norm(list(found.gradient.values()))
     if math.isfinite(torch.stack([*lengths, found.query.losses.sum()]).sum().item()):
@@ -39,7 +42,7 @@ def check_finite(found: MetaGradient, objective: Objective, tasks: TaskBatch, pa
     if not bad:
         return
     for number in range(len(tasks)):
-        what = _first_not_finite(objective, tasks, number, path)
+        what = _first_not_finite(objective(), tasks, number, path)
         if what:
             raise DivergedError(what, first_task() + number)
     of_gradient = f"the gradient of {bad[0]!r} is not finite"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fewstep.choices import Execution, Memory, Norm, Order, Precision
 from fewstep.execution.executor import MetaGradient, Path
+from fewstep.execution.padding import worth_padding
 from fewstep.execution.plan import Planner
 from fewstep.functional.call import LOSS, PureModel
 from fewstep.functional.layer_modes import LayerModes
@@ -34,7 +35,7 @@ from fewstep.learners.objectives import query_function, support_loss_of
 from fewstep.learners.traits import FitCheck, Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
 from fewstep.metagrad.metrics import Metric, Metrics, WithPredictions
-from fewstep.metagrad.objective import Masked, Objective, QueryResult
+from fewstep.metagrad.objective import Objective, Padding, QueryResult
 from fewstep.metagrad.unroll import GradientRule, last_only
 from fewstep.runtime.modes import exclusive, multiplying_in
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
@@ -112,7 +113,9 @@ class GradientBased(Learner):
                 found = self._planner.run(
                     objective, tasks, lambda executor: executor.meta_gradient(tasks, rule), rule
                 )
-            check_finite(found, objective, tasks, partial(self._path, steps=self.inner_steps))
+            check_finite(
+                found, objective.unmasked, tasks, partial(self._path, steps=self.inner_steps)
+            )
             return found
 
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
@@ -166,11 +169,11 @@ class GradientBased(Learner):
     ) -> tuple[Objective, Traits]:
         """Pure functions of a task for this learner, and properties of the model."""
         traits = self._check(tasks, "own" if training else "evaluation")
-        objective = self._objective(tasks, traits, norm, training)
-        if tasks.is_uneven and traits.marked is not None and traits.marked.mark is not None:
-            make = partial(self._objective, tasks, traits.marked, norm, training)
-            objective = replace(objective, masked=Masked(traits.marked.mark, make))
-        return objective, traits
+        if traits.marked is None or traits.marked.mark is None or not worth_padding(tasks):
+            return self._objective(tasks, traits, norm, training), traits
+        unmasked = partial(self._objective, tasks, traits, norm, training)
+        objective = self._objective(tasks, traits.marked, norm, training)
+        return replace(objective, padding=Padding(traits.marked.mark, unmasked)), traits
 
     def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
         """See that the tasks fit."""

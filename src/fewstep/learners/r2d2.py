@@ -117,7 +117,10 @@ class R2D2(GradientBased):
             found = only_features(inputs, len(y), layer, "R2D2")
             own = {**fixed, **params}
             prior = [own[name] for name in names]
-            head = ridge(found, targets(y, layer.out_features), prior, own[_PENALTY].exp())
+            wanted, there = targets(y, layer.out_features), None
+            if traits.mark is not None:
+                there = ~traits.mark.is_in(wanted).any(1, keepdim=True)
+            head = ridge(found, wanted, prior, own[_PENALTY].exp(), there)
             return (params[_COEFFICIENTS] * head).sum()
 
         size = layer.out_features, len(self.named("_ridge")[_PENALTY])
@@ -189,7 +192,9 @@ def with_ridge(grad_fn: GradFn, start: Params, names: tuple[str, ...]) -> Params
     return {**of_model(start), weight: head[..., :-1], bias[0]: head[..., -1]}
 
 
-def ridge(features: Tensor, y: Tensor, prior: list[Tensor], penalty: Tensor) -> Tensor:
+def ridge(
+    features: Tensor, y: Tensor, prior: list[Tensor], penalty: Tensor, there: Tensor | None = None
+) -> Tensor:
     """The last layer ``[outputs, features (+ 1)]``, the intercept in the last column.
 
     Args:
@@ -197,11 +202,14 @@ def ridge(features: Tensor, y: Tensor, prior: list[Tensor], penalty: Tensor) -> 
         y: ``[examples, outputs]``.
         prior: The mean, a weight and, if there is one, a bias.
         penalty: lambda, for each column of the result.
+        there: ``bool [examples, 1]``, false for padding.
     """
     x, mean = features, prior[0]
     if len(prior) > 1:
         x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
         mean = torch.cat([mean, prior[1][:, None]], 1)
+    if there is not None:
+        x, y = torch.where(there, x, 0.0), torch.where(there, y, 0.0)
     scaled = x / penalty.sqrt()  # so that the penalty is that of the identity
     rest = y - x @ mean.mT
     if len(x) <= x.shape[1]:
@@ -210,7 +218,8 @@ def ridge(features: Tensor, y: Tensor, prior: list[Tensor], penalty: Tensor) -> 
     else:
         gram = scaled.mT @ scaled + torch.eye(x.shape[1]).to(x)
         moved = torch.linalg.solve(gram, scaled.mT @ rest)
-    return mean + (moved / penalty.sqrt()[:, None]).mT
+    head: Tensor = mean + (moved / penalty.sqrt()[:, None]).mT
+    return head
 
 
 def targets(y: Tensor, outputs: int) -> Tensor:

@@ -76,10 +76,9 @@ class OfOwn:
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The loss of the other targets."""
-        own = ~target.isnan()
-        filled = torch.where(own, target, 0.0)
-        errors = self.function(prediction, filled, reduction="none", **dict(self.arguments))
-        total = torch.where(own, errors, 0.0).sum()
+        own = target == target
+        both = torch.where(own, prediction, 0.0), torch.where(own, target, 0.0)
+        total = self.function(*both, reduction="sum", **dict(self.arguments))
         return total / own.sum() if self.mean else total
 
 

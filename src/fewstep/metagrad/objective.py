@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -88,17 +88,18 @@ class Objective:
     vectorisable: bool = True
     modes: tuple[bool, ...] = ()  # of all parts of the model, while it is called
     traceable: Traceable | None = None  # the same for a compiler, if anything is to be compiled
-    masked: Masked | None = None  # the same for tasks padded to one size, where that is exact
+    padding: Padding | None = None  # where targets that have a mark are left out
+
+    def unmasked(self) -> Objective:
+        """The same, of all targets."""
+        return replace(self.padding.unmasked(), metrics=self.metrics) if self.padding else self
 
 
-class Masked(NamedTuple):
-    """An objective that leaves out padding which has a mark in its targets.
-
-    ``make`` makes it, all but the metrics.
-    """
+class Padding(NamedTuple):
+    """The mark of padding that an objective leaves out, and one that takes all as targets."""
 
     mark: Mark
-    make: Callable[[], Objective]
+    unmasked: Callable[[], Objective]
 
 
 _WITHOUT_MODES = (

@@ -6,6 +6,9 @@ from typing import Any
 
 from torch import nn
 
+from fewstep.data.any_preparation import is_of_table
+from fewstep.predictors import table_card
+
 MOST_LINES = 60
 """Lines of a network that are shown: conv4 has 27; a backbone has hundreds and a name instead."""
 
@@ -14,6 +17,7 @@ def card(told: Mapping[str, Any], module: nn.Module) -> str:
     """The card as Markdown."""
     parts = [
         *_what(told, module),
+        *(table_card.columns_told(told) if is_of_table(told["preparation"]) else []),
         *_with_fewstep(told),
         *_without_fewstep(told, module),
         *_limits(told),
@@ -40,6 +44,8 @@ def _what(told: Mapping[str, Any], module: nn.Module) -> list[str]:
         lines += ["| output | class | examples |", "|---|---|---|"]
         rows = zip_longest(told["classes"], protocol["shots"], fillvalue="")
         lines += [f"| {i} | {_cell(name)} | {shots} |" for i, (name, shots) in enumerate(rows)]
+    elif is_of_table(told["preparation"]):
+        return lines
     else:
         lines += [f"It predicts {told['outputs']} number(s) in the unit of its targets."]
     return [*lines, ""]
@@ -51,10 +57,13 @@ def _with_fewstep(told: Mapping[str, Any]) -> list[str]:
     own = (
         ["model = ...  # the network that it was made of, with any weights"] if needs_model else []
     )
-    what = '["new.jpg"]' if told["preparation"] else "x"
-    shown = [f"adapted.predict({what})"]
-    if told["kind"] == "classification":
-        shown += [f"adapted.predict_proba({what})  # [examples, classes]"]
+    if is_of_table(told["preparation"]):
+        shown = table_card.called(told)
+    else:
+        what = '["new.jpg"]' if told["preparation"] else "x"
+        shown = [f"adapted.predict({what})"]
+        if told["kind"] == "classification":
+            shown += [f"adapted.predict_proba({what})  # [examples, classes]"]
     code = ["import fewstep", *own, f"adapted = {how}", *shown]
     return ["## With fewstep", "", "```python", *code, "```", ""]
 
@@ -104,6 +113,8 @@ def _without_fewstep(told: Mapping[str, Any], module: nn.Module) -> list[str]:
 
 def _scaling(told: Mapping[str, Any]) -> str:
     how, shape = told["preparation"], told["example_shape"]
+    if is_of_table(how):
+        return table_card.scaling(told)
     if how is None:
         form = ", ".join(map(str, ["examples", *(shape or ["..."])]))
         return f"`x` is [{form}], scaled as the examples were that it was adapted on."

@@ -48,7 +48,7 @@ class TableForm:
             raise InputError("there are no rows; expected at least one")
         for text in self.preparation.warnings(frame):
             warnings.warn(text, stacklevel=_of_the_user())
-        return torch.from_numpy(self.preparation.features(frame)).to(self.dtype)
+        return torch.from_numpy(self.preparation.examples(frame)).to(self.dtype)
 
     def batches(self, x: Any) -> Iterator[Tensor]:
         """The same in parts of bounded size, in order."""

@@ -29,14 +29,16 @@ def predicted_rows(adapted: Adapted, query: OwnRows, top: int = 1, threshold: fl
     truth: dict[int, Any] = {}
     if query.known is not None:
         places = np.flatnonzero(query.known).tolist()
-        truth = dict(zip(places, truths(query.frame[query.known], how).tolist(), strict=True))
+        truth = dict(zip(places, truths(query.only(query.known).frame, how).tolist(), strict=True))
+    names = query.frame.index.tolist()
     if isinstance(adapted, AdaptedRegressor):
-        values, half = adapted.predict(query.frame), adapted.half_width
-        return NumberRows(how.target, values, how.target_scale, half, truth)
-    probabilities = adapted.predict_proba(query.frame)
+        values, half = adapted.predict(query.table), adapted.half_width
+        return NumberRows(how.target, values, how.target_scale, half, truth, names)
+    probabilities = adapted.predict_proba(query.table)
     order = (-probabilities).argsort(1, kind="stable")[:, :top]
     best = [
         [(adapted.classes[k], float(row[k])) for k in places]
         for row, places in zip(probabilities, order, strict=True)
     ]
-    return LabelRows(how.target, adapted.labels_of(probabilities, threshold), best, truth)
+    labels = adapted.labels_of(probabilities, threshold)
+    return LabelRows(how.target, labels, best, truth, names)

@@ -1,7 +1,9 @@
 """Predictions for rows of a table, as JSON values, as text and as columns of a CSV file."""
 
+import csv
+import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +28,7 @@ class NumberRows:
         scale: Standard deviation of the target in training, which says how many digits count.
         half_width: Of the 95% interval; None where it is not known.
         truth: The targets that are known, by the number of their row.
+        names: Of the rows for people, such as their numbers in a file; from 0 on unless given.
     """
 
     target: str
@@ -33,6 +36,7 @@ class NumberRows:
     scale: float = 1.0
     half_width: float | None = None
     truth: Mapping[int, float] = field(default_factory=dict)
+    names: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -51,7 +55,7 @@ class NumberRows:
     def cells(self, row: int) -> list[str]:
         """A prediction as text."""
         value = float(self.values[row])
-        cells = [str(row), self._shown(value)]
+        cells = [_name(self, row), self._shown(value)]
         if self.half_width is not None:
             low, high = (self._shown(value + side * self.half_width) for side in (-1, 1))
             cells.append(f"{low} to {high}")
@@ -99,12 +103,14 @@ class LabelRows:
         labels: A label a row; None for none of the classes.
         best: Of each row the likeliest labels with their probabilities, in order.
         truth: The labels that are known, by the number of their row.
+        names: As in `NumberRows`.
     """
 
     target: str
     labels: Sequence[Label | None]
     best: Sequence[Sequence[tuple[Label, float]]]
     truth: Mapping[int, Label] = field(default_factory=dict)
+    names: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -124,7 +130,7 @@ class LabelRows:
         """A prediction as text."""
         label, best = self.labels[row], self.best[row]
         of = f" {best[0][0]}" if label is None else ""
-        cells = [str(row), NONE if label is None else str(label), f"{best[0][1]:.1%}{of}"]
+        cells = [_name(self, row), NONE if label is None else str(label), f"{best[0][1]:.1%}{of}"]
         if "next" in self.heading:
             cells.append(", ".join(f"{name} {p:.1%}" for name, p in best[1:]))
         if self.truth:
@@ -164,21 +170,28 @@ def row_lines(found: Rows, width: int) -> Iterator[str]:
         yield f"... and {len(found) - shown:,} more; --json prints all"
 
 
-def as_csv(frame: Any, found: Rows) -> bytes:
-    """The input columns, and behind them the predictions, as a CSV file.
+def as_csv(header: Sequence[str], cells: Iterable[Sequence[Any]], found: Rows) -> bytes:
+    """The rows of a table, and behind their columns the predictions, as a CSV file.
 
     A name that is taken gets a number: ``prediction_2``.
     """
-    whole = frame.copy()
-    taken = set(map(str, frame.columns))
-    for name, values in found.columns().items():
+    columns = found.columns()
+    names = list(header)
+    for name in columns:
         number, free = 2, name
-        while free in taken:
+        while free in names:
             free, number = f"{name}_{number}", number + 1
-        taken.add(free)
-        whole[free] = values
-    content: bytes = whole.to_csv(index=False, lineterminator="\n").encode(errors="surrogateescape")
-    return content
+        names.append(free)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    for row, values in zip(cells, zip(*columns.values(), strict=True), strict=True):
+        writer.writerow([*row, *values])
+    return out.getvalue().encode(errors="surrogateescape")
+
+
+def _name(found: Rows, row: int) -> str:
+    return str(row if found.names is None else found.names[row])
 
 
 def _digits(probability: float) -> float:

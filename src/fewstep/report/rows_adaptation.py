@@ -29,6 +29,7 @@ class RowsAdaptation:
         predictions: For the query rows; None where there are none.
         verdict: The error beside the rivals'; None where no query row has a target.
         notes: What a user should know of the rows.
+        is_more: Whether an adapted model was taught more.
     """
 
     config: Config
@@ -37,6 +38,7 @@ class RowsAdaptation:
     predictions: Rows | None
     verdict: TableVerdict | None
     notes: list[str]
+    is_more: bool = False
 
     @property
     def preparation(self) -> TablePreparation:
@@ -66,7 +68,9 @@ def as_lines(done: RowsAdaptation, run: Path, out: Path | None, width: int) -> I
             f"rows with their {done.preparation.target}"
         )
     else:
-        yield from verdict_lines(done.verdict, run, width)
+        yield from verdict_lines(done.verdict, width)
+        if not done.is_more:
+            yield f"fewstep compare {run} measures it beside more rivals, on many tasks"
     yield ""
     yield protocol_line(done, run)
     if out is not None:
@@ -81,13 +85,13 @@ def learned(done: RowsAdaptation) -> str:
     return f"learned {how.target} from {rows}{of}, by {', '.join(how.inputs)}"
 
 
-def verdict_lines(verdict: TableVerdict, run: Path, width: int) -> Iterator[str]:
+def verdict_lines(verdict: TableVerdict, width: int) -> Iterator[str]:
     """The error, a table of the rivals, and a sentence that says who does best."""
     yield error_line(verdict)
     yield ""
     cells = [[NAMES[name], shown(verdict.score, v)] for name, v in verdict.values.items()]
     yield from in_columns(["on the same query rows", verdict.score], cells, width)
-    yield f"{winner_sentence(verdict)}; fewstep compare {run} has more rivals on many tasks"
+    yield winner_sentence(verdict)
 
 
 def error_line(verdict: TableVerdict) -> str:

@@ -58,8 +58,8 @@ def trained_of(path: Path, device: str) -> Trained:
     """A run of the command line without its data; `InputError` where it is another, or none."""
     if is_adapted(path):
         raise InputError(
-            f"{path} is an adapted model; give the run that it came from, or teach it further "
-            "classes with --add"
+            f"{path} is an adapted model; give the run that it came from, or teach it more with "
+            "--add"
         )
     if is_made_by_fit(RunDir(path).config):
         raise InputError(

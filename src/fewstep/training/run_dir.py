@@ -29,6 +29,7 @@ class RunDir:
         self.last = path / "last.safetensors"  # the checkpoint to go on from
         self.best = path / "best.safetensors"  # the initialisation that was best in validation
         self.summary = path / "summary.json"  # the test result with its protocol
+        self.rivals = path / "rivals"  # networks that a run of a table is compared with
         self.calibration = path / "calibration.json"  # temperature and threshold of predictions
         self.interval = path / "interval.json"  # half widths of a prediction's interval, by rows
         self.curve = path / "adaptation.png"  # accuracy or error by inner steps

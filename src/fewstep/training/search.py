@@ -36,15 +36,11 @@ class Trial:
 
 def space_of(config: Config, is_given: Callable[[str], bool]) -> dict[str, tuple[Any, ...]]:
     """The settings that are searched over: those with an effect that were not given."""
-    entries = [(ALGORITHMS, ALGORITHMS[config.algorithm]), (NETWORKS, config.network)]
-
-    def has_effect(name: str) -> bool:
-        return all(
-            name in own.settings or not any(name in row.settings for row in rows.values())
-            for rows, own in entries
-        )
-
-    return {n: v for n, v in SPACE.items() if has_effect(n) and not is_given(n)}
+    own = {*ALGORITHMS[config.algorithm].settings, *config.network.settings}
+    of_some = {name for row in ALGORITHMS.values() for name in row.settings}
+    of_some |= {name for row in NETWORKS.values() for name in row.settings}
+    without_effect = of_some - own
+    return {n: v for n, v in SPACE.items() if n not in without_effect and not is_given(n)}
 
 
 def drawn(
