@@ -70,4 +70,4 @@ def test_accuracies_are_percentages():
     assert lines[0] == "accuracy of score in % on new tasks, by their rows"
     assert "exams" in lines[2]
     assert "60.0±" in lines[2]
-    assert lines[-3].startswith("1 row: majority is best, 90.0%; not told apart from it: exams")
+    assert lines[-4].startswith("1 row: majority is best, 90.0%; not told apart from it: exams")
