@@ -19,7 +19,7 @@ from tests.data.tables import lines
 
 BRIEF = [
     *("--steps", "2", "--val-every", "1", "--val-tasks", "4", "--test-tasks", "8"),
-    *("--meta-batch", "2", "--test-inner-steps", "1", "--inner-steps", "1"),
+    *("--meta-batch", "2", "--algorithm", "maml", "--test-inner-steps", "1", "--inner-steps", "1"),
 ]
 SITES = ["train", "sites.csv", "--task", "site", "--target", "level"]
 
@@ -57,7 +57,7 @@ def told_first(monkeypatch, capsys):
         raise InputError(f"k_shot {config.k_shot}, n_way {config.n_way}, {config.test_tasks} tests")
 
     def lines_of(*words):
-        monkeypatch.setattr("fewstep.training.runs.trained", stop)
+        monkeypatch.setattr("fewstep.cli.one_run.trained", stop)
         capsys.readouterr()
         assert main(["train", *words]) == 2
         return capsys.readouterr().err.splitlines()
@@ -74,7 +74,7 @@ def test_it_tells_what_it_understood(trained):
     assert "sites.csv: 13 tasks by site, 171 rows; 3 to 14, in the middle 14, rows a task" in told
     assert "left out, of fewer than 8 rows: 1 task: small" in told
     assert "split: 8 tasks train, 2 validation, 2 test" in told
-    assert "a task: 7 support and up to 10 query rows" in told
+    assert "a task: 7 support and up to 20 query rows" in told
     assert "k_shot is 7, as a quarter of the tasks have few rows" in told
     assert "level" in told.split("split:")[0]
 
@@ -108,7 +108,7 @@ def test_intervals_are_over_tasks_and_not_over_draws(here, capsys):
     frame = pd.read_csv("sites.csv")
     table = fewstep.data.Table(frame, task="site", target="level")
     *_, test = table.split_by_name(split_of(here / "runs" / "sites"), run.learner.preparation)
-    tasks = test.tasks(7, 10, split="test")
+    tasks = test.tasks(7, 20, split="test")
     scores = run.learner.evaluate(tasks.batch(range(40)), steps=1).scores
     names = np.array(tasks.names_of(range(40)))
     means = np.stack([scores[names == name].mean(0).numpy() for name in test.names])
@@ -118,7 +118,7 @@ def test_intervals_are_over_tasks_and_not_over_draws(here, capsys):
         assert told["ci95"][str(step)] == pytest.approx(half[step], rel=1e-4)
     assert main(["evaluate", "runs/sites", "--tasks", "40"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "2 test tasks of sites, 40 draws of 7 support and up to 10 query rows; mean ±" in told
+    assert "2 test tasks of sites, 40 draws of 7 support and up to 20 query rows; mean ±" in told
 
 
 def test_the_same_command_shows_a_finished_run(here, capsys):
@@ -178,7 +178,7 @@ def test_classes_are_those_of_the_column(tmp_path, monkeypatch, capsys):
     assert main([*SITES, *BRIEF, "--k-shot", "6"]) == 0
     out, err = capsys.readouterr()
     assert "accuracy in % after inner steps" in out
-    assert "6 support and up to 10 query rows" in err
+    assert "6 support and up to 20 query rows" in err
     assert json.loads((tmp_path / "runs/sites/summary.json").read_text())["n_way"] == 2
     assert "n_way is given, and data table has the same classes" in refused(
         ["evaluate", "runs/sites", "--n-way", "3"], capsys
@@ -204,7 +204,7 @@ SHORT = lines(12, 1)
         (lines(), ["--task", "site"], "no target is given for {table}; name the column to predict"),
         (lines(), ["--target", "level"], "one file and no task is given; name the column that"),
         (lines(), [*SITES[2:], "--inputs", "rew"], "no column 'rew' for the inputs; did you mean"),
-        (lines(), [*SITES[2:], "--n-way", "3"], "n_way is 3 with data table"),
+        (lines(), [*SITES[2:], "--n-way", "3"], "n_way is given, and a table has"),
         (lines(), [*SITES[2:], "--rotations"], "rotations is True with data table"),
         (lines(), [*SITES[2:], "--window", "3"], "window is 3 and no time is given"),
         (lines(), [*SITES[2:], "--min-k-shot", "20"], "min_k_shot is 20 and k_shot 10; expected"),
