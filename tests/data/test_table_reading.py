@@ -65,6 +65,17 @@ def test_polars(lazy):
     assert frame.iloc[1].isna().all()
 
 
+def test_rows_of_parquet_count_from_one(tmp_path):
+    pd.DataFrame({"a": [1, 2]}).to_parquet(tmp_path / "t.parquet")
+    frame = read_table(tmp_path / "t.parquet").frame
+    assert [row_name(frame, place) for place in (0, 1)] == ["row 1", "row 2"]
+
+
+def test_a_folder_needs_its_name_for_the_files(tmp_path):
+    write(tmp_path, "t.csv", "file,a\nx,1\n")
+    assert "'file'" in message(tmp_path)
+
+
 def test_an_index_with_a_name_is_a_column():
     frame = pd.DataFrame({"site": ["x", "y"], "a": [1, 2]})
     before = frame.copy()

@@ -91,6 +91,7 @@ def _read_folder(folder: Path) -> TableFrame:
     stems = [path.name.split(".")[0] or path.name for path in paths]
     names = stems if len({*stems}) == len(stems) else [path.name for path in paths]
     frames: list[Any] = []
+    first: Path | None = None  # of those that have rows
     told: dict[str, list[str]] = {}
     for path, name in zip(paths, names, strict=True):
         try:
@@ -98,8 +99,9 @@ def _read_folder(folder: Path) -> TableFrame:
         except EmptyTableError:
             told.setdefault("left out, as there are no rows", []).append(path.name)
             continue
+        first = first or path
         if frames:
-            frame = _alike(frame, path, frames[0], paths[0])
+            _check_alike(frame, path, frames[0], first)
         if FILE in frame:
             raise InputError(f"{path} has a column {FILE!r}, which names the files; rename it")
         frame.index += len(frames) * ROWS_A_FILE
@@ -117,22 +119,15 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
-def _alike(frame: Any, path: Path, first: Any, first_path: Path) -> Any:
-    """The columns of a file in the order of the first file's, whose names they have."""
+def _check_alike(frame: Any, path: Path, first: Any, first_path: Path) -> None:
+    """See that a file has the columns of the first one."""
     columns = [name for name in first.columns if name != FILE]
-    for name in columns:
-        if name not in frame:
-            raise InputError(
-                f"{path} has no column {name!r}, which {first_path.name} has; expected the same "
-                "columns in every file"
-            )
-    for name in frame.columns:
-        if name not in columns:
-            raise InputError(
-                f"{path} has a column {name!r}, which {first_path.name} lacks; expected the same "
-                "columns in every file"
-            )
-    return frame[columns]
+    for name in (*columns, *frame.columns):
+        if name not in frame or name not in columns:
+            has = f"no column {name!r}, which {first_path.name} has"
+            if name in frame:
+                has = f"a column {name!r}, which {first_path.name} lacks"
+            raise InputError(f"{path} has {has}; expected the same columns in every file")
 
 
 def _read_file(path: Path, name: str) -> tuple[Any, list[str]]:

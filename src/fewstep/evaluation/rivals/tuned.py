@@ -9,8 +9,8 @@ import torch
 from fewstep.learners.finetune import FineTune
 from fewstep.tasks import TaskBatch
 
-STEP_SIZES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-STEPS = (1, 2, 5, 10, 20, 30)
+STEP_SIZES = (0.003, 0.01, 0.03, 0.1, 0.3)
+STEPS = (1, 2, 5, 10, 20, 50)
 
 
 def choose_tuning(
