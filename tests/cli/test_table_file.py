@@ -229,6 +229,7 @@ def test_options_of_tables_need_a_table(tmp_path, monkeypatch, capsys):
     for name, value in (("--target", "x"), ("--min-k-shot", "1"), ("--time", "hour")):
         line = refused(["train", "sinusoid", name, value], capsys)
         assert "with data sinusoid, which has no such setting" in line
+        assert line.endswith("or give a table first, as in fewstep train exams.csv")
     assert "a table comes first" in refused(["train", "sinusoid", "--data", "table"], capsys)
     assert "cannot open" in refused(["train", "gone.csv", *SITES[2:]], capsys)
     assert not any(tmp_path.iterdir())
