@@ -156,8 +156,6 @@ def test_a_table_that_moved_is_found_again(here, capsys):
     assert "which is not there any more; give its new place" in refused(evaluate, capsys)
     for place in ("moved", "moved/sites.csv"):
         assert main([*evaluate, "--data-dir", place]) == 0
-    picture = ["--picture", "curve.png", "--data-dir", "moved"]
-    assert main(["compare", "runs/sites", "--tasks", "4", "--inner-steps", "1", *picture]) == 0
     assert fewstep.load("runs/sites").learner.preparation.target == "level"
 
 
