@@ -1,5 +1,6 @@
 """Runs that the tests of all commands share."""
 
+import json
 import shutil
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from fewstep.cli import main
 from tests.cli.own_pictures import write_classes
 from tests.cli.shared import SHORT, SMALL, TINY
+from tests.own_rows import rows_of_task, rows_of_tasks
 
 
 @pytest.fixture(scope="session")
@@ -56,4 +58,41 @@ def adapted(glyph_runs, own, tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapted") / "drawings"
     given = ["adapt", str(glyph_runs / "maml"), "--support", str(own / "support")]
     assert main([*given, "--query", str(own / "query"), "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def table_runs(tmp_path_factory):
+    """Runs of one table: of its scores, with an interval, and of who passed."""
+    folder = tmp_path_factory.mktemp("table_runs")
+    rows_of_tasks().to_csv(folder / "exams.csv", index=False)
+    few = ["--steps", "4", "--val-every", "4", "--val-tasks", "2", "--test-tasks", "3"]
+    for target in ("score", "passed"):
+        given = ["train", str(folder / "exams.csv"), "--task", "school", "--target", target, *few]
+        given += ["--inputs", "hours,colour", "--k-shot", "5", "--meta-batch", "2"]
+        given += ["--algorithm", "maml", "--inner-steps", "5", "--inner-lr", "0.1"]
+        assert main([*given, "--width", "8", "--run-dir", str(folder / target)]) == 0
+    told = {"level": 0.95, "half_widths": {"5": 12.5, "10": 9.0}}
+    (folder / "score" / "interval.json").write_text(json.dumps(told))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def new_school(tmp_path_factory):
+    """Rows of a school that no run has seen: to learn from, to be judged on, without targets."""
+    folder = tmp_path_factory.mktemp("new_school")
+    rows = rows_of_task("new", 26)
+    rows[:6].to_csv(folder / "support.csv", index=False)
+    rows[6:].to_csv(folder / "query.csv", index=False)
+    rows[6:][["colour", "hours"]].to_csv(folder / "blind.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def adapted_school(table_runs, new_school, tmp_path_factory):
+    """Models of the scores and of who passed, adapted to the school and saved."""
+    folder = tmp_path_factory.mktemp("adapted_school")
+    for target in ("score", "passed"):
+        given = ["adapt", str(table_runs / target), "--support", str(new_school / "support.csv")]
+        assert main([*given, "--out", str(folder / target)]) == 0
     return folder

@@ -39,7 +39,7 @@ def told_first(monkeypatch, capsys):
         raise InputError(f"q_query {config.q_query}")
 
     def lines(*words):
-        monkeypatch.setattr("fewstep.training.runs.trained", stop)
+        monkeypatch.setattr("fewstep.cli.one_run.trained", stop)
         capsys.readouterr()
         assert main(["train", *words, *BRIEF]) == 2
         return capsys.readouterr().err.splitlines()

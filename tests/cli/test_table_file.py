@@ -1,6 +1,7 @@
 """`fewstep train FILE.csv`: what it says, what a run keeps, and how it goes on."""
 
 import json
+import re
 import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -19,7 +20,7 @@ from tests.data.tables import lines
 
 BRIEF = [
     *("--steps", "2", "--val-every", "1", "--val-tasks", "4", "--test-tasks", "8"),
-    *("--meta-batch", "2", "--test-inner-steps", "1", "--inner-steps", "1"),
+    *("--meta-batch", "2", "--algorithm", "maml", "--test-inner-steps", "1", "--inner-steps", "1"),
 ]
 SITES = ["train", "sites.csv", "--task", "site", "--target", "level"]
 
@@ -57,7 +58,7 @@ def told_first(monkeypatch, capsys):
         raise InputError(f"k_shot {config.k_shot}, n_way {config.n_way}, {config.test_tasks} tests")
 
     def lines_of(*words):
-        monkeypatch.setattr("fewstep.training.runs.trained", stop)
+        monkeypatch.setattr("fewstep.cli.one_run.trained", stop)
         capsys.readouterr()
         assert main(["train", *words]) == 2
         return capsys.readouterr().err.splitlines()
@@ -74,7 +75,7 @@ def test_it_tells_what_it_understood(trained):
     assert "sites.csv: 13 tasks by site, 171 rows; 3 to 14, in the middle 14, rows a task" in told
     assert "left out, of fewer than 8 rows: 1 task: small" in told
     assert "split: 8 tasks train, 2 validation, 2 test" in told
-    assert "a task: 7 support and up to 10 query rows" in told
+    assert "a task: 7 support and up to 20 query rows" in told
     assert "k_shot is 7, as a quarter of the tasks have few rows" in told
     assert "level" in told.split("split:")[0]
 
@@ -108,7 +109,7 @@ def test_intervals_are_over_tasks_and_not_over_draws(here, capsys):
     frame = pd.read_csv("sites.csv")
     table = fewstep.data.Table(frame, task="site", target="level")
     *_, test = table.split_by_name(split_of(here / "runs" / "sites"), run.learner.preparation)
-    tasks = test.tasks(7, 10, split="test")
+    tasks = test.tasks(7, 20, split="test")
     scores = run.learner.evaluate(tasks.batch(range(40)), steps=1).scores
     names = np.array(tasks.names_of(range(40)))
     means = np.stack([scores[names == name].mean(0).numpy() for name in test.names])
@@ -118,7 +119,7 @@ def test_intervals_are_over_tasks_and_not_over_draws(here, capsys):
         assert told["ci95"][str(step)] == pytest.approx(half[step], rel=1e-4)
     assert main(["evaluate", "runs/sites", "--tasks", "40"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "2 test tasks of sites, 40 draws of 7 support and up to 10 query rows; mean ±" in told
+    assert "2 test tasks of sites, 40 draws of 7 support and up to 20 query rows; mean ±" in told
 
 
 def test_the_same_command_shows_a_finished_run(here, capsys):
@@ -178,7 +179,7 @@ def test_classes_are_those_of_the_column(tmp_path, monkeypatch, capsys):
     assert main([*SITES, *BRIEF, "--k-shot", "6"]) == 0
     out, err = capsys.readouterr()
     assert "accuracy in % after inner steps" in out
-    assert "6 support and up to 10 query rows" in err
+    assert "6 support and up to 20 query rows" in err
     assert json.loads((tmp_path / "runs/sites/summary.json").read_text())["n_way"] == 2
     assert "n_way is given, and data table has the same classes" in refused(
         ["evaluate", "runs/sites", "--n-way", "3"], capsys
@@ -204,7 +205,7 @@ SHORT = lines(12, 1)
         (lines(), ["--task", "site"], "no target is given for {table}; name the column to predict"),
         (lines(), ["--target", "level"], "one file and no task is given; name the column that"),
         (lines(), [*SITES[2:], "--inputs", "rew"], "no column 'rew' for the inputs; did you mean"),
-        (lines(), [*SITES[2:], "--n-way", "3"], "n_way is 3 with data table"),
+        (lines(), [*SITES[2:], "--n-way", "3"], "n_way is given, and a table has"),
         (lines(), [*SITES[2:], "--rotations"], "rotations is True with data table"),
         (lines(), [*SITES[2:], "--window", "3"], "window is 3 and no time is given"),
         (lines(), [*SITES[2:], "--min-k-shot", "20"], "min_k_shot is 20 and k_shot 10; expected"),
@@ -221,6 +222,27 @@ def test_what_cannot_be(frame, given, told, tmp_path, monkeypatch, capsys):
     frame.to_csv("sites.csv", index=False)
     line = refused(["train", "sites.csv", *given], capsys)
     assert told.format(table=tmp_path / "sites.csv") in line
+    assert [path.name for path in tmp_path.iterdir()] == ["sites.csv"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (lambda text: "", "is empty"),
+        (lambda text: text.split("\n")[0], "has a header and no rows"),
+        (lambda text: text.replace("site ", "s").replace(",", " "), "separated by spaces"),
+        (lambda text: text.replace("\n", ",1\n", 4), "row 5: 3 cells, and the header has 4"),
+        (lambda text: text.replace("level", "raw", 1), "has 2 columns 'raw'"),
+        (lambda text: re.sub(r"0,[^,]*,", "0,n/k,", text, count=1), "column 'raw', row 2: 'n/k'"),
+        (lambda text: re.sub(r"[^,]*\n$", "inf\n", text), "column 'level', row 169: inf"),
+        (lambda text: re.sub(r",[^,]*\n", ",7\n", text).replace(",7", ",level", 1), "is 7 in all"),
+        (lambda text: text[:99] + "\0" + text[99:], "is no text"),
+    ],
+)
+def test_bad_tables_are_refused(changed, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sites.csv").write_text(changed(lines().to_csv(index=False)))
+    assert told in refused(["train", *SITES[1:]], capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["sites.csv"]
 
 

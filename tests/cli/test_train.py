@@ -180,7 +180,7 @@ def test_omniglot(data_dir, tmp_path, monkeypatch, capsys):
     assert main(["evaluate", run, "--tasks", "2", "--data-dir", str(tmp_path / "there")]) == 0
 
 
-GROUPS = ("task", "network", "adaptation", "outer-loop", "evaluation", "machine", "specialist")
+GROUPS = ("tasks", "network", "adaptation", "outer-loop", "evaluation", "machine", "specialist")
 
 
 def test_help_comes_in_groups(capsys, monkeypatch):
@@ -194,7 +194,10 @@ def test_help_comes_in_groups(capsys, monkeypatch):
     assert told.index("--run-dir PATH") < told.index("--data-dir PATH")
     assert "(1 or more; default: 70000)" in told
     for field in fields(Config):
-        assert field.name in ("recipe", "folder") or f"--{field.name.replace('_', '-')}" in told
+        assert (
+            field.name in ("recipe", "folder", "table")
+            or f"--{field.name.replace('_', '-')}" in told
+        )
 
 
 def test_the_default_recipe_is_named(tmp_path, capsys):

@@ -68,6 +68,14 @@ def test_dates_of_a_series_are_in_order_and_not_their_texts():
     assert table.frame["score"].tolist() == [1, 0, 3, 2]
 
 
+def test_the_kind_of_the_target_can_be_chosen():
+    frame = numbered(4, 4).assign(score=[0, 1, 1, 0] * 2)
+    classes = Table(frame, task="school", target="score")
+    numbers = Table(frame, task="school", target="score", kind="regression")
+    assert classes.tasks(2, 2).spec.kind == "classification"
+    assert numbers.tasks(2, 2).spec.kind == "regression"
+
+
 def test_rows_without_task_or_target_are_left_out():
     frame = numbered(3, 3).assign(school=[1, 1, np.nan, 2, 2, 2])
     frame["score"] = [0, 1, 2, 3, np.nan, 5]

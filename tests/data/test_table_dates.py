@@ -38,6 +38,7 @@ def test_other_texts_are_no_dates(texts):
 def test_the_month_comes_first_where_both_may():
     assert date_format(["01/02/2024", "03/04/2024"]) == "%m/%d/%Y"
     assert date_format(["01/02/2024", "13/04/2024"]) == "%d/%m/%Y"
+    assert date_format(["01/02/2024"] * 9 + ["soon"]) == "%m/%d/%Y"
     assert is_ambiguous(["01/02/2024"], "%m/%d/%Y")
     assert not is_ambiguous(["01/13/2024"], "%m/%d/%Y")
     assert not is_ambiguous(["2024-01-02"], "ISO8601")

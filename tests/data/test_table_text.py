@@ -46,6 +46,16 @@ def test_separators_within_cells_are_no_separators(text, columns):
     assert parse(text)[0].columns.tolist() == columns
 
 
+def test_spaces_behind_separators_do_not_count():
+    frame = parse('a, b\n1, "x, y"\n')[0]
+    assert frame.columns.tolist() == ["a", "b"]
+    assert frame.b.tolist() == ["x, y"]
+
+
+def test_a_name_of_two_lines_becomes_one():
+    assert parse('"height\n(m)",b\n1,2\n')[0].columns.tolist() == ["height (m)", "b"]
+
+
 def test_a_tsv_needs_no_note():
     assert parse(ROWS.replace(",", "\t"), "t.tsv")[1] == []
 

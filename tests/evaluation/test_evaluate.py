@@ -116,6 +116,25 @@ def test_nothing_is_changed():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_draws_of_one_task_count_as_one():
+    """Their mean is one value of the interval, wherever tasks have names."""
+
+    class Named:
+        batch = staticmethod(TASKS.batch)
+
+        def names_of(self, indices):
+            return ["ab"[i % 5 > 0] for i in indices]
+
+    drawn = learner().evaluate(TASKS.batch(range(40)), 2).scores
+    found = fewstep.evaluate(learner(), Named(), steps=2, n=40)
+    first = torch.arange(40) % 5 == 0
+    means = torch.stack([drawn[first].mean(0), drawn[~first].mean(0)])
+    assert found.tasks == 2
+    assert found.score.mean == pytest.approx(means.mean(0).tolist(), rel=1e-5)
+    half = 1.96 * means.std(0) / 2**0.5
+    assert found.score.ci95 == pytest.approx(half.tolist(), rel=1e-4)
+
+
 def test_many_processes_show_the_same():
     batch = TASKS.batch(range(6))
     found = fewstep.evaluate(fewstep.Parallel(learner(), 2), batch)

@@ -210,7 +210,7 @@ def test_so_are_tasks_that_would_be_mostly_padding():
 @pytest.mark.parametrize(
     "middle", [nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Softmax(1)], ids=["norm", "dropout", "other"]
 )
-def test_models_that_may_mix_examples_get_no_padding(middle):
+def test_models_that_may_mix_get_no_padding(middle):
     assert not parts_of(MAML(mlp(middle)), TaskBatch.stack(rows_of(MANY)))
 
 

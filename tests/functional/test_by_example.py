@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from fewstep.functional.by_example import treats_alone
+from fewstep.models.mlp import Embeddings
 from tests.factory import mlp
 
 
@@ -43,6 +44,7 @@ ALONE = {
     "pictures": nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2), nn.ReLU(), nn.Flatten()),
     "no dropout": mlp(nn.Dropout(0.0)),
     "dropout off": mlp(nn.Dropout(0.5)).eval(),
+    "categories": nn.Sequential(Embeddings([4]), nn.Linear(2, 3)),
     "promised": nn.Sequential(Promised(), nn.Linear(4, 3)),
 }
 NOT_ALONE = {

@@ -9,6 +9,7 @@ from fewstep import InputError
 from fewstep.predictors.adapt import adapt_classifier
 from fewstep.predictors.classifier import AdaptedClassifier
 from tests.predictors.shared import NAMES, of_pictures, pictures
+from tests.predictors.shared_rows import PASSED, QUERY, SUPPORT, of_table
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +89,17 @@ def test_a_network_that_does_not_fit():
         AdaptedClassifier(nn.Linear(2, 3), (0, 1)).predict([[0.0, 0.0]])
     with pytest.raises(InputError, match=r"does not take examples of \[4\]"):
         AdaptedClassifier(nn.Linear(2, 2), (0, 1)).predict([[0.0] * 4])
+
+
+def test_the_classes_of_a_table_are_those_of_its_training():
+    adapted = adapt_classifier(of_table(PASSED), SUPPORT, SUPPORT.passed)
+    assert adapted.classes == PASSED.classes == ("no", "yes")
+    assert set(adapted.predict(QUERY)) <= {"no", "yes"}
+    # A class that no support row has keeps its place.
+    one = adapt_classifier(of_table(PASSED), SUPPORT[:1], ["yes"])
+    assert one.about["protocol"]["shots"] == [0, 1]
+    assert one.predict_proba(QUERY)[:, 1].mean() > 0.5
+    with pytest.raises(InputError, match="'perhaps' is no class of the training rows"):
+        adapt_classifier(of_table(PASSED), SUPPORT, ["perhaps"] * 6)
+    with pytest.raises(InputError, match=r"of a regression by its loss"):
+        adapt_classifier(of_table(), SUPPORT, SUPPORT.passed)

@@ -19,8 +19,12 @@ from torch import nn
 import fewstep
 from fewstep import FewShotClassifier, FewShotRegressor, InputError
 from fewstep.data.images import ImageClasses
+from fewstep.predictors.adapt import adapt_regressor
+from tests.own_rows import INPUTS, rows_of_tasks
 from tests.predictors.shared import COLOUR, NAMES, network, of_numbers, of_pictures, of_rows
 from tests.predictors.shared import pictures as made
+from tests.predictors.shared_rows import PASSED, QUERY, SUPPORT, of_table
+from tests.predictors.shared_rows import network as network_of_table
 from tests.snapshot import differences, snapshot
 
 ROWS = np.random.default_rng(0).normal(size=(12, 4)) + 4 * np.repeat(np.eye(3, 4), 4, 0)
@@ -41,6 +45,8 @@ CANNOT_APPLY = {
     ),
     "check_array_api_input": "it asks for SciPy's experimental array API, and skips itself",
 }
+"""A learner of a table takes its own columns alone, so no check that makes columns can apply to it;
+what the checks ask for is tested below."""
 ESTIMATORS = [
     FewShotClassifier(fewstep.ProtoMAML(any_width(3), inner_lr=0.1, inner_steps=10)),
     FewShotRegressor(
@@ -262,3 +268,62 @@ else:
 def test_mistakes_are_input_errors():
     with pytest.raises(InputError, match="one class"):
         classify(y=["owl"] * 12)
+
+
+def test_the_columns_of_a_table_are_found_by_name():
+    regressor = FewShotRegressor(of_table()).fit(SUPPORT, SUPPORT.score)
+    assert regressor.feature_names_in_.tolist() == INPUTS
+    assert regressor.n_features_in_ == 2
+    expected = adapt_regressor(of_table(), SUPPORT, SUPPORT.score).predict(QUERY)
+    assert np.allclose(regressor.predict(QUERY), expected)
+    assert np.allclose(regressor.predict(QUERY[["colour", "hours"]]), expected)
+    assert np.allclose(regressor.predict(QUERY[INPUTS].to_numpy()), expected)
+    assert np.isfinite(regressor.score(QUERY, QUERY.score))
+    by_array = FewShotRegressor(of_table()).fit(SUPPORT[INPUTS].to_numpy(), SUPPORT.score.tolist())
+    assert np.allclose(by_array.predict(QUERY), expected)
+    assert np.allclose(regressor.predict_interval(QUERY)[:, 0], expected - 4)
+    assert clone(regressor).fit(SUPPORT, SUPPORT.score).predict(QUERY).shape == (20,)
+
+
+def test_the_classes_of_a_table():
+    classifier = FewShotClassifier(of_table(PASSED)).fit(SUPPORT, SUPPORT.passed)
+    assert classifier.classes_.tolist() == ["no", "yes"]
+    assert classifier.predict(QUERY).tolist() == classifier.adapted_.predict(QUERY)
+    assert 0 <= classifier.score(QUERY, QUERY.passed) <= 1
+    one = FewShotClassifier(of_table(PASSED)).fit(SUPPORT[:1], SUPPORT.passed[:1])
+    assert one.predict_proba(QUERY).shape == (20, 2)
+    assert one.classes_.tolist() == ["no", "yes"]
+
+
+def test_from_a_table_to_a_saved_model(tmp_path):
+    table = fewstep.data.Table(rows_of_tasks(), task="school", target="score", inputs=INPUTS)
+    train, val, _ = table.split(0.6, 0.2, 0.2, seed=0)
+    tasks = train.tasks(k_shot=4, q_query=4)
+    learner = fewstep.MAML(network_of_table(train.preparation), inner_lr=0.1, loss="mse")
+    fewstep.fit(learner, tasks, validation=val.tasks(k_shot=4, q_query=4), steps=2, meta_batch=2)
+    assert learner.preparation == train.preparation
+    regressor = FewShotRegressor(learner).fit(SUPPORT, SUPPORT.score)
+    regressor.save(tmp_path / "model")
+    loaded = fewstep.load(tmp_path / "model", network_of_table(train.preparation))
+    assert np.array_equal(loaded.predict(QUERY), regressor.predict(QUERY))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "told"),
+    [
+        (SUPPORT[["hours"]], SUPPORT.score, "has no column 'colour'"),
+        (SUPPORT[INPUTS].to_numpy()[:, :1], SUPPORT.score, "expected a table with the columns"),
+        (SUPPORT, SUPPORT.score[:3], "there are 6 rows and targets of"),
+        (SUPPORT.assign(hours="many"), SUPPORT.score, "'many' is no number"),
+        (SUPPORT, None, "the target y is None"),
+    ],
+)
+def test_mistakes_of_a_table_are_told(x, y, told):
+    with pytest.raises(InputError, match=told):
+        FewShotRegressor(of_table()).fit(x, y)
+
+
+def test_rows_unlike_those_of_training_are_warned():
+    regressor = FewShotRegressor(of_table()).fit(SUPPORT, SUPPORT.score)
+    with pytest.warns(UserWarning, match="standard deviations from the mean"):
+        regressor.predict(QUERY.assign(hours=10 * QUERY.hours))

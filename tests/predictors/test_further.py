@@ -11,6 +11,7 @@ from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.further import with_more
 from fewstep.predictors.loading import load_adapted
 from tests.predictors.shared import NAMES, of_numbers, of_pictures, of_run, pictures
+from tests.predictors.shared_rows import NEW, PASSED, QUERY, SCORES, SUPPORT, network, of_table
 
 MORE = ["white", "red", "white"]
 
@@ -72,3 +73,20 @@ def test_mistakes():
         with_more(bare, [[0.0, 1.0]], [1])
     with pytest.raises(InputError, match=r"the state lacks"):
         with_more(adapted, pictures(["white"]), ["white"], learner=fewstep.MAML(bare.module))
+
+
+@pytest.mark.parametrize("how", [SCORES, PASSED])
+def test_more_rows_of_a_table(how, tmp_path):
+    adapt = adapt_regressor if how is SCORES else adapt_classifier
+    learner = of_table(how)
+    adapted = adapt(learner, SUPPORT, SUPPORT[how.target])
+    expected = adapt(learner, NEW[:12], NEW[how.target][:12])
+    adapted.save(tmp_path / "model")
+    for before in (adapted, load_adapted(tmp_path / "model", network(how))):
+        after = with_more(before, NEW[6:12], NEW[how.target][6:12], learner=learner)
+        found, wanted = (
+            one.predict(QUERY) if how is SCORES else one.predict_proba(QUERY)
+            for one in (after, expected)
+        )
+        assert np.allclose(found, wanted, atol=1e-4)
+    assert getattr(after, "half_width", 3.0) == 3.0

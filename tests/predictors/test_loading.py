@@ -23,6 +23,8 @@ from tests.predictors.shared import (
     of_run,
     pictures,
 )
+from tests.predictors.shared_rows import PASSED, QUERY, SCORES, SUPPORT, of_table
+from tests.predictors.shared_rows import network as network_of_table
 
 
 @pytest.fixture(scope="module")
@@ -228,3 +230,39 @@ def test_a_model_made_by_hand_comes_back(tmp_path):
     made.save(tmp_path / "model")
     loaded = load_adapted(tmp_path / "model", network())
     assert (loaded.predict_proba(pictures()) == made.predict_proba(pictures())).all()
+
+
+def test_a_model_of_a_table_comes_back(tmp_path):
+    for how, adapt in ((SCORES, adapt_regressor), (PASSED, adapt_classifier)):
+        adapted = adapt(of_table(how), SUPPORT, SUPPORT[how.target])
+        adapted.save(tmp_path / how.target)
+        loaded = load_adapted(tmp_path / how.target, network_of_table(how))
+        assert loaded.preparation == how
+        assert np.array_equal(loaded.predict(QUERY), adapted.predict(QUERY))
+        assert {path.suffix for path in (tmp_path / how.target).iterdir()} == {
+            *(".json", ".safetensors", ".md")
+        }
+        loaded.save(tmp_path / "again")
+        for path in (tmp_path / how.target).iterdir():
+            assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+    scores = load_adapted(tmp_path / "score", network_of_table())
+    assert (scores.half_width, scores.about["half_widths"]) == (4.0, {"5": 4.0, "10": 3.0})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"half_width": "wide"},
+        {"half_width": -1},
+        {"half_widths": {"few": 3}},
+        {"half_widths": {"5": None, "6": "wide"}},
+        {"kind": "classification", "classes": ["a"]},
+        {"preparation": {"target": "score"}},
+        {"preparation": {**SCORES.as_json(), "forms": SCORES.as_json()["forms"][:1]}},
+    ],
+)
+def test_a_damaged_model_of_a_table(changes, tmp_path):
+    adapt_regressor(of_table(), SUPPORT, SUPPORT.score).save(tmp_path / "model")
+    change(tmp_path / "model", **changes)
+    with pytest.raises(InputError, match="does not describe an adapted model"):
+        load_adapted(tmp_path / "model", network_of_table())

@@ -39,6 +39,9 @@ def test_the_first_trial_is_the_config_and_none_comes_twice():
 
 def test_more_inner_steps_are_evaluated_too():
     assert changed(SINUSOID, {"inner_steps": 30}).test_inner_steps == 30
+    assert changed(SINUSOID, {"layers": 1}).test_inner_steps == SINUSOID.test_inner_steps
+    few = replace(with_algorithm(SINUSOID, "r2d2"), inner_steps=5)
+    assert changed(few, {"layers": 1}).test_inner_steps == 1
     per_step = replace(SINUSOID, step_sizes="per-step", inner_steps=10)
     assert changed(per_step, {"inner_steps": 3}).test_inner_steps == 3
 

@@ -5,12 +5,14 @@ import json
 import pytest
 
 from fewstep import InputError
-from fewstep.config.recipes import folder_config
+from fewstep.config.recipes import folder_config, table_config
 from fewstep.data.preparation import Preparation
-from fewstep.data.source import TaskSpec
+from fewstep.data.registry import task_sources
+from fewstep.data.source import KeptSplit, TaskSpec
 from fewstep.training.run_dir import RunDir
-from fewstep.training.split_file import kept_split
-from fewstep.training.task_form import TaskForm, form_as_json
+from fewstep.training.split_file import kept_split, split_as_json
+from fewstep.training.task_form import TaskForm, form_as_json, form_of, read_form
+from tests.data.tables import lines
 
 SPLIT = {"train": ["crow", "owl"], "val": ["tit", "wren"], "test": ["jay", "kite"]}
 CONFIG = folder_config("photos", 16, 2, 1)
@@ -60,3 +62,25 @@ def test_a_split_that_was_changed_is_refused(run, part, names, told):
     run.split.write_text(json.dumps(SPLIT | {part: names}))
     with pytest.raises(InputError, match=told):
         kept_split(CONFIG, run)
+
+
+def test_the_tasks_of_a_table_are_kept(tmp_path):
+    lines().to_csv(tmp_path / "sites.csv", index=False)
+    of = {"task": "site", "target": "level", "k_shot": 3}
+    config = table_config(str(tmp_path / "sites.csv"), **of)
+    tasks, files = task_sources(config), RunDir(tmp_path)
+    files.config.write_text("{}")
+    files.write_json(files.data, form_as_json(form_of(tasks["train"])))
+    files.write_json(files.split, split_as_json(tasks))
+    kept = kept_split(config, files)
+    assert kept == KeptSplit({s: [*t.rows.names] for s, t in tasks.items()}, tasks["train"].how)
+    form = read_form(files.data)
+    assert form.spec == tasks["train"].spec
+    files.write_json(files.split, split_as_json(tasks) | {"val": ["site 1", "site 1"]})
+    with pytest.raises(InputError, match="has the task 'site 1' twice"):
+        kept_split(config, files)
+    damaged = json.loads(files.data.read_text())
+    del damaged["preparation"]["forms"]
+    files.write_json(files.data, damaged)
+    with pytest.raises(InputError, match="does not tell the form of tasks"):
+        kept_split(config, files)

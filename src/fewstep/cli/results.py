@@ -11,6 +11,7 @@ from rich.progress import Progress
 from fewstep.choices import Norm, Split
 from fewstep.cli.calibrate import Chosen, choose_on_validation, inductive, norms_of
 from fewstep.cli.console import plain_console
+from fewstep.cli.intervals import interval_lines, measured_interval
 from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.schema import Config, batch_norm
 from fewstep.data.preparation import Preparation
@@ -90,6 +91,8 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
         if found := inductive(run, chosen):
             told = calibration_as_json(found, "inductive", steps, min(tasks, TASKS))
             files.write_json(files.calibration, told)
+        if interval := measured_interval(run):
+            files.write_json(files.interval, interval)
         draw_curves(files.curve, config, {config.algorithm: results})
         pictures = [files.curve]
         if any(result.calibration for result in results.values()):
@@ -103,7 +106,8 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
             pictures.append(files.task)
         # Last of the files: where it stands, so do the pictures.
         files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
-        show(config, results, "test", findings(figures), console, pictures)
+        lines = interval_lines(config, interval)
+        show(config, results, "test", findings(figures), console, pictures, lines)
     except KeyboardInterrupt:
         raise Interrupted("stopped in the final test") from None
 
@@ -126,6 +130,8 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
         drawn = told.get("draws", told["tasks"])
         (name, means), *_ = results[config.norm].metrics.items()
         advice = told["diagnosis"]["findings"]
+        interval = read_json_object(files.interval, "") if files.interval.exists() else None
+        lines = interval_lines(config, interval)
         if (
             any(getattr(saved, n) != getattr(config, n) for n in decisive())
             or {last.settings, best.settings} != {training_digest(config)}
@@ -147,7 +153,7 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
         f"{len(means.mean) - 1} inner steps, {batch_norm(config, config.norm)}; more: {more}",
         soft_wrap=True,
     )
-    show(config, results, "test", advice, console, pictures)
+    show(config, results, "test", advice, console, pictures, lines)
     return True
 
 
@@ -158,10 +164,11 @@ def show(
     findings: list[str],
     console: Console,
     pictures: Sequence[Path] = (),
+    more: Sequence[str] = (),
 ) -> None:
     """Print the table; tell its protocol, calibration, pictures and findings of the diagnosis."""
     plain_console().print(ScoreTable({config.algorithm: results}), crop=False)
-    for line in (protocol(config, results, split), *calibration_lines(results)):
+    for line in (protocol(config, results, split), *calibration_lines(results), *more):
         console.print(line, soft_wrap=True)
     if pictures:
         console.print(f"pictures: {', '.join(map(str, pictures))}", soft_wrap=True)

@@ -126,6 +126,10 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
         raise InputError(f"the recipe comes first: fewstep train {late[0]} ...")
     flags = arguments[1:] if named else arguments
     if named and arguments[0] not in RECIPES and is_table(arguments[0]):
+        if _is_given(flags, "n_way"):
+            raise InputError(
+                "n_way is given, and a table has the classes of its target; leave it out"
+            )
         # A network that suits series, before it is read what they are.
         is_series = _is_given(flags, "window") and _is_given(flags, "time")
         series: dict[str, Any] = {"time": "", "window": 1} if is_series else {}

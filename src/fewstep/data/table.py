@@ -18,6 +18,7 @@ from fewstep.data.table_columns import as_codes
 from fewstep.data.table_preparation import TablePreparation
 from fewstep.data.table_reading import FILE, read_table
 from fewstep.data.table_rows import Integers, TableRows
+from fewstep.data.table_target import TargetKind
 from fewstep.data.table_tasks import TableTasks
 from fewstep.data.table_windows import times_of
 from fewstep.errors import InputError
@@ -66,6 +67,7 @@ class Table:
         inputs: Sequence[str] | None = None,
         time: str | None = None,
         window: int | None = None,
+        kind: TargetKind | None = None,
     ) -> None:
         in_files = isinstance(source, str | Path) and Path(source).is_dir()
         if target is None:
@@ -78,6 +80,7 @@ class Table:
         read = read_table(source)
         self.name, self.part = read.name, SPLITS[0]
         self.task, self.target, self.time, self.window = task or FILE, target, time, window
+        self.kind = kind
         self.inputs, notes = choose_inputs(read.frame, target, self.task, inputs, time)
         own = [self.task, target, *(() if time is None else [time])]
         frame, dropped = known_rows(read.frame, own)
@@ -109,7 +112,7 @@ class Table:
         """How a row becomes an example: fitted on the training tasks, or on all of no split."""
         if self._given is not None:
             return self._given
-        fitted = TablePreparation.fit(self.frame, self.target, self.inputs)
+        fitted = TablePreparation.fit(self.frame, self.target, self.inputs, self.kind)
         return replace(fitted, time=self.time, window=self.window)
 
     @cached_property

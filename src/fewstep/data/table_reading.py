@@ -50,10 +50,17 @@ def read_table(source: Any) -> TableFrame:
     if not isinstance(source, str | os.PathLike):
         return TableFrame(_of_object(source), (), "table")
     path = Path(source)
-    if path.is_dir():
+    if _is_folder(path):
         return _read_folder(path)
     frame, notes = _read_file(path, str(path))
     return TableFrame(frame, tuple(f"{path.name}: {note}" for note in notes), path.name)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from error
 
 
 def _of_object(source: Any) -> Any:
@@ -84,13 +91,17 @@ def _of_object(source: Any) -> Any:
 def _read_folder(folder: Path) -> TableFrame:
     """Table of all files of a folder, which have the same columns."""
     pd = load_pandas()
-    paths = sorted(p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES))
+    try:
+        paths = sorted(p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read ({error.strerror})") from error
     paths = [path for path in paths if not path.name.startswith(".")]
     if not paths:
         raise InputError(f"{folder} holds no tables; expected files of {', '.join(SUFFIXES)}")
     stems = [path.name.split(".")[0] or path.name for path in paths]
     names = stems if len({*stems}) == len(stems) else [path.name for path in paths]
     frames: list[Any] = []
+    first: Path | None = None  # of those that have rows
     told: dict[str, list[str]] = {}
     for path, name in zip(paths, names, strict=True):
         try:
@@ -98,8 +109,9 @@ def _read_folder(folder: Path) -> TableFrame:
         except EmptyTableError:
             told.setdefault("left out, as there are no rows", []).append(path.name)
             continue
+        first = first or path
         if frames:
-            frame = _alike(frame, path, frames[0], paths[0])
+            _check_alike(frame, path, frames[0], first)
         if FILE in frame:
             raise InputError(f"{path} has a column {FILE!r}, which names the files; rename it")
         frame.index += len(frames) * ROWS_A_FILE
@@ -117,22 +129,15 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
-def _alike(frame: Any, path: Path, first: Any, first_path: Path) -> Any:
-    """The columns of a file in the order of the first file's, whose names they have."""
+def _check_alike(frame: Any, path: Path, first: Any, first_path: Path) -> None:
+    """See that a file has the columns of the first one."""
     columns = [name for name in first.columns if name != FILE]
-    for name in columns:
-        if name not in frame:
-            raise InputError(
-                f"{path} has no column {name!r}, which {first_path.name} has; expected the same "
-                "columns in every file"
-            )
-    for name in frame.columns:
-        if name not in columns:
-            raise InputError(
-                f"{path} has a column {name!r}, which {first_path.name} lacks; expected the same "
-                "columns in every file"
-            )
-    return frame[columns]
+    for name in (*columns, *frame.columns):
+        if name not in frame or name not in columns:
+            has = f"no column {name!r}, which {first_path.name} has"
+            if name in frame:
+                has = f"a column {name!r}, which {first_path.name} lacks"
+            raise InputError(f"{path} has {has}; expected the same columns in every file")
 
 
 def _read_file(path: Path, name: str) -> tuple[Any, list[str]]:
@@ -156,8 +161,9 @@ def _content(path: Path) -> bytes:
         before = path.stat()
         content = path.read_bytes()
         after = path.stat()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # the second of names with a zero byte
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise InputError(f"{path} cannot be read ({reason})") from error
     state = (before.st_size, before.st_mtime_ns)
     if state != (after.st_size, after.st_mtime_ns) or len(content) != before.st_size:
         raise InputError(f"{path} changed while it was read; run again when it is complete")

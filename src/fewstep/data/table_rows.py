@@ -1,6 +1,5 @@
 """TableRows: the prepared rows of a table, those of a task side by side."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -70,14 +69,3 @@ class TableRows:
         if self.window is not None:
             rows = window_rows(last, first, self.window)
         return torch.from_numpy(self.x[rows]), torch.from_numpy(self.y[last])
-
-    def subset(self, numbers: Sequence[int]) -> "TableRows":
-        """Those of some tasks, in the order of their numbers."""
-        kept = np.asarray(numbers, np.int64)
-        lengths = np.diff(self.offsets)[kept]
-        offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
-        # Row r of the result, which is of task t, is row r - offsets[t] of the task before.
-        shift = np.repeat(self.offsets[kept] - offsets[:-1], lengths)
-        rows = np.arange(offsets[-1]) + shift
-        names = tuple(self.names[number] for number in kept)
-        return TableRows(names, self.x[rows], self.y[rows], offsets, self.window, self.in_time)

@@ -60,6 +60,15 @@ class TableTasks(TaskSource):
 
     Raises:
         InputError: No task has enough rows.
+
+    >>> import pandas as pd
+    >>> from fewstep.data import Table
+    >>> frame = pd.DataFrame({"school": list("aaabbb"), "hours": range(6), "score": list("xyxyyx")})
+    >>> tasks = Table(frame, task="school", target="score").tasks(k_shot=2, q_query=1)
+    >>> tasks.batch(range(4))
+    TaskBatch(4 tasks, support_x=[4, 2, 1], support_y=[4, 2], query_x=[4, 1, 1], query_y=[4, 1])
+    >>> sorted(tasks.names_of(range(4)))
+    ['a', 'a', 'b', 'b']
     """
 
     rows: TableRows

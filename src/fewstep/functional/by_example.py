@@ -52,4 +52,6 @@ _LAYERS = {
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU),
     *(nn.Mish, nn.Tanh, nn.Sigmoid, nn.LogSigmoid, nn.Softplus, nn.Softsign, nn.Tanhshrink),
     *(nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid),
+    # They hold what the module around them computes with.
+    *(nn.ParameterDict, nn.ParameterList, nn.ModuleDict, nn.ModuleList),
 }

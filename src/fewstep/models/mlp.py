@@ -50,6 +50,8 @@ class Embeddings(nn.Module):
     A block that tells a category by a one among zeros, times a matrix, is a row of the matrix.
     """
 
+    treats_examples_alone = True
+
     def __init__(self, categories: Sequence[int]) -> None:
         super().__init__()
         self.categories = tuple(categories)

@@ -158,7 +158,8 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
         adapted = adapt_classifier(
             self.learner, examples, given, temperature=self.temperature, **settings
         )
-        self.classes_ = np.unique(labels)
+        of_table = isinstance(adapted.preparation, TablePreparation)
+        self.classes_ = np.array(adapted.classes) if of_table else np.unique(labels)
         return self._keep(adapted)
 
     def predict_proba(self, x: Any) -> npt.NDArray[np.float64]:
@@ -260,6 +261,21 @@ class FewShotRegressor(RegressorMixin, _FewShot):
         """
         query = self._query(x)
         found: npt.NDArray[np.float64] = self.adapted_.predict(query)
+        return found
+
+    def predict_interval(self, x: Any) -> npt.NDArray[np.float64]:
+        """The 95% interval of each prediction, ``[examples, 2]``.
+
+        Args:
+            x: As in `predict`.
+
+        Raises:
+            InputError: The examples do not fit, or the interval is not known, as of a learner that
+                no run with one was loaded for.
+            NotFittedError: It was not fitted.
+        """
+        query = self._query(x)
+        found: npt.NDArray[np.float64] = self.adapted_.predict_interval(query)
         return found
 
 

@@ -17,6 +17,11 @@ def columns_told(told: Mapping[str, Any]) -> list[str]:
             f"- 95% interval: the prediction and {told['half_width']:.6g} to either side, as the "
             "errors on validation tasks tell"
         ]
+    if how.window:
+        lines += [
+            f"- give the {how.window - 1} rows before the first one that counts, too: they are in "
+            "its window"
+        ]
     if told.get("task"):
         lines += [f"- adapted to: {_escaped(told['task'])}"]
     return [*lines, ""]
@@ -49,8 +54,9 @@ def scaling(told: Mapping[str, Any]) -> str:
             f" The prediction in the unit of {_escaped(how.target)} is {how.target_scale:.8g} "
             f"times the output plus {how.target_mean:.8g}."
         )
+    shape = f"{how.window}, {len(names)}" if how.window else str(len(names))
     return (
-        f"`x` is float32 [rows, {len(names)}], the features {features}{more}, standardised and "
+        f"`x` is float32 [rows, {shape}], the features {features}{more}, standardised and "
         f"coded as `preparation` in `adapted.json` tells.{unit}"
     )
 

@@ -1,10 +1,13 @@
 """The interval of a run's predictions as a file, ``interval.json``: how far they are off."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fewstep.errors import InputError
-from fewstep.files import read_json_object
+from fewstep.evaluation.conformal import LEVEL, Interval
+from fewstep.files import read_json_object, rounded
 
 
 def read_half_widths(path: Path) -> dict[int, float] | None:
@@ -28,3 +31,16 @@ def read_half_widths(path: Path) -> dict[int, float] | None:
     if any(rows < 1 or not 0 <= width < math.inf for rows, width in widths.items()):
         raise InputError(f"{path} has half_widths {told!r}; {remedy}")
     return widths or None
+
+
+def interval_as_json(found: Sequence[Interval], steps: int) -> dict[str, Any]:
+    """Half widths and their coverage as JSON values, by the number of support rows."""
+    told = {
+        "level": LEVEL,
+        "half_widths": {str(one.rows): one.half_width for one in found},
+        "coverage": {str(one.rows): one.coverage.mean for one in found},
+        "coverage_ci95": {str(one.rows): one.coverage.ci95 for one in found},
+        "steps": steps,
+    }
+    result: dict[str, Any] = rounded(told)
+    return result

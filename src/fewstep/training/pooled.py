@@ -23,7 +23,7 @@ def pooled_config(config: Config) -> Config:
         field.name: field.default for group in (Adaptation, Specialist) for field in fields(group)
     }
     plain |= {"algorithm": "finetune", "inner_lr": NO_STEP, "test_inner_steps": 1, "context": 0}
-    return replace(config, **plain, norm=config.norm)
+    return replace(config, **plain | {"norm": config.norm})
 
 
 def pooled_network(run: Run, path: Path, reporter: Reporter) -> FineTune:

@@ -82,6 +82,7 @@ def trained(
             files.write_json(files.split, split_as_json(tasks))
         # It is of the initialisation that was best until now.
         files.remove(files.calibration)
+        files.remove(files.interval)
         begin(files, tasks)
         OuterLoop(
             settings=settings,

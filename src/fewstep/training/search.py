@@ -62,8 +62,9 @@ def drawn(
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:
     """The config with these settings, evaluated after as many inner steps as it needs."""
-    steps = changes.get("inner_steps", config.inner_steps)
-    most = steps if config.learns_per_step else max(steps, config.test_inner_steps)
+    steps, most = changes.get("inner_steps", 0), config.test_inner_steps
+    if steps:
+        most = steps if config.learns_per_step else max(steps, most)
     return replace(config, **{**changes, "test_inner_steps": most})
 
 

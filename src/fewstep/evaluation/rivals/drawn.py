@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from torch import Tensor
 
 from fewstep.data.table_tasks import TableTasks
 from fewstep.evaluation.rivals.rows import Array, Episode, Floats, Rows
-from fewstep.evaluation.task_sets import task_batches
 from fewstep.tasks import TaskBatch
 
+AT_ONCE = 100
+"""Tasks of a batch: many small ones at once take half the time."""
 MOST_NUMBERS = 50_000_000
 """Numbers of training rows that rivals are fitted to; of a larger table to whole tasks by lot."""
 
@@ -47,7 +49,8 @@ def draw(source: TableTasks, rows: int, number: int) -> Drawn | None:
     if not (source.rows.counts > rows).any():
         return None
     changed = source.with_shots(rows, source.q_query)
-    batches = list(task_batches(changed, number))
+    ends = [*range(0, number, AT_ONCE), number]
+    batches = [changed.batch(range(*pair)) for pair in pairwise(ends)]
     return Drawn(rows, batches, changed.names_of(range(number)))
 
 

@@ -1,0 +1,112 @@
+"""`fewstep compare RUN` of a table: every rival on the same tasks, and the pooled network kept."""
+
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+
+import numpy as np
+import pytest
+
+import fewstep
+from fewstep.cli import main
+from tests.cli.shared import refused
+from tests.data.tables import lines
+
+BRIEF = [
+    *("--steps", "4", "--val-every", "2", "--val-tasks", "4", "--test-tasks", "8"),
+    *("--meta-batch", "2", "--k-shot", "2"),
+]
+NETWORKS = ["pooled network", "fine-tuned"]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    lines(24).to_csv(folder / "sites.csv", index=False)
+    frame = lines(24)
+    frame["level"] = np.where(frame["level"] > 100, "high", "low")
+    frame.to_csv(folder / "kinds.csv", index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, algorithm in (("sites", "maml"), ("kinds", "maml"), ("plain", "finetune")):
+            words = ["train", "kinds.csv" if name == "kinds" else "sites.csv", "--task", "site"]
+            words += ["--target", "level", "--algorithm", algorithm, "--run-dir", name]
+            with redirect_stderr(StringIO()) as told, redirect_stdout(StringIO()):
+                assert main([*words, *BRIEF]) == 0
+            (folder / f"{name}.txt").write_text(told.getvalue())
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch, here):
+    """Fine-tuning is chosen from less than it is for people."""
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("fewstep.evaluation.rivals.tuned.STEP_SIZES", (0.1,))
+    monkeypatch.setattr("fewstep.evaluation.rivals.tuned.STEPS", (1, 3))
+
+
+def compared(capsys, *words):
+    capsys.readouterr()
+    assert main(["compare", *words, "--tasks", "10", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_all_models_by_the_rows_of_the_task(here, capsys):
+    told = compared(capsys, "sites", "plain", "--picture", "new/picture.png")
+    assert (told["score"], told["target"]) == ("rmse", "level")
+    # No task has 21 rows.
+    assert [*told["rows"]] == ["1", "2", "5", "10"]
+    expected = ["sites", *NETWORKS, "mixed effects", "ridge", "task's mean"]
+    for found in told["rows"].values():
+        assert [*found["models"]] == expected
+        assert found["best"] in expected
+        assert found["models"][found["best"]]["behind_best"] == 0
+    # Lines of 20 a unit around a common one; the mean cannot follow them.
+    last = told["rows"]["10"]["models"]
+    assert last["mixed effects"]["mean"] < 5 < 10 < last["task's mean"]["mean"]
+    assert (here / "new" / "picture.png").stat().st_size > 10_000
+    # The pooled network is trained once, and kept.
+    best = here / "sites" / "rivals" / "pooled" / "best.safetensors"
+    before = best.stat().st_mtime_ns
+    assert compared(capsys, "sites", "plain") == told
+    assert best.stat().st_mtime_ns == before
+
+
+def test_classes(here, capsys):
+    told = compared(capsys, "kinds")
+    models = told["rows"]["10"]["models"]
+    assert told["score"] == "accuracy"
+    assert [*models] == ["kinds", *NETWORKS, "logistic", "majority"]
+    assert models["logistic"]["mean"] > models["majority"]["mean"]
+
+
+def test_lines_for_people(here, capsys):
+    assert main(["compare", "plain", "--tasks", "10"]) == 0
+    out = capsys.readouterr().out
+    assert "10 rows: " in out
+    assert " is best, " in out
+    assert "picture: comparison.png" in out
+    assert not (here / "plain" / "rivals").exists()
+
+
+def test_a_run_of_the_name_of_a_rival(here, capsys):
+    (here / "sites").rename(here / "ridge")
+    try:
+        assert "ridge is the name of a run and of a rival" in refused(["compare", "ridge"], capsys)
+    finally:
+        (here / "ridge").rename(here / "sites")
+
+
+def test_the_interval_of_the_run_is_kept_and_told(here, capsys):
+    told = json.loads((here / "sites" / "interval.json").read_text())
+    assert [*told["half_widths"]] == ["1", "2", "5", "10"]
+    assert all(0.5 < share <= 1 for share in told["coverage"].values())
+    text = (here / "sites.txt").read_text()
+    assert "interval: with 2 rows of a task, 95% of level in validation tasks is within ± " in text
+    assert not (here / "kinds" / "interval.json").exists()
+    loaded = fewstep.load("sites").learner
+    assert loaded.half_widths == {int(k): v for k, v in told["half_widths"].items()}
+    words = ["train", "sites.csv", "--task", "site", "--target", "level", "--algorithm", "maml"]
+    assert main([*words, "--run-dir", "sites", *BRIEF]) == 0
+    again = capsys.readouterr().err
+    assert next(line for line in text.splitlines() if line.startswith("interval")) in again
