@@ -38,7 +38,7 @@ def _alone(part: nn.Module, training: bool) -> bool:
     if kind in _DROPOUT:
         return not training or getattr(part, "p", 0.5) == 0
     if kind in _RECURRENT:
-        return bool(getattr(part, "batch_first", 0)) and (not training or part.dropout == 0)
+        return bool(part.batch_first) and not (training and part.dropout)
     if isinstance(part, nn.Flatten):
         return kind is nn.Flatten and part.start_dim >= 1
     if isinstance(part, nn.Unflatten):
