@@ -1,6 +1,7 @@
 """`fewstep train FILE.csv`: what it says, what a run keeps, and how it goes on."""
 
 import json
+import re
 import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -221,6 +222,27 @@ def test_what_cannot_be(frame, given, told, tmp_path, monkeypatch, capsys):
     frame.to_csv("sites.csv", index=False)
     line = refused(["train", "sites.csv", *given], capsys)
     assert told.format(table=tmp_path / "sites.csv") in line
+    assert [path.name for path in tmp_path.iterdir()] == ["sites.csv"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (lambda text: "", "is empty"),
+        (lambda text: text.split("\n")[0], "has a header and no rows"),
+        (lambda text: text.replace("site ", "s").replace(",", " "), "separated by spaces"),
+        (lambda text: text.replace("\n", ",1\n", 4), "row 5: 3 cells, and the header has 4"),
+        (lambda text: text.replace("level", "raw", 1), "has 2 columns 'raw'"),
+        (lambda text: re.sub(r"0,[^,]*,", "0,n/k,", text, count=1), "column 'raw', row 2: 'n/k'"),
+        (lambda text: re.sub(r"[^,]*\n$", "inf\n", text), "column 'level', row 169: inf"),
+        (lambda text: re.sub(r",[^,]*\n", ",7\n", text).replace(",7", ",level", 1), "is 7 in all"),
+        (lambda text: text[:99] + "\0" + text[99:], "is no text"),
+    ],
+)
+def test_bad_tables_are_refused(changed, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sites.csv").write_text(changed(lines().to_csv(index=False)))
+    assert told in refused(["train", *SITES[1:]], capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["sites.csv"]
 
 

@@ -136,7 +136,7 @@ def test_the_frame_stays_as_it_is():
         ({"diet": "barley"}, ["'diet'", "row 0, 1, 2", "1 more", "'barley'", "other"]),
         ({"weight": 1e300}, ["'weight'", "row 0", "1e+300", "unit"]),
         ({"weight": None}, ["'weight'", "row 0", "missing"]),
-        ({"day": "2400-01-01"}, ["'day'", "dates"]),
+        ({"day": "2200-01-01"}, ["'day'", "dates"]),
         ({"smokes": None}, ["'smokes'", "missing"]),
     ],
 )
@@ -180,5 +180,8 @@ def test_the_description_names_all_columns():
     told = "\n".join(HOW.describe())
     for words in ("y, a number", "age (1 missing)", "diet (2) (1 missing)", "smokes", "day (year-"):
         assert words in told
+    many = pd.DataFrame({f"x{i}\n": [0, i + 1] for i in range(99)} | {"y": [1, 2]})
+    told = TablePreparation.fit(many, "y", [*many][:-1]).describe()
+    assert told[1].endswith("x18, x19 and 79 more")
     classes = TablePreparation.fit(ROWS, "smokes", ["age"]).describe()[0]
     assert "2 classes (no, yes)" in classes

@@ -126,6 +126,7 @@ def test_what_is_no_table_is_named(tmp_path, name, content, word):
 
 def test_no_file_and_no_tables(tmp_path):
     assert "missing.csv" in message(tmp_path / "missing.csv")
+    assert "cannot be read" in message("zero\0byte.csv")
     assert "no tables" in message(tmp_path)
     assert "list" in message([1, 2])
     assert "no rows" in message(pd.DataFrame({"a": []}))
@@ -133,14 +134,15 @@ def test_no_file_and_no_tables(tmp_path):
     assert "dict" in message({"a": [1, 2], "b": [1]})
 
 
-def test_a_locked_file_is_named(tmp_path, monkeypatch):
-    def denied(path):
+@pytest.mark.parametrize("method", ["read_bytes", "stat", "is_dir", "iterdir"])
+def test_a_locked_file_or_folder_is_named(tmp_path, monkeypatch, method):
+    def denied(path, **options):
         raise PermissionError(13, "Permission denied", str(path))
 
-    path = write(tmp_path, "t.csv")
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    path = tmp_path if method == "iterdir" else write(tmp_path, "t.csv")
+    monkeypatch.setattr(Path, method, denied)
     told = message(path)
-    assert "t.csv" in told
+    assert str(path) in told
     assert "Permission denied" in told
 
 
@@ -165,5 +167,5 @@ def test_values_are_those_of_the_file(tmp_path):
     frame = pd.DataFrame({"a": rng.normal(size=500), "b": rng.integers(0, 9, 500)})
     frame.to_csv(tmp_path / "t.csv", index=False)
     read = read_table(tmp_path / "t.csv").frame
-    np.testing.assert_allclose(read.a.to_numpy(), frame.a.to_numpy(), rtol=1e-15)
+    np.testing.assert_allclose(read.a.to_numpy(), frame.a.to_numpy(), rtol=1e-12)
     assert read.b.tolist() == frame.b.tolist()

@@ -6,6 +6,7 @@ import pytest
 
 from fewstep import InputError
 from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.table_target import target_classes
 
 
 def prepared(values, kind=None):
@@ -20,6 +21,7 @@ def prepared(values, kind=None):
     [
         (["pass", "fail", "pass"], ("fail", "pass")),
         ([True, False, True], (False, True)),
+        (["True", "False", "True"], ("False", "True")),
         (["yes", "no", "no"], ("no", "yes")),
         ([0, 1, 1], (0, 1)),
         ([0.0, 1.0, 1.0], (0, 1)),
@@ -36,6 +38,11 @@ def test_classes(values, classes):
     assert how.targets(frame).dtype == np.int64
     again = TablePreparation.from_json(how.as_json())
     assert again.targets(frame).tolist() == how.targets(frame).tolist()
+
+
+def test_labels_stay_what_they_are_where_some_are_missing():
+    for values, classes in (([True, None, False], (False, True)), (["1", "2"], ("1", "2"))):
+        assert target_classes(pd.DataFrame({"y": pd.Series(values, dtype=object)}), "y") == classes
 
 
 def test_numbers():
@@ -90,11 +97,14 @@ def test_unsuitable_targets_are_told_in_one_line(values, kind, words):
         (["a", "b"], ["a", "c"], ["row 3", "'c'", "a, b"]),
         ([0, 1], [0, 7], ["row 3", "'7'", "0, 1"]),
         ([1, 2, 3], ["1", "x"], ["row 3", "'x'"]),
+        (["a", "b"], ["a", "long\ntext" * 999], ["row 3", "'long\\ntext", "..."]),
     ],
 )
 def test_targets_of_other_rows_are_checked(values, other, words):
     how = prepared(values)[0]
     with pytest.raises(InputError) as caught:
         how.targets(pd.DataFrame({"y": other}, index=[2, 3]))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
     for word in words:
         assert word in str(caught.value)

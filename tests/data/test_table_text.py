@@ -54,6 +54,10 @@ def test_spaces_behind_separators_do_not_count():
     assert frame.b.tolist() == ["x, y"]
 
 
+def test_a_name_of_two_lines_becomes_one():
+    assert parse('"height\n(m)",b\n1,2\n')[0].columns.tolist() == ["height (m)", "b"]
+
+
 def test_a_tsv_needs_no_note():
     assert parse(ROWS.replace(",", "\t"), "t.tsv")[1] == []
 

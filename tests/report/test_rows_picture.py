@@ -20,7 +20,9 @@ def test_lines_labels_and_legend(tmp_path, monkeypatch, n_way, tasks):
     monkeypatch.setattr(
         rows_picture, "Figure", lambda **given: drawn.append(figure(**given)) or drawn[-1]
     )
-    config = table_config("/data/a_$b$.csv", n_way, task="school", target="score_$x$")
+    config = table_config(
+        "/data/a_$b$.csv", n_way, algorithm="maml", task="school", target="score_$x$"
+    )
     random = np.random.default_rng(0)
     found = [
         AtRows(rows, {name: random.uniform(0.4, 0.6, tasks) for name in NAMES}, False, {})

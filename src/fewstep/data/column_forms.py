@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fewstep.data.column_scaling import FAR, Features, Scaling
 from fewstep.data.table_columns import MAX_LEVELS, as_booleans, as_codes, as_numbers
 from fewstep.data.table_dates import as_days, date_format, in_words, is_ambiguous
-from fewstep.data.table_naming import row_name, row_names
+from fewstep.data.table_naming import row_name, row_names, shown
 from fewstep.errors import InputError
 
 OTHER, MISSING = "other", "missing"
@@ -244,8 +244,8 @@ class CategoryColumn:
             rows = np.flatnonzero(codes == number)
             more = f" (nor are {len(new) - 3} more)" if len(new) > 3 and number == new[2] else ""
             found.append(
-                f"column {self.name!r}, {row_names(frame, rows)}: {texts[number]!r} is no category "
-                f"of the training rows{more}; taken as {OTHER!r}"
+                f"column {self.name!r}, {row_names(frame, rows)}: {shown(texts[number])} is no "
+                f"category of the training rows{more}; taken as {OTHER!r}"
             )
         return found
 

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 from fewstep.data.table_columns import as_codes, is_missing, kind_of, text_of
-from fewstep.data.table_naming import FILE, EmptyTableError, check_column, load_pandas
+from fewstep.data.table_naming import (
+    FILE,
+    MOST,
+    EmptyTableError,
+    check_column,
+    listed,
+    load_pandas,
+)
 from fewstep.errors import InputError
 
 IDENTIFIER = 0.9  # different texts a row, from which a column names the rows
@@ -56,7 +63,7 @@ def choose_inputs(
             reasons.setdefault(reason, []).append(name)
         else:
             chosen.append(name)
-    notes = tuple(f"no input: {', '.join(names)} ({why})" for why, names in reasons.items())
+    notes = tuple(f"no input: {listed(names, MOST)} ({why})" for why, names in reasons.items())
     if not chosen:
         raise InputError(f"no column is left as input; {'; '.join(notes) or 'give more columns'}")
     return tuple(chosen), notes

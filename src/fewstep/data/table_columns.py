@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewstep.data.table_dates import as_days, date_format
-from fewstep.data.table_naming import factorize, load_pandas, row_name
+from fewstep.data.table_naming import factorize, load_pandas, row_name, shown
 from fewstep.errors import InputError
 
 Kind = Literal["number", "boolean", "date", "category"]
@@ -135,8 +135,8 @@ def _no_number(
     others = int(wrong.sum()) - 1
     more = f" (nor are {others:,} more)" if others else ""
     return InputError(
-        f"column {name!r}, {row_name(frame, place)}: {text!r} is no number{more}; correct it, or "
-        "leave it empty where it is not known"
+        f"column {name!r}, {row_name(frame, place)}: {shown(text)} is no number{more}; correct "
+        "it, or leave it empty where it is not known"
     )
 
 
@@ -154,7 +154,7 @@ def as_booleans(frame: Any, name: str) -> Floats:
     if wrong.any():
         place = int(wrong.argmax())
         raise InputError(
-            f"column {name!r}, {row_name(frame, place)}: {texts[codes[place]]!r}; expected yes or "
-            "no, as in training"
+            f"column {name!r}, {row_name(frame, place)}: {shown(texts[codes[place]])}; expected "
+            "yes or no, as in training"
         )
     return values

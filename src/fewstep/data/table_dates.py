@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fewstep.data.table_naming import factorize, load_pandas, row_name
+from fewstep.data.table_naming import factorize, load_pandas, row_name, shown
 from fewstep.errors import InputError
 
 SHARE = 0.75  # a column with so many dates is one of dates, and others are mistakes
@@ -73,9 +73,9 @@ def as_days(frame: Any, name: str, how: str | None) -> npt.NDArray[np.float64]:
     if wrong.any():
         place = int(wrong.argmax())
         raise InputError(
-            f"column {name!r}, {row_name(frame, place)}: {texts[codes[place]]!r} is no date like "
-            f"the others ({in_words(how or 'ISO8601')}); correct it, or leave it empty where it is "
-            "not known"
+            f"column {name!r}, {row_name(frame, place)}: {shown(texts[codes[place]])} is no date "
+            f"like the others ({in_words(how or 'ISO8601')}); correct it, or leave it empty where "
+            "it is not known"
         )
     return days
 

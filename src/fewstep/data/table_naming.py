@@ -1,5 +1,6 @@
 """Rows and columns of a table, and their names for people."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -7,6 +8,7 @@ from fewstep.errors import InputError
 
 FILE = "file"  # the column that tells of which file of a folder a row is
 ROWS_A_FILE = 1 << 32  # the index of a folder's table counts on by this from file to file
+LONGEST = 60  # text that a message shows
 MOST = 20  # columns that a message lists
 
 
@@ -40,6 +42,19 @@ def factorize(column: Any) -> tuple[Any, list[Any]]:
     return codes, list(values)
 
 
+def shown(text: str) -> str:
+    """A text in quotation marks, on one line and not too long for a message."""
+    return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
+
+
+def listed(texts: Sequence[str], most: int) -> str:
+    """The first of some texts, on one line."""
+    lines = [" ".join(text.split()) for text in texts[:most]]
+    short = [line if len(line) <= LONGEST else f"{line[:LONGEST]}..." for line in lines]
+    more = len(texts) - most
+    return ", ".join(short) + (f" and {more:,} more" if more > 0 else "")
+
+
 def row_name(frame: Any, place: int) -> str:
     """Name of the row at a place: its number in its file, or its place in a DataFrame."""
     label = frame.index[place]
@@ -69,5 +84,5 @@ def check_column(frame: Any, name: str, role: str) -> None:
     lower = {column.lower(): column for column in reversed(columns)}
     near = get_close_matches(name.lower(), lower, 1)
     meant = f"did you mean {lower[near[0]]!r}? " if near else ""
-    listed = ", ".join(columns[:MOST]) + (", ..." if len(columns) > MOST else "")
-    raise InputError(f"no column {name!r} for the {role}; {meant}the columns are {listed}")
+    told = listed(columns, MOST)
+    raise InputError(f"no column {name!r} for the {role}; {meant}the columns are {told}")

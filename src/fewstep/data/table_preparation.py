@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fewstep.data.column_forms import FORMS, CategoryColumn, Form
 from fewstep.data.column_scaling import Features, Scaling
 from fewstep.data.table_columns import kind_of
-from fewstep.data.table_naming import check_column
+from fewstep.data.table_naming import MOST, check_column, listed
 from fewstep.data.table_target import (
     Label,
     TargetKind,
@@ -181,7 +181,7 @@ class TablePreparation:
             lines = [f"target: {self.target}, {labels}"]
         for kind, title in _TITLES.items():
             told = [form.describe() for form in self.forms if form.kind == kind]
-            lines += [f"{title}: {', '.join(told)}"] if told else []
+            lines += [f"{title}: {listed(told, MOST)}"] if told else []
         if self.time is not None:
             window = f", an example is a row and {(self.window or 1) - 1} before it"
             lines.append(f"in order of {self.time}{window if self.window else ''}")

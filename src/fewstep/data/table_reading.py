@@ -50,10 +50,17 @@ def read_table(source: Any) -> TableFrame:
     if not isinstance(source, str | os.PathLike):
         return TableFrame(_of_object(source), (), "table")
     path = Path(source)
-    if path.is_dir():
+    if _is_folder(path):
         return _read_folder(path)
     frame, notes = _read_file(path, str(path))
     return TableFrame(frame, tuple(f"{path.name}: {note}" for note in notes), path.name)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from error
 
 
 def _of_object(source: Any) -> Any:
@@ -84,7 +91,10 @@ def _of_object(source: Any) -> Any:
 def _read_folder(folder: Path) -> TableFrame:
     """Table of all files of a folder, which have the same columns."""
     pd = load_pandas()
-    paths = sorted(p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES))
+    try:
+        paths = sorted(p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read ({error.strerror})") from error
     paths = [path for path in paths if not path.name.startswith(".")]
     if not paths:
         raise InputError(f"{folder} holds no tables; expected files of {', '.join(SUFFIXES)}")
@@ -151,8 +161,9 @@ def _content(path: Path) -> bytes:
         before = path.stat()
         content = path.read_bytes()
         after = path.stat()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # the second of names with a zero byte
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise InputError(f"{path} cannot be read ({reason})") from error
     state = (before.st_size, before.st_mtime_ns)
     if state != (after.st_size, after.st_mtime_ns) or len(content) != before.st_size:
         raise InputError(f"{path} changed while it was read; run again when it is complete")

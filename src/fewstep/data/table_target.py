@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewstep.data.table_columns import Floats, as_booleans, as_codes, as_numbers, kind_of
-from fewstep.data.table_naming import load_pandas, row_name, row_names
+from fewstep.data.table_naming import factorize, listed, row_name, row_names, shown
 from fewstep.errors import InputError
 
 TargetKind = Literal["regression", "classification"]
@@ -44,22 +44,19 @@ def target_classes(frame: Any, target: str) -> tuple[Label, ...]:
     Raises:
         InputError: There is one, or nearly one a row.
     """
-    types = load_pandas().api.types
     codes, texts = as_codes(frame[target])
     if len(texts) < 2:
-        told = f"{texts[0]!r} in all rows that have it" if texts else "missing in all rows"
+        told = f"{shown(texts[0])} in all rows that have it" if texts else "missing in all rows"
         raise InputError(f"target {target!r} is {told}; expected one that differs")
     if len(texts) > max(FEW, int((codes >= 0).sum()) / 2):
         raise InputError(
             f"target {target!r} has {len(texts):,} different values in {len(codes):,} rows; "
             "expected classes, or a number"
         )
-    dtype = frame[target].dtype
-    if isinstance(dtype, load_pandas().CategoricalDtype):
-        dtype = dtype.categories.dtype
-    if {*texts} == {"True", "False"} and not types.is_string_dtype(dtype):
+    values = factorize(frame[target])[1]
+    if all(isinstance(value, bool | np.bool_) for value in values):
         return (False, True)
-    if types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype):
+    if all(isinstance(value, int | float | np.number) for value in values):
         numbers = sorted(float(text) for text in texts)
         return tuple(int(n) if n.is_integer() else n for n in numbers)
     return tuple(sorted(texts))
@@ -78,8 +75,8 @@ def class_numbers(frame: Any, target: str, classes: tuple[Label, ...]) -> npt.ND
     if (found < 0).any():
         place = int((found < 0).argmax())
         raise InputError(
-            f"target {target!r}, {row_name(frame, place)}: {texts[codes[place]]!r} is no class of "
-            f"the training rows, which are {some(classes)}"
+            f"target {target!r}, {row_name(frame, place)}: {shown(texts[codes[place]])} is no "
+            f"class of the training rows, which are {some(classes)}"
         )
     return found
 
@@ -97,4 +94,4 @@ def check_known(frame: Any, target: str, missing: npt.NDArray[np.bool_]) -> None
 
 def some(labels: tuple[Label, ...]) -> str:
     """The first of some labels."""
-    return ", ".join(map(str, labels[:5])) + (", ..." if len(labels) > 5 else "")
+    return listed([str(label) for label in labels], 5)

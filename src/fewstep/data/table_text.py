@@ -158,7 +158,7 @@ def _separator(head: str, name: str) -> str:
 
 def _header(row: list[str], name: str) -> list[str]:
     """Names of the columns."""
-    names = [cell.strip() or f"Unnamed: {place}" for place, cell in enumerate(row)]
+    names = [" ".join(cell.split()) or f"Unnamed: {place}" for place, cell in enumerate(row)]
     if all(map(is_number, names)):
         raise InputError(
             f"{name} begins with numbers ({', '.join(names[:3])}); expected a header with the "

@@ -19,7 +19,7 @@ from fewstep.learners.finetune import FineTune
 ROWS = (1, 2, 5, 10, 20)
 """Numbers of rows of a new task that are looked at, as far as tasks have so many."""
 VALIDATION_TASKS = 100
-"""Validation tasks that settings of rivals are chosen on, for each number of rows."""
+"""Validation tasks that settings of rivals are chosen on, for each number of rows, at most."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,13 @@ def compare_by_rows(
     spec = test.spec
     rivals = rivals_of(spec.kind, *training_rows(train))
     for number in rows:
-        known, asked = draw(validation, number, VALIDATION_TASKS), draw(test, number, tasks)
+        known, asked = (
+            draw(validation, number, min(tasks, VALIDATION_TASKS)),
+            draw(test, number, tasks),
+        )
         if known is None or asked is None:
             continue
-        tuned = choose_tuning(pooled, known.batches, larger_is_better=spec.larger_is_better)
+        tuned = choose_tuning(pooled, known.batches, of_classes=spec.kind == "classification")
         told = f"{tuned.inner_steps} steps of {tuned.inner_lr:g}"
         networks = {
             **learners,

@@ -49,11 +49,12 @@ def _alone(part: nn.Module, training: bool) -> bool:
 _DROPOUT = {nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout}
 _RECURRENT = {nn.LSTM, nn.GRU, nn.RNN}
 _LAYERS = {
-    *(nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict),
     *(nn.Sequential, nn.Identity, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
     *(nn.LayerNorm, nn.GroupNorm, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d),
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU),
     *(nn.Mish, nn.Tanh, nn.Sigmoid, nn.LogSigmoid, nn.Softplus, nn.Softsign, nn.Tanhshrink),
     *(nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid),
+    # They hold what the module around them computes with.
+    *(nn.ParameterDict, nn.ParameterList, nn.ModuleDict, nn.ModuleList),
 }

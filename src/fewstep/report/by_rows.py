@@ -15,8 +15,8 @@ def as_lines(config: Config, found: Sequence[AtRows], draws: int, width: int) ->
     """The table, a sentence for each number of rows, what was chosen, and the protocol."""
     score = config.score
     heading = ["rows of the task", *(str(at.rows) for at in found)]
-    of_target = "accuracy in %" if score == "accuracy" else f"{score} of {config.target}"
-    yield f"{of_target} on new tasks, by their rows"
+    unit = " in %" if score == "accuracy" else ""
+    yield f"{score} of {config.target}{unit} on new tasks, by their rows"
     rows = [[name, *(_cell(score, at.mean(name)) for at in found)] for name in found[0].scores]
     yield from in_columns(heading, rows, width)
     yield ""
