@@ -11,7 +11,6 @@ from fewstep.predictors.table_verdict import verdict_of
 from fewstep.predictors.targets import taught_targets, truths
 from fewstep.report.predicted_rows import predicted_rows
 from fewstep.report.rows_adaptation import RowsAdaptation
-from fewstep.report.rows_sheet import rows_sheet
 from fewstep.training.adaptable_rows import rows_base_of_adapted, rows_base_of_run
 
 
@@ -47,6 +46,9 @@ def adapt_to_rows(
         base.config, adapted, taught, found, verdict, [*notes, *told], is_more=add
     )
     if places.out is not None:
+        # It takes Matplotlib, which is a second to load.
+        from fewstep.report.rows_sheet import rows_sheet
+
         picture = rows_sheet(done)
         adapted.save(places.out)
         write_whole(places.out / PICTURE, lambda part: part.write_bytes(picture))
