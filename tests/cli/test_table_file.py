@@ -156,8 +156,6 @@ def test_a_table_that_moved_is_found_again(here, capsys):
     assert "which is not there any more; give its new place" in refused(evaluate, capsys)
     for place in ("moved", "moved/sites.csv"):
         assert main([*evaluate, "--data-dir", place]) == 0
-    picture = ["--picture", "curve.png", "--data-dir", "moved"]
-    assert main(["compare", "runs/sites", "--tasks", "4", "--inner-steps", "1", *picture]) == 0
     assert fewstep.load("runs/sites").learner.preparation.target == "level"
 
 
@@ -251,6 +249,73 @@ def test_options_of_tables_need_a_table(tmp_path, monkeypatch, capsys):
     for name, value in (("--target", "x"), ("--min-k-shot", "1"), ("--time", "hour")):
         line = refused(["train", "sinusoid", name, value], capsys)
         assert "with data sinusoid, which has no such setting" in line
+        assert line.endswith("or give a table first, as in fewstep train exams.csv")
     assert "a table comes first" in refused(["train", "sinusoid", "--data", "table"], capsys)
     assert "cannot open" in refused(["train", "gone.csv", *SITES[2:]], capsys)
     assert not any(tmp_path.iterdir())
+
+
+SERIES = ["train", "sites.csv", "--task", "site", "--target", "level", "--time", "hour"]
+
+
+def _in_hours(directory):
+    """The table with an hour for each row, and in no order."""
+    frame = lines()
+    frame["hour"] = frame.groupby("site").cumcount()
+    frame = frame.sample(frac=1, random_state=0)
+    frame.to_csv(directory / "sites.csv", index=False)
+    return frame
+
+
+@pytest.mark.parametrize("model", [None, "conv1d", "lstm"])
+def test_a_series_from_training_to_prediction(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    frame = _in_hours(tmp_path)
+    named = [] if model is None else ["--model", model]
+    assert main([*SERIES, "--window", "4", *named, "--width", "4", *BRIEF]) == 0
+    assert "in order of hour, an example is a row and 3 before it" in capsys.readouterr().err
+    config = json.loads((tmp_path / "runs" / "sites" / "config.json").read_text())
+    assert config["model"] == (model or "gru")
+    # A run goes on as what it is.
+    assert main([*SERIES, "--window", "4", *named, "--width", "4", *BRIEF]) == 0
+    new = frame[frame["site"] == "site 3"].assign(site="new").sort_values("hour")
+    new[:7].to_csv("support.csv", index=False)
+    new[3:].drop(columns="level").to_csv("query.csv", index=False)
+    new[3:].drop(columns="level")[::-1].to_csv("turned.csv", index=False)
+    assert main(["adapt", "runs/sites", "--support", "support.csv", "--out", "new"]) == 0
+    found = []
+    for file in ("query.csv", "turned.csv"):
+        capsys.readouterr()
+        assert main(["predict", "new", file, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)["predictions"]
+        found.append([row["prediction"] for row in told])
+    assert len(found[0]) == len(new) - 3
+    assert found[0] == pytest.approx(found[1][::-1], rel=1e-5)
+    assert fewstep.load("new").predict(new[3:]) == pytest.approx(found[0], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--window", "4", "--time", "hours"], "no column 'hours' for the time; did you mean"),
+        (["--window", "4"], "window is 4 and no time is given; name the column"),
+        (["--time", "hour", "--model", "gru"], "rows need model mlp"),
+        (
+            ["--time", "hour", "--window", "4", "--model", "mlp"],
+            "series need model conv1d or lstm or gru",
+        ),
+        (["--time", "hour", "--window", "0"], "window is 0; expected 1 or more"),
+        (["--time", "hour", "--window", "4", "--layers", "0"], "layers is 0; expected 1 or more"),
+        (
+            ["--time", "hour", "--window", "4", "--context", "3"],
+            "context is 3 with model gru, of which no layer .* choose model conv1d$",
+        ),
+    ],
+)
+def test_series_that_cannot_be(given, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    _in_hours(tmp_path)
+    assert main(["train", "sites.csv", "--task", "site", "--target", "level", *given, *BRIEF]) == 2
+    *_, error = capsys.readouterr().err.splitlines()
+    assert re.search(told, error), error
+    assert not (tmp_path / "runs").exists()

@@ -88,9 +88,10 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
         if self.adapting == "context" and not self.context:
             yield "adapting is context and context is 0; give its size, as in --context 32"
         if self.context and not self.network.modulated:
+            suited = [n for n, of in NETWORKS.items() if of.modulated and of.examples == examples]
             yield (
                 f"context is {self.context} with model {self.model}, of which no layer is known "
-                "that it could modulate; choose model conv4 or resnet12"
+                f"that it could modulate; choose model {' or '.join(suited)}"
             )
         per_step = self.per_step_affine or self.per_step_statistics
         if per_step and "norm" not in self.network.settings:
