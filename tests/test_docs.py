@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.own_rows import rows_of_task, rows_of_tasks
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 TRANSLATIONS = [
@@ -48,13 +50,18 @@ def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FEWSTEP_CACHE", str(tmp_path / "cache"))
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    pictures, *own_model = [
-        block.replace("steps=2000", "steps=2").replace("84", "16") for block in blocks
+    pictures, table, *own_model = [
+        re.sub(r"steps=[12]000", "steps=2", block).replace("84", "16") for block in blocks
     ]
     _draw_photos(tmp_path)
     names = {}
     exec(pictures, names)
     assert names["classifier"].predict(["new.jpg"])[0] in ("photo0", "photo1", "photo2")
+    rows_of_tasks(30, 22).to_csv("exams.csv", index=False)
+    rows_of_task("new", 5).to_csv("new_school.csv", index=False)
+    rows_of_task("new", 4, seed=1).to_csv("pupils.csv", index=False)
+    exec(table.replace("n=400", "n=4"), names)
+    assert names["regressor"].predict("pupils.csv").shape == (4,)
     names = {}
     for block in own_model:
         exec(block, names)

@@ -31,7 +31,7 @@ class TaskBatch:
             for in each task. Adaptation never sees it.
         support_sizes: ``int64 [tasks]`` or None: how many support examples of each task are its
             own, where tasks have different numbers; those behind them are padding. Every loss,
-            metric and gradient is that of the tasks without padding (docs/tables.md).
+            metric and gradient is that of the tasks without padding (docs/speed.md).
         query_sizes: The same of the query examples. `own_examples` is the mask of both.
 
     Raises:

@@ -156,8 +156,6 @@ def test_a_table_that_moved_is_found_again(here, capsys):
     assert "which is not there any more; give its new place" in refused(evaluate, capsys)
     for place in ("moved", "moved/sites.csv"):
         assert main([*evaluate, "--data-dir", place]) == 0
-    picture = ["--picture", "curve.png", "--data-dir", "moved"]
-    assert main(["compare", "runs/sites", "--tasks", "4", "--inner-steps", "1", *picture]) == 0
     assert fewstep.load("runs/sites").learner.preparation.target == "level"
 
 
@@ -251,6 +249,7 @@ def test_options_of_tables_need_a_table(tmp_path, monkeypatch, capsys):
     for name, value in (("--target", "x"), ("--min-k-shot", "1"), ("--time", "hour")):
         line = refused(["train", "sinusoid", name, value], capsys)
         assert "with data sinusoid, which has no such setting" in line
+        assert line.endswith("or give a table first, as in fewstep train exams.csv")
     assert "a table comes first" in refused(["train", "sinusoid", "--data", "table"], capsys)
     assert "cannot open" in refused(["train", "gone.csv", *SITES[2:]], capsys)
     assert not any(tmp_path.iterdir())

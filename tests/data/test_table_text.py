@@ -1,5 +1,7 @@
 """Tables as text: how they are written is found out, and what is wrong is told in one line."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -133,3 +135,14 @@ def test_what_is_no_table_is_told_in_one_line(text, words):
     told = message(text)
     for word in words:
         assert word in told
+
+
+def test_reading_takes_little_memory():
+    """A letter takes one byte and not four, so that tables of a gigabyte can be read."""
+    content = ("a,b\n" + "0.123456789012345678,x\n" * 100_000).encode()
+    parse_text(content, "warm.csv")
+    tracemalloc.start()
+    parse_text(content, "table.csv")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * len(content)

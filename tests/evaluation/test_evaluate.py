@@ -135,6 +135,15 @@ def test_draws_of_one_task_count_as_one():
     assert found.score.ci95 == pytest.approx(half.tolist(), rel=1e-4)
 
 
+def test_errors_are_shown_in_the_unit_of_the_target_alone():
+    of = fewstep.MAML(nn.Linear(3, 1), loss="mse", metrics={"rmse": lambda p, y: (p - y).std()})
+    x, y = torch.rand(4, 5, 3), torch.rand(4, 5, 1)
+    found = fewstep.evaluate(of, fewstep.TaskBatch(x, y, x, y), steps=1)
+    assert "rmse" in repr(found)
+    assert "loss" not in repr(found)
+    assert "loss" in found.columns
+
+
 def test_many_processes_show_the_same():
     batch = TASKS.batch(range(6))
     found = fewstep.evaluate(fewstep.Parallel(learner(), 2), batch)

@@ -16,6 +16,8 @@ from fewstep import MAML, TaskBatch
 from fewstep.execution import compiled, padding, plan, whole
 from fewstep.execution.captured import Recordings
 from fewstep.metagrad import masking
+from fewstep.models import series
+from fewstep.models.mlp import mlp as with_embeddings
 from tests.exactness.family import FAMILY
 from tests.factory import make_tasks, mlp
 
@@ -42,6 +44,9 @@ MODELS = {
         ).double(),
         (1, 4, 4),
     ),
+    "categories": (lambda: with_embeddings(6, (8,), 3, categories=(4,)).double(), (6,)),
+    "series": (lambda: series.conv1d(8, 2, 3, width=4).double(), (8, 2)),
+    "lstm": (lambda: series.lstm(2, 3, layers=1, width=4).double(), (3, 2)),
 }
 PATHS = {
     "vectorised": {"execution": "vectorised"},

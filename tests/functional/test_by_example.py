@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from fewstep.functional.by_example import treats_alone
-from fewstep.models.mlp import Embeddings
+from fewstep.models import series
+from fewstep.models.mlp import mlp as with_embeddings
 from tests.factory import mlp
 
 
@@ -44,12 +45,17 @@ ALONE = {
     "pictures": nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2), nn.ReLU(), nn.Flatten()),
     "no dropout": mlp(nn.Dropout(0.0)),
     "dropout off": mlp(nn.Dropout(0.5)).eval(),
-    "categories": nn.Sequential(Embeddings([4]), nn.Linear(2, 3)),
+    "embeddings": with_embeddings(6, (8,), 1, categories=(4,)),
+    "convolutions": series.conv1d(window=8, features=2, outputs=1),
+    "lstm": series.lstm(features=2, outputs=1),
+    "gru": series.gru(features=2, outputs=1),
     "promised": nn.Sequential(Promised(), nn.Linear(4, 3)),
 }
 NOT_ALONE = {
     "batch norm": mlp(nn.BatchNorm1d(6)),
     "dropout": mlp(nn.Dropout(0.5)),
+    "time first": nn.LSTM(4, 3),
+    "recurrent dropout": nn.GRU(4, 3, num_layers=2, dropout=0.5, batch_first=True),
     "attention": nn.MultiheadAttention(4, 1),
     "over examples": nn.Sequential(nn.Flatten(0), nn.Linear(4, 3)),
     "softmax": mlp(nn.Softmax(0)),

@@ -14,7 +14,7 @@ from fewstep.training.interrupt import quiet_end
 
 COMMANDS = {
     "recipes": "list the recipes: data, protocol, expected result",
-    "train": "meta-train a recipe or a folder of pictures; the same command again goes on",
+    "train": "meta-train a recipe, a folder of pictures or a table; again, it goes on",
     "evaluate": "accuracy (or error) of a run after 0, 1, ... inner steps",
     "compare": "adaptation curves of several runs side by side: table and picture",
     "adapt": "learn classes of your own from a few pictures of each",

@@ -54,7 +54,9 @@ class ProgressBar(Reporter):
         seconds = max(time.monotonic() - self.began, 1e-9)
         rate = (step - self.first) * self.meta_batch / seconds
         score = f"{self.score_name} {shown(self.score_name, self.score)}"
-        told = f"loss {shown('loss', self.loss)}  {score}  {rate:.0f} tasks/s"
+        # A loss of standardised numbers says nothing beside the error in their unit.
+        loss = "" if self.score_name == "rmse" else f"loss {shown('loss', self.loss)}  "
+        told = f"{loss}{score}  {rate:.0f} tasks/s"
         self.bar.update(self.task, completed=step, figures=told)
 
     def validated(self, step: int, figures: Figures, result: Result) -> None:

@@ -8,6 +8,11 @@ from fewstep.config.registry import DATA_SETS, NETWORKS, network_key
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 
+_OWN = {
+    "folder": "a folder of pictures first, as in fewstep train photos/",
+    "table": "a table first, as in fewstep train exams.csv",
+}
+
 
 def check_effects(config: Config, defaults: Config) -> None:
     """See that every setting that differs from its default has an effect.
@@ -22,13 +27,20 @@ def check_effects(config: Config, defaults: Config) -> None:
                 raise InputError(
                     f"{name} is {getattr(config, name)} with {rule.other} "
                     f"{getattr(config, rule.other)}, which has no such setting; leave {name} out "
-                    f"or choose {rule.other} {rule.values[0]}"
+                    f"or {_remedy(rule)}"
                 )
     if config.precision == "tf32" and config.device.startswith("cpu"):
         raise InputError(
             f"precision is tf32 on device {config.device}, where products are float32; leave "
             "precision out or choose device cuda"
         )
+
+
+def _remedy(rule: Only) -> str:
+    """How a setting gets an effect. Data of one's own are not chosen by name."""
+    if rule.other == "data" and rule.values[0] in _OWN:
+        return f"give {_OWN[str(rule.values[0])]}"
+    return f"choose {rule.other} {rule.values[0]}"
 
 
 def _value(config: Config, name: str) -> object:

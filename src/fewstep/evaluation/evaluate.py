@@ -52,9 +52,14 @@ class Result:
         """The metrics and the loss, by name."""
         return {**self.metrics, "loss": self.loss}
 
+    @property
+    def for_people(self) -> dict[str, Means]:
+        """The metrics, and the loss where none of them is its root, in the unit of the target."""
+        return dict(self.metrics) if "rmse" in self.metrics else self.columns
+
     def __repr__(self) -> str:
-        rows = [["inner steps", *self.columns]] + [
-            [str(step), *(means.shown(name, step) for name, means in self.columns.items())]
+        rows = [["inner steps", *self.for_people]] + [
+            [str(step), *(means.shown(name, step) for name, means in self.for_people.items())]
             for step in range(len(self.loss.mean))
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -37,6 +37,8 @@ def _alone(part: nn.Module, training: bool) -> bool:
         return False
     if kind in _DROPOUT:
         return not training or getattr(part, "p", 0.5) == 0
+    if kind in _RECURRENT:
+        return bool(part.batch_first) and not (training and part.dropout)
     if isinstance(part, nn.Flatten):
         return kind is nn.Flatten and part.start_dim >= 1
     if isinstance(part, nn.Unflatten):
@@ -45,6 +47,7 @@ def _alone(part: nn.Module, training: bool) -> bool:
 
 
 _DROPOUT = {nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout}
+_RECURRENT = {nn.LSTM, nn.GRU, nn.RNN}
 _LAYERS = {
     *(nn.Sequential, nn.Identity, nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
     *(nn.LayerNorm, nn.GroupNorm, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d),

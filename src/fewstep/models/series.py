@@ -91,6 +91,8 @@ def _recurrent(
 class _LastState(nn.Module):
     """Returns a recurrent layer's last state, ``[examples, width]``."""
 
+    treats_examples_alone = True
+
     def __init__(self, layer: nn.RNNBase) -> None:
         super().__init__()
         self.layer = layer
@@ -102,6 +104,8 @@ class _LastState(nn.Module):
 
 class _TimeLast(nn.Module):
     """Returns ``[examples, features, window]``."""
+
+    treats_examples_alone = True
 
     def forward(self, x: Tensor) -> Tensor:
         return x.transpose(1, 2)

@@ -32,7 +32,7 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
     """
     first = {name: next(iter(of_norms.items())) for name, of_norms in results.items()}
     norm, one = next(iter(first.values()))
-    rows = [result.columns for _, result in first.values()]
+    rows = [result.for_people for _, result in first.values()]
     names = [name for name in rows[0] if name != "loss" or "mse" not in one.metrics]
     width = 5.5 * len(names) if len(names) > 1 else 7
     figure = Figure(figsize=(width, 4.8), layout="constrained")
@@ -42,7 +42,7 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
             _draw_line(axes, f"start {number}", COLOURS[number % len(COLOURS)], row[metric])
         if not any(value < 0 for row in rows for value in row[metric].mean):
             axes.set_ylim(bottom=0)
-        label = {"mse": "mean squared error"}.get(metric, metric)
+        label = {"mse": "mean squared error", "rmse": "root mean squared error"}.get(metric, metric)
         if metric == "loss" and config.kind == "classification":
             label = "cross-entropy, nats,"
         axes.set_ylabel(f"{label} on the query set", parse_math=False)

@@ -5,6 +5,7 @@ import io
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fewstep.evaluation.numbers import shown
 from fewstep.predictors.table_verdict import THIS
@@ -49,7 +50,7 @@ def _against_truth(axes: Axes, done: RowsAdaptation, found: NumberRows) -> None:
     axes.axhline(mean, color=ORANGE, linestyle=":", label="mean of the support rows")
     axes.set_xlabel(f"{found.target}, truth", parse_math=False)
     axes.set_ylabel(f"{found.target}, predicted", parse_math=False)
-    if done.verdict is not None:
+    if done.verdict is not None and not done.verdict.left_out:
         value = shown("rmse", done.verdict.values[THIS])
         axes.set_title(f"rmse {value} of {done.verdict.rows} query rows", fontsize=9)
     axes.legend(fontsize=8, frameon=False)
@@ -57,8 +58,9 @@ def _against_truth(axes: Axes, done: RowsAdaptation, found: NumberRows) -> None:
 
 def _by_row(axes: Axes, done: RowsAdaptation, found: NumberRows) -> None:
     values = found.values[:MOST]
+    names = range(len(found)) if found.names is None else found.names
     axes.errorbar(
-        range(len(values)),
+        names[:MOST],
         values,
         yerr=found.half_width,
         fmt="o",
@@ -70,6 +72,7 @@ def _by_row(axes: Axes, done: RowsAdaptation, found: NumberRows) -> None:
     mean = float(done.taught.mean())
     axes.axhline(mean, color=ORANGE, linestyle=":", label="mean of the support rows")
     axes.set_xlabel("row")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(f"{found.target}, predicted", parse_math=False)
     axes.legend(fontsize=8, frameon=False)
 
@@ -104,8 +107,9 @@ def _support(axes: Axes, done: RowsAdaptation) -> None:
     target = done.preparation.target
     if done.preparation.kind == "regression":
         values = done.taught[:MOST]
-        axes.plot(range(len(values)), values, "o", color=GREEN, markersize=5)
+        axes.plot(range(1, len(values) + 1), values, "o", color=GREEN, markersize=5)
         axes.set_xlabel("support row")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel(target, parse_math=False)
     else:
         names, counts = np.unique(done.taught.astype(str), return_counts=True)

@@ -37,6 +37,16 @@ def test_the_fit_is_that_of_statsmodels(fitted):
     assert model.noise == pytest.approx(expected.scale, rel=1e-3)
 
 
+def test_no_larger_likelihood_is_found_by_statsmodels(fitted):
+    from statsmodels.regression.mixed_linear_model import MixedLMParams
+
+    _, model, expected = fitted
+    ours = MixedLMParams.from_components(
+        fe_params=model.beta, cov_re=model.covariance / model.noise
+    )
+    assert expected.model.loglike(ours) > expected.llf - 1e-4
+
+
 def test_effects_of_a_task_are_those_of_statsmodels(fitted):
     given, model, expected = fitted
     for task in (0, 7, 39):

@@ -5,8 +5,8 @@ covariance D and the noise with variance s2 (Laird and Ware 1982). It is fitted 
 likelihood as lme4 does (Bates, Maechler, Bolker and Walker 2015, arXiv 1406.5823, section 3.4):
 beta and s2 have a closed form, and all that the rows of a task are needed for are products of z, x
 and y, so a step takes as long for a million rows as for few. The search is over the Cholesky factor
-of D / s2, where a variance of zero is an ordinary point. statsmodels' MixedLM finds the same where
-it converges, but does not on some tables with several slopes.
+of D / s2, where a variance of zero is an ordinary point. statsmodels' MixedLM finds the same, or
+stops at a smaller likelihood, as on Hsb82 and gapminder, and takes a hundred times as long.
 """
 
 from dataclasses import dataclass
