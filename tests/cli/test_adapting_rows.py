@@ -74,10 +74,31 @@ def test_rows_without_a_target_are_predicted(run, new_school, tmp_path, capsys):
     both, _ = adapt_json([run, "--support", support, "--query", new_school / "query.csv"], capsys)
     for one, other in zip(told["predictions"], both["predictions"], strict=True):
         assert one == {name: value for name, value in other.items() if name != "target"}
-    assert told["rmse"] is told["rivals"] is told["examples"] is None
+    assert told["rmse"] is None
+    assert told["leave_one_out"] > 0
     some = NEW[6:].assign(score=NEW.score.where(NEW.index % 2 == 0))
     told, _ = adapt_json([run, "--support", support, "--query", written(tmp_path, some)], capsys)
     assert (told["examples"], len(told["predictions"])) == (10, 20)
+
+
+def test_without_query_each_row_is_left_out(run, table_runs, new_school, tmp_path, capsys):
+    support = new_school / "support.csv"
+    told, _ = adapt_json([run, "--support", support], capsys)
+    assert told["rmse"] is None
+    assert told["examples"] == 6
+    errors = []
+    for row in range(6):
+        others = written(tmp_path, NEW[:6].drop(index=row))
+        one = written(tmp_path, NEW[row : row + 1], "one.csv")
+        found, _ = adapt_json([run, "--support", others, "--query", one], capsys)
+        errors.append(found["rmse"])
+    assert told["leave_one_out"] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-3)
+    mean = np.sqrt(np.mean(np.square(NEW.score[:6] - NEW.score[:6].mean()))) * 6 / 5
+    assert told["rivals"]["support_mean"] == pytest.approx(mean, rel=1e-4)
+    assert main(["adapt", str(table_runs / "passed"), "--support", str(support)]) == 0
+    assert "of 6 support rows, each left out in turn" in capsys.readouterr().out
+    one, _ = adapt_json([run, "--support", written(tmp_path, NEW[:1])], capsys)
+    assert one["leave_one_out"] is one["rivals"] is None
 
 
 def test_the_saved_model_predicts_the_same(adapted_school, run, new_school, capsys):
@@ -206,5 +227,7 @@ def test_each_run_takes_its_own_kind(run, glyph_runs, own, new_school, adapted_s
     file = str(new_school / "support.csv")
     told = refused(["adapt", str(glyph_runs / "maml"), "--support", file], capsys)
     assert "is a file; expected a folder" in told
+    told = refused(["adapt", str(new_school / "no_run"), "--support", file], capsys)
+    assert "expected a run directory" in told
     assert "--add" in refused(["adapt", str(adapted_school / "score"), "--support", file], capsys)
     assert "leave --add out" in refused(["adapt", run, "--add", "--support", file], capsys)

@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
     console, errors = plain_console(), error_console()
     places = Places(options.run, options.support, options.query, options.out)
-    adapt = _rows if takes_tables(options.run) else _pictures
+    adapt = _rows if takes_tables(options.run, add=options.add) else _pictures
     notes, values, lines = adapt(places, options, console.width)
     for note in notes:
         errors.print(note, soft_wrap=True)

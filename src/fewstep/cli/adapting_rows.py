@@ -4,14 +4,23 @@ import numpy as np
 
 from fewstep.cli.places import Places, check_out
 from fewstep.cli.user_warnings import told_warnings
-from fewstep.data.own_rows import check_one_task, given_twice, read_query, read_support
+from fewstep.data.own_rows import OwnRows, check_one_task, given_twice, read_query, read_support
+from fewstep.errors import InputError
 from fewstep.files import write_whole
 from fewstep.predictors.adapted_dir import PICTURE, teaching_of
-from fewstep.predictors.table_verdict import verdict_of
+from fewstep.predictors.table_verdict import (
+    TableVerdict,
+    Targets,
+    verdict_left_out,
+    verdict_of,
+)
 from fewstep.predictors.targets import taught_targets, truths
 from fewstep.report.predicted_rows import predicted_rows
 from fewstep.report.rows_adaptation import RowsAdaptation
-from fewstep.training.adaptable_rows import rows_base_of_adapted, rows_base_of_run
+from fewstep.training.adaptable_rows import RowsBase, rows_base_of_adapted, rows_base_of_run
+
+MOST_LEFT_OUT = 30
+"""Support rows that are left out in turn: each is an adaptation of its own."""
 
 
 def adapt_to_rows(
@@ -42,6 +51,8 @@ def adapt_to_rows(
             before = np.asarray(base.teach(support.table, y, 0).predict(asked))
         predicted, half = found.predicted[query.known], getattr(adapted, "half_width", None)
         verdict = verdict_of(taught, truths(asked.frame, how), predicted, before, half)
+    elif len(taught) > 1 and not how.window:
+        verdict = _left_out(base, support, y, taught, steps)
     done = RowsAdaptation(
         base.config, adapted, taught, found, verdict, [*notes, *told], is_more=add
     )
@@ -53,3 +64,27 @@ def adapt_to_rows(
         adapted.save(places.out)
         write_whole(places.out / PICTURE, lambda part: part.write_bytes(picture))
     return done
+
+
+def _left_out(
+    base: RowsBase, support: OwnRows, y: Targets, taught: Targets, steps: int | None
+) -> TableVerdict | None:
+    """The errors for support rows that are left out in turn; None where a loss diverges."""
+    places = np.unique(np.linspace(0, len(y) - 1, min(len(y), MOST_LEFT_OUT)).astype(int)).tolist()
+    alone = [np.arange(len(y)) == place for place in places]
+    if len(y) < 2:
+        return None
+    try:
+        with told_warnings():
+            before = base.teach(support.table, y, 0).predict(support.table)
+            found = [
+                base.teach(support.only(~one), y[~one], steps).predict(support.only(one))[0]
+                for one in alone
+            ]
+    except InputError:
+        return None
+    earlier = len(taught) - len(y)
+    at = [earlier + place for place in places]
+    return verdict_left_out(
+        taught, at, np.array(found, taught.dtype), np.asarray(before, taught.dtype)[places]
+    )

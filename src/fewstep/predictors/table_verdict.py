@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -30,11 +30,13 @@ class TableVerdict:
         losses: ``{method: [rows]}``, squared errors, or 1 where a class is wrong, by the keys of
             `NAMES`.
         covered: How many targets lie in their interval; None where that is not known.
+        left_out: Whether the rows are support rows, each predicted without it.
     """
 
     score: str
     losses: dict[str, npt.NDArray[np.float64]]
     covered: int | None = None
+    left_out: bool = False
 
     @classmethod
     def of(
@@ -99,10 +101,32 @@ def verdict_of(
     >>> verdict_of(taught, truth, predicted=truth + 1, before=truth + 3).values
     {'adapted': 1.0, 'no_adaptation': 3.0, 'support_mean': 2.1213203435596424}
     """
-    methods = {THIS: predicted, "no_adaptation": before}
-    if taught.dtype != object:
-        methods["support_mean"] = np.full(len(truth), taught.mean())
-    else:
-        ((commonest, _),) = Counter(taught.tolist()).most_common(1)
-        methods["support_majority"] = np.full(len(truth), commonest, object)
+    name = "support_mean" if taught.dtype != object else "support_majority"
+    constant = np.full(len(truth), middle_of(taught), taught.dtype)
+    methods = {THIS: predicted, "no_adaptation": before, name: constant}
     return TableVerdict.of(truth, methods, half_width)
+
+
+def verdict_left_out(
+    taught: Targets, places: list[int], found: Targets, before: Targets
+) -> TableVerdict:
+    """The errors for support rows, each predicted by what was learned from the others.
+
+    Args:
+        taught: ``[support rows]``, their targets.
+        places: The rows that were left out in turn.
+        found: ``[places]``, by the model.
+        before: ``[places]``, by the model in 0 inner steps.
+    """
+    name = "support_mean" if taught.dtype != object else "support_majority"
+    others = np.array([middle_of(np.delete(taught, place)) for place in places], taught.dtype)
+    methods = {THIS: found, "no_adaptation": before, name: others}
+    return replace(TableVerdict.of(taught[places], methods), left_out=True)
+
+
+def middle_of(taught: Targets) -> Any:
+    """The mean of numbers, or the commonest label."""
+    if taught.dtype != object:
+        return taught.mean()
+    ((commonest, _),) = Counter(taught.tolist()).most_common(1)
+    return commonest

@@ -27,7 +27,7 @@ class RowsAdaptation:
         adapted: The model.
         taught: ``[support rows]``, their targets.
         predictions: For the query rows; None where there are none.
-        verdict: The error beside the rivals'; None where no query row has a target.
+        verdict: The error beside the rivals'; None where it is not known.
         notes: What a user should know of the rows.
         is_more: Whether an adapted model was taught more.
     """
@@ -90,7 +90,7 @@ def verdict_lines(verdict: TableVerdict, width: int) -> Iterator[str]:
     yield error_line(verdict)
     yield ""
     cells = [[NAMES[name], shown(verdict.score, v)] for name, v in verdict.values.items()]
-    yield from in_columns(["on the same query rows", verdict.score], cells, width)
+    yield from in_columns(["on the same rows", verdict.score], cells, width)
     yield winner_sentence(verdict)
 
 
@@ -98,6 +98,8 @@ def error_line(verdict: TableVerdict) -> str:
     """The error, of how many rows, and how many of them lie in their interval."""
     rows = "1 row" if verdict.rows == 1 else f"{verdict.rows} rows"
     value = shown(verdict.score, verdict.values[THIS])
+    if verdict.left_out:
+        return f"{verdict.score} {value} of {verdict.rows} support rows, each left out in turn"
     covered = "" if verdict.covered is None else f", {verdict.covered} inside their 95% interval"
     return f"{verdict.score} {value} of {rows} with a target{covered}"
 
@@ -128,8 +130,10 @@ def as_json(done: RowsAdaptation, run: Path, out: Path | None) -> dict[str, Any]
     verdict, protocol, how = done.verdict, done.adapted.about["protocol"], done.preparation
     score = "rmse" if how.kind == "regression" else "accuracy"
     values = dict(verdict.values) if verdict else {}
+    value, of_support = values.pop(THIS, None), verdict is not None and verdict.left_out
     told = {
-        score: values.pop(THIS, None),
+        score: None if of_support else value,
+        "leave_one_out": value if of_support else None,
         "examples": verdict.rows if verdict else None,
         "rivals": values if verdict else None,
         "settled": verdict.is_settled if verdict else None,

@@ -50,7 +50,7 @@ def _against_truth(axes: Axes, done: RowsAdaptation, found: NumberRows) -> None:
     axes.axhline(mean, color=ORANGE, linestyle=":", label="mean of the support rows")
     axes.set_xlabel(f"{found.target}, truth", parse_math=False)
     axes.set_ylabel(f"{found.target}, predicted", parse_math=False)
-    if done.verdict is not None:
+    if done.verdict is not None and not done.verdict.left_out:
         value = shown("rmse", done.verdict.values[THIS])
         axes.set_title(f"rmse {value} of {done.verdict.rows} query rows", fontsize=9)
     axes.legend(fontsize=8, frameon=False)

@@ -42,16 +42,18 @@ class Base:
     known: tuple[Label, ...] = ()
 
 
-def takes_tables(path: Path) -> bool:
-    """Whether a run or an adapted model takes rows of a table.
+def takes_tables(path: Path, *, add: bool = False) -> bool:
+    """Whether a run, or with ``add`` an adapted model, takes rows of a table.
 
     Raises:
-        InputError: It is damaged.
+        InputError: It is another thing, or damaged.
     """
     if is_adapted(path):
         return adapted_dir.takes_tables(path)
+    if add:
+        adapted_of(path)  # says what it is
     config = RunDir(path).config
-    return config.exists() and not is_made_by_fit(config) and read_config(config).data == "table"
+    return not is_made_by_fit(config) and read_config(config).data == "table"
 
 
 def trained_of(path: Path, device: str) -> Trained:
