@@ -31,7 +31,8 @@ def interval_lines(config: Config, told: Mapping[str, Any] | None) -> list[str]:
         return []
     half, share = told["half_widths"][rows], told["coverage"][rows]
     of_rows = "1 row" if rows == "1" else f"{rows} rows"
+    inside = f"{share:.1%} in {told['tasks']} test tasks"
     return [
         f"interval: with {of_rows} of a task, {told['level']:.0%} of {config.target} in validation "
-        f"tasks is within ± {shown('rmse', half)} of its prediction, and {share:.1%} in {told['tasks']} test tasks"
+        f"tasks is within ± {shown('rmse', half)} of its prediction, and {inside}"
     ]
