@@ -1,6 +1,7 @@
 """`fewstep compare RUN` of a table: every rival on the same tasks, and the pooled network kept."""
 
 import json
+import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 
@@ -110,3 +111,12 @@ def test_the_interval_of_the_run_is_kept_and_told(here, capsys):
     assert main([*words, "--run-dir", "sites", *BRIEF]) == 0
     again = capsys.readouterr().err
     assert next(line for line in text.splitlines() if line.startswith("interval")) in again
+
+
+def test_a_run_that_goes_on_has_another_interval(here, monkeypatch):
+    """What was measured of the initialisation before is gone when the new one is tested."""
+    shutil.copytree(here / "sites", here / "longer")
+    monkeypatch.setattr("fewstep.cli.results.measured_interval", lambda _: None)
+    words = ["train", "sites.csv", "--task", "site", "--target", "level", "--algorithm", "maml"]
+    assert main([*words, "--run-dir", "longer", *BRIEF, "--steps", "6"]) == 0
+    assert not (here / "longer" / "interval.json").exists()

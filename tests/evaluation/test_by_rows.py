@@ -15,7 +15,7 @@ def at(scores, *, larger_is_better=False):
     return AtRows(5, scores, larger_is_better, {})
 
 
-def test_models_are_told_apart_by_their_differences_on_each_task():
+def test_models_are_told_apart_by_differences_on_each_task():
     scores = {"one": HARD + 0.2, "other": HARD + 0.1 * random.normal(size=30)}
     found = at(scores)
     assert found.best == "other"

@@ -216,7 +216,7 @@ def test_the_pooled_network_is_fine_tuned_as_a_whole():
     assert losses[5] < 0.8 * losses[0]
 
 
-def test_classes_that_are_the_same_in_all_tasks_keep_the_last_layer():
+def test_classes_of_all_tasks_keep_the_last_layer():
     learner = FineTune(model(), inner_lr=0.5)
     assert learner.evaluate(tasks(), 3).scores.shape == (4, 4)
     gradient = learner.differentiate(tasks(named=False)).gradient
