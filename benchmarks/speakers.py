@@ -8,7 +8,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from fewstep import TaskBatch
 from fewstep.data.episodes import generator
 from fewstep.data.source import TaskSource, TaskSpec
 from fewstep.data.table_windows import window_rows
-from fewstep.errors import InputError
 
 LENGTH, FEATURES = 29, 12
 MIXED = 60  # utterances of a mixture
@@ -29,21 +27,10 @@ Series = npt.NDArray[np.float32]
 Utterances = dict[str, list[Series]]  # of each speaker, ``[times, FEATURES]``
 
 
-def read(path: Path | None = None) -> Utterances:
-    """The utterances of both files.
-
-    Args:
-        path: aeon's wheel, or the folder of the ``.ts`` files; the installed package unless given.
-    """
-    folder = "aeon/datasets/data/JapaneseVowels"
-    if path is None:
-        spec = find_spec("aeon")
-        if spec is None or spec.origin is None:
-            raise InputError(
-                "aeon is not installed; give its wheel, as pip download --no-deps aeon gets it"
-            )
-        path = Path(spec.origin).parent.parent / folder
-    place = zipfile.Path(path, folder + "/") if path.suffix == ".whl" else path
+def read(path: Path) -> Utterances:
+    """The utterances of both files: of aeon's wheel, or in a folder."""
+    folder = "aeon/datasets/data/JapaneseVowels/"
+    place = zipfile.Path(path, folder) if path.suffix == ".whl" else path
     found: Utterances = {}
     for part in ("TRAIN", "TEST"):
         text = (place / f"JapaneseVowels_{part}.ts").read_text("utf-8")

@@ -1,6 +1,9 @@
 """Speakers told apart by one utterance each, none of them heard in training: MAML and fine-tuning.
 
-``python -m benchmarks.vowels [AEON.whl]`` writes ``benchmarks/results/vowels.md`` and ``.json``.
+``python -m benchmarks.vowels AEON.whl`` writes ``benchmarks/results/vowels.md`` and ``.json``; with
+the name of a network it measures that one again, and keeps the other. The wheel, as ``pip download
+--no-deps aeon`` gets it, is read and not installed: its pins do not suit ours.
+
 Of nine speakers three are held out in turn. Both ways choose their settings by the same rule: of
 the six training speakers one half trains and the other is told apart, and then the other way round.
 """
@@ -56,6 +59,10 @@ class Settings:
     inner_lr: float
     new_head: str = ""
 
+    def __str__(self) -> str:
+        head = f", new last layer {self.new_head}" if self.new_head else ""
+        return f"{self.outer_steps} outer steps, inner_lr {self.inner_lr}{head}"
+
 
 Adapting = Iterator[tuple[Settings, MAML]]
 Way = Callable[[Callable[[], nn.Module], SpeakerTasks], Adapting]
@@ -86,23 +93,24 @@ def fine_tuning(make: Callable[[], nn.Module], tasks: SpeakerTasks) -> Adapting:
 WAYS_TO_LEARN: dict[str, Way] = {"MAML, exact": maml, "pre-trained, fine-tuned": fine_tuning}
 
 
-def main(wheel: Path | None = None) -> None:
-    """Measure, and write the table."""
-    of = read(wheel)
-    rows: dict[str, dict[str, float]] = {}
-    chosen: dict[str, list[str]] = {}
-    for network, make in NETWORKS.items():
+def main(wheel: str, *networks: str) -> None:
+    """Measure some networks, or all, keep the rest, and write the table."""
+    of, results = read(Path(wheel)), RESULTS / "vowels.json"
+    kept = json.loads(results.read_text()) if networks and results.exists() else {}
+    rows: dict[str, dict[str, float]] = kept.get("accuracy", {})
+    chosen: dict[str, list[str]] = kept.get("chosen", {})
+    for network in networks or NETWORKS:
         for name, way in WAYS_TO_LEARN.items():
             both = f"{network}, {name}"
             rows[both], chosen[both] = {}, []
             for held in folds(list(of)):
-                scores, settings = on_held_out(of, held, make, way)
+                scores, settings = on_held_out(of, held, NETWORKS[network], way)
                 rows[both] |= scores
                 chosen[both].append(settings)
                 print(both, settings, scores, flush=True)
-    RESULTS.joinpath("vowels.md").write_text(page(rows, chosen))
-    told = {"machine": machine(), "versions": versions(), "accuracy": rows, "chosen": chosen}
-    RESULTS.joinpath("vowels.json").write_text(json.dumps(told, indent=2) + "\n")
+        told = {"machine": machine(), "versions": versions(), "accuracy": rows, "chosen": chosen}
+        results.write_text(json.dumps(told, indent=2) + "\n")
+        results.with_suffix(".md").write_text(page(rows, chosen))
 
 
 def folds(speakers: list[str]) -> list[list[str]]:
@@ -127,7 +135,9 @@ def on_held_out(
     steps = int(found[best].argmax())
     for settings, learner in way(make, _tasks(of, rest)):
         if settings == best:
-            return by_speaker(learner, _tasks(of, held, rest), steps), f"{best}, {steps} steps"
+            return by_speaker(
+                learner, _tasks(of, held, rest), steps
+            ), f"{best}, {steps} inner steps"
     raise AssertionError
 
 
@@ -174,7 +184,7 @@ def _training(learner: Learner, tasks: SpeakerTasks) -> Iterator[int]:
 
 def page(rows: Mapping[str, Mapping[str, float]], chosen: Mapping[str, list[str]]) -> str:
     """The table as Markdown."""
-    speakers = list(next(iter(rows.values())))
+    speakers = sorted(next(iter(rows.values())))
     lines = [
         "# Speakers never heard, told apart by one utterance each",
         "",
@@ -189,13 +199,13 @@ def page(rows: Mapping[str, Mapping[str, float]], chosen: Mapping[str, list[str]
         cells = " | ".join(f"{100 * row[speaker]:.1f}" for speaker in speakers)
         lines.append(f"| {name} | {_interval([*row.values()])} | {cells} |")
     lines.append("")
-    for network in NETWORKS:
+    for network in [name for name in NETWORKS if any(row.startswith(name) for row in rows)]:
         first, second = (rows[f"{network}, {name}"] for name in WAYS_TO_LEARN)
         gains = [first[speaker] - second[speaker] for speaker in speakers]
         lines.append(f"MAML less fine-tuning, {network}: {_interval(gains)} points.")
     lines += ["", "Settings, chosen on the training speakers of each fold:", ""]
     lines += [f"- {name}: {'; '.join(of)}" for name, of in chosen.items()]
-    told = ", ".join(f"{name} {number}" for name, number in versions().items())
+    told = ", ".join(f"{name} {versions()[name]}" for name in ("python", "torch", "fewstep"))
     lines += ["", f"By `python -m benchmarks.vowels AEON.whl`. {machine()}; {told}.", ""]
     return "\n".join(lines)
 
@@ -206,4 +216,4 @@ def _interval(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(*sys.argv[1:])
