@@ -19,7 +19,7 @@ from benchmarks.report import machine
 from benchmarks.table_report import page
 from benchmarks.table_sources import SOURCES, TableSource
 from fewstep.cli import main as fewstep
-from fewstep.data.table_tasks import TableTasks
+from fewstep.data.tables.tasks import TableTasks
 from fewstep.evaluation.by_rows import AtRows, Scores
 from fewstep.evaluation.table_rivals import Compared, compare_by_rows
 from fewstep.learners.finetune import FineTune

@@ -10,7 +10,7 @@ from torch import nn
 from fewstep import MAML
 from fewstep.data import Table
 from fewstep.evaluation.conformal import half_width, intervals
-from tests.data.tables import lines
+from tests.tables import lines
 
 
 @pytest.mark.parametrize("rows", [19, 40, 400])

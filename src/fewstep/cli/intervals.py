@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fewstep.config.schema import Config
-from fewstep.data.table_tasks import TableTasks
+from fewstep.data.tables.tasks import TableTasks
 from fewstep.evaluation.conformal import intervals
 from fewstep.evaluation.numbers import shown
 from fewstep.evaluation.table_rivals import ROWS

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fewstep.data.table_tasks import TableTasks
+from fewstep.data.tables.tasks import TableTasks
 from fewstep.evaluation.by_rows import Mean, by_task, mean_of
 from fewstep.evaluation.evaluate import device_of
 from fewstep.evaluation.rivals.drawn import Drawn, draw

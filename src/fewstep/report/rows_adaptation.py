@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from fewstep.config.schema import Config
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.evaluation.numbers import shown
 from fewstep.files import rounded
 from fewstep.predictors.adapted_dir import PICTURE
