@@ -21,7 +21,7 @@ import torch
 
 from fewstep import MAML
 from fewstep.data import Table
-from fewstep.data.table_tasks import TableTasks
+from fewstep.data.tables.tasks import TableTasks
 from fewstep.models.mlp import mlp
 
 TASKS, FEW, ROWS = 10_000, 100, 100

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from fewstep import TaskBatch
+from fewstep.data.columns.windows import window_rows
 from fewstep.data.episodes import generator
 from fewstep.data.source import TaskSource, TaskSpec
-from fewstep.data.table_windows import window_rows
 
 LENGTH, FEATURES = 29, 12
 MIXED = 60  # utterances of a mixture

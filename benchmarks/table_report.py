@@ -35,7 +35,11 @@ def page(told: Mapping[str, Any]) -> str:
     for name, found in told.items():
         lines += ["", f"## {name}", "", f"{SOURCES[name].about}.", "", *table(found), ""]
         settings = ", ".join(f"{key} {value:g}" for key, value in found["chosen"].items())
-        lines += [f"Chosen: {settings}. {found['minutes']:.1f} minutes.", ""]
+        lines += [
+            f"Chosen: {settings}. {found['minutes']:.1f} minutes, "
+            f"{found['cpu_minutes']:.1f} of a core.",
+            "",
+        ]
         lines += [f"    {command}" for command in found["commands"]]
     return "\n".join(lines) + "\n"
 

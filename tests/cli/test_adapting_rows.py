@@ -93,6 +93,8 @@ def test_without_query_each_row_is_left_out(run, table_runs, new_school, tmp_pat
         found, _ = adapt_json([run, "--support", others, "--query", one], capsys)
         errors.append(found["rmse"])
     assert told["leave_one_out"] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-3)
+    same, _ = adapt_json([run, "--support", support, "--query", support], capsys)
+    assert told["rivals"]["no_adaptation"] == same["rivals"]["no_adaptation"]
     mean = np.sqrt(np.mean(np.square(NEW.score[:6] - NEW.score[:6].mean()))) * 6 / 5
     assert told["rivals"]["support_mean"] == pytest.approx(mean, rel=1e-4)
     assert main(["adapt", str(table_runs / "passed"), "--support", str(support)]) == 0

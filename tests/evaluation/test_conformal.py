@@ -10,7 +10,7 @@ from torch import nn
 from fewstep import MAML
 from fewstep.data import Table
 from fewstep.evaluation.conformal import half_width, intervals
-from tests.data.tables import lines
+from tests.tables import lines
 
 
 @pytest.mark.parametrize("rows", [19, 40, 400])
@@ -45,5 +45,6 @@ def test_the_interval_narrows_and_holds_on_test_tasks(found):
     widths = [one.half_width for one in found]
     assert widths[0] > 2 * widths[1]
     assert [one.coverage.mean for one in found] == pytest.approx([0.95] * 3, abs=0.08)
+    assert {one.tasks for one in found} == {15}
     # In the unit of the target: noise of 2 around lines.
     assert 3 < widths[1] < 30

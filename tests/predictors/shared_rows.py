@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 import fewstep
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
 from tests.own_rows import INPUTS, rows_of_task, rows_of_tasks
 
 SCORES = TablePreparation.fit(rows_of_tasks(), "score", INPUTS)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from fewstep.data.table_preparation import TablePreparation
-from fewstep.data.table_reading import read_table
+from fewstep.data.columns.preparation import TablePreparation
+from fewstep.data.tables.reading import read_table
 from fewstep.errors import InputError
 from fewstep.predictors.table_form import Prepared, TableForm
 from tests.own_rows import INPUTS, rows_of_task, rows_of_tasks

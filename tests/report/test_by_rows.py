@@ -36,6 +36,12 @@ def test_sentences_say_who_is_best():
     assert "; behind: mixed effects by " in won
 
 
+def test_a_model_that_diverged_is_named():
+    scores = {"exams": np.ones(3), "fine-tuned": np.array([1.0, np.nan, 1.0])}
+    told = sentence("rmse", AtRows(5, scores, False, {}))
+    assert told == "5 rows: exams is best, 1.00; diverged on a task: fine-tuned"
+
+
 @pytest.mark.parametrize("width", [80, 30])
 def test_lines_hold_every_number(width):
     lines = list(as_lines(CONFIG, FOUND, 60, width))

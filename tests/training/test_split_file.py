@@ -12,7 +12,7 @@ from fewstep.data.source import KeptSplit, TaskSpec
 from fewstep.training.run_dir import RunDir
 from fewstep.training.split_file import kept_split, split_as_json
 from fewstep.training.task_form import TaskForm, form_as_json, form_of, read_form
-from tests.data.tables import lines
+from tests.tables import lines
 
 SPLIT = {"train": ["crow", "owl"], "val": ["tit", "wren"], "test": ["jay", "kite"]}
 CONFIG = folder_config("photos", 16, 2, 1)

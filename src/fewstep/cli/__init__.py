@@ -17,8 +17,8 @@ COMMANDS = {
     "train": "meta-train a recipe, a folder of pictures or a table; again, it goes on",
     "evaluate": "accuracy (or error) of a run after 0, 1, ... inner steps",
     "compare": "adaptation curves of several runs side by side: table and picture",
-    "adapt": "learn classes of your own from a few pictures of each",
-    "predict": "label pictures with an adapted model",
+    "adapt": "learn a task of your own from a few pictures or rows of a table",
+    "predict": "predict pictures or rows of a table with an adapted model",
 }
 
 _LISTED = "\n".join(f"  {name:10}{text}" for name, text in COMMANDS.items())

@@ -4,7 +4,13 @@ import numpy as np
 
 from fewstep.cli.places import Places, check_out
 from fewstep.cli.user_warnings import told_warnings
-from fewstep.data.own_rows import OwnRows, check_one_task, given_twice, read_query, read_support
+from fewstep.data.tables.own_rows import (
+    OwnRows,
+    check_one_task,
+    given_twice,
+    read_query,
+    read_support,
+)
 from fewstep.errors import InputError
 from fewstep.files import write_whole
 from fewstep.predictors.adapted_dir import PICTURE, teaching_of

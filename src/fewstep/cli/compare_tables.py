@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fewstep.cli.progress import ProgressBar
-from fewstep.data.table_tasks import TableTasks
+from fewstep.data.tables.tasks import TableTasks
 from fewstep.errors import InputError
 from fewstep.evaluation.by_rows import AtRows
 from fewstep.evaluation.rivals.of_tables import DESCRIBED

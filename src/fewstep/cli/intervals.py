@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fewstep.config.schema import Config
-from fewstep.data.table_tasks import TableTasks
+from fewstep.data.tables.tasks import TableTasks
 from fewstep.evaluation.conformal import intervals
 from fewstep.evaluation.numbers import shown
 from fewstep.evaluation.table_rivals import ROWS
@@ -30,11 +30,9 @@ def interval_lines(config: Config, told: Mapping[str, Any] | None) -> list[str]:
     if told is None or rows not in told["half_widths"]:
         return []
     half, share = told["half_widths"][rows], told["coverage"][rows]
-    # Of a single task the share has no interval.
-    ci95 = told["coverage_ci95"][rows]
-    inside = shown("accuracy", share) if ci95 is None else shown("accuracy", share, ci95)
     of_rows = "1 row" if rows == "1" else f"{rows} rows"
+    inside = f"{share:.1%} in {told['tasks']} test tasks"
     return [
         f"interval: with {of_rows} of a task, {told['level']:.0%} of {config.target} in validation "
-        f"tasks is within ± {shown('rmse', half)} of its prediction, and {inside} in test tasks"
+        f"tasks is within ± {shown('rmse', half)} of its prediction, and {inside}"
     ]

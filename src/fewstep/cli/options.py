@@ -11,7 +11,7 @@ import tyro
 from tyro.conf import arg
 
 from fewstep.config.limits import Count, Limit, OptionalCount, check_numbers
-from fewstep.data.table_paths import is_table
+from fewstep.data.tables.paths import is_table
 from fewstep.errors import InputError
 from fewstep.files import check_may_replace
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from fewstep.cli.predicting import threshold_of
 from fewstep.cli.user_warnings import told_warnings
-from fewstep.data.own_rows import read_query
-from fewstep.data.table_preparation import TablePreparation
-from fewstep.data.written_cells import written_cells
+from fewstep.data.columns.preparation import TablePreparation
+from fewstep.data.tables.own_rows import read_query
+from fewstep.data.tables.written_cells import written_cells
 from fewstep.errors import InputError
 from fewstep.files import rounded
 from fewstep.predictors.classifier import AdaptedClassifier

@@ -12,8 +12,8 @@ from fewstep.config.recipes import table_config
 from fewstep.config.registry import OF_TABLES
 from fewstep.config.schema import Config
 from fewstep.data.source import KeptSplit
-from fewstep.data.table_rows import Integers
-from fewstep.data.table_source import open_table, rows_needed, split_table
+from fewstep.data.tables.rows import Integers
+from fewstep.data.tables.source import open_table, rows_needed, split_table
 from fewstep.errors import InputError
 
 SHOWN = 20  # tasks that are named, at most

@@ -25,7 +25,7 @@ from fewstep.config.recipes import (
 )
 from fewstep.config.schema import Config
 from fewstep.data.folder_listing import check_is_folder
-from fewstep.data.table_paths import is_table
+from fewstep.data.tables.paths import is_table
 from fewstep.errors import InputError
 
 _OF_RUNS = ("run_dir", "search", "seeds")  # no settings of a config

@@ -48,7 +48,7 @@ DATA_SETS = {
     ),
     # A classification where its target is one: see `Config.kind`.
     "table": DataSet(
-        "fewstep.data.table_source:sources",
+        "fewstep.data.tables.source:sources",
         "regression",
         "rows",
         "rmse",

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fewstep.data.augmentation import Augmentation
+    from fewstep.data.columns.preparation import TablePreparation
     from fewstep.data.episodes import EpisodeSampler
     from fewstep.data.folder import ImageFolder
     from fewstep.data.glyphs import load_glyphs
@@ -34,9 +35,8 @@ if TYPE_CHECKING:
     from fewstep.data.sinusoid import SinusoidSampler
     from fewstep.data.source import TaskSource, TaskSpec
     from fewstep.data.standard import load_standard
-    from fewstep.data.table import Table
-    from fewstep.data.table_preparation import TablePreparation
-    from fewstep.data.table_tasks import TableTasks
+    from fewstep.data.tables.table import Table
+    from fewstep.data.tables.tasks import TableTasks
 
 __all__ = [
     "Augmentation",
@@ -57,7 +57,7 @@ __all__ = [
 ]
 _MODULES = (
     *("augmentation", "episodes", "images", "folder", "image_set", "preparation", "sinusoid"),
-    *("table", "table_preparation", "table_tasks"),
+    *("tables.table", "columns.preparation", "tables.tasks"),
     *("source", "source", "glyphs", "omniglot", "standard"),
 )
 

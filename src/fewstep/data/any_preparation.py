@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.preparation import Preparation
-from fewstep.data.table_preparation import TablePreparation
 
 AnyPreparation = Preparation | TablePreparation
 

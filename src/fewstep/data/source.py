@@ -10,8 +10,8 @@ from torch import Tensor
 
 from fewstep.choices import Split
 from fewstep.config.registry import Kind
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.preparation import Preparation
-from fewstep.data.table_preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 

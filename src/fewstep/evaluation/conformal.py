@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fewstep.data.table_tasks import TableTasks
+from fewstep.data.tables.tasks import TableTasks
 from fewstep.evaluation.by_rows import Mean, by_task, mean_of
 from fewstep.evaluation.evaluate import device_of
 from fewstep.evaluation.rivals.drawn import Drawn, draw
@@ -28,11 +28,13 @@ class Interval:
         rows: Support rows.
         half_width: In the unit of the target.
         coverage: Share of the rows of test tasks that are inside, with its interval over tasks.
+        tasks: How many test tasks these are.
     """
 
     rows: int
     half_width: float
     coverage: Mean
+    tasks: int
 
 
 def half_width(residuals: NDArray[np.float64], level: float = LEVEL) -> float:
@@ -78,8 +80,8 @@ def intervals(
         half = half_width(unit * np.concatenate(_residuals(learner, steps, known)))
         if math.isfinite(half):
             off = _residuals(learner, steps, asked)
-            inside = [float((unit * values <= half).mean()) for values in off]
-            found.append(Interval(number, half, mean_of(by_task(inside, asked.names))))
+            inside = by_task([(unit * values <= half).mean() for values in off], asked.names)
+            found.append(Interval(number, half, mean_of(inside), len(inside)))
     return found
 
 

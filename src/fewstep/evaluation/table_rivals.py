@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fewstep.data.table_tasks import RootMeanSquare, TableTasks
+from fewstep.data.tables.tasks import RootMeanSquare, TableTasks
 from fewstep.evaluation.by_rows import AtRows, Scores, by_task
 from fewstep.evaluation.evaluate import device_of
 from fewstep.evaluation.rivals.drawn import Drawn, draw, training_rows

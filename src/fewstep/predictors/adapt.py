@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fewstep.choices import Norm
 from fewstep.config.schema import Config
 from fewstep.data.any_preparation import AnyPreparation
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.functional.loss import unwrapped
 from fewstep.learners.adapted import copy_of

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from fewstep.choices import Norm
 from fewstep.data.any_preparation import AnyPreparation
-from fewstep.data.rows_of import frame_of
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
+from fewstep.data.tables.rows_of import frame_of
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor

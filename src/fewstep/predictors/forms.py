@@ -3,7 +3,7 @@
 import torch
 
 from fewstep.data.any_preparation import AnyPreparation
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.predictors.inputs import ExampleForm
 from fewstep.predictors.table_form import TableForm
 

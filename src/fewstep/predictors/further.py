@@ -9,7 +9,7 @@ import torch
 
 from fewstep.config.file import config_of
 from fewstep.config.schema import Config
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
 from fewstep.learners.build import learner_for

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fewstep.choices import Norm
 from fewstep.config.file import config_of
 from fewstep.data.any_preparation import AnyPreparation, preparation_of_json
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.errors import InputError, first_line
 from fewstep.models.build import network
 from fewstep.predictors import adapted_dir

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from torch import nn
 
 from fewstep.data.any_preparation import AnyPreparation, preparation_as_json
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.predictors import adapted_dir
 from fewstep.predictors.adapted_model import AdaptedModel

@@ -1,9 +1,9 @@
 """The form of the tasks that an adapted model was adapted to one of."""
 
 from fewstep.data.any_preparation import AnyPreparation
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.source import TaskSpec
-from fewstep.data.table_preparation import TablePreparation
-from fewstep.data.table_tasks import spec_of as spec_of_table
+from fewstep.data.tables.tasks import spec_of as spec_of_table
 
 
 def spec_of(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
 
 MOST_NAMED = 40  # features
 

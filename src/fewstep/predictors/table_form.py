@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fewstep.data.rows_of import frame_of
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
+from fewstep.data.tables.rows_of import frame_of
 from fewstep.errors import InputError
 
 _MOST = 4096  # rows of a batch

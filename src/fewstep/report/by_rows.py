@@ -1,5 +1,6 @@
 """Models by the rows of a new task: lines of text, sentences and JSON values."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -35,11 +36,14 @@ def sentence(score: str, at: AtRows) -> str:
     told = f"{rows}: {best} is best, {shown(score, at.mean(best).mean)}"
     if level:
         told += f"; not told apart from it: {', '.join(level)}"
-    behind = [name for name in at.scores if name not in (best, *level)]
+    lost = [name for name in at.scores if not math.isfinite(at.mean(name).mean)]
+    behind = [name for name in at.scores if name not in (best, *level, *lost)]
     if behind:
         told += "; behind: " + ", ".join(
             f"{name} by {_behind(score, at.behind(name, best))}" for name in behind
         )
+    if lost:
+        told += f"; diverged on a task: {', '.join(lost)}"
     return told
 
 

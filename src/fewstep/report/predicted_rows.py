@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from fewstep.data.own_rows import OwnRows
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
+from fewstep.data.tables.own_rows import OwnRows
 from fewstep.predictors.further import Adapted
 from fewstep.predictors.regressor import AdaptedRegressor
 from fewstep.predictors.targets import truths

@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from fewstep.config.schema import Config
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.evaluation.numbers import shown
 from fewstep.files import rounded
 from fewstep.predictors.adapted_dir import PICTURE
@@ -96,11 +96,11 @@ def verdict_lines(verdict: TableVerdict, width: int) -> Iterator[str]:
 
 def error_line(verdict: TableVerdict) -> str:
     """The error, of how many rows, and how many of them lie in their interval."""
-    rows = "1 row" if verdict.rows == 1 else f"{verdict.rows} rows"
+    rows = "1 row" if verdict.rows == 1 else f"{verdict.rows:,} rows"
     value = shown(verdict.score, verdict.values[THIS])
     if verdict.left_out:
         return f"{verdict.score} {value} of {verdict.rows} support rows, each left out in turn"
-    covered = "" if verdict.covered is None else f", {verdict.covered} inside their 95% interval"
+    covered = "" if verdict.covered is None else f", {verdict.covered:,} inside their 95% interval"
     return f"{verdict.score} {value} of {rows} with a target{covered}"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fewstep.config.schema import Config
-from fewstep.data.table_preparation import TablePreparation
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
 from fewstep.predictors.further import Adapted, with_more

@@ -40,6 +40,8 @@ def interval_as_json(found: Sequence[Interval], steps: int) -> dict[str, Any]:
         "half_widths": {str(one.rows): one.half_width for one in found},
         "coverage": {str(one.rows): one.coverage.mean for one in found},
         "coverage_ci95": {str(one.rows): one.coverage.ci95 for one in found},
+        # As many as the share is over; few of them tell little.
+        "tasks": max(one.tasks for one in found),
         "steps": steps,
     }
     result: dict[str, Any] = rounded(told)

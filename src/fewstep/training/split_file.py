@@ -8,7 +8,7 @@ from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.images import ImageClasses
 from fewstep.data.source import SPLITS, KeptSplit, TaskSource
-from fewstep.data.table_tasks import TableTasks
+from fewstep.data.tables.tasks import TableTasks
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 from fewstep.training.run_dir import RunDir

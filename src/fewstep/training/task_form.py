@@ -9,9 +9,9 @@ from fewstep.data.any_preparation import (
     preparation_as_json,
     preparation_of_json,
 )
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.source import TaskSource, TaskSpec
-from fewstep.data.table_preparation import TablePreparation
-from fewstep.data.table_tasks import spec_of
+from fewstep.data.tables.tasks import spec_of
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 

@@ -6,7 +6,7 @@ import pytest
 from fewstep.data import Table
 from fewstep.evaluation.rivals import drawn as module
 from fewstep.evaluation.rivals.drawn import draw, training_rows
-from tests.data.tables import lines, numbered
+from tests.tables import lines, numbered
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from fewstep.evaluation.rivals.of_tables import (
     RIDGE,
     rivals_of,
 )
-from tests.data.tables import lines
+from tests.tables import lines
 
 
 def errors(frame, **names):

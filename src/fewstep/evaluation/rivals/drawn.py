@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from torch import Tensor
 
-from fewstep.data.table_tasks import TableTasks
+from fewstep.data.tables.tasks import TableTasks
 from fewstep.evaluation.rivals.rows import Array, Episode, Floats, Rows
 from fewstep.tasks import TaskBatch
 

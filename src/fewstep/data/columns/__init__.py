@@ -1,0 +1,1 @@
+"""Columns of a table: their kinds, and the features that they become. Internal."""

