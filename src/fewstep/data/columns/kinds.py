@@ -29,6 +29,9 @@ def kind_of(column: Any) -> Kind:
 
     Texts are categories, except where they are yes and no, dates, or nearly all numbers: then the
     others are mistakes, of which `as_numbers` tells.
+
+    Raises:
+        InputError: It holds complex numbers.
     """
     types = load_pandas().api.types
     if types.is_bool_dtype(column.dtype):
@@ -37,6 +40,10 @@ def kind_of(column: Any) -> Kind:
         return "date"
     if isinstance(column.dtype, load_pandas().CategoricalDtype):
         return "category"
+    if types.is_complex_dtype(column.dtype):
+        raise InputError(
+            f"column {column.name!r} holds complex numbers; give real and imaginary part as columns"
+        )
     if types.is_numeric_dtype(column.dtype):
         return "number"
     codes, values = factorize(column)
