@@ -319,3 +319,11 @@ def test_series_that_cannot_be(given, told, tmp_path, monkeypatch, capsys):
     *_, error = capsys.readouterr().err.splitlines()
     assert re.search(told, error), error
     assert not (tmp_path / "runs").exists()
+
+
+def test_tasks_of_the_split_that_lost_rows_are_named(here, told_first):
+    name = split_of(here / "runs" / "sites")["test"][0]
+    frame = pd.read_csv("sites.csv")
+    frame.drop(frame[frame["site"] == name].index[3:]).to_csv("sites.csv", index=False)
+    told = told_first(*SITES[1:], *BRIEF, "--steps", "4")
+    assert f"left out of test, of fewer than 8 rows: 1 task: {name}" in told
