@@ -202,7 +202,9 @@ def page(rows: Mapping[str, Mapping[str, float]], chosen: Mapping[str, list[str]
     for network in [name for name in NETWORKS if any(row.startswith(name) for row in rows)]:
         first, second = (rows[f"{network}, {name}"] for name in WAYS_TO_LEARN)
         gains = [first[speaker] - second[speaker] for speaker in speakers]
-        lines.append(f"MAML less fine-tuning, {network}: {_interval(gains)} points.")
+        told = f"MAML less fine-tuning, {network}: {_interval(gains)} points"
+        settled = abs(fmean(gains)) > _half(gains)
+        lines.append(told + ("." if settled else ", which nine speakers do not settle."))
     lines += ["", "Settings, chosen on the training speakers of each fold:", ""]
     lines += [f"- {name}: {'; '.join(of)}" for name, of in chosen.items()]
     told = ", ".join(f"{name} {versions()[name]}" for name in ("python", "torch", "fewstep"))
@@ -211,8 +213,12 @@ def page(rows: Mapping[str, Mapping[str, float]], chosen: Mapping[str, list[str]
 
 
 def _interval(values: list[float]) -> str:
-    half = T_8 * stdev(values) / math.sqrt(len(values))
-    return f"{100 * fmean(values):.1f} ± {100 * half:.1f}"
+    return f"{100 * fmean(values):.1f} ± {100 * _half(values):.1f}"
+
+
+def _half(values: list[float]) -> float:
+    """Half the 95% interval of the mean."""
+    return T_8 * stdev(values) / math.sqrt(len(values))
 
 
 if __name__ == "__main__":

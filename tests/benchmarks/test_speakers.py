@@ -25,7 +25,7 @@ def test_both_files_are_read(tmp_path):
     np.testing.assert_array_equal(found["3"][0][:, 4], np.arange(30, 37))
 
 
-def test_utterances_are_scaled_by_training_speakers_and_filled_up(tmp_path):
+def test_utterances_are_scaled_and_filled_up(tmp_path):
     found = prepared(_utterances(tmp_path), ["4"], ["1", "2"])["4"]
     assert found.shape == (5, LENGTH, FEATURES)
     rows = np.concatenate([np.arange(10, 17), np.arange(20, 27)])

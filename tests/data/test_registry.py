@@ -57,7 +57,7 @@ def test_what_does_not_suit_a_new_data_set(tmp_path):
     with pytest.raises(InputError, match="n_way is 1; expected 2 or more"):
         replace(config, n_way=1)
     pretrained = replace(config, algorithm="finetune")
-    with pytest.raises(InputError, match="the tasks have no classes; pre-training needs"):
+    with pytest.raises(InputError, match="does not tell which class of all a task's labels stand"):
         train(pretrained, tmp_path / "run", Console(file=io.StringIO()))
 
 

@@ -16,6 +16,13 @@ from fewstep.models.build import network
 
 def learner_for(config: Config, spec: TaskSpec) -> FineTune | GradientBased:
     """The config's learner with the weights of its seed, for tasks of this form."""
+    unknown = spec.kind == "classification" and spec.classes is None and not config.table
+    if config.algorithm == "finetune" and unknown:
+        raise InputError(
+            f"data {config.data} does not tell which class of all a task's labels stand for, which "
+            "pre-training needs; give TaskSpec.classes and TaskBatch(..., classes), or choose "
+            "another algorithm"
+        )
     device = _device(config.device)
     make = resolve_name(ALGORITHMS[config.algorithm].learner)
     settings = {

@@ -3,7 +3,9 @@
 - `conv4`: four convolution blocks and a linear layer, for square pictures.
 - `resnet12`: four residual blocks and a linear layer, for pictures of any size.
 - `mlp`: linear layers with ReLU between them, for rows of numbers.
-- `conv1d`, `lstm` and `gru`: for series of such rows.
+- `conv1d`: convolutions over time, for series of such rows.
+- `lstm`: a long short-term memory, for series.
+- `gru`: gated recurrent units, for series.
 - `WithContext`: a network that a short vector modulates, for CAVIA.
 """
 

@@ -117,6 +117,7 @@ def test_files_of_other_columns_are_named(tmp_path, second):
         ("t.parquet", b"PAR1 and nothing more", "Parquet"),
         ("t.csv", bytes(range(128, 192)) + b"\0", "no text"),
     ],
+    ids=["empty", "xlsx", "zip", "cut off", "parquet", "bytes"],
 )
 def test_what_is_no_table_is_named(tmp_path, name, content, word):
     told = message(write(tmp_path, name, content))
