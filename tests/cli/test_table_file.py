@@ -76,7 +76,7 @@ def test_it_tells_what_it_understood(trained):
     assert "left out, of fewer than 8 rows: 1 task: small" in told
     assert "split: 8 tasks train, 2 validation, 2 test" in told
     assert "a task: 7 support and up to 20 query rows" in told
-    assert "k_shot is 7, as a quarter of the tasks have few rows" in told
+    assert "k_shot is 7 unless given, as a quarter of the tasks have few rows" in told
     assert "level" in told.split("split:")[0]
 
 
@@ -327,3 +327,14 @@ def test_tasks_of_the_split_that_lost_rows_are_named(here, told_first):
     frame.drop(frame[frame["site"] == name].index[3:]).to_csv("sites.csv", index=False)
     told = told_first(*SITES[1:], *BRIEF, "--steps", "4")
     assert f"left out of test, of fewer than 8 rows: 1 task: {name}" in told
+
+
+def test_evaluation_tells_that_the_table_changed(here, capsys):
+    told = "note: the table changed since the run was trained"
+    evaluate = ["evaluate", "runs/sites", "--tasks", "4"]
+    assert main(evaluate) == 0
+    assert told not in capsys.readouterr().out
+    frame = pd.read_csv("sites.csv")
+    frame.assign(raw=2 * frame["raw"]).to_csv("sites.csv", index=False)
+    assert main(evaluate) == 0
+    assert told in capsys.readouterr().out

@@ -98,7 +98,7 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
     least = "" if config.min_k_shot is None else f"{config.min_k_shot} to "
     say(f"a task: {least}{config.k_shot} support and up to {config.q_query} query rows")
     if config.k_shot == likely_k_shot(table.lengths) < K_SHOT:
-        say(f"k_shot is {config.k_shot}, as a quarter of the tasks have few rows")
+        say(f"k_shot is {config.k_shot} unless given, as a quarter of the tasks have few rows")
 
 
 def _rounds(tasks: int, about: int) -> int:
