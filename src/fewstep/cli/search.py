@@ -16,9 +16,8 @@ from fewstep.cli.console import plain_console
 from fewstep.cli.progress import ProgressBar
 from fewstep.config.schema import Config
 from fewstep.data.source import KeptSplit
-from fewstep.data.tables.tasks import TableTasks
 from fewstep.errors import InputError
-from fewstep.evaluation.by_rows import Scores, by_task
+from fewstep.evaluation.by_rows import Scores
 from fewstep.evaluation.evaluate import evaluate_tasks
 from fewstep.evaluation.numbers import shown
 from fewstep.files import read_json_object, rounded
@@ -118,12 +117,11 @@ def _parameters(run: Run) -> int:
 
 def _scores(run: Run) -> Scores:
     """The score of each validation task after the last inner step."""
-    config, source = run.config, run.tasks["val"]
+    config, validation = run.config, run.tasks["val"]
     number, steps = config.val_tasks, config.test_inner_steps
-    found = evaluate_tasks(run.learner, source, number, steps, config.norm).scores[:, -1]
-    names = source.names_of(range(number)) if isinstance(source, TableTasks) else None
-    scores: Scores = found.double().cpu().numpy()
-    return scores if names is None else by_task(scores, names)
+    found = evaluate_tasks(run.learner, validation, number, steps, config.norm)
+    scores: Scores = found.scores[:, -1].double().cpu().numpy()
+    return scores
 
 
 def repeat(
