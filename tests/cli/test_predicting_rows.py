@@ -44,6 +44,17 @@ def test_the_columns_of_the_file_come_back_as_they_are(model, tmp_path, capsys):
         assert [float(row["low_2"]), float(row["high"])] == one["interval"]
 
 
+@pytest.mark.parametrize("name", ["in.csv", "link.csv"])
+def test_predictions_never_replace_their_own_rows(model, tmp_path, capsys, name):
+    file = tmp_path / "in.csv"
+    NEW[["colour", "hours"]].to_csv(file, index=False)
+    (tmp_path / "link.csv").symlink_to(file)
+    before = file.read_bytes()
+    told = refused(["predict", str(model), str(file), "--csv", str(tmp_path / name)], capsys)
+    assert "is the file that is predicted" in told
+    assert file.read_bytes() == before
+
+
 def test_missing_values_are_filled_in(model, tmp_path, capsys):
     rows = NEW[["hours", "colour"]].astype(object)
     rows.loc[1, "hours"] = rows.loc[2, "colour"] = None

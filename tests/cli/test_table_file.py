@@ -113,7 +113,7 @@ def test_intervals_are_over_tasks_and_not_over_draws(here, capsys):
     scores = run.learner.evaluate(tasks.batch(range(40)), steps=1).scores
     names = np.array(tasks.names_of(range(40)))
     means = np.stack([scores[names == name].mean(0).numpy() for name in test.names])
-    half = 1.96 * means.std(0, ddof=1) / 2**0.5
+    half = 12.7062 * means.std(0, ddof=1) / 2**0.5
     for step in (0, 1):
         assert told["rmse"][str(step)] == pytest.approx(means[:, step].mean(), rel=1e-4)
         assert told["ci95"][str(step)] == pytest.approx(half[step], rel=1e-4)
@@ -319,3 +319,11 @@ def test_series_that_cannot_be(given, told, tmp_path, monkeypatch, capsys):
     *_, error = capsys.readouterr().err.splitlines()
     assert re.search(told, error), error
     assert not (tmp_path / "runs").exists()
+
+
+def test_tasks_of_the_split_that_lost_rows_are_named(here, told_first):
+    name = split_of(here / "runs" / "sites")["test"][0]
+    frame = pd.read_csv("sites.csv")
+    frame.drop(frame[frame["site"] == name].index[3:]).to_csv("sites.csv", index=False)
+    told = told_first(*SITES[1:], *BRIEF, "--steps", "4")
+    assert f"left out of test, of fewer than 8 rows: 1 task: {name}" in told

@@ -37,10 +37,18 @@ def test_every_task_counts_once():
     assert sum(done) == result.tasks == 45
 
 
-def test_the_interval_is_196_standard_errors_over_tasks():
+def test_the_interval_is_that_of_student_over_tasks():
     scores = torch.tensor([[0.0], [1.0], [1.0], [0.0]], dtype=torch.float64)
-    assert interval(scores).item() == pytest.approx(1.96 * math.sqrt(1 / 3) / 2)
+    assert interval(scores).item() == pytest.approx(3.1824 * math.sqrt(1 / 3) / 2, rel=2e-3)
     assert interval(scores[:1]).isnan().all()
+
+
+@pytest.mark.parametrize("tasks", [2, 3, 6, 30])
+def test_the_interval_holds_as_often_as_it_says(tasks):
+    torch.manual_seed(0)
+    scores = torch.randn(tasks, 20_000, dtype=torch.float64)
+    inside = scores.mean(0).abs() <= interval(scores)
+    assert inside.double().mean() == pytest.approx(0.95, abs=0.006)
 
 
 def test_borrowed_parameters_come_back_even_after_an_error():
@@ -92,8 +100,8 @@ def test_the_interval_is_that_over_tasks():
     losses = learner().evaluate(batch, 3).losses
     result = fewstep.evaluate(learner(), batch, 3)
     assert result.loss.mean == pytest.approx(losses.mean(0).tolist(), rel=1e-5)
-    half = 1.96 * losses.std(0) / 5
-    assert result.loss.ci95 == pytest.approx(half.tolist(), rel=1e-5)
+    half = 2.0639 * losses.std(0) / 5
+    assert result.loss.ci95 == pytest.approx(half.tolist(), rel=1e-4)
 
 
 def test_it_prints_as_a_table_with_its_protocol():
@@ -131,7 +139,7 @@ def test_draws_of_one_task_count_as_one():
     means = torch.stack([drawn[first].mean(0), drawn[~first].mean(0)])
     assert found.tasks == 2
     assert found.score.mean == pytest.approx(means.mean(0).tolist(), rel=1e-5)
-    half = 1.96 * means.std(0) / 2**0.5
+    half = 12.7062 * means.std(0) / 2**0.5
     assert found.score.ci95 == pytest.approx(half.tolist(), rel=1e-4)
 
 

@@ -8,7 +8,7 @@ from fewstep.cli.console import plain_console
 from fewstep.cli.progress import ProgressBar
 from fewstep.config.recipes import RECIPES
 from fewstep.evaluation.evaluate import Means, Result
-from fewstep.evaluation.numbers import share_interval, shown
+from fewstep.evaluation.numbers import share_interval, shown, student
 from fewstep.report.table import ScoreTable
 
 
@@ -58,3 +58,9 @@ def test_every_place_has_the_same_digits(metric, recipe, capsys):
 )
 def test_the_interval_of_a_share(right, of, low, high):
     assert share_interval(right, of) == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 7, 11, 29, 99, 599, 10**6])
+def test_the_quantile_of_student(freedom):
+    stats = pytest.importorskip("scipy.stats")
+    assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=2e-3)

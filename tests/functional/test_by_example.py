@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils import parametrizations
 
 from fewstep.functional.by_example import treats_alone
@@ -86,3 +87,22 @@ def test_what_is_listed_does_not_mix():
     for model in (ALONE["mlp"].double(), ALONE["dropout off"].double(), ALONE["promised"].double()):
         x, more = torch.randn(3, 4).double(), torch.randn(2, 4).double()
         torch.testing.assert_close(model(torch.cat([x, more]))[:3], model(x))
+
+
+def centre(_, __, h):
+    return h - h.mean(0)
+
+
+def test_a_hook_of_all_modules_may_mix():
+    handle = register_module_forward_hook(centre)
+    try:
+        assert not treats_alone(modes(ALONE["mlp"]))
+    finally:
+        handle.remove()
+    assert treats_alone(modes(ALONE["mlp"]))
+
+
+def test_a_layer_whose_class_was_changed_may_mix(monkeypatch):
+    plain = nn.Linear.forward
+    monkeypatch.setattr(nn.Linear, "forward", lambda layer, x: plain(layer, x - x.mean(0)))
+    assert not treats_alone(modes(ALONE["mlp"]))

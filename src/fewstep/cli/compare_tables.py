@@ -58,7 +58,8 @@ def _found(runs: Mapping[str, Run], first_dir: Path, tasks: int, errors: Console
     learners = {
         name: Compared(run.learner, run.config.test_inner_steps)
         for name, run in runs.items()
-        if run.config.algorithm != "finetune"
+        # That of the first run is the pooled network itself.
+        if run is not first or run.config.algorithm != "finetune"
     }
     sources = [first.tasks[split] for split in ("train", "val", "test")]
     train, validation, test = (s for s in sources if isinstance(s, TableTasks))

@@ -1,6 +1,7 @@
 """``fewstep predict ADAPTED FILE|DIR|- ...``: predict with an adapted model."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> int:
             "on standard input, or a file of rows, or - for CSV on standard input"
         )
     if options.csv is not None:
-        _check_csv(options.csv)
+        _check_csv(options.csv, options.pictures)
 
     from fewstep.predictors.adapted_dir import takes_tables
 
@@ -110,7 +111,11 @@ def _rows(options: PredictOptions) -> int:
     return 0
 
 
-def _check_csv(path: Path) -> None:
-    check_may_replace(path)
+def _check_csv(path: Path, given: tuple[str, ...]) -> None:
+    target = check_may_replace(path)
+    if any(target == Path(os.path.realpath(name)) for name in given if name != "-"):
+        raise InputError(
+            f"--csv {path} is the file that is predicted, which it would replace; give another name"
+        )
     if not path.absolute().parent.is_dir():
         raise InputError(f"cannot write {path} (there is no folder {path.parent}); make it first")

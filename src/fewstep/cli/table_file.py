@@ -84,6 +84,15 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
     for names, why in ((small, told), (sorted({*others} - {*small}), "in no part of the split")):
         if names:
             say(f"left out, {why}: {len(names):,} {_tasks(names)}: {_listed(names)}")
+    # A table that changed may have fewer rows of a task than the run was begun with.
+    for split, part in parts.items():
+        own = config.min_k_shot if split == "train" else None
+        fewest = own or config.shots(split)[0]
+        if names := [name for name in part.names if part.counts[name] <= fewest]:
+            of = (
+                f"of fewer than {fewest + 1} rows: {len(names):,} {_tasks(names)}: {_listed(names)}"
+            )
+            say(f"left out of {split}, {of}")
     train, val, test = (f"{size:,}" for size in sizes)
     say(f"split: {train} tasks train, {val} validation, {test} test")
     least = "" if config.min_k_shot is None else f"{config.min_k_shot} to "

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fewstep.evaluation.numbers import student
+
 Scores = NDArray[np.float64]
 """``[tasks]``, one for each task by name, in the same order for all models."""
 
@@ -84,9 +86,7 @@ def mean_of(values: Scores) -> Mean:
     """
     if len(values) < 2:
         return Mean(float(values.mean()), math.nan)
-    from scipy.stats import t
-
-    half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    half = student(len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
     return Mean(float(values.mean()), float(half))
 
 

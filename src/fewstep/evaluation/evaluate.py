@@ -12,7 +12,7 @@ from torch import Tensor
 from fewstep.choices import Norm
 from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import Calibration
-from fewstep.evaluation.numbers import shown
+from fewstep.evaluation.numbers import shown, student
 from fewstep.evaluation.task_sets import TaskSet, check_count, task_batches
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
@@ -23,7 +23,7 @@ class Means(NamedTuple):
     """One figure after 0, 1, ... inner steps."""
 
     mean: list[float]  # over tasks
-    ci95: list[float]  # half the 95% interval of each mean: 1.96 standard errors
+    ci95: list[float]  # half the 95% interval of each mean, by Student's t
 
     def shown(self, metric: str, step: int) -> str:
         """The figure of a metric after some inner steps, with its interval, as text."""
@@ -198,7 +198,7 @@ def interval(scores: Tensor) -> Tensor:
     """Half the 95% interval of the mean over tasks: ``[tasks, ...]`` to ``[...]``."""
     if len(scores) < 2:
         return torch.full(scores.shape[1:], math.nan)
-    return 1.96 * scores.std(0) / math.sqrt(len(scores))
+    return student(len(scores) - 1) * scores.std(0) / math.sqrt(len(scores))
 
 
 @contextmanager

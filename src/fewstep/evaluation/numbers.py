@@ -29,3 +29,28 @@ def share_interval(right: int, of: int) -> tuple[float, float]:
     middle = (share + z**2 / (2 * of)) / (1 + z**2 / of)
     half = z / (1 + z**2 / of) * math.sqrt(share * (1 - share) / of + z**2 / (4 * of**2))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def student(freedom: int) -> float:
+    """The 97.5% quantile of Student's t: half a 95% interval in standard errors, few as they are.
+
+    Cornish and Fisher's expansion, Abramowitz and Stegun 1964, 26.7.5; within 0.2%.
+
+    Args:
+        freedom: One less than the values of which there is the mean.
+
+    >>> [round(student(freedom), 2) for freedom in (1, 5, 599)]
+    [12.71, 2.57, 1.96]
+    """
+    if freedom == 1:
+        return math.tan(0.475 * math.pi)
+    if freedom == 2:
+        return 0.95 * math.sqrt(2 / (1 - 0.95**2))
+    z = 1.959964
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / float(freedom) ** power for power, term in enumerate(terms, 1))

@@ -35,6 +35,10 @@ def _alone(part: nn.Module, training: bool) -> bool:
     kind = type(part)
     if has_hooks(part) or "forward" in vars(part):
         return False
+    if vars(kind).get(TREATS_ALONE) is True:
+        return True
+    if not kind.forward.__module__.startswith("torch.nn."):  # another one was put in its place
+        return False
     if kind in _DROPOUT:
         return not training or getattr(part, "p", 0.5) == 0
     if kind in _RECURRENT:
@@ -43,7 +47,7 @@ def _alone(part: nn.Module, training: bool) -> bool:
         return kind is nn.Flatten and part.start_dim >= 1
     if isinstance(part, nn.Unflatten):
         return kind is nn.Unflatten and isinstance(part.dim, int) and part.dim >= 1
-    return kind in _LAYERS or vars(kind).get(TREATS_ALONE) is True
+    return kind in _LAYERS
 
 
 _DROPOUT = {nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout}

@@ -5,6 +5,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Generic, TypeVar
 
 from torch import nn
+from torch.nn.modules.module import _has_any_global_hook as _any_hook
 
 Value = TypeVar("Value")
 
@@ -29,8 +30,10 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 
 def has_hooks(part: nn.Module) -> bool:
-    """Return whether hooks of its own see, or change, what a part computes."""
-    return any(part.__dict__[name] for name in _HOOKS)
+    """Return whether hooks, its own or those of all modules, may change what a part computes."""
+    return any(part.__dict__[name] for name in _HOOKS) or bool(
+        _any_hook()  # type: ignore[no-untyped-call]
+    )
 
 
 def settings(part: nn.Module) -> tuple[object, ...]:

@@ -17,6 +17,7 @@ from fewstep.data.columns.kinds import (
     as_times,
     kind_of,
 )
+from fewstep.data.columns.preparation import TablePreparation
 
 NUMBERS = [str(i / 2) for i in range(20)]
 DAY = datetime.date(2024, 1, 31)
@@ -139,3 +140,21 @@ def test_cells_that_are_no_values_are_told(value):
     for function in (kind_of, as_codes):
         with pytest.raises(InputError, match="'lists' holds neither numbers"):
             function(column)
+
+
+def test_a_number_is_the_code_that_it_was_in_training():
+    """Where all codes of a file are numbers it is read as numbers: 01 as 1, 2.50 as 2.5."""
+    frame = pd.DataFrame({"code": ["01", "2.50", "A1"] * 4, "y": ["07", "8", "x", "x"] * 3})
+    how = TablePreparation.fit(frame, "y", ["code"])
+    rows = pd.DataFrame({"code": [1, 2.5, None], "y": [7, 8, 8]})
+    features = how.features(rows)
+    assert features[:2].tolist() == how.features(frame)[:2].tolist()
+    assert how.targets(rows).tolist() == [0, 1, 1]
+    assert not any("no category" in line for line in how.warnings(rows))
+
+
+def test_a_number_of_two_codes_is_neither():
+    frame = pd.DataFrame({"code": ["1", "01", "001", "02", "002"], "y": range(5)})
+    how = TablePreparation.fit(frame.astype({"code": "category"}), "y", ["code"])
+    rows = pd.DataFrame({"code": [1, 2]})
+    assert how.features(rows).argmax(1).tolist() == [how.feature_names.index("code=1"), 5]

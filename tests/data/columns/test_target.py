@@ -108,3 +108,15 @@ def test_targets_of_other_rows_are_checked(values, other, words):
     assert len(str(caught.value)) < 300
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("values", [[1e-300, 2e-300, 3e-300], [1e8, 1e8 + 1e-8, 1e8 + 3e-8]])
+def test_numbers_that_cannot_be_standardised(values):
+    """Their deviation is lost in rounding; targets of 0 would be learned, with an error of 0."""
+    with pytest.raises(InputError, match=r"target 'y' differs by .* another unit"):
+        prepared(values)
+
+
+def test_complex_numbers_are_none():
+    with pytest.raises(InputError, match="complex"):
+        prepared([1 + 1j, 2, 3j])

@@ -38,6 +38,14 @@ def test_several_tasks_are_named(tmp_path):
         check_one_task(one, other, "school")
 
 
+def test_a_number_is_the_same_task_beside_missing_ones(tmp_path):
+    """A column of whole numbers with an empty cell is read as fractions, 3 as 3.0."""
+    whole = read(tmp_path, ROWS.assign(school=3))
+    some = read(tmp_path, ROWS.assign(school=[3, None, 3, 3, 3, 3]))
+    check_one_task(whole, some, "school")
+    assert some.task == whole.task == "3"
+
+
 def test_which_targets_are_known(tmp_path):
     assert read(tmp_path, ROWS).known.all()
     assert read(tmp_path, ROWS[INPUTS]).known is None

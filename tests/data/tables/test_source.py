@@ -28,6 +28,13 @@ def test_a_table_is_read_again_where_it_changed(tmp_path):
     assert open_table(config_of(path, inputs="raw")) is not first
 
 
+def test_a_file_of_a_folder_that_is_gone_is_named(tmp_path):
+    lines().to_csv(tmp_path / "sites.csv", index=False)
+    (tmp_path / "old.csv").symlink_to(tmp_path / "nowhere.csv")
+    with pytest.raises(InputError, match=r"cannot open .*old\.csv"):
+        open_table(config_of(tmp_path))
+
+
 def test_splits_have_no_task_in_common(tmp_path):
     lines(30).to_csv(tmp_path / "sites.csv", index=False)
     given = {"k_shot": 4, "q_query": 3, "test_k_shot": 2, "min_k_shot": 1}

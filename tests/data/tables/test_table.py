@@ -139,3 +139,21 @@ def test_rows_of_a_class_that_training_lacks_are_left_out():
     # The table itself knows the class.
     assert table.counts["c"] == 3
     assert table.preparation.classes == ("high", "low", "odd")
+
+
+def test_a_column_of_the_name_file_is_an_input():
+    frame = lines().assign(file=np.arange(len(lines())) % 7)
+    assert "file" in Table(frame, task="site", target="level").inputs
+
+
+def test_files_are_no_input_beside_a_column_of_tasks(tmp_path):
+    for year, part in lines().groupby(np.arange(168) % 3):
+        part.to_csv(tmp_path / f"{year}.csv", index=False)
+    assert "file" not in Table(tmp_path, task="site", target="level").inputs
+
+
+def test_names_of_columns_may_be_numbers():
+    frame = lines().set_axis(range(lines().shape[1]), axis=1)
+    place = [*lines().columns].index
+    table = Table(frame, task=place("site"), target=place("level"))
+    assert table.target == str(place("level"))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewstep.data.columns.dates import as_days, date_format, in_words, is_ambiguous
-from fewstep.data.columns.kinds import MAX_LEVELS, as_booleans, as_codes, as_numbers
+from fewstep.data.columns.kinds import MAX_LEVELS, as_booleans, as_codes, as_codes_of, as_numbers
 from fewstep.data.columns.naming import row_name, row_names, shown
 from fewstep.data.columns.scaling import FAR, Features, Scaling
 from fewstep.errors import InputError
@@ -54,7 +54,7 @@ class NumberColumn:
             distance = abs(values[first] - self.scaling.mean) / self.scaling.scale
             found.append(
                 f"column {self.name!r}, {row_name(frame, int(first))}: {values[first]:.6g} is "
-                f"{distance:,.0f} standard deviations from the mean of the training rows, "
+                f"{distance:,.4g} standard deviations from the mean of the training rows, "
                 f"{self.scaling.mean:.4g}{more}; is it in another unit?"
             )
         return found
@@ -225,7 +225,7 @@ class CategoryColumn:
 
     def features(self, frame: Any) -> Features:
         """Features ``[rows, levels]``, a single 1 in each row."""
-        codes, texts = as_codes(frame[self.name])
+        codes, texts = as_codes_of(frame[self.name], self.levels)
         places = {level: place for place, level in enumerate(self.levels)}
         size = len(self.feature_names)
         other, lacking = size - 1, size - 2 if self.missing else size - 1
@@ -236,7 +236,7 @@ class CategoryColumn:
 
     def warnings(self, frame: Any) -> list[str]:
         """Lines on categories that no training row has."""
-        codes, texts = as_codes(frame[self.name])
+        codes, texts = as_codes_of(frame[self.name], self.levels)
         values = np.where(codes < 0, np.nan, codes)
         found = _on_missing(self.name, values, self.missing, repr(OTHER), frame)
         new = [] if self.rare else [n for n, text in enumerate(texts) if text not in self.levels]

@@ -1,6 +1,7 @@
 """Kinds of columns of a table, and their values as numbers, truth values or texts."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +30,9 @@ def kind_of(column: Any) -> Kind:
 
     Texts are categories, except where they are yes and no, dates, or nearly all numbers: then the
     others are mistakes, of which `as_numbers` tells.
+
+    Raises:
+        InputError: It holds complex numbers.
     """
     types = load_pandas().api.types
     if types.is_bool_dtype(column.dtype):
@@ -37,6 +41,10 @@ def kind_of(column: Any) -> Kind:
         return "date"
     if isinstance(column.dtype, load_pandas().CategoricalDtype):
         return "category"
+    if types.is_complex_dtype(column.dtype):
+        raise InputError(
+            f"column {column.name!r} holds complex numbers; give real and imaginary part as columns"
+        )
     if types.is_numeric_dtype(column.dtype):
         return "number"
     codes, values = factorize(column)
@@ -77,6 +85,26 @@ def as_codes(column: Any) -> tuple[npt.NDArray[np.intp], list[str]]:
     texts = [text_of(value) for value in values]
     places, levels = pd.factorize(np.array([text or None for text in texts], dtype=object))
     return np.where(codes < 0, -1, np.append(places, -1)[codes]), list(levels)
+
+
+def as_codes_of(column: Any, levels: Sequence[Any]) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """As `as_codes`, where a number is the one text among these levels that it stands for.
+
+    A file whose codes are all numbers is read as numbers, 01 as 1, whatever others there were in
+    training.
+    """
+    codes, texts = as_codes(column)
+    if not load_pandas().api.types.is_numeric_dtype(column.dtype):
+        return codes, texts
+    known = {str(level) for level in levels}
+    of_number: dict[float, list[str]] = {}
+    for level in filter(is_number, known):
+        of_number.setdefault(float(level), []).append(level)
+    same = [of_number.get(float(text), []) if is_number(text) else [] for text in texts]
+    return codes, [
+        found[0] if text not in known and len(found) == 1 else text
+        for text, found in zip(texts, same, strict=True)
+    ]
 
 
 def is_missing(column: Any) -> npt.NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from typing import Any
 from fewstep.errors import InputError
 
 FILE = "file"  # the column that tells of which file of a folder a row is
-ROWS_A_FILE = 1 << 32  # the index of a folder's table counts on by this from file to file
+ROWS_A_FILE = 1 << 32  # the index of a folder's table counts on by this with each file
 LONGEST = 60  # text that a message shows
 MOST = 20  # columns that a message lists
 
@@ -62,7 +62,12 @@ def row_name(frame: Any, place: int) -> str:
         number = int(label) % ROWS_A_FILE
     except (TypeError, ValueError):
         number = place
-    return f"row {number}" + (f" of {frame[FILE].iloc[place]}" if FILE in frame else "")
+    return f"row {number}" + (f" of {frame[FILE].iloc[place]}" if is_of_files(frame) else "")
+
+
+def is_of_files(frame: Any) -> bool:
+    """Whether a table is that of a folder, where `FILE` is no column of the user's own."""
+    return FILE in frame and len(frame) > 0 and frame.index[0] >= ROWS_A_FILE
 
 
 def row_names(frame: Any, places: Any) -> str:

@@ -97,6 +97,13 @@ class TablePreparation:
                 f"target {target!r} is {scaling.low:g} in all {len(values):,} training rows; "
                 "expected one that differs"
             )
+        # No deviation is larger than half the range: scikit-learn takes 1 where it is lost.
+        if scaling.scale > scaling.high - scaling.low:
+            raise InputError(
+                f"target {target!r} differs by {scaling.high - scaling.low:.3g} in all "
+                f"{len(values):,} training rows, which is lost in rounding; give it in another "
+                "unit, or its difference to a fixed number"
+            )
         return cls(target, kind, tuple(forms), (), scaling.mean, scaling.scale)
 
     @property

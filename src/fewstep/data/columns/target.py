@@ -5,7 +5,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fewstep.data.columns.kinds import Floats, as_booleans, as_codes, as_numbers, kind_of
+from fewstep.data.columns.kinds import (
+    Floats,
+    as_booleans,
+    as_codes,
+    as_codes_of,
+    as_numbers,
+    kind_of,
+)
 from fewstep.data.columns.naming import factorize, listed, row_name, row_names, shown
 from fewstep.errors import InputError
 
@@ -68,7 +75,7 @@ def class_numbers(frame: Any, target: str, classes: tuple[Label, ...]) -> npt.ND
     Raises:
         InputError: It is missing, or of none of these classes.
     """
-    codes, texts = as_codes(frame[target])
+    codes, texts = as_codes_of(frame[target], classes)
     check_known(frame, target, codes < 0)
     places = {str(label): number for number, label in enumerate(classes)}
     found = np.array([places.get(text, -1) for text in texts], np.int64)[codes]

@@ -12,6 +12,7 @@ from fewstep.data.columns.naming import (
     MOST,
     EmptyTableError,
     check_column,
+    is_of_files,
     listed,
     load_pandas,
 )
@@ -53,7 +54,7 @@ def choose_inputs(
     reasons: dict[str, list[str]] = {}
     chosen = []
     for name in frame.columns:
-        if name in (target, task, time, FILE):
+        if name in roles.values() or (name == FILE and is_of_files(frame)):
             continue
         try:
             reason = _unsuitable(frame, name, task)

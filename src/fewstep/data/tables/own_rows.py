@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fewstep.data.columns.kinds import as_codes
 from fewstep.data.columns.naming import row_names
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.tables.reading import TableFrame, read_table
@@ -140,7 +141,7 @@ def check_one_task(support: OwnRows, query: OwnRows, task: str | None) -> None:
 def _task_of(frame: Any, task: str | None, name: str) -> str | None:
     if task is None or task not in frame.columns:
         return None
-    tasks = list(dict.fromkeys(frame[task].dropna().astype(str)))
+    tasks = as_codes(frame[task])[1]
     if len(tasks) > 1:
         more = f" and {len(tasks) - MOST_NAMED} more" if len(tasks) > MOST_NAMED else ""
         raise InputError(

@@ -114,7 +114,7 @@ def _read_folder(folder: Path) -> TableFrame:
             _check_alike(frame, path, frames[0], first)
         if FILE in frame:
             raise InputError(f"{path} has a column {FILE!r}, which names the files; rename it")
-        frame.index += len(frames) * ROWS_A_FILE
+        frame.index += (len(frames) + 1) * ROWS_A_FILE
         frames.append(frame.assign(**{FILE: name}))
         for note in notes:
             told.setdefault(note, []).append(path.name)

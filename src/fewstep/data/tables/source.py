@@ -39,8 +39,8 @@ def open_table(config: Config) -> Table:
         state = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
     except OSError as error:
         raise InputError(
-            f"cannot open {path} ({error.strerror or error}); expected a CSV or Parquet file, or a "
-            "folder with a file a task"
+            f"cannot open {error.filename or path} ({error.strerror or error}); expected a CSV or "
+            "Parquet file, or a folder with a file a task"
         ) from error
     columns = (config.task, config.target, config.inputs, config.time)
     return _read(state, str(path), columns, config.window)

@@ -69,6 +69,10 @@ class Table:
         window: int | None = None,
         kind: TargetKind | None = None,
     ) -> None:
+        # A DataFrame may have numbers as names of columns.
+        task, target, time = (name if name is None else str(name) for name in (task, target, time))
+        if inputs is not None and not isinstance(inputs, str):
+            inputs = list(map(str, inputs))
         in_files = isinstance(source, str | Path) and Path(source).is_dir()
         if target is None:
             raise InputError("no target is given; name the column to predict, as in target='score'")
