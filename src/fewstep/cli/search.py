@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from math import isfinite
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -21,9 +22,10 @@ from fewstep.files import read_json_object, rounded
 from fewstep.report.summary import results_of
 from fewstep.training import lock
 from fewstep.training.loop import NotFiniteError
+from fewstep.training.metrics_log import read_metrics
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import trained
-from fewstep.training.search import Trial, best, changed, drawn, shortened, space_of
+from fewstep.training.runs import Run, trained
+from fewstep.training.search import Trial, best, changed, drawn, not_told_apart, shortened, space_of
 from fewstep.training.split_file import kept_split
 
 SEARCH = "search"  # the folder of the trials, in the run directory
@@ -72,15 +74,16 @@ def search(
         told = f"trial {i + 1} of {len(choices)}, {one.steps:,} outer steps: {_words(changes)}"
         console.print(told, soft_wrap=True)
         try:
-            with trained(one, run_dir / SEARCH / f"trial{i}", ProgressBar(console, one)) as run:
-                score = run.progress.best_score
+            folder = run_dir / SEARCH / f"trial{i}"
+            with trained(one, folder, ProgressBar(console, one)) as run:
+                score, ci95 = run.progress.best_score, _interval(run, folder)
                 larger = run.tasks["val"].spec.larger_is_better
         except InputError as error:
             if not isinstance(error.__cause__, NotFiniteError):
                 raise
             console.print(f"trial {i + 1} diverged", soft_wrap=True)
-            score = None
-        trials.append(Trial(changes, score))
+            score = ci95 = None
+        trials.append(Trial(changes, score, ci95))
     found = best(trials, larger_is_better=larger)
     if found is None:
         raise InputError("every trial diverged; give a smaller --inner-lr or --outer-lr")
@@ -89,6 +92,8 @@ def search(
     result = {"metric": config.score, "trials": listed, "best": trials.index(found)}
     files.write_json(files.path / "trials.json", rounded(result))
     plain_console().print(_table(config.score, trials, found), crop=False)
+    if told := _resolution(config.score, trials, found):
+        plain_console().print(told, soft_wrap=True)
     flags = [word for name, value in found.changes.items() for word in (_flag(name), str(value))]
     console.print(f"chosen: {shlex.join([*command, *flags])}", soft_wrap=True)
     return changed(config, found.changes)
@@ -123,10 +128,10 @@ def repeat(
     whole = RunDir(run_dir)
     whole.write_json(run_dir / "seeds.json", rounded(told))
     each = ", ".join(shown(config.score, score) for score in scores)
-    mean = f"{shown(config.score, fmean(scores))} ± {shown(config.score, spread)}"
     plain_console().print(
-        f"{config.score} {mean}, mean and standard deviation of {number} seeds ({each}), after "
-        f"{steps} inner steps",
+        f"{config.score} {shown(config.score, fmean(scores))}, mean of {number} seeds ({each}), "
+        f"standard deviation {shown(config.score, spread)} over {number} seeds, after {steps} "
+        "inner steps",
         soft_wrap=True,
     )
 
@@ -144,6 +149,27 @@ def _table(metric: str, trials: list[Trial], found: Trial) -> Table:
         mark = "  best" if trial is found else ""
         table.add_row(*(f"{trial.changes[name]:g}" for name in names), score + mark)
     return table
+
+
+def _interval(run: Run, folder: Path) -> float | None:
+    """Half the 95% interval of a trial's best score over validation tasks, where it is known."""
+    step = run.progress.best_step
+    told = [line for line in read_metrics(RunDir(folder).metrics, step) if line["step"] == step]
+    found = next((line["val/ci95"] for line in told if "val/ci95" in line), None)
+    return found if isinstance(found, float) and isfinite(found) else None
+
+
+def _resolution(metric: str, trials: list[Trial], found: Trial) -> str:
+    """How far trials are told apart: by the interval of the best one over validation tasks."""
+    if found.score is None or found.ci95 is None:
+        return ""
+    close = [str(i + 1) for i in not_told_apart(trials, found)]
+    which = f"trials {', '.join(close)} are" if len(close) > 1 else f"trial {''.join(close)} is"
+    return (
+        f"the best is {shown(metric, found.score, found.ci95)}, a 95% interval over validation "
+        f"tasks; {which if close else 'no other trial is'} within it"
+        + (", and not told apart from the best" if close else "")
+    )
 
 
 def _words(changes: dict[str, Any]) -> str:

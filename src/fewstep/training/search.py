@@ -28,10 +28,12 @@ class Trial:
     Attributes:
         changes: Its settings that are searched over.
         score: Its best score on validation tasks; None where it diverged.
+        ci95: Half the 95% interval of that over validation tasks; None where it is not known.
     """
 
     changes: dict[str, Any]
     score: float | None
+    ci95: float | None = None
 
 
 def space_of(config: Config, is_given: Callable[[str], bool]) -> dict[str, tuple[Any, ...]]:
@@ -78,3 +80,16 @@ def best(trials: list[Trial], *, larger_is_better: bool) -> Trial | None:
     scored = [trial for trial in trials if trial.score is not None]
     sign = 1 if larger_is_better else -1
     return max(scored, key=lambda trial: sign * (trial.score or 0.0), default=None)
+
+
+def not_told_apart(trials: list[Trial], found: Trial) -> list[int]:
+    """Numbers of the trials whose score is within the interval of the best one, beside it."""
+    if found.score is None or found.ci95 is None:
+        return []
+    return [
+        i
+        for i, trial in enumerate(trials)
+        if trial is not found
+        and trial.score is not None
+        and abs(trial.score - found.score) <= found.ci95
+    ]
