@@ -153,10 +153,10 @@ def repeat(
     whole = RunDir(run_dir)
     whole.write_json(run_dir / "seeds.json", rounded(told))
     each = ", ".join(shown(config.score, score) for score in scores)
-    mean = f"{shown(config.score, fmean(scores))} ± {shown(config.score, spread)}"
     plain_console().print(
-        f"{config.score} {mean}, mean and standard deviation of {number} seeds ({each}), after "
-        f"{steps} inner steps",
+        f"{config.score} {shown(config.score, fmean(scores))}, mean of {number} seeds ({each}), "
+        f"standard deviation {shown(config.score, spread)} over {number} seeds, after {steps} "
+        "inner steps",
         soft_wrap=True,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -95,6 +96,17 @@ def trained(
             conditions=provenance(new, tasks) | _of_rounding(config),
         ).run()
         yield _with_best(config, new, tasks, files)
+
+
+def check_goes_on(config: Config, path: Path) -> None:
+    """See that a run that is there, if one is, may go on by this config; before its data is read.
+
+    Raises:
+        InputError: It is of other settings, or of another version.
+    """
+    run = RunDir(path)
+    if run.config.exists():
+        run.check_settings(asdict(config), decisive(), _recorded)
 
 
 def load_run(
@@ -242,8 +254,12 @@ def _settings(config: Config, validation: TaskSource) -> OuterSettings:
         digest=training_digest(config),
         recorded=asdict(config),
         decisive=decisive(),
-        read=lambda path: asdict(read_config(path, resume=True)),
+        read=_recorded,
     )
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    return asdict(read_config(path, resume=True))
 
 
 def _of_rounding(config: Config) -> Provenance:

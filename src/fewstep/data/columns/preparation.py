@@ -196,7 +196,8 @@ class TablePreparation:
             lines += [f"{title}: {listed(told, MOST)}"] if told else []
         if self.time is not None:
             window = f", an example is a row and {(self.window or 1) - 1} before it"
-            lines.append(f"in order of {self.time}{window if self.window else ''}")
+            alone = "" if self.time in self.inputs else f"; {self.time} tells the order alone"
+            lines.append(f"in order of {self.time}{window if self.window else ''}{alone}")
         return [*lines, f"{len(self.feature_names)} features of {len(self.inputs)} inputs"]
 
     def as_json(self) -> dict[str, Any]:
