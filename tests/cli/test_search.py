@@ -2,12 +2,14 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
 from fewstep.cli import main
 from fewstep.training import search as trials
 from tests.cli.shared import SMALL, refused
+from tests.tables import lines
 
 
 def test_a_search_then_seeds_with_what_was_best(tmp_path, capsys):
@@ -108,3 +110,17 @@ def test_a_table_is_described_once_for_all_seeds(table_runs, tmp_path, capsys):
     given += ["--steps", "1", "--val-tasks", "2", "--test-tasks", "3", "--meta-batch", "2"]
     assert main([*given, "--seeds", "2", "--run-dir", str(tmp_path / "run")]) == 0
     assert capsys.readouterr().err.count("rows a task") == 1
+
+
+def test_seeds_of_a_table_share_its_split(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines().to_csv("sites.csv", index=False)
+    few = ["--steps", "2", "--val-every", "1", "--val-tasks", "4", "--test-tasks", "8"]
+    command = ["train", "sites.csv", "--task", "site", "--target", "level", *few]
+    assert main([*command, "--search", "2", "--seeds", "2", "--run-dir", "run"]) == 0
+    told = json.loads(Path("run/search/trials.json").read_text())
+    assert len(told["trials"]) == 2
+    splits = [Path(f"run/seed{seed}/split.json").read_text() for seed in (0, 1)]
+    assert splits[0] == splits[1] == Path("run/search/trial0/split.json").read_text()
+    assert main([*command, "--seed", "1", "--run-dir", "alone"]) == 0
+    assert Path("alone/split.json").read_text() != splits[1]
