@@ -101,7 +101,8 @@ def steps_in_words(algorithm: str | None, steps: int) -> str:
     ('1 inner step', 'solved in closed form')
     """
     # Before adaptation there is nothing solved.
-    if steps and algorithm in ALGORITHMS and ALGORITHMS[algorithm].closed_form:
+    entry = ALGORITHMS.get(algorithm or "")
+    if steps and entry is not None and entry.closed_form:
         return "solved in closed form"
     return "1 inner step" if steps == 1 else f"{steps} inner steps"
 

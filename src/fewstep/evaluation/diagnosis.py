@@ -23,7 +23,7 @@ GAIN, GAIN_IN_ERROR = 0.05, 0.1
 """Where adaptation surely gains less accuracy, or less of the error, little is learned."""
 PLATEAU = 0.9
 """A shortfall that shrank below this share of itself in the last quarter was still shrinking."""
-WORSENED, WORSENED_POINTS, FLUCTUATIONS = 0.05, 0.01, 4.0
+WORSENED, WORSENED_POINTS, FLUCTUATIONS = 0.05, 0.01, 5.0
 """The share of an error, and the accuracy, that validation may lose again after its best, and how
 often the deviation of a single validation: the best of many is lucky."""
 COVERED, FEW = 0.9, 20

@@ -5,7 +5,6 @@ import statistics
 import sys
 from collections.abc import Sequence, Set
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 from fewstep.choices import Norm
@@ -24,7 +23,7 @@ OUTER_STEPS = 100
 """The outer steps whose gradients are looked at."""
 VALIDATIONS = 8
 """With fewer validations it is the training that tells whether it was at a plateau."""
-AFTER = 4
+AFTER = 5
 """With fewer validations after the best one they do not tell how much they fluctuate."""
 
 
@@ -122,9 +121,10 @@ def _worsened(metrics: Sequence[dict[str, Any]], kept_at: int) -> Worsened | Non
     after = [score for step, score in scores.items() if step > kept_at]
     if kept_at not in scores or len(after) < AFTER:
         return None
-    changes = [(b - a) ** 2 / 2 for a, b in pairwise(after)]
+    # Neighbours are alike by the moving average, and their mean change is a trend.
+    changes = ([b - a for a, b in zip(after, after[lag:], strict=False)] for lag in (1, 2))
     late = after[-max(2, len(scores) // 4) :]
-    noise = statistics.fmean(changes) ** 0.5
+    noise = max(statistics.variance(each) / 2 for each in changes) ** 0.5
     return Worsened(kept_at, max(scores), scores[kept_at], statistics.fmean(late), noise)
 
 
