@@ -330,9 +330,9 @@ def test_rows_unlike_those_of_training_are_warned():
 
 
 def test_it_is_shown_in_a_line():
-    regressor = fewstep.FewShotRegressor(fewstep.MAML(nn.Linear(1, 1), loss="mse"), steps=3)
+    regressor = fewstep.FewShotRegressor(fewstep.MAML(nn.Linear(1, 1), loss="mse"), 3)
     assert repr(regressor) == "FewShotRegressor(learner=MAML(...), steps=3)"
     assert repr(clone(regressor)) == repr(regressor)
-    assert repr(fewstep.FewShotClassifier(fewstep.ProtoNet(nn.Linear(1, 2)))) == (
+    assert repr(fewstep.FewShotClassifier(fewstep.ProtoNet(any_width(2)))) == (
         "FewShotClassifier(learner=ProtoNet(...))"
     )
