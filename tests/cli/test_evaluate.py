@@ -5,6 +5,7 @@ import json
 import pytest
 
 from fewstep.cli import main
+from fewstep.data.glyphs import load_glyphs
 from tests.cli.shared import refused
 
 
@@ -183,3 +184,15 @@ def test_no_reliability_of_a_regression(run_dir, tmp_path, capsys):
     assert "as it is a regression" in told
     assert not picture.exists()
     assert "no PNG file" in refused(["evaluate", str(run_dir), "--picture", "r.jpg"], capsys)
+
+
+def test_more_ways_than_validation_has(glyph_runs, tmp_path, capsys):
+    """The test classes are enough: what validation would tell is left out."""
+    counts = {split: len(images) for split, images in load_glyphs().items()}
+    n_way = str(counts["val"] + 1)
+    assert counts["val"] < min(counts["train"], counts["test"])
+    given = ["evaluate", str(glyph_runs / "maml"), "--n-way", n_way, "--tasks", "1"]
+    assert main(given) == 0
+    assert f"diagnosis: left out, since n_way is {n_way}, but the val" in capsys.readouterr().out
+    told = refused([*given, "--picture", str(tmp_path / "r.png")], capsys)
+    assert f"n_way is {n_way}, but the val split has" in told

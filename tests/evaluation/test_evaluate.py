@@ -10,9 +10,11 @@ from torch.utils.data import DataLoader
 
 import fewstep
 from fewstep import InputError
+from fewstep.data import Table
 from fewstep.data.sinusoid import SinusoidSampler
 from fewstep.evaluation.evaluate import borrowed, evaluate_tasks, interval, means
 from fewstep.learners.base import Evaluation
+from tests.tables import lines
 
 
 class Counted:
@@ -106,7 +108,9 @@ def test_the_interval_is_that_over_tasks():
 
 def test_it_prints_as_a_table_with_its_protocol():
     metrics = {"accuracy": lambda prediction, y: 0.5, "mae": F.l1_loss}
-    told = str(fewstep.evaluate(learner(metrics=metrics), TASKS, 1, "inductive", n=25))
+    of = learner(metrics=metrics)
+    of.model.append(nn.BatchNorm1d(1))
+    told = str(fewstep.evaluate(of, TASKS, 1, "inductive", n=25))
     head, first, second, last = told.splitlines()
     assert head.split("  ")[0] == "inner steps"
     assert [name for name in ("accuracy", "mae", "loss") if name in head] == [*metrics, "loss"]
@@ -150,6 +154,69 @@ def test_errors_are_shown_in_the_unit_of_the_target_alone():
     assert "rmse" in repr(found)
     assert "loss" not in repr(found)
     assert "loss" in found.columns
+
+
+@pytest.fixture(scope="module")
+def sites():
+    """Tasks of a table whose target has a deviation of about 20."""
+    return Table(lines(), task="site", target="level").tasks(k_shot=5, q_query=9)
+
+
+def of_numbers(kind=fewstep.MAML, **settings):
+    torch.manual_seed(0)
+    return kind(nn.Linear(1, 1), inner_lr=0.1, inner_steps=1, **{"loss": "mse", **settings})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        of_numbers,
+        lambda: of_numbers(loss=nn.HuberLoss()),
+        lambda: of_numbers(fewstep.Reptile),
+        lambda: fewstep.FineTune(nn.Linear(1, 1), None, 0.1, 1, loss="mse"),
+        lambda: fewstep.Parallel(of_numbers(), 2),
+    ],
+    ids=["maml", "huber", "reptile", "finetune", "parallel"],
+)
+def test_a_source_tells_the_metrics_in_its_unit(make, sites):
+    of = make()
+    before = repr(of), sorted(vars(getattr(of, "learner", of)))
+    found = fewstep.evaluate(of, sites, n=4)
+    assert [*found.metrics] == ["rmse"]
+    assert "loss" not in repr(found)
+    assert 10 < found.score.mean[0] < 40
+    # What it is given alone, it tells by itself: nothing stays.
+    assert "rmse" not in fewstep.evaluate(of, sites.batch(range(4))).metrics
+    assert (repr(of), sorted(vars(getattr(of, "learner", of)))) == before
+
+
+def test_metrics_and_losses_of_ones_own_come_first(sites):
+    given = of_numbers(metrics={"mae": F.l1_loss})
+    assert [*fewstep.evaluate(given, sites, n=2).metrics] == ["mae"]
+    # What such a loss takes for a prediction, no metric of the source can know.
+    torch.manual_seed(0)
+    spread = fewstep.MAML(
+        nn.Linear(1, 2), loss=lambda p, y: F.gaussian_nll_loss(p[:, :1], y, p[:, 1:].exp())
+    )
+    assert [*fewstep.evaluate(spread, sites, n=2, steps=1).metrics] == ["loss"]
+
+
+def test_a_metric_that_is_the_loss_is_shown_once():
+    x, y = torch.rand(4, 5, 3), torch.rand(4, 5, 1)
+    found = fewstep.evaluate(
+        fewstep.MAML(nn.Linear(3, 1), loss="mse"), fewstep.TaskBatch(x, y, x, y)
+    )
+    assert repr(found).split()[:3] == ["inner", "steps", "mse"]
+    assert "loss" not in repr(found)
+    assert found.columns.keys() == {"mse", "loss"}
+
+
+def test_it_tells_of_batch_norm_where_there_is_one():
+    x, y = torch.rand(4, 5, 3), torch.rand(4, 5, 2)
+    for layers, told in ((), ""), ((nn.BatchNorm1d(3),), "; transductive batch norm"):
+        model = nn.Sequential(*layers, nn.Linear(3, 2))
+        found = fewstep.evaluate(fewstep.MAML(model, loss="mse"), fewstep.TaskBatch(x, y, x, y))
+        assert repr(found).endswith(f"over 4 tasks{told}")
 
 
 def test_many_processes_show_the_same():

@@ -336,3 +336,12 @@ def test_rows_unlike_those_of_training_are_warned():
     regressor = FewShotRegressor(of_table()).fit(SUPPORT, SUPPORT.score)
     with pytest.warns(UserWarning, match="standard deviations from the mean"):
         regressor.predict(QUERY.assign(hours=10 * QUERY.hours))
+
+
+def test_it_is_shown_in_a_line():
+    regressor = fewstep.FewShotRegressor(fewstep.MAML(nn.Linear(1, 1), loss="mse"), 3)
+    assert repr(regressor) == "FewShotRegressor(learner=MAML(...), steps=3)"
+    assert repr(clone(regressor)) == repr(regressor)
+    assert repr(fewstep.FewShotClassifier(fewstep.ProtoNet(any_width(2)))) == (
+        "FewShotClassifier(learner=ProtoNet(...))"
+    )

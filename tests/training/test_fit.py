@@ -17,13 +17,42 @@ from torch.utils.data import DataLoader, Dataset
 
 import fewstep
 from fewstep import InputError, TaskBatch
+from fewstep.data import Table
 from fewstep.training import checkpoint
 from fewstep.training.fit import FitResult
+from tests.tables import lines
 from tests.training.shared import FIT, small_learner
 
 TRAIN, VAL = FIT["train"], FIT["validation"]
 SHORT = {name: value for name, value in FIT.items() if name not in ("train", "validation")}
 learner = small_learner
+
+
+def test_errors_are_in_the_unit_of_a_table(tmp_path):
+    parts = Table(lines(), task="site", target="level").split(8, 2, 2, seed=0)
+    train, val, _ = (part.tasks(k_shot=5, q_query=9) for part in parts)
+    torch.manual_seed(0)
+    learner = fewstep.MAML(nn.Linear(1, 1), 0.1, 1, loss="mse")
+    given = {"steps": 2, "val_every": 1, "val_tasks": 4, "meta_batch": 2}
+    done = fewstep.fit(learner, train, val, run_dir=tmp_path, **given)
+    assert done.metric == "rmse"
+    assert 10 < done.best_score < 40
+    assert "validation rmse" in repr(done)
+    scores = [
+        line[f"{of}/score"]
+        for of in ("train", "val")
+        for line in done.history
+        if f"{of}/score" in line
+    ]
+    assert len(scores) == 4
+    assert all(5 < score < 60 for score in scores)
+    told = json.loads((tmp_path / "summary.json").read_text())
+    assert (told["metric"], told["diagnosis"]["score"]) == ("rmse", "rmse")
+    assert learner.metrics is None
+    # Of tasks that are none of a source, those that are trained on tell the unit.
+    held_out = val.batch(range(2))
+    assert fewstep.fit(learner, train, held_out, **given).metric == "rmse"
+    assert fewstep.fit(learner, train.batch(range(2)), held_out, **given).metric == "mse"
 
 
 def weights(of):

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
@@ -22,6 +22,9 @@ from fewstep.config.algorithms import ALGORITHMS
 from fewstep.config.limits import Limit, OptionalCount, OptionalSeed
 from fewstep.errors import InputError
 from fewstep.files import make_folder
+
+if TYPE_CHECKING:
+    from fewstep.training.runs import Run
 
 _NORM = arg(metavar="{transductive,inductive}", help_behavior_hint="")
 
@@ -92,14 +95,20 @@ def main(arguments: list[str]) -> int:
         )
     steps = options.inner_steps or run.config.test_inner_steps
     check_inner_steps({str(options.run_dir): run}, steps)
-    chosen = choose_on_validation(run, options.tasks, steps, norm)
+    missing, chosen, figures = _refusal(run, options.split), None, None
+    if not missing:
+        chosen = choose_on_validation(run, options.tasks, steps, norm)
+    elif options.picture:
+        raise InputError(f"{options.picture} needs a temperature from validation tasks: {missing}")
     results = evaluate(run, options.tasks, steps, norm, options.split, console, chosen)
-    figures = diagnose(run, options.run_dir, steps, norm, options.tasks)
+    if not missing:
+        figures = diagnose(run, options.run_dir, steps, norm, options.tasks)
+    advice = findings(figures) if figures else [f"left out, since {missing}"]
     if options.json:
         told = summary(run.config, results, run.progress, options.split, figures)
         print(json.dumps(told | ({"note": run.note} if run.note else {})))
     else:
-        show(run.config, results, options.split, findings(figures), plain_console())
+        show(run.config, results, options.split, advice, plain_console())
         if run.note:
             plain_console().print(f"note: {run.note}", soft_wrap=True)
     # The results come first: no place for the picture costs them.
@@ -109,3 +118,16 @@ def main(arguments: list[str]) -> int:
         if not options.json:
             plain_console().print(f"picture: {options.picture}", soft_wrap=True)
     return 0
+
+
+def _refusal(run: "Run", split: Split) -> str:
+    """Why there are no validation tasks of this size, if so; `InputError` where ``split`` has none.
+
+    They tell a temperature and a diagnosis, and an evaluation can do without both.
+    """
+    _ = run.tasks[split]
+    try:
+        _ = run.tasks["val"]
+    except InputError as error:
+        return str(error)
+    return ""

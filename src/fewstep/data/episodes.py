@@ -13,8 +13,9 @@ from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.augmentation import UNCHANGED, Augmentation
 from fewstep.data.images import ImageClasses
+from fewstep.data.on_demand import OnDemand
 from fewstep.data.preparation import Preparation
-from fewstep.data.source import SPLITS, TaskSource, TaskSpec
+from fewstep.data.source import TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
 
@@ -135,11 +136,12 @@ class EpisodeSampler(TaskSource):
         return torch.from_numpy(np.ascontiguousarray(flat)).float() / 255
 
 
-def episodes(images: Mapping[str, ImageClasses], config: Config) -> dict[Split, TaskSource]:
+def episodes(images: Mapping[str, ImageClasses], config: Config) -> Mapping[Split, TaskSource]:
     """The tasks that a config asks for, of the classes of each split."""
     in_training = Augmentation(config.flip, config.crop, config.colour)
-    return {
-        split: EpisodeSampler(
+
+    def of(split: Split) -> TaskSource:
+        return EpisodeSampler(
             images[split],
             config.n_way,
             *config.shots(split),
@@ -148,5 +150,5 @@ def episodes(images: Mapping[str, ImageClasses], config: Config) -> dict[Split, 
             rotations=config.rotations and split == "train",
             augmentation=in_training if split == "train" else UNCHANGED,
         )
-        for split in SPLITS
-    }
+
+    return OnDemand(of)

@@ -1,5 +1,6 @@
 """The tasks of a folder of pictures, split by class: as its run kept it, or else by the seed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from fewstep.choices import Split
@@ -17,7 +18,7 @@ LEAST = 2  # classes of each part: a task tells at least two apart
 
 def sources(
     config: Config, _: Path | None, kept: KeptSplit | None = None
-) -> dict[Split, TaskSource]:
+) -> Mapping[Split, TaskSource]:
     """The tasks of each split of the config's folder."""
     images = open_folder(config, kept)
     parts = split_folder(images, config.n_way, config.seed, kept)

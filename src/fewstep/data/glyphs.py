@@ -4,7 +4,7 @@ The scripts of the world are split, not the letters: no script of a test task wa
 """
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -66,7 +66,7 @@ def load_glyphs() -> dict[str, ImageClasses]:
     }
 
 
-def sources(config: Config, _: Path | None) -> dict[Split, TaskSource]:
+def sources(config: Config, _: Path | None) -> Mapping[Split, TaskSource]:
     """The tasks of each split's letters."""
     return episodes(load_glyphs(), config)
 

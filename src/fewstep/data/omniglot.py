@@ -5,6 +5,7 @@ import io
 import random
 import warnings
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def load_omniglot(data_dir: Path | None = None) -> dict[str, ImageClasses]:
     return {split: characters.subset(order[part]) for split, part in SPLIT.items()}
 
 
-def sources(config: Config, data_dir: Path | None) -> dict[Split, TaskSource]:
+def sources(config: Config, data_dir: Path | None) -> Mapping[Split, TaskSource]:
     """The tasks of each split's characters."""
     return episodes(load_omniglot(data_dir), config)
 

@@ -70,7 +70,7 @@ def load_standard(name: str, data_dir: Path | None) -> dict[str, ImageClasses]:
     return {part: images.subset([number[n] for n in split[part]]) for part in SPLITS}
 
 
-def sources(config: Config, data_dir: Path | None) -> dict[Split, TaskSource]:
+def sources(config: Config, data_dir: Path | None) -> Mapping[Split, TaskSource]:
     """The tasks of each split's classes."""
     return episodes(load_standard(config.data, data_dir), config)
 

@@ -1,5 +1,6 @@
 """A learner whose tasks are shared out among processes."""
 
+from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from fewstep.errors import InputError
 from fewstep.execution.executor import MetaGradient, weighted_mean
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_tasks
+from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.modes import CallerModes, computing_in, current_modes, exclusive
 from fewstep.runtime.rng import numbered_from, seeded_calls
@@ -96,12 +98,17 @@ class Parallel(Learner):
     ) -> nn.Module:
         return self.learner.adapt(x, y, steps, norm)
 
+    def with_metrics(self, metrics: Mapping[str, Metric]) -> "Parallel":
+        return self._sharing(self.learner.with_metrics(metrics))
+
     def variants(self) -> dict[str, Learner]:
-        found: dict[str, Learner] = {}
-        for name, variant in self.learner.variants().items():
-            found[name] = shared = Parallel(variant, self.workers)
-            shared._processes = self._processes
-        return found
+        return {name: self._sharing(one) for name, one in self.learner.variants().items()}
+
+    def _sharing(self, learner: Learner) -> "Parallel":
+        """Another learner, computed by the same processes."""
+        other = Parallel(learner, self.workers)
+        other._processes = self._processes
+        return other
 
     @property
     def inner_steps(self) -> int:  # type: ignore[override]

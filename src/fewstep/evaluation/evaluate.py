@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.choices import Norm
 from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import Calibration
 from fewstep.evaluation.numbers import shown, student
 from fewstep.evaluation.task_sets import TaskSet, check_count, task_batches
+from fewstep.evaluation.unit import in_unit_of
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.runtime.rng import preserve_rng_state
@@ -39,6 +41,7 @@ class Result:
     tasks: int
     diverged: tuple[int, int] | None  # first task with a loss not finite, after which inner step
     norm: Norm | None = None  # of batch norm on the query sets, where it is known
+    batch_norm: bool = True  # whether the network has any, as far as its layers tell
     calibration: Calibration | None = None  # of the last predictions, where it was asked for
     draws: int | None = None  # of rows of the tasks, each of which comes several times
 
@@ -54,8 +57,11 @@ class Result:
 
     @property
     def for_people(self) -> dict[str, Means]:
-        """The metrics, and the loss where none of them is its root, in the unit of the target."""
-        return dict(self.metrics) if "rmse" in self.metrics else self.columns
+        """The metrics, and the loss where none of them is the same or, in a unit, its root."""
+        told = "rmse" in self.metrics or any(
+            m.mean == self.loss.mean for m in self.metrics.values()
+        )
+        return dict(self.metrics) if told else self.columns
 
     def __repr__(self) -> str:
         rows = [["inner steps", *self.for_people]] + [
@@ -64,7 +70,7 @@ class Result:
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join(map(str.rjust, row, widths)) for row in rows]
-        norm = f"; {self.norm} batch norm" if self.norm else ""
+        norm = f"; {self.norm} batch norm" if self.norm and self.batch_norm else ""
         return "\n".join([*table, f"mean ± 95% interval over {self.tasks} tasks{norm}"])
 
 
@@ -93,7 +99,9 @@ def evaluate(
         n: How many tasks at most: all unless given, and 600 of a source or a function.
 
     Returns:
-        Mean and 95% interval of each metric and of the loss; it prints as a table.
+        Mean and 95% interval of each metric and of the loss; it prints as a table. The metrics are
+        those of the learner, or of a source that has some, such as an error in the unit of a
+        table's target, where the learner was given none and has a loss of PyTorch.
 
     Raises:
         InputError: The tasks do not fit the learner, or there is none.
@@ -111,8 +119,10 @@ def evaluate(
     check_count("n", 1 if n is None else n)
     steps = int(own(learner, "inner_steps")) if steps is None else steps
     with preserve_rng_state(device_of(learner)):
-        result = means(evaluate_tasks(learner, tasks, n, steps, norm))
-    return replace(result, norm=norm or own(learner, "norm"))
+        measured = in_unit_of(learner, tasks)
+        result = means(evaluate_tasks(measured, tasks, n, steps, norm))
+    norms = any(isinstance(part, _BatchNorm) for part in learner.modules())
+    return replace(result, norm=norm or own(learner, "norm"), batch_norm=norms)
 
 
 def evaluate_tasks(

@@ -1,5 +1,6 @@
 """The interface of all learners: a module that is trained, evaluated and adapted like any other."""
 
+import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from fewstep.learners.checks import check_at_least_zero
 from fewstep.learners.known_gradient import with_gradient_of
 from fewstep.learners.meta_parameters import move_statistics
 from fewstep.learners.names import NamedModule
+from fewstep.metagrad.metrics import Metric
 from fewstep.tasks import Inputs, TaskBatch
 
 
@@ -184,6 +186,12 @@ class Learner(NamedModule, ABC):
     def update_statistics(self, statistics: Params) -> None:
         """Move the running statistics towards those that `differentiate` found of a meta-batch."""
         move_statistics(self.meta_parameters(), statistics)
+
+    def with_metrics(self, metrics: Mapping[str, Metric]) -> "Learner":
+        """The same learner with other metrics: it shares all its parts with this one."""
+        other = copy.copy(self)
+        vars(other).update(metrics=metrics)
+        return other
 
     def variants(self) -> "dict[str, Learner]":
         """The ways in which it adapts, by name; "" where there is but one."""

@@ -216,6 +216,11 @@ class GradientBased(Learner):
                     objective, tasks, lambda executor: executor.evaluate(tasks, path)
                 )
 
+    def with_metrics(self, metrics: Mapping[str, Metric]) -> Learner:
+        other = super().with_metrics(metrics)
+        vars(other).update(_metrics=Metrics(self.loss, metrics))
+        return other
+
     def _with_room_for(self, params: Params) -> nn.Module:
         """The model, or one like it, that adapted parameters fit into."""
         return self.model

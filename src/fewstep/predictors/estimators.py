@@ -1,5 +1,6 @@
 """FewShotClassifier and FewShotRegressor: learners as estimators of scikit-learn."""
 
+import inspect
 import math
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +16,7 @@ from fewstep.data.tables.rows_of import frame_of
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor, learner_of
-from fewstep.predictors.inputs import PICTURES
+from fewstep.predictors.inputs import is_rows_of_numbers
 from fewstep.predictors.labelled import labelled, preparation_of
 
 try:
@@ -35,6 +36,15 @@ class _FewShot(BaseEstimator):
 
     adapted_: Any
 
+    def __repr__(self) -> str:
+        """The settings that are not the usual ones; of the learner, which is long, its name."""
+        told = [f"learner={type(self.learner).__name__}(...)"]
+        for name, usual in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, name)
+            if name != "learner" and value != usual.default:
+                told.append(f"{name}={_short(value)}")
+        return f"{type(self).__name__}({', '.join(told)})"
+
     def save(self, folder: str | Path) -> None:
         """Write the adapted model as a folder, which `fewstep.load` reads.
 
@@ -53,7 +63,7 @@ class _FewShot(BaseEstimator):
         how = self.preparation or getattr(learner_of(self.learner), "preparation", None)
         if isinstance(how, TablePreparation):
             return self._rows(x, how, reset=True)
-        if _is_table(x):
+        if is_rows_of_numbers(x):
             return self._table(x, reset=True)
         for name in ("feature_names_in_", "n_features_in_"):
             if hasattr(self, name):
@@ -71,7 +81,7 @@ class _FewShot(BaseEstimator):
         how = self.adapted_.preparation
         if isinstance(how, TablePreparation):
             return self._rows(x, how, reset=False)
-        if _is_table(x) and len(self.adapted_.about["example_shape"]) == 1:
+        if is_rows_of_numbers(x) and len(self.adapted_.about["example_shape"]) == 1:
             return self._table(x, reset=False)
         return x
 
@@ -244,7 +254,7 @@ class FewShotRegressor(RegressorMixin, _FewShot):
         targets = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         if targets.shape[1:] == (1,):
             targets = column_or_1d(targets, warn=True)
-        if _is_table(x):
+        if is_rows_of_numbers(x):
             check_consistent_length(examples, targets)
         adapted = adapt_regressor(self.learner, examples, targets, **self._settings())
         return self._keep(adapted)
@@ -279,19 +289,7 @@ class FewShotRegressor(RegressorMixin, _FewShot):
         return found
 
 
-def _is_table(x: Any) -> bool:
-    """Whether examples are rows of numbers, as scikit-learn knows them."""
-    values = x.to_numpy() if hasattr(x, "to_numpy") else x
-    if isinstance(values, Tensor):
-        return values.dim() <= 2 and values.is_floating_point()
-    if isinstance(values, np.ndarray):
-        if values.ndim > 2:
-            return False
-        first = values.flat[0] if values.size else None
-        return not isinstance(first, (*PICTURES, np.ndarray, Tensor))
-    if isinstance(values, list | tuple) and len(values):
-        first = values[0]
-        nested = isinstance(first, list | tuple) and len(first) > 0
-        deep = nested and isinstance(first[0], list | tuple | np.ndarray | Tensor)
-        return not (isinstance(first, PICTURES) or deep or getattr(first, "ndim", 0) > 1)
-    return not isinstance(values, PICTURES)
+def _short(value: Any) -> str:
+    """A plain setting; of a preparation, which is long, its name."""
+    plain = isinstance(value, str | int | float)
+    return repr(value) if plain else f"{type(value).__name__}(...)"

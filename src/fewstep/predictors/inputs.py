@@ -209,3 +209,21 @@ def _check_alike(shapes: list[tuple[int, ...]]) -> None:
                 f"example {number} is {list(shape)} and example 0 {list(shapes[0])}; expected the "
                 "same shape"
             )
+
+
+def is_rows_of_numbers(x: Any) -> bool:
+    """Whether examples are rows of numbers, as scikit-learn knows them."""
+    values = x.to_numpy() if hasattr(x, "to_numpy") else x
+    if isinstance(values, Tensor):
+        return values.dim() <= 2 and values.is_floating_point()
+    if isinstance(values, np.ndarray):
+        if values.ndim > 2:
+            return False
+        first = values.flat[0] if values.size else None
+        return not isinstance(first, (*PICTURES, np.ndarray, Tensor))
+    if isinstance(values, list | tuple) and len(values):
+        first = values[0]
+        nested = isinstance(first, list | tuple) and len(first) > 0
+        deep = nested and isinstance(first[0], list | tuple | np.ndarray | Tensor)
+        return not (isinstance(first, PICTURES) or deep or getattr(first, "ndim", 0) > 1)
+    return not isinstance(values, PICTURES)

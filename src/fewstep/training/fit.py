@@ -15,6 +15,7 @@ from fewstep.evaluation.diagnosis import diagnosis_as_json, findings
 from fewstep.evaluation.evaluate import device_of, evaluate_tasks, own
 from fewstep.evaluation.measurements import measure
 from fewstep.evaluation.task_sets import TaskSet, drawn
+from fewstep.evaluation.unit import in_unit_of
 from fewstep.files import rounded
 from fewstep.learners.base import Learner
 from fewstep.learners.checks import check_at_least_zero
@@ -107,7 +108,8 @@ def fit(
             Random numbers that a function or an iterable draws from PyTorch, NumPy or Python depend
             on ``seed`` and the outer step.
         validation: Held-out tasks, as `fewstep.evaluate` takes them; those of an iterable are
-            drawn once. Without any, the last initialisation is kept.
+            drawn once. Without any, the last initialisation is kept. Metrics are those of the
+            learner, or else of a source, as there.
         steps: Outer steps in all.
         optimizer: One over ``learner.parameters()``, or a function of them that makes one; Adam
             with a step size of 0.001 unless given.
@@ -157,13 +159,14 @@ def fit(
     check_at_least_zero("val_steps", inner_steps, whole=True)
     with preserve_rng_state(device_of(learner)):
         held_out = None if validation is None else drawn(validation, val_tasks)
+        measured = in_unit_of(learner, validation, train)
         metric = None
         if held_out is not None:
             # One task shows whether they fit, before hours of training.
-            probe = evaluate_tasks(learner, held_out, 1, inner_steps, None)
+            probe = evaluate_tasks(measured, held_out, 1, inner_steps, None)
             metric = first_metric(probe)
             if larger_is_better is None:
-                larger_is_better = larger_is_better_of(metric, validation)
+                larger_is_better = larger_is_better_of(metric, validation, train)
         made = optimizer_over(learner, optimizer)
         recorded = {"made_by": BY_FIT, **described(learner, made), **counts, "patience": patience}
         recorded |= {"val_steps": inner_steps, "ema_decay": ema_decay, "seed": seed}
@@ -179,7 +182,7 @@ def fit(
                 keeper.run.write_json(keeper.run.data, form_as_json(form_of(train)))
             loop = OuterLoop(
                 settings=settings,
-                learner=learner,
+                learner=measured,
                 optimizer=made,
                 train=stream,
                 validation=held_out,

@@ -67,11 +67,12 @@ def first_metric(found: Evaluation) -> str:
     return first
 
 
-def larger_is_better_of(metric: str, validation: Any) -> bool:
+def larger_is_better_of(metric: str, *sources: Any) -> bool:
     """Whether more of a metric is better, where that is known."""
-    spec: Any = getattr(validation, "spec", None)
-    if getattr(spec, "score", None) == metric:
-        return bool(spec.larger_is_better)
+    for source in sources:
+        spec: Any = getattr(source, "spec", None)
+        if getattr(spec, "score", None) == metric:
+            return bool(spec.larger_is_better)
     if metric not in ("accuracy", "mse", "loss"):
         raise InputError(
             f"the first metric is {metric!r}; say larger_is_better=True or False, by which the "

@@ -1,7 +1,7 @@
 """A run of the command line: trained in its directory, or read back from there."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from fewstep.config.file import (
 )
 from fewstep.config.schema import Config, with_sizes
 from fewstep.data.registry import task_sources
-from fewstep.data.source import KeptSplit, TaskSource
+from fewstep.data.source import SPLITS, KeptSplit, TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import device_of
 from fewstep.evaluation.figures import Figures
@@ -44,7 +44,7 @@ from fewstep.training.split_file import kept_split, names_in, split_as_json
 from fewstep.training.streams import stream_of
 from fewstep.training.task_form import TaskForm, form_as_json, form_of, read_form
 
-Tasks = dict[Split, TaskSource]
+Tasks = Mapping[Split, TaskSource]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def trained(
     ``begin`` is called before the first outer step, when it is there. A new run takes ``split``, or
     draws its own.
     """
-    tasks = task_sources(config, kept_split(config, RunDir(path)) or split)
+    # All of them are needed.
+    tasks = dict(task_sources(config, kept_split(config, RunDir(path)) or split))
     new = learner(config, tasks["train"])
     settings = _settings(config, tasks["val"])
     with kept_in(path, settings) as keeper:
@@ -118,7 +119,8 @@ def load_run(
 ) -> Run:
     """Read the best checkpoint of a run, unfinished or not, with ``sizes`` over its own.
 
-    ``moved`` is where the folder of pictures or the table of a run is now, if it has one.
+    ``moved`` is where the folder of pictures or the table of a run is now, if it has one. A split
+    that is too small for such tasks refuses when it is asked for.
     """
     config = _readable(path, device)
     config = replace(config, data_dir=remembered_folder(path, data_dir, config))
@@ -126,8 +128,8 @@ def load_run(
     config = replace(config, table=remembered_table(path, moved, config))
     of_tasks = with_sizes(config, sizes or {})
     tasks = task_sources(of_tasks, kept_split(of_tasks, RunDir(path)))
-    train, of_classes = tasks["train"], config.kind == "classification"
-    spec = replace(train.spec, outputs=config.n_way) if of_classes else train.spec
+    of_classes, spec = config.kind == "classification", _form(tasks, path).spec
+    spec = replace(spec, outputs=config.n_way) if of_classes else spec
     # Its weights are read from the run, so none are downloaded.
     empty = learner_for(replace(config, pretrained=False), spec)
     run = _with_best(config, empty, tasks, RunDir(path))
@@ -135,7 +137,28 @@ def load_run(
     before = run.progress.computed_with.get("data")
     if config.table and before is not None and before != fingerprint(tasks):
         note = "the table changed since the run was trained"
-    return replace(run, config=of_tasks, learner=shared_out(config, one, train), note=note)
+    learner = shared_out(config, one, _first_not_refused(tasks))
+    return replace(run, config=of_tasks, learner=learner, note=note)
+
+
+def _form(tasks: Tasks, path: Path) -> TaskForm:
+    """The form of a run's tasks: where none of training can be made, as the run keeps it."""
+    try:
+        return form_of(tasks["train"])
+    except InputError:
+        if RunDir(path).data.exists():
+            return read_form(RunDir(path).data)
+        raise
+
+
+def _first_not_refused(tasks: Tasks) -> TaskSource:
+    """The first source of those that can be made."""
+    for split in SPLITS:
+        try:
+            return tasks[split]
+        except InputError as error:
+            refused = error
+    raise refused
 
 
 @dataclass(frozen=True)
@@ -193,13 +216,20 @@ def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
 
 
 def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figures:
-    """Measure what the diagnosis of a run rests on, with the metrics of its run directory."""
+    """Measure what the diagnosis of a run rests on, with the metrics of its run directory.
+
+    Raises:
+        InputError: There are no validation tasks of this size.
+    """
     config, last, validation = run.config, run.trained, run.tasks["val"]
     finished = last.step >= config.steps or last.is_spent(config.patience, config.val_every)
+    training = None
+    with suppress(InputError):
+        # Of the size of validation tasks: only then do their scores compare.
+        training = run.tasks["train"].with_shots(*config.shots("val"))
     return measure(
         run.learner,
-        # Of the size of validation tasks: only then do their scores compare.
-        run.tasks["train"].with_shots(*config.shots("val")),
+        training,
         validation,
         steps,
         norm,

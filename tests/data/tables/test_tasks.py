@@ -74,6 +74,19 @@ def test_small_tasks_are_left_out_by_name():
         tasks.with_shots(5, 1)
 
 
+def test_it_is_shown_in_a_line_with_what_is_left_out():
+    lengths = 2, 9, 9, 3
+    assert repr(tasks_of(*lengths, k_shot=3, q_query=4)) == (
+        "<2 train tasks of 3 support and up to 4 query rows; "
+        "left out: 2 of fewer than 4 rows: a, d>"
+    )
+    assert repr(tasks_of(*lengths, k_shot=3, q_query=1, min_k_shot=1, split="val")) == (
+        "<4 val tasks of 1 to 3 support and up to 1 query row>"
+    )
+    many = tasks_of(*[1] * 20, 9, 9, k_shot=1, q_query=1)
+    assert "left out: 20 of fewer than 2 rows: a, b, c and 17 more>" in repr(many)
+
+
 def test_a_range_of_shots_is_of_training_alone():
     tasks = tasks_of(9, 9, 9, k_shot=4, q_query=2, min_k_shot=1)
     sizes = [len(tasks.batch([i]).support_y[0]) for i in range(200)]

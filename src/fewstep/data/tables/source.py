@@ -1,6 +1,7 @@
 """The tasks of a table, split by task: as its run kept it, or else by the seed."""
 
 import csv
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.class_split import draw_split, usual_sizes
 from fewstep.data.columns.preparation import TablePreparation
+from fewstep.data.on_demand import OnDemand
 from fewstep.data.source import SPLITS, KeptSplit, TaskSource
 from fewstep.data.tables.table import Table
 from fewstep.errors import InputError
@@ -17,18 +19,19 @@ LEAST = 2  # tasks of each part: of one there is no interval
 
 def sources(
     config: Config, _: Path | None, kept: KeptSplit | None = None
-) -> dict[Split, TaskSource]:
+) -> Mapping[Split, TaskSource]:
     """The tasks of each split of the config's table."""
     parts = split_table(open_table(config), config, kept)
-    return {
-        split: part.tasks(
+
+    def of(split: Split) -> TaskSource:
+        return parts[split].tasks(
             *config.shots(split),
             seed=config.seed,
             split=split,
             min_k_shot=config.min_k_shot if split == "train" else None,
         )
-        for split, part in parts.items()
-    }
+
+    return OnDemand(of)
 
 
 def open_table(config: Config) -> Table:

@@ -43,7 +43,7 @@ def spec_of(how: TablePreparation, example_shape: Sequence[int]) -> TaskSpec:
     return replace(spec, categories=tuple(how.categories))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TableTasks(TaskSource):
     """Draws rows of tasks; task number i is always the same one, with the same rows.
 
@@ -91,6 +91,18 @@ class TableTasks(TaskSource):
                 f"no {self.split} task has {self.fewest + 1} rows: {self.fewest} to adapt on and "
                 f"one to be judged on; the largest has {most}: choose a smaller k_shot"
             )
+
+    def __repr__(self) -> str:
+        shots = str(self.k_shot) if self.min_k_shot is None else f"{self.fewest} to {self.k_shot}"
+        many, queries = len(self._drawn), f"{self.q_query} query row"
+        told = f"{many:,} {self.split} {'task' if many == 1 else 'tasks'} of {shots} support"
+        told += f" and up to {queries}{'' if self.q_query == 1 else 's'}"
+        out = self.left_out
+        if out:
+            more = f" and {len(out) - 3:,} more" if len(out) > 3 else ""
+            told += f"; left out: {len(out):,} of fewer than {self.fewest + 1} rows: "
+            told += ", ".join(out[:3]) + more
+        return f"<{told}>"
 
     @property
     def fewest(self) -> int:
