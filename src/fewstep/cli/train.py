@@ -53,7 +53,7 @@ class TrainOptions:
     run_dir: Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")] = None
     """Where the run is kept: runs/RECIPE-ALGORITHM-seedN or runs/NAME of own data unless given."""
     search: Annotated[limits.Number, limits.Limit(1000)] = 0
-    """Try so many configurations for a quarter of the steps, and train the best in validation."""
+    """Try so many configurations for a quarter of the steps, and train what validation favours."""
     seeds: Annotated[limits.Count, limits.Limit(1000)] = 1
     """Train with so many seeds, on one split of the data, and tell mean and spread of the tests."""
 

@@ -36,7 +36,7 @@ from fewstep.training.interval_file import read_half_widths
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
 from fewstep.training.metrics_log import read_metrics
-from fewstep.training.provenance import Provenance, provenance
+from fewstep.training.provenance import Provenance, fingerprint, provenance
 from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
 from fewstep.training.settings import SHARED, OuterSettings
@@ -56,7 +56,7 @@ class Run:
     tasks: Tasks
     progress: Progress  # when this initialisation was kept
     trained: Progress  # when the run was last saved
-    note: str = ""  # how it takes tasks of another number of classes than it was trained on
+    note: str = ""  # how its tasks are others than it was trained on
 
 
 @contextmanager
@@ -132,6 +132,9 @@ def load_run(
     empty = learner_for(replace(config, pretrained=False), spec)
     run = _with_best(config, empty, tasks, RunDir(path))
     one, note = for_ways(run.learner, of_tasks.n_way) if of_classes else (run.learner, "")
+    before = run.progress.computed_with.get("data")
+    if config.table and before is not None and before != fingerprint(tasks):
+        note = "the table changed since the run was trained"
     return replace(run, config=of_tasks, learner=shared_out(config, one, train), note=note)
 
 
