@@ -24,7 +24,6 @@ from fewstep.cli import main
         (["train", "sinusoid", "--algorithm", "mamla"], "'mamla'"),
         (["train", "sinusoid", "--meta-batch", "0"], "meta_batch is 0; expected 1 or more"),
         (["train", "--data-dir", "/no/such/folder"], "data folder /no/such/folder does not exist"),
-        (["evaluate"], "PATH A run directory"),
         (["evaluate", "/no/such/run"], "/no/such/run has no config.json; expected a run directory"),
         (["evaluate", ".", "--tasks", "0"], "tasks is 0; expected 1 or more"),
         (["evaluate", ".", "--inner-steps", "9" * 20], "inner_steps has 20 digits; expected at mo"),
@@ -36,6 +35,9 @@ from fewstep.cli import main
         (["evaluate", "a\nb"], r"a\nb has no config.json"),
         (["compare"], "no run directory given"),
         (["recipes", "--long"], "--long (fewstep recipes --help)"),
+        (["adapt", "runs/x"], "error: --support DIR|FILE is missing (fewstep adapt --help)"),
+        (["adapt"], "error: RUN and --support DIR|FILE are missing (fewstep adapt --help)"),
+        (["evaluate"], "error: RUN_DIR is missing (fewstep evaluate --help)"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(arguments, told, capsys):
@@ -83,6 +85,13 @@ def test_help_tells_no_empty_default_and_what_out_replaces(capsys):
     told = capsys.readouterr().out
     assert "(default: )" not in told
     assert "earlier" in told
+
+
+def test_help_speaks_of_tables(capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    told = " ".join(capsys.readouterr().out.replace("│", "").split())
+    assert "The classes, or the tasks of a table, to evaluate on" in told
 
 
 def test_help_is_a_command(capsys):

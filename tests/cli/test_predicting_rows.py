@@ -166,3 +166,10 @@ def test_no_module_of_training_is_loaded():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(out.stdout.split())
     assert not {"fewstep.training.runs", "tensorboard", "matplotlib", "sklearn", "pandas"} & loaded
+
+
+def test_no_threshold_was_chosen_for_rows(adapted_school, new_school, capsys):
+    given = [str(adapted_school / "passed"), str(new_school / "blind.csv"), "--threshold", "auto"]
+    told = refused(["predict", *given], capsys)
+    assert "has no threshold of its own: every row is of a class that is known" in told
+    assert "ways" not in told

@@ -35,7 +35,7 @@ _PICTURE = arg(metavar="PATH", help_behavior_hint="")
 class EvaluateOptions:
     """Accuracy (or error) after 0, 1, ... inner steps, with a 95% interval over tasks."""
 
-    run_dir: Positional[Path]
+    run_dir: Annotated[Positional[Path], arg(metavar="RUN_DIR")]
     """A run directory of fewstep train; an unfinished one is evaluated by its best checkpoint."""
     tasks: Tasks = 600
     """Tasks to evaluate on."""
@@ -46,7 +46,7 @@ class EvaluateOptions:
     picture: Annotated[Path | None, _PICTURE] = None
     """Where to draw how often predictions are right, by how sure they are, as PNG."""
     split: Split = "test"
-    """The classes that the tasks are from."""
+    """The classes, or the tasks of a table, to evaluate on: those of which part of the split."""
     norm: Annotated[Norm | None, _NORM] = None
     """Statistics of batch norm whose figures are the main ones; those of the run unless given."""
     n_way: OptionalCount = None

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -49,15 +50,28 @@ def parse(
 
 def _one_line(frame: str) -> str:
     """The gist of tyro's framed message, without the long explanation of the option."""
-    rows = [row.strip("│╭╮╰╯|+ ") for row in frame.splitlines()[1:]]
-    text = " ".join("|" if set(row) <= {"─", "-"} else row for row in rows if row)
-    parts = [part.strip(" .") for part in text.split("|")]
+    title, *framed = frame.splitlines()
+    if "Required options" in title:
+        missing = _missing(framed)
+        return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+    rows = [row.strip("│╭╮╰╯|+ ") for row in framed]
+    text = " ".join("\0" if set(row) <= {"─", "-"} else row for row in rows if row)
+    parts = [part.strip(" .") for part in text.split("\0")]
     kept = [part for part in parts if part and not part.startswith(("For full", "Argument help"))]
     line = re.sub(r"\s+", " ", "; ".join(kept))
     # The flags that are meant, without their descriptions.
     line = re.sub(r"Perhaps you meant: (--[\w-]+).*", r"did you mean \1?", line)
     similar = r"Arguments similar to (\S+): (--[\w-]+).*?(?=; Arguments similar|$)"
     return re.sub(similar, r"for \1, did you mean \2?", line)
+
+
+def _missing(rows: list[str]) -> list[str]:
+    """What is asked for: it is indented by four; its description stands further to the right."""
+    first, *others = dropwhile(lambda row: "Missing from" not in row, rows)
+    margin = first.index("Missing from")
+    inside = [row[margin:].rstrip("│| ") for row in others]
+    listed = takewhile(lambda row: not row or row[0] == " ", inside)
+    return [row.strip() for row in listed if re.match(r" {4}\S", row)]
 
 
 def data_folder(option: str | None) -> str | None:

@@ -46,6 +46,11 @@ def threshold_of(given: str | None, adapted: AdaptedClassifier, folder: Path) ->
     if given is None:
         return 0.0
     if given == "auto":
+        if adapted.threshold is None and not isinstance(adapted.preparation, Preparation):
+            raise InputError(
+                f"{folder} has no threshold of its own: every row is of a class that is known, so "
+                "none could be chosen; give a number, as in --threshold 0.5, or leave it out"
+            )
         if adapted.threshold is None:
             raise InputError(
                 f"{folder} has no threshold, as its run was not tested with one, which needs more "

@@ -1,6 +1,7 @@
 """``fewstep train RECIPE|FOLDER|TABLE``: meta-train, then evaluate on tasks never seen."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import pairwise
@@ -28,6 +29,7 @@ from fewstep.config.registry import OF_TABLES
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 
+_HELP = {"-h", "--help"}
 _OF_RUNS = ("run_dir", "search", "seeds")  # no settings of a config
 
 
@@ -38,7 +40,7 @@ class TrainOptions:
     fewstep recipes lists the recipes. Without one it is glyphs-5way-1shot. Defaults are those of
     the recipe and the algorithm. In the place of a recipe may stand a folder of pictures, with a
     folder a class; a table, as in fewstep train exams.csv --task school --target score; or a folder
-    of tables, each a task: defaults then suit what is in it.
+    of tables, each a task: defaults then suit what is in it, and --help behind them tells these.
     """
 
     tasks: OmitArgPrefixes[groups.Task]
@@ -141,6 +143,13 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
     else:
         recipe = find_recipe(arguments[0] if named else DEFAULT).config
         command = f"train {recipe.recipe}" if named else "train [RECIPE]"
+    if _HELP & {*flags}:
+        _show_help(command, flags, recipe)
+    return _with_defaults(command, flags, recipe)
+
+
+def _with_defaults(command: str, flags: list[str], recipe: Config) -> tuple[TrainOptions, Config]:
+    """The flags over the settings of a recipe or of what is in the data, and those settings."""
     first = parse(TrainOptions, command, flags, _grouped(recipe))
     if recipe.folder:
         # So late that a mistake in the flags is told before any picture is read.
@@ -156,6 +165,22 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
     given = _is_given(flags, "algorithm")
     defaults = with_algorithm(chosen, first.adaptation.algorithm if given else recipe.algorithm)
     return parse(TrainOptions, command, flags, _grouped(defaults)), defaults
+
+
+def _show_help(command: str, flags: list[str], recipe: Config) -> None:
+    """The help, with the defaults that hold beside the other flags, where these can be read."""
+    defaults = with_algorithm(recipe, recipe.algorithm)
+    others = [word for word in flags if word not in _HELP]
+    # Of pictures it would take long, as all of them are read.
+    if others and not recipe.folder:
+        with suppress(InputError):
+            _, defaults = _with_defaults(command, others, recipe)
+    options = _grouped(defaults)
+    if recipe.folder or recipe.table:
+        from fewstep.cli.train_help import suited
+
+        options = suited(options, defaults)
+    parse(type(options), command, flags, options)
 
 
 def _grouped(config: Config) -> TrainOptions:
