@@ -85,6 +85,4 @@ def test_targets_like_those_of_training_are_not_warned():
     # A run of an earlier version does not know the range.
     told = {k: v for k, v in how.as_json().items() if k not in ("target_low", "target_high")}
     with pytest.warns(UserWarning, match="another unit"):
-        adapt_regressor(
-            of_table(TablePreparation.from_json(told)), SUPPORT, [9e3] * len(SUPPORT)
-        )
+        adapt_regressor(of_table(TablePreparation.from_json(told)), SUPPORT, [9e3] * len(SUPPORT))
