@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fewstep.data.columns.dates import as_days, date_format, in_words, is_ambiguous
 from fewstep.data.columns.kinds import MAX_LEVELS, as_booleans, as_codes, as_codes_of, as_numbers
-from fewstep.data.columns.naming import row_name, row_names, shown
+from fewstep.data.columns.naming import row_names, shown
 from fewstep.data.columns.scaling import FAR, Features, Scaling, far_lines
 from fewstep.errors import InputError
 
