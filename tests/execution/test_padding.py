@@ -102,8 +102,11 @@ def assert_as_alone(learner, alone, rows):
     close(tested.losses, torch.cat([of.losses for of in single]))
     for name, value in tested.metrics.items():
         close(value, torch.cat([of.metrics[name] for of in single]))
-    if tested.predictions is not None:
-        close(tested.predictions.logits, torch.cat([of.predictions.logits for of in single]))
+    if single[0].predictions is not None:
+        for found, each in zip(
+            tested.predictions, zip(*[of.predictions for of in single], strict=True), strict=True
+        ):
+            close(found, torch.cat(each))
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path != "captured"])
@@ -258,8 +261,11 @@ def test_even_tasks_are_not_masked():
 def test_predictions_hold_no_padding():
     rows = rows_of([(1, 2), (3, 2), (2, 2)])
     learner = maml(mlp(), "vectorised")
-    assert learner.evaluate(TaskBatch.stack(rows)).predictions.logits.shape == (3, 6, 3)
-    assert learner.evaluate(TaskBatch.stack([*rows, *rows_of([(1, 1)])])).predictions is None
+    assert learner.evaluate(TaskBatch.stack(rows)).predictions.logits.shape == (3 * 6, 3)
+    uneven = TaskBatch.stack([*rows, *rows_of([(1, 1)])])
+    assert learner.evaluate(uneven).predictions.logits.shape == (3 * 6 + 3, 3)
+    # A part of a batch may have no task of the longest query set.
+    assert learner.evaluate(uneven[3:]).predictions.logits.shape == (3, 3)
 
 
 @pytest.mark.usefixtures("masked_always")

@@ -151,12 +151,13 @@ def test_what_is_shown_of_the_settings(learner, told):
 def _assert_predicted(learner, batch, norm, **tolerance):
     """The predictions of an evaluation are those of the module that `adapt` returns."""
     logits, labels = learner.evaluate(batch, 2, norm).predictions
-    assert torch.equal(labels, batch.query_y)
     assert not logits.requires_grad
-    for number, of_task in enumerate(logits):
+    expected = []
+    for number in range(len(batch)):
         support_x, support_y, query_x, _ = batch.task(number)
-        adapted = learner.adapt(support_x, support_y, 2, norm)
-        torch.testing.assert_close(of_task, adapted(query_x).detach(), **tolerance)
+        expected.append(learner.adapt(support_x, support_y, 2, norm)(query_x).detach())
+    assert torch.equal(labels, torch.cat([batch.task(number)[3] for number in range(len(batch))]))
+    torch.testing.assert_close(logits, torch.cat(expected), **tolerance)
 
 
 @every_learner
@@ -211,5 +212,15 @@ def test_evaluations_are_put_together():
     # Of other sizes, as of tasks that are given one by one.
     larger = learner.evaluate(make_tasks(1, queries=3))
     together = Evaluation.cat([parts[0], larger])
-    assert together.predictions is None
+    of_each = (parts[0].predictions.labels, larger.predictions.labels)
+    assert torch.equal(together.predictions.labels, torch.cat(of_each))
     assert len(together.losses) == 2
+
+
+@every_learner
+@pytest.mark.parametrize("norm", ["transductive", "inductive"])
+def test_uneven_tasks_have_predictions_of_their_own_examples(make, norm):
+    """Whatever padding there is: all of one task are together, and those of others behind."""
+    sizes = [(3, 2), (1, 4), (2, 1), (3, 2)]
+    rows = [make_tasks(1, *of, seed=n).task(0) for n, of in enumerate(sizes)]
+    _assert_predicted(make(), TaskBatch.stack(rows), norm)

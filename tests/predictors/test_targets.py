@@ -68,7 +68,7 @@ def test_support_targets_in_another_unit_are_warned():
     adapted = adapt_regressor(of_table(), SUPPORT, SUPPORT.score)
     with pytest.warns(UserWarning, match="column 'score', row 0"):
         with_more(adapted, SUPPORT, far, learner=of_table())
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="another unit"):
         mixed = adapt_regressor(of_table(), SUPPORT, far)
     # What was told before is not told again.
     with_more(mixed, SUPPORT, SUPPORT.score, learner=of_table())

@@ -55,7 +55,6 @@ def evaluate(
             found = evaluate_tasks(run.learner, run.tasks[split], tasks, steps, used, advance)
         results[used] = replace(means(found), draws=tasks if run.config.table else None)
         one = (chosen or {}).get(used)
-        # Of query sets of several sizes there are none.
         if one and found.predictions is not None:
             calibration = calibrated(found.predictions, one.temperature, one.threshold)
             results[used] = replace(results[used], calibration=calibration)

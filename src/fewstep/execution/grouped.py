@@ -5,6 +5,7 @@ from operator import methodcaller
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fewstep.execution.executor import Executor, MetaGradient, Path, Piece, weighted_mean
@@ -57,13 +58,21 @@ def _in_order(results: list[QueryResult], order: list[int]) -> QueryResult:
     places = torch.tensor(order).argsort()
 
     def joined(parts: list[Tensor]) -> Tensor:
-        return torch.cat(parts)[places.to(parts[0].device)]
+        return torch.cat(_of_one_length(parts))[places.to(parts[0].device)]
 
-    # Predictions for query sets of different sizes are not of one shape.
-    shapes = {n: {r.metrics[n].shape[1:] for r in results} for n in results[0].metrics}
+    # Predictions for tasks of different ways are not of one shape.
+    shapes = {n: {r.metrics[n].shape[2:] for r in results} for n in results[0].metrics}
     statistics = [result.statistics for result in results if result.statistics is not None]
     return QueryResult(
         joined([result.losses for result in results]),
         {n: joined([r.metrics[n] for r in results]) for n, of in shapes.items() if len(of) == 1},
         joined(statistics) if statistics else None,
     )
+
+
+def _of_one_length(parts: list[Tensor]) -> list[Tensor]:
+    """Predictions ``[tasks, examples, ways]`` of as many examples each, with zeros for padding."""
+    if parts[0].dim() < 3:
+        return parts
+    longest = max(part.shape[1] for part in parts)
+    return [F.pad(part, (0, 0, 0, longest - part.shape[1])) for part in parts]

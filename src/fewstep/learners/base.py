@@ -22,11 +22,11 @@ from fewstep.tasks import Inputs, TaskBatch
 
 
 class Predictions(NamedTuple):
-    """Predictions for the query sets of tasks.
+    """Predictions for the query examples of all tasks, one task after another, without padding.
 
     Attributes:
-        logits: ``[tasks, examples, ways]``, a number for each class, as the model returns them.
-        labels: ``[tasks, examples]``, the targets.
+        logits: ``[examples, ways]``, a number for each class, as the model returns them.
+        labels: ``[examples]``, the targets.
     """
 
     logits: Tensor
@@ -53,13 +53,13 @@ class Evaluation(NamedTuple):
 
     @classmethod
     def cat(cls, parts: Sequence["Evaluation"]) -> "Evaluation":
-        """That of the tasks of all parts; without predictions where they differ in size."""
+        """That of the tasks of all parts; without predictions where not all have as many ways."""
         losses = torch.cat([part.losses for part in parts])
         names = parts[0].metrics
         metrics = {name: torch.cat([part.metrics[name] for part in parts]) for name in names}
         found = [part.predictions for part in parts if part.predictions is not None]
-        sizes = {logits.shape[1:] for logits, _ in found}
-        if len(found) < len(parts) or len(sizes) > 1:
+        ways = {logits.shape[1] for logits, _ in found}
+        if len(found) < len(parts) or len(ways) > 1:
             return cls(losses, metrics)
         logits, labels = zip(*found, strict=True)
         return cls(losses, metrics, Predictions(torch.cat(logits), torch.cat(labels)))

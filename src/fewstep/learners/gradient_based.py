@@ -140,10 +140,7 @@ class GradientBased(Learner):
         return Evaluation(
             torch.stack([query.losses for query in results], 1),
             {name: torch.stack(row, 1) for name, row in rows.items()},
-            # Those of padding would be among them.
-            None
-            if logits is None or tasks.query_sizes is not None
-            else Predictions(logits, tasks.query_y),
+            None if logits is None else _without_padding(logits, tasks),
         )
 
     def adapt(
@@ -264,3 +261,10 @@ class GradientBased(Learner):
         if norm is not None:
             check_choice("norm", norm, Norm)
         return steps
+
+
+def _without_padding(logits: Tensor, tasks: TaskBatch) -> Predictions:
+    """The predictions for the tasks' own query examples, of ``[tasks, examples, ways]``."""
+    # The longest query set of the whole batch may be of a task that is not among these.
+    own = tasks.own_examples[:, tasks.support_y.shape[1] :][:, : logits.shape[1]]
+    return Predictions(logits[own], tasks.query_y[:, : logits.shape[1]][own])

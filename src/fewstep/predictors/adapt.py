@@ -152,9 +152,10 @@ def learner_of(learner: Any) -> Learner:
     if isinstance(learner, type) or not all(
         hasattr(learner, n) for n in ("differentiate", "adapt")
     ):
+        of_run = hasattr(getattr(learner, "learner", None), "adapt")
         raise InputError(
             f"learner is a {getattr(learner, '__name__', type(learner).__name__)}; expected a "
-            "learner, as in fewstep.MAML(model)"
+            f"learner, as in {'run.learner' if of_run else 'fewstep.MAML(model)'}"
         )
     alone: Learner = getattr(learner, "learner", learner)
     return alone

@@ -68,8 +68,7 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
         parse_math=False,
     )
     line = in_width(protocol(config, {norm: one}, "test"), width)
-    at = {"x": 0.5, "y": 0.945, "ha": "center", "va": "top"}
-    figure.text(s=line, fontsize=7, color="grey", parse_math=False, **at)
+    figure.text(0.5, 0.945, line, fontsize=7, color="grey", ha="center", va="top", parse_math=False)
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
 
 

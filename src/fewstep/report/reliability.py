@@ -53,8 +53,7 @@ def draw_reliability(path: Path, config: Config, results: Results, split: Split)
         f"{config.data_name}: how often predictions are right, by how sure they are\n\n"
     )
     line = in_width(protocol(config, results, split), figure.get_figwidth())
-    at = {"x": 0.5, "y": 0.96, "ha": "center", "va": "top"}
-    figure.text(s=line, fontsize=7, color="grey", parse_math=False, **at)
+    figure.text(0.5, 0.96, line, fontsize=7, color="grey", ha="center", va="top", parse_math=False)
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
 
 

@@ -56,8 +56,8 @@ def read_comparison(path: Path, rows: int) -> Kept | None:
         nearest = max(int(n) for n in told["rows"] if int(n) <= rows)
         at = told["rows"][str(nearest)]
         run, best = told["run"], at["best"]
-        values = [float(at["models"][name]["mean"]) for name in (best, run)]
+        first, ours = (float(at["models"][name]["mean"]) for name in (best, run))
         level = run in at["not_told_apart"]
-        return Kept(nearest, told["score"], best, *values, is_best=best == run, is_level=level)
+        return Kept(nearest, told["score"], best, first, ours, best == run, level)
     except (OSError, InputError, ValueError, LookupError, TypeError):
         return None

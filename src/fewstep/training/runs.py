@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -35,7 +36,7 @@ from fewstep.training.interval_file import read_half_widths
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
 from fewstep.training.metrics_log import read_metrics
-from fewstep.training.provenance import Provenance, provenance
+from fewstep.training.provenance import Provenance, fingerprint, provenance
 from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
 from fewstep.training.settings import SHARED, OuterSettings
@@ -55,7 +56,7 @@ class Run:
     tasks: Tasks
     progress: Progress  # when this initialisation was kept
     trained: Progress  # when the run was last saved
-    note: str = ""  # how it takes tasks of another number of classes than it was trained on
+    note: str = ""  # how its tasks are others than it was trained on
 
 
 @contextmanager
@@ -98,6 +99,17 @@ def trained(
         yield _with_best(config, new, tasks, files)
 
 
+def check_goes_on(config: Config, path: Path) -> None:
+    """See that a run that is there, if one is, may go on by this config; before its data is read.
+
+    Raises:
+        InputError: It is of other settings, or of another version.
+    """
+    run = RunDir(path)
+    if run.config.exists():
+        run.check_settings(asdict(config), decisive(), _recorded)
+
+
 def load_run(
     path: Path,
     data_dir: str | None,
@@ -121,6 +133,9 @@ def load_run(
     empty = learner_for(replace(config, pretrained=False), spec)
     run = _with_best(config, empty, tasks, RunDir(path))
     one, note = for_ways(run.learner, of_tasks.n_way) if of_classes else (run.learner, "")
+    before = run.progress.computed_with.get("data")
+    if config.table and before is not None and before != fingerprint(tasks):
+        note = "the table changed since the run was trained"
     return replace(run, config=of_tasks, learner=shared_out(config, one, train), note=note)
 
 
@@ -240,8 +255,12 @@ def _settings(config: Config, validation: TaskSource) -> OuterSettings:
         digest=training_digest(config),
         recorded=asdict(config),
         decisive=decisive(),
-        read=lambda path: asdict(read_config(path, resume=True)),
+        read=_recorded,
     )
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    return asdict(read_config(path, resume=True))
 
 
 def _of_rounding(config: Config) -> Provenance:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from fewstep.data.columns.forms import FORMS, CategoryColumn, Form
 from fewstep.data.columns.kinds import kind_of
-from fewstep.data.columns.naming import MOST, check_column, listed
-from fewstep.data.columns.scaling import Features, Scaling, far_lines
+from fewstep.data.columns.naming import MOST, check_column, listed, row_name
+from fewstep.data.columns.scaling import LARGEST, Features, Scaling, far_lines
 from fewstep.data.columns.target import (
     Label,
     TargetKind,
@@ -166,12 +166,17 @@ class TablePreparation:
         """Targets: ``float32 [rows, 1]``, standardised, or class numbers ``int64 [rows]``.
 
         Raises:
-            InputError: One is missing, no number, or of no class of the training rows.
+            InputError: One is missing, no number, too large, or of no class of the training rows.
         """
         check_column(frame, self.target, "target")
         if self.kind == "regression":
             values = (target_numbers(frame, self.target) - self.target_mean) / self.target_scale
             check_known(frame, self.target, np.isnan(values))
+            if (far := np.flatnonzero(np.abs(values) > LARGEST)).size:
+                raise InputError(
+                    f"target {self.target!r}, {row_name(frame, int(far[0]))}: "
+                    f"{self.unscaled(values[far[0]]):.6g} is too large; correct it"
+                )
             return values.astype(np.float32)[:, None]
         return class_numbers(frame, self.target, self.classes)
 
@@ -204,7 +209,8 @@ class TablePreparation:
             lines += [f"{title}: {listed(told, MOST)}"] if told else []
         if self.time is not None:
             window = f", an example is a row and {(self.window or 1) - 1} before it"
-            lines.append(f"in order of {self.time}{window if self.window else ''}")
+            alone = "" if self.time in self.inputs else f"; {self.time} tells the order alone"
+            lines.append(f"in order of {self.time}{window if self.window else ''}{alone}")
         return [*lines, f"{len(self.feature_names)} features of {len(self.inputs)} inputs"]
 
     def as_json(self) -> dict[str, Any]:
