@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -66,6 +67,27 @@ def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
     names = {}
     for block in own_model:
         exec(block, names)
+
+
+def test_mixed_effects_for_a_new_task(tmp_path, monkeypatch):
+    """The example of the page: nearer to the truth than the mean of the known rows."""
+    monkeypatch.chdir(tmp_path)
+    every = [rows_of_task(f"s{n}", 16) for n in range(30)]
+    for frame in every:
+        frame.hours -= 50
+    new = rows_of_task("new", 30).assign(hours=lambda rows: rows.hours - 50)
+    pd.concat(every).to_csv("exams.csv", index=False)
+    new[:6].to_csv("new_school.csv", index=False)
+    new[6:].to_csv("pupils.csv", index=False)
+    page = (ROOT / "docs" / "tables.md").read_text()
+    (example,) = [
+        code for code in re.findall(r"```python\n(.*?)```", page, re.S) if "mixedlm" in code
+    ]
+    names = {}
+    exec(example, names)
+    errors = names["predicted"] - new.score[6:].to_numpy(), new.score[6:] - new.score[:6].mean()
+    found, mean = (np.sqrt(np.mean(error**2)) for error in errors)
+    assert found < 2 < mean
 
 
 def _draw_photos(folder):

@@ -65,6 +65,9 @@ def test_text_tells_rows_rivals_and_protocol(run, new_school, capsys, monkeypatc
     assert "of 20 rows with a target, " in out
     assert "the mean of the support rows" in out
     assert f"fewstep compare {run}" in out
+    assert "of these three, " in out
+    told = "a 95% interval is ± 12.5, as measured on validation tasks with 5 rows, the nearest"
+    assert told in out
     assert f"6 support rows; 5 inner steps; one model, {run}, maml, seed 0" in out
 
 
@@ -147,13 +150,20 @@ def test_what_is_told_of_odd_rows(run, new_school, tmp_path, capsys):
         "left out: row 3, 6 of": NEW[:6].assign(score=NEW.score.where(NEW.index % 3 != 1)),
         "has 2 rows twice": pd.concat([NEW[:6], NEW[:2]]),
         "'violet' is no category of the training rows": NEW[:6].assign(colour="violet"),
-        "standard deviations from the mean": NEW[:6].assign(hours=NEW.hours + 60),
+        "column 'hours', row 2: 1": NEW[:6].assign(hours=NEW.hours + 60),
+        "column 'score', row 5: 9448 is": NEW[:6].assign(
+            score=NEW.score * (1 + 99 * (NEW.index == 3))
+        ),
     }
     for expected, rows in cases.items():
         told, err = adapt_json([run, "--support", written(tmp_path, rows)], capsys)
         assert expected in err
         assert len(told["notes"]) == 1
     support = new_school / "support.csv"
+    query = written(tmp_path, NEW[6:].assign(score=100 * NEW.score))
+    _, err = adapt_json([run, "--support", support, "--query", query], capsys)
+    assert "column 'score', row 2: " in err
+    assert "(and in 19 more rows); is it in another unit?" in err
     _, err = adapt_json([run, "--support", support, "--query", support], capsys)
     assert "6 query rows are support rows, too" in err
 

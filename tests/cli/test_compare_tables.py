@@ -1,15 +1,18 @@
 """`fewstep compare RUN` of a table: every rival on the same tasks, and the pooled network kept."""
 
 import json
+import re
 import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import fewstep
 from fewstep.cli import main
+from fewstep.evaluation.numbers import shown
 from tests.cli.shared import refused
 from tests.tables import lines
 
@@ -44,6 +47,22 @@ def short(monkeypatch, here):
     monkeypatch.chdir(here)
     monkeypatch.setattr("fewstep.evaluation.rivals.tuned.STEP_SIZES", (0.1,))
     monkeypatch.setattr("fewstep.evaluation.rivals.tuned.STEPS", (1, 3))
+
+
+def shown_on_screen(written):
+    """What a terminal shows after all that was written: lines may have been erased."""
+    screen, row = [""], 0
+    for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\n|\r|[^\x1b\n\r]+", written):
+        if part == "\n":
+            row += 1
+            screen += [""] * (row == len(screen))
+        elif part == "\x1b[1A":
+            row -= 1
+        elif part == "\x1b[2K":
+            screen[row] = ""
+        elif part[0] not in "\x1b\r":
+            screen[row] += part
+    return "\n".join(screen)
 
 
 def compared(capsys, *words):
@@ -83,12 +102,56 @@ def test_classes(here, capsys):
 
 
 def test_lines_for_people(here, capsys):
-    assert main(["compare", "plain", "--tasks", "10"]) == 0
+    assert main(["compare", "plain", "sites", "--tasks", "10"]) == 0
     out = capsys.readouterr().out
     assert "10 rows: " in out
     assert " is best, " in out
+    # Not the name alone, which reads as that of a table.
+    assert "sites (maml)  " in out
     assert "picture: comparison.png" in out
     assert not (here / "plain" / "rivals").exists()
+    assert json.loads((here / "plain" / "comparison.json").read_text())["run"] == "pooled network"
+    assert "to use mixed effects: a few lines of Python, in docs/tables.md" in out
+
+
+def test_no_bar_is_left_of_a_network_that_was_trained(here, capsys, monkeypatch):
+    terminal = Console(force_terminal=True, width=100, file=StringIO())
+    monkeypatch.setattr("fewstep.cli.compare.error_console", lambda: terminal)
+    for _ in range(2):
+        assert main(["compare", "sites", "--tasks", "10"]) == 0
+    screen = shown_on_screen(terminal.file.getvalue())
+    assert "pooled network: " in screen
+    assert "training" not in screen
+
+
+def test_what_was_found_is_kept_until_the_run_goes_on(here, capsys):
+    told = compared(capsys, "sites", "plain")
+    for name in ("sites", "plain"):
+        kept = json.loads((here / name / "comparison.json").read_text())
+        assert kept == {"run": name, **told}
+    shutil.copytree(here / "sites", here / "more")
+    words = ["train", "sites.csv", "--task", "site", "--target", "level", "--algorithm", "maml"]
+    assert main([*words, "--run-dir", "more", *BRIEF, "--steps", "6"]) == 0
+    assert not (here / "more" / "comparison.json").exists()
+
+
+def test_adapt_tells_what_was_found(here, capsys):
+    """Of the nearest number of rows below; the pointer alone where there is none."""
+    told = compared(capsys, "sites", "plain")["rows"]["5"]
+    lines(1, 7, seed=3).to_csv("own.csv", index=False)
+    words = ["adapt", "sites", "--support", "own.csv"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    ours, best = told["models"]["sites"]["mean"], told["models"]["mixed effects"]["mean"]
+    assert told["best"] == "mixed effects"
+    expected = (
+        f"fewstep compare sites found with 5 rows of test tasks: mixed effects is best, rmse "
+        f"{shown('rmse', best)}; this run {shown('rmse', ours)}"
+    )
+    assert expected in out
+    (here / "sites" / "comparison.json").write_text("{}")
+    assert main(words) == 0
+    assert "fewstep compare sites measures it beside more rivals" in capsys.readouterr().out
 
 
 def test_a_run_of_the_name_of_a_rival(here, capsys):

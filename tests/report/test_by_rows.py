@@ -1,5 +1,6 @@
 """Models by rows, told in words and values: defeats as plainly as victories."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from fewstep.config.recipes import table_config
 from fewstep.evaluation.by_rows import AtRows
+from fewstep.evaluation.numbers import shown
 from fewstep.report.by_rows import as_json, as_lines, sentence
 
 CONFIG = table_config("/data/exams.csv", task="school", target="score")
@@ -40,6 +42,25 @@ def test_a_model_that_diverged_is_named():
     scores = {"exams": np.ones(3), "fine-tuned": np.array([1.0, np.nan, 1.0])}
     told = sentence("rmse", AtRows(5, scores, False, {}))
     assert told == "5 rows: exams is best, 1.00; diverged on a task: fine-tuned"
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_every_number_stands_below_its_heading(width):
+    """Five columns of long numbers: in parts where they do not fit, each with its heading."""
+    drawn = {"exams": 1234 * random.normal(5, 1, 20), "mixed effects": random.normal(5e5, 9e4, 20)}
+    found = [AtRows(rows, drawn, False, {}) for rows in (1, 2, 5, 10, 20)]
+    lines = list(as_lines(CONFIG, found, 60, width))
+    columns, heads = {}, []
+    for line in lines[1 : lines.index("")]:
+        assert len(line) <= width
+        first, *cells = re.split("  +", line)
+        if first == "rows of the task":
+            heads = cells
+        else:
+            columns |= {(first, rows): cell for rows, cell in zip(heads, cells, strict=True)}
+    cells = {name: shown("rmse", *found[0].mean(name)).replace(" ", "") for name in drawn}
+    expected = {(name, str(one.rows)): cells[name] for name in drawn for one in found}
+    assert columns == expected
 
 
 @pytest.mark.parametrize("width", [80, 30])
@@ -77,3 +98,7 @@ def test_accuracies_are_percentages():
     assert "exams" in lines[2]
     assert "60.0±" in lines[2]
     assert lines[-4].startswith("1 row: majority is best, 90.0%; not told apart from it: exams")
+    found = AtRows(1, {"exams": np.full(3, 0.6), "majority": np.full(3, 0.653)}, True, {})
+    # A difference of two shares is no share.
+    told = sentence("accuracy", found)
+    assert told.endswith("behind: exams by 5.3 ± 0.0 percentage points")

@@ -1,11 +1,17 @@
 """Pictures of adaptation curves."""
 
+from dataclasses import replace
+
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fewstep.config.recipes import RECIPES
+from fewstep.config.recipes import RECIPES, table_config
+from fewstep.evaluation.calibrated import Calibration
+from fewstep.evaluation.calibration import Reliability
 from fewstep.evaluation.evaluate import Means, Result
 from fewstep.report.pictures import draw_curves
+from fewstep.report.reliability import draw_reliability
 
 
 @pytest.fixture
@@ -61,3 +67,22 @@ def test_a_metric_below_zero_is_not_cut(least, drawn, tmp_path):
     draw_curves(tmp_path / "c.png", config, {"maml": {"inductive": result}})
     bottom = drawn[0].axes[0].get_ylim()[0]
     assert bottom == 0 if least > 0 else bottom < least
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_small_print_of_a_table_is_not_cut(steps, drawn, tmp_path):
+    """Of curves and of reliability; a single step is two bars, and no line."""
+    config = table_config("/data/exams.csv", task="school", target="score")
+    ones = Means([1.0] * (steps + 1), [0.5] * (steps + 1))
+    one = Result({"rmse": ones}, ones, tasks=12, diverged=None, draws=408)
+    draw_curves(tmp_path / "c.png", config, {"r2d2": {"inductive": one}})
+    bins = Reliability([0.25, 0.75], [0.2, 0.8], [0.5, 0.5])
+    calibration = Calibration(1.0, 100, 0.1, 0.1, 0.1, bins=(bins, bins))
+    judged = replace(one, calibration=calibration)
+    draw_reliability(tmp_path / "r.png", config, {"inductive": judged}, "test")
+    for figure in drawn:
+        width = figure.bbox.width
+        (text,) = [text for text in figure.texts if "408 draws" in text.get_text()]
+        box = text.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+        assert 0 < box.x0 < box.x1 < width
+    assert bool(drawn[0].axes[0].patches) == (steps == 1)

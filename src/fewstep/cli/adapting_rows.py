@@ -26,6 +26,7 @@ from fewstep.predictors.targets import taught_targets, truths
 from fewstep.report.predicted_rows import predicted_rows
 from fewstep.report.rows_adaptation import RowsAdaptation
 from fewstep.training.adaptable_rows import RowsBase, rows_base_of_adapted, rows_base_of_run
+from fewstep.training.comparison_file import read_comparison
 
 MOST_LEFT_OUT = 30
 """Support rows that are left out in turn: each is an adaptation of its own."""
@@ -64,8 +65,16 @@ def adapt_to_rows(
         verdict = verdict_of(taught, truths(asked.frame, how), predicted, before, half)
     elif len(taught) > 1 and not how.window:
         verdict = _left_out(base, support, y, taught, steps)
+    kept = None if add else read_comparison(places.run, len(taught))
     done = RowsAdaptation(
-        base.config, adapted, taught, found, verdict, [*notes, *told], is_more=add
+        base.config,
+        adapted,
+        taught,
+        found,
+        verdict,
+        [*notes, *told],
+        is_more=add,
+        compared=kept.line(places.run) if kept else "",
     )
     if places.out is not None:
         # It takes Matplotlib, which is a second to load.

@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> int:
         from fewstep.cli.compare_tables import compare_tables
 
         consoles = plain_console(), error_console()
-        given = runs, options.run_dirs[0], options.tasks, options.picture
+        given = runs, options.run_dirs, options.tasks, options.picture
         compare_tables(*given, *consoles, json_alone=options.json)
         return 0
     check_inner_steps(runs, options.inner_steps)

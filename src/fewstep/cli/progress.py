@@ -18,7 +18,7 @@ SMOOTHING = 0.95
 class ProgressBar(Reporter):
     """A live bar on a terminal; elsewhere one line for each validation."""
 
-    def __init__(self, console: Console, config: Config) -> None:
+    def __init__(self, console: Console, config: Config, *, transient: bool = False) -> None:
         self.console = console
         self.score_name = config.score
         self.config, self.meta_batch = config, config.meta_batch
@@ -30,6 +30,7 @@ class ProgressBar(Reporter):
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
             console=console,
+            transient=transient,
             disable=not console.is_terminal,
         )
         self.task = self.bar.add_task("training", total=None, figures="")
@@ -41,7 +42,7 @@ class ProgressBar(Reporter):
         self.bar.start()
 
     def stop(self) -> None:
-        """Leave the bar as it is."""
+        """Leave the bar as it is, or nothing of a transient one."""
         self.bar.stop()
 
     def say(self, line: str) -> None:

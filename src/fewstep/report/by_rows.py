@@ -7,9 +7,9 @@ from typing import Any
 from fewstep.config.schema import Config
 from fewstep.evaluation.by_rows import AtRows, Mean
 from fewstep.evaluation.numbers import shown
-from fewstep.evaluation.rivals.of_tables import DESCRIBED
+from fewstep.evaluation.rivals.of_tables import DESCRIBED, MIXED, POOLED, TUNED
 from fewstep.files import rounded
-from fewstep.report.columns import in_columns
+from fewstep.report.columns import in_parts
 
 
 def as_lines(config: Config, found: Sequence[AtRows], draws: int, width: int) -> Iterator[str]:
@@ -19,13 +19,14 @@ def as_lines(config: Config, found: Sequence[AtRows], draws: int, width: int) ->
     unit = " in %" if score == "accuracy" else ""
     yield f"{score} of {config.target}{unit} on new tasks, by their rows"
     rows = [[name, *(_cell(score, at.mean(name)) for at in found)] for name in found[0].scores]
-    yield from in_columns(heading, rows, width)
+    yield from in_parts(heading, rows, width)
     yield ""
     yield from (sentence(score, at) for at in found)
     yield ""
     for name in found[0].scores:
         if name in DESCRIBED:
             yield f"{name}: {DESCRIBED[name]}{_chosen(name, found)}"
+    yield from on_using(found)
     yield protocol(config, found, draws)
 
 
@@ -56,6 +57,15 @@ def protocol(config: Config, found: Sequence[AtRows], draws: int) -> str:
         f"{config.shots('test')[1]} query rows; mean ± 95% interval over tasks; differences are "
         f"paired by task; one model, seed {config.seed}"
     )
+
+
+def on_using(found: Sequence[AtRows]) -> Iterator[str]:
+    """A line for each model that is best somewhere and is no run: how it is used."""
+    best = {at.best for at in found}
+    if best & {POOLED, TUNED}:
+        yield f"to use the {POOLED}: --algorithm finetune trains it as a run that adapt takes"
+    if MIXED in best:
+        yield f"to use {MIXED}: a few lines of Python, in docs/tables.md"
 
 
 def as_json(config: Config, found: Sequence[AtRows], draws: int) -> dict[str, Any]:
@@ -90,12 +100,14 @@ def _at_rows(at: AtRows) -> dict[str, Any]:
 
 
 def _cell(score: str, mean: Mean) -> str:
-    # The sign of percent stands in the title; without spaces five columns fit a terminal.
+    # The sign of percent stands in the title; without spaces more columns fit a terminal.
     return shown(score, *mean).replace("%", "").replace(" ", "")
 
 
 def _behind(score: str, difference: Mean) -> str:
-    return shown(score, *difference)
+    told = shown(score, *difference)
+    # A difference of two shares is no share.
+    return f"{told.replace('%', '')} percentage points" if score == "accuracy" else told
 
 
 def _chosen(name: str, found: Sequence[AtRows]) -> str:

@@ -1,5 +1,6 @@
 """Pictures of results: adaptation curves, and one task with its predictions."""
 
+import textwrap
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -39,7 +40,9 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
     panels = figure.subplots(1, len(names), squeeze=False, gridspec_kw={"wspace": 0.08})[0]
     for axes, metric in zip(panels, names, strict=True):
         for number, row in enumerate(rows):
-            _draw_line(axes, f"start {number}", COLOURS[number % len(COLOURS)], row[metric])
+            # Of a single step a line between two points tells nothing.
+            draw = _draw_bars if len(rows) == 1 and len(row[metric].mean) == 2 else _draw_line
+            draw(axes, f"start {number}", COLOURS[number % len(COLOURS)], row[metric])
         if not any(value < 0 for row in rows for value in row[metric].mean):
             axes.set_ylim(bottom=0)
         label = {"mse": "mean squared error", "rmse": "root mean squared error"}.get(metric, metric)
@@ -59,14 +62,19 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
         text.set_parse_math(False)
         text.set_text(name)
     figure.suptitle(
-        f"{config.data_name}: adaptation to tasks never seen\n",
+        f"{config.data_name}: adaptation to tasks never seen\n\n",
         fontsize=12,
         verticalalignment="top",
         parse_math=False,
     )
-    line = protocol(config, {norm: one}, "test")
-    figure.text(0.5, 0.925, line, fontsize=7, color="grey", horizontalalignment="center")
+    line = in_width(protocol(config, {norm: one}, "test"), width)
+    figure.text(0.5, 0.945, line, fontsize=7, color="grey", ha="center", va="top", parse_math=False)
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
+
+
+def in_width(text: str, inches: float) -> str:
+    """Small print in as many lines as a figure of this width needs: none is cut."""
+    return textwrap.fill(text, int(19 * inches))
 
 
 def _draw_line(axes: Axes, label: str, colour: str, means: Means) -> None:
@@ -79,6 +87,13 @@ def _draw_line(axes: Axes, label: str, colour: str, means: Means) -> None:
     axes.set_xlabel("inner steps on the support set")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
+
+
+def _draw_bars(axes: Axes, label: str, colour: str, means: Means) -> None:
+    names = ["before the support set", "after it"]
+    axes.bar(names, means.mean, 0.5, color=colour, alpha=0.6, label=label)
+    axes.errorbar(names, means.mean, means.ci95, fmt="none", ecolor="black", capsize=4)
+    axes.grid(axis="y", alpha=0.3)
 
 
 def draw_task(

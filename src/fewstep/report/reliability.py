@@ -13,7 +13,7 @@ from fewstep.evaluation.calibrated import Calibration
 from fewstep.evaluation.calibration import Reliability
 from fewstep.evaluation.evaluate import Results
 from fewstep.files import write_whole
-from fewstep.report.pictures import COLOURS
+from fewstep.report.pictures import COLOURS, in_width
 from fewstep.report.table import protocol
 
 FEWEST = 10
@@ -49,9 +49,11 @@ def draw_reliability(path: Path, config: Config, results: Results, split: Split)
     grid[1, 0].set_ylabel("share of predictions")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle(f"{config.data_name}: how often predictions are right, by how sure they are\n")
-    line = protocol(config, results, split)
-    figure.text(0.5, 0.945, line, fontsize=7, color="grey", horizontalalignment="center")
+    figure.suptitle(
+        f"{config.data_name}: how often predictions are right, by how sure they are\n\n"
+    )
+    line = in_width(protocol(config, results, split), figure.get_figwidth())
+    figure.text(0.5, 0.96, line, fontsize=7, color="grey", ha="center", va="top", parse_math=False)
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
 
 

@@ -31,6 +31,7 @@ class RowsAdaptation:
         verdict: The error beside the rivals'; None where it is not known.
         notes: What a user should know of the rows.
         is_more: Whether an adapted model was taught more.
+        compared: A sentence on what ``fewstep compare`` found of the run; "" where it did not.
     """
 
     config: Config
@@ -40,6 +41,7 @@ class RowsAdaptation:
     verdict: TableVerdict | None
     notes: list[str]
     is_more: bool = False
+    compared: str = ""
 
     @property
     def preparation(self) -> TablePreparation:
@@ -57,6 +59,8 @@ class RowsAdaptation:
 def as_lines(done: RowsAdaptation, run: Path, out: Path | None, width: int) -> Iterator[str]:
     """All that is told of an adaptation, for a terminal of this width."""
     yield learned(done)
+    if told := interval_line(done):
+        yield told
     if note := done.adapted.about["protocol"]["note"]:
         yield f"{run}: {note}"
     if done.predictions is not None:
@@ -70,7 +74,9 @@ def as_lines(done: RowsAdaptation, run: Path, out: Path | None, width: int) -> I
         )
     else:
         yield from verdict_lines(done.verdict, width)
-        if not done.is_more:
+        if done.compared:
+            yield done.compared
+        elif not done.is_more:
             yield f"fewstep compare {run} measures it beside more rivals, on many tasks"
     yield ""
     yield protocol_line(done, run)
@@ -84,6 +90,18 @@ def learned(done: RowsAdaptation) -> str:
     rows = "1 row" if len(done.taught) == 1 else f"{len(done.taught)} rows"
     of = f" of {done.config.task} {task}" if task else ""
     return f"learned {how.target} from {rows}{of}, by {', '.join(how.inputs)}"
+
+
+def interval_line(done: RowsAdaptation) -> str:
+    """Half the width of every prediction's interval, and of how many rows it was measured."""
+    if done.half_width is None:
+        return ""
+    taught = len(done.taught)
+    fewer = [int(n) for n in done.adapted.about["half_widths"] if int(n) <= taught]
+    rows = "1 row" if max(fewer) == 1 else f"{max(fewer)} rows"
+    nearest = "" if max(fewer) == taught else ", the nearest number that is not larger"
+    half = shown("rmse", done.half_width)
+    return f"a 95% interval is ± {half}, as measured on validation tasks with {rows}{nearest}"
 
 
 def verdict_lines(verdict: TableVerdict, width: int) -> Iterator[str]:
@@ -109,9 +127,10 @@ def winner_sentence(verdict: TableVerdict) -> str:
     """Who does best, and whether so few rows settle that."""
     name, values = verdict.best_rival, verdict.values
     if values[name] == values[THIS]:
-        return f"{NAMES[name]} does as well here"
+        return f"of these three, {NAMES[name]} does as well here"
     rival_is_better = (values[name] < values[THIS]) == (verdict.score == "rmse")
-    who = f"{NAMES[name]} does better" if rival_is_better else "this model does best"
+    # A longer comparison may have found others.
+    who = f"of these three, {NAMES[name] if rival_is_better else 'this model'} does best"
     rows = "1 row does" if verdict.rows == 1 else f"{verdict.rows} rows do"
     return f"{who} here" + ("" if verdict.is_settled else f", which {rows} not settle")
 

@@ -13,6 +13,7 @@ from fewstep.report.pictures import COLOURS
 from fewstep.report.row_predictions import LabelRows, NumberRows
 from fewstep.report.rows_adaptation import RowsAdaptation, learned
 
+_BAND = "rows here have the truth in their 95% interval"
 MOST = 500
 """Rows in a picture, at most: the first ones."""
 BLUE, ORANGE, GREEN = COLOURS[:3]
@@ -27,7 +28,7 @@ def rows_sheet(done: RowsAdaptation) -> bytes:
     elif isinstance(found, NumberRows):
         _by_row(axes, done, found)
     elif isinstance(found, LabelRows):
-        _labels(axes, found)
+        _labels(axes, done, found)
     else:
         _support(axes, done)
     figure.suptitle(learned(done), fontsize=10, wrap=True, parse_math=False)
@@ -43,7 +44,7 @@ def _against_truth(axes: Axes, done: RowsAdaptation, found: NumberRows) -> None:
     ends = np.array([min(truth.min(), values.min()), max(truth.max(), values.max())])
     if found.half_width is not None:
         low, high = ends - found.half_width, ends + found.half_width
-        axes.fill_between(ends, low, high, color=BLUE, alpha=0.12, label="95% interval")
+        axes.fill_between(ends, low, high, color=BLUE, alpha=0.12, label=_BAND)
     axes.plot(ends, ends, color="grey", linewidth=1, label="prediction = truth")
     axes.plot(truth, values, "o", color=BLUE, markersize=5, alpha=0.8, label="query rows")
     mean = float(done.taught.mean())
@@ -77,7 +78,7 @@ def _by_row(axes: Axes, done: RowsAdaptation, found: NumberRows) -> None:
     axes.legend(fontsize=8, frameon=False)
 
 
-def _labels(axes: Axes, found: LabelRows) -> None:
+def _labels(axes: Axes, done: RowsAdaptation, found: LabelRows) -> None:
     """The probability of each row's label, in a column a label."""
     rows = range(min(len(found), MOST))
     names = sorted({str(found.best[row][0][0]) for row in rows})
@@ -96,8 +97,13 @@ def _labels(axes: Axes, found: LabelRows) -> None:
             name = f"query rows, {kind}" if found.truth else "query rows"
             axes.plot(x, y, mark, color=colour, markersize=5, alpha=0.8, label=name)
     axes.set_xticks(range(len(names)), [name.replace("$", r"\$") for name in names])
-    axes.set_ylim(0, 1.02)
-    axes.set_xlabel(f"{found.target}, predicted", parse_math=False)
+    lowest = min(found.best[row][0][1] for row in rows)
+    axes.set_ylim(max(0, lowest - 0.05), 1.02)
+    label = f"{found.target}, predicted; points of a label stand side by side, for sight alone"
+    axes.set_xlabel(label, parse_math=False)
+    if done.verdict is not None and not done.verdict.left_out:
+        value = shown("accuracy", done.verdict.values[THIS])
+        axes.set_title(f"accuracy {value} of {done.verdict.rows} query rows", fontsize=9)
     axes.set_ylabel("probability")
     axes.legend(fontsize=8, frameon=False)
 

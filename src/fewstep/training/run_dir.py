@@ -33,6 +33,7 @@ class RunDir:
         self.rivals = path / "rivals"  # networks that a run of a table is compared with
         self.calibration = path / "calibration.json"  # temperature and threshold of predictions
         self.interval = path / "interval.json"  # half widths of a prediction's interval, by rows
+        self.comparison = path / "comparison.json"  # what fewstep compare found of it, by rows
         self.curve = path / "adaptation.png"  # accuracy or error by inner steps
         self.task = path / "task.png"  # one test task with its predictions
         self.reliability = path / "reliability.png"  # how often predictions are right, how sure

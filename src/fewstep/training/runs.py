@@ -85,6 +85,7 @@ def trained(
         # It is of the initialisation that was best until now.
         files.remove(files.calibration)
         files.remove(files.interval)
+        files.remove(files.comparison)
         begin(files, tasks)
         OuterLoop(
             settings=settings,
