@@ -15,6 +15,7 @@ TRANSLATIONS = [
     ("README.md", "README.zh-CN.md"),
     ("docs/algorithm.md", "docs/algorithm.zh-CN.md"),
     ("docs/evaluation.md", "docs/evaluation.zh-CN.md"),
+    ("docs/tables.md", "docs/tables.zh-CN.md"),
 ]
 
 

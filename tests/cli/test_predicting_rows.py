@@ -89,12 +89,17 @@ def test_parquet_is_read_as_well(model, new_school, tmp_path, capsys):
     assert pd.read_csv(out).columns.tolist() == ["colour", "hours", "prediction", "low", "high"]
 
 
-def test_targets_are_judged_where_they_are_known(model, new_school, capsys):
+def test_targets_are_judged_where_they_are_known(model, new_school, tmp_path, capsys):
     told, _ = predict_json([model, new_school / "query.csv"], capsys)
     assert told["examples"] == 20
     assert told["rmse"] > 0
     assert main(["predict", model, str(new_school / "query.csv")]) == 0
-    assert "of 20 rows with a target" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "of 20 rows with a target" in out
+    assert "another unit" not in err
+    file = tmp_path / "in.csv"
+    NEW[6:].assign(score=100 * NEW.score).to_csv(file, index=False)
+    assert "column 'score', row 2: " in predict_json([model, file], capsys)[1]
 
 
 def test_long_tables_are_shown_in_part(model, tmp_path, capsys):

@@ -76,7 +76,7 @@ def test_it_tells_what_it_understood(trained):
     assert "left out, of fewer than 8 rows: 1 task: small" in told
     assert "split: 8 tasks train, 2 validation, 2 test" in told
     assert "a task: 7 support and up to 20 query rows" in told
-    assert "k_shot is 7, as a quarter of the tasks have few rows" in told
+    assert "k_shot is 7, half the 14 rows that three quarters of the tasks have" in told
     assert "level" in told.split("split:")[0]
 
 
@@ -293,7 +293,7 @@ def test_options_of_tables_need_a_table(tmp_path, monkeypatch, capsys):
         assert "with data sinusoid, which has no such setting" in line
         assert line.endswith("or give a table first, as in fewstep train exams.csv")
     assert "a table comes first" in refused(["train", "sinusoid", "--data", "table"], capsys)
-    assert "cannot open" in refused(["train", "gone.csv", *SITES[2:]], capsys)
+    assert "there is no file gone.csv" in refused(["train", "gone.csv", *SITES[2:]], capsys)
     assert not any(tmp_path.iterdir())
 
 
@@ -341,7 +341,11 @@ def test_a_series_from_training_to_prediction(model, tmp_path, monkeypatch, caps
     [
         (["--window", "4", "--time", "hours"], "no column 'hours' for the time; did you mean"),
         (["--window", "4"], "window is 4 and no time is given; name the column"),
-        (["--time", "hour", "--model", "gru"], "rows need model mlp"),
+        (
+            ["--time", "hour", "--model", "gru"],
+            "model gru takes series; give how many rows are one, as in --time hour --window 10",
+        ),
+        (["--model", "lstm"], "model lstm takes series; give .* --time COLUMN --window 10"),
         (
             ["--time", "hour", "--window", "4", "--model", "mlp"],
             "series need model conv1d or lstm or gru",
@@ -369,3 +373,110 @@ def test_tasks_of_the_split_that_lost_rows_are_named(here, told_first):
     frame.drop(frame[frame["site"] == name].index[3:]).to_csv("sites.csv", index=False)
     told = told_first(*SITES[1:], *BRIEF, "--steps", "4")
     assert f"left out of test, of fewer than 8 rows: 1 task: {name}" in told
+
+
+def test_evaluation_tells_that_the_table_changed(here, capsys):
+    told = "note: the table changed since the run was trained"
+    evaluate = ["evaluate", "runs/sites", "--tasks", "4"]
+    assert main(evaluate) == 0
+    assert told not in capsys.readouterr().out
+    frame = pd.read_csv("sites.csv")
+    frame.assign(raw=2 * frame["raw"]).to_csv("sites.csv", index=False)
+    assert main(evaluate) == 0
+    assert told in capsys.readouterr().out
+
+
+def test_tasks_of_equal_length_tell_why_few_rows_are_drawn(tmp_path, monkeypatch, told_first):
+    monkeypatch.chdir(tmp_path)
+    lines(18, 10).to_csv("sites.csv", index=False)
+    told = told_first(*SITES[1:])
+    assert "k_shot is 5, half the 10 rows of each task" in told
+
+
+@pytest.mark.parametrize("changed", [{"target": "mark"}, {"task": "town"}, {"inputs": "mark"}])
+def test_another_setting_is_told_before_the_table(changed, here, capsys):
+    frame = pd.read_csv("sites.csv")
+    frame.assign(mark=frame["raw"] + 1, town=frame["site"] + "x")[30:].to_csv(
+        "sites.csv", index=False
+    )
+    given = [word for name, value in changed.items() for word in (f"--{name}", value)]
+    assert main([*SITES, *BRIEF, *given]) == 2
+    *before, error = capsys.readouterr().err.splitlines()
+    (name, value), *_ = changed.items()
+    assert f"runs/sites holds a run with {name} = " in error
+    assert f"not {value}; choose another run directory" in error
+    assert len(before) == 1
+    assert "rows a task" not in before[0]
+
+
+def test_changes_of_the_table_of_a_finished_run_are_told(here, capsys):
+    frame, again = pd.read_csv("sites.csv"), [*SITES, *BRIEF]
+    test = split_of(here / "runs" / "sites")["test"]
+    new = lines(2, seed=1).assign(site=lambda f: "new " + f["site"])
+
+    def told_of(rows):
+        rows.to_csv("sites.csv", index=False)
+        assert main(again) == 0
+        told = capsys.readouterr().err
+        assert "finished after 2 outer steps" in told
+        return [line for line in told.splitlines() if "since this run" in line]
+
+    assert told_of(frame) == []
+    (line,) = told_of(pd.concat([frame, new]))
+    assert "sites.csv changed since this run: 2 tasks are new: new site 0, new site 1" in line
+    assert "choose another --run-dir to train on it as it is" in line
+    (line,) = told_of(frame.assign(level=frame["level"] + (frame["site"] == test[0])))
+    assert "sites.csv changed since this run: rows of its tasks are others" in line
+    (line,) = told_of(frame[frame["site"] != test[0]])
+    assert f"lacks 1 of the tasks of the split: {test[0]}" in line
+    (line,) = told_of(frame.rename(columns={"raw": "rough"}))
+    assert "no column 'raw'" in line
+    (here / "sites.csv").unlink()
+    assert main(again) == 0
+    assert "sites.csv is not there any more" in capsys.readouterr().err
+
+
+def test_a_new_file_of_a_folder_is_told_of_a_finished_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sensors").mkdir()
+    for name, rows in lines(12, 14).groupby("site"):
+        rows.drop(columns="site").to_csv(f"sensors/{name}.csv", index=False)
+    command = ["train", "sensors", "--target", "level", *BRIEF]
+    assert main(command) == 0
+    shutil.copy("sensors/site 1.csv", "sensors/site x.csv")
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "sensors changed since this run: 1 task is new: site x" in capsys.readouterr().err
+
+
+TIMES = pd.DataFrame(
+    {
+        "Cow": np.repeat([f"B{i:02}" for i in range(12)], 19),
+        "Time": list(range(1, 20)) * 12,
+        "protein": np.random.default_rng(0).normal(3, 0.3, 12 * 19).round(2),
+    }
+)
+OF_COWS = ["milk.csv", "--task", "Cow", "--target", "protein", "--time", "Time"]
+
+
+def test_a_series_of_time_and_value_alone(tmp_path, monkeypatch, told_first, capsys):
+    monkeypatch.chdir(tmp_path)
+    TIMES.to_csv("milk.csv", index=False)
+    line = refused(["train", *OF_COWS, "--window", "5"], capsys)
+    assert "no column is left as input; Time tells the order alone" in line
+    assert "--inputs Time --time Time" in line
+    assert "past values of the target are no inputs (--window makes windows of inputs)" in line
+    told = told_first(*OF_COWS, "--inputs", "Time", "--window", "5")
+    assert not any("the order alone" in line or "will be the same" in line for line in told)
+
+
+def test_inputs_that_do_not_vary_within_a_task_are_told(tmp_path, monkeypatch, told_first):
+    monkeypatch.chdir(tmp_path)
+    herd = TIMES["Cow"].str[1:].astype(float) + 0.5
+    TIMES.assign(herd=herd.where(herd != 3.5)).to_csv("milk.csv", index=False)
+    told = told_first(*OF_COWS)
+    assert any("Time tells the order alone" in line for line in told)
+    assert (
+        "no input varies within a task: all predictions of a task will be the same; give inputs "
+        "that do, as in --inputs Time"
+    ) in told

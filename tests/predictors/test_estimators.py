@@ -20,6 +20,7 @@ import fewstep
 from fewstep import FewShotClassifier, FewShotRegressor, InputError
 from fewstep.data.images import ImageClasses
 from fewstep.predictors.adapt import adapt_regressor
+from fewstep.training.load import LoadedRun
 from tests.own_rows import INPUTS, rows_of_tasks
 from tests.predictors.shared import COLOUR, NAMES, network, of_numbers, of_pictures, of_rows
 from tests.predictors.shared import pictures as made
@@ -201,6 +202,10 @@ def classify(learner=None, x=ROWS, y=LABELS, **settings):
     return FewShotClassifier(learner or of_rows(), **settings).fit(x, y)
 
 
+def loaded_run():
+    return LoadedRun(of_table(), None, None)
+
+
 @pytest.mark.parametrize(
     ("act", "told"),
     [
@@ -211,6 +216,10 @@ def classify(learner=None, x=ROWS, y=LABELS, **settings):
         (lambda: classify(y=None), "y is None and x is a ndarray"),
         (lambda: classify(x=ROWS[:, :3]), r"the model does not take support examples of"),
         (lambda: classify(of_rows().model), r"learner is a Sequential; expected a learner"),
+        (
+            lambda: FewShotRegressor(loaded_run()).fit(SUPPORT[INPUTS], SUPPORT.score),
+            r"learner is a LoadedRun; expected a learner, as in run\.learner",
+        ),
         (lambda: classify(of_numbers(width=4)), "of a regression by its loss; use FewShotReg"),
         (lambda: classify(steps=-1), "steps is -1; expected 0 or more"),
         (lambda: classify(norm="batch"), "norm is 'batch'; expected one of"),

@@ -2,10 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from fewstep.config.recipes import RECIPES, with_algorithm
-from fewstep.training.search import Trial, best, changed, drawn, shortened, space_of
+from fewstep.training.search import (
+    Trial,
+    best,
+    changed,
+    drawn,
+    shortened,
+    simplest,
+    space_of,
+)
 
 SINUSOID = RECIPES["sinusoid"].config
 
@@ -52,8 +61,27 @@ def test_a_trial_is_a_part_of_the_training_and_has_a_validation():
     assert shortened(replace(SINUSOID, steps=10, val_every=1000)).steps == 10
 
 
+def trial(*scores, parameters=10):
+    return Trial({}, parameters, np.array(scores))
+
+
 def test_the_best_of_those_that_did_not_diverge():
-    trials = [Trial({}, None), Trial({}, 0.5), Trial({}, 0.25)]
+    trials = [trial(np.nan, 0.0), trial(0.5, 0.5), trial(0.25, 0.25)]
     assert best(trials, larger_is_better=True) is trials[1]
     assert best(trials, larger_is_better=False) is trials[2]
     assert best(trials[:1], larger_is_better=True) is None
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_of_those_not_told_apart_the_simplest_is_taken(sign):
+    top = trial(sign * 1.0, sign * 2.0, sign * 3.0)
+    level = trial(sign * 0.8, sign * 2.1, sign * 2.9, parameters=5)
+    worse = trial(sign * 0.8, sign * 1.8, sign * 2.8, parameters=1)
+    diverged = trial(np.nan, np.nan, np.nan, parameters=0)
+    larger = trial(sign * 1.0, sign * 2.0, sign * 3.0, parameters=20)
+    trials = [larger, worse, top, level, diverged]
+    assert best(trials, larger_is_better=sign > 0) is larger
+    assert simplest(trials, top, larger_is_better=sign > 0) is level
+    assert simplest([worse, top, larger], top, larger_is_better=sign > 0) is top
+    one = [trial(sign * 1.0), trial(sign * 0.9, parameters=1)]
+    assert simplest(one, one[0], larger_is_better=sign > 0) is one[0]

@@ -10,6 +10,7 @@ from fewstep.data.tables.own_rows import (
     given_twice,
     read_query,
     read_support,
+    target_warnings,
 )
 from fewstep.errors import InputError
 from fewstep.files import write_whole
@@ -41,7 +42,7 @@ def adapt_to_rows(
     notes = [*support.notes, *(query.notes if query else ())]
     if query is not None:
         check_one_task(support, query, column)
-        notes += filter(None, [given_twice(support, query, how)])
+        notes += filter(None, [given_twice(support, query, how), *target_warnings(query, how)])
     y = truths(support.frame, how)
     with told_warnings() as told:
         adapted = base.teach(support.table, y, steps)

@@ -7,10 +7,11 @@ from rich.console import Console
 from fewstep.cli import picture_folder, table_file
 from fewstep.cli.progress import ProgressBar
 from fewstep.cli.results import final_test, show_finished
+from fewstep.cli.table_changes import changes
 from fewstep.config.schema import Config
 from fewstep.data.source import KeptSplit
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import Tasks, trained
+from fewstep.training.runs import Tasks, check_goes_on, trained
 from fewstep.training.split_file import kept_split
 
 
@@ -23,9 +24,14 @@ def train_and_test(
         if config.folder and not run.contact_sheet.exists():
             picture_folder.draw(run.contact_sheet, config, tasks, console)
 
-    if not show_finished(config, run_dir, console):
-        if config.folder or config.table:
+    if show_finished(config, run_dir, console):
+        if config.table and (told := changes(config, run_dir)):
+            console.print(told, soft_wrap=True, highlight=False, markup=False)
+    else:
+        check_goes_on(config, run_dir)
+        # Several seeds have one split.
+        if (config.folder or config.table) and split is None:
             own = picture_folder if config.folder else table_file
-            own.tell(config, kept_split(config, RunDir(run_dir)) or split, console)
+            own.tell(config, kept_split(config, RunDir(run_dir)), console)
         with trained(config, run_dir, ProgressBar(console, config), show_pictures, split) as run:
             final_test(run, run_dir, console)

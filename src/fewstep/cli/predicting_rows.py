@@ -9,7 +9,7 @@ from typing import Any
 from fewstep.cli.predicting import threshold_of
 from fewstep.cli.user_warnings import told_warnings
 from fewstep.data.columns.preparation import TablePreparation
-from fewstep.data.tables.own_rows import read_query
+from fewstep.data.tables.own_rows import read_query, target_warnings
 from fewstep.data.tables.written_cells import written_cells
 from fewstep.errors import InputError
 from fewstep.files import rounded
@@ -94,7 +94,7 @@ def predict_rows(
     column = (adapted.about.get("config") or {}).get("task")
     source = sys.stdin.buffer.read() if given[0] == "-" else Path(given[0])
     query = read_query(source, how, column)
-    notes, learned = list(query.notes), adapted.about.get("task")
+    notes, learned = [*query.notes, *target_warnings(query, how)], adapted.about.get("task")
     if learned and query.task and query.task != learned:
         notes.append(f"the rows are of {column} {query.task}, and the model learned {learned}")
     with told_warnings() as told:

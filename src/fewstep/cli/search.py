@@ -2,11 +2,12 @@
 
 import shlex
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -16,14 +17,24 @@ from fewstep.cli.progress import ProgressBar
 from fewstep.config.schema import Config
 from fewstep.data.source import KeptSplit
 from fewstep.errors import InputError
+from fewstep.evaluation.by_rows import Scores
+from fewstep.evaluation.evaluate import evaluate_tasks
 from fewstep.evaluation.numbers import shown
 from fewstep.files import read_json_object, rounded
 from fewstep.report.summary import results_of
 from fewstep.training import lock
 from fewstep.training.loop import NotFiniteError
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import trained
-from fewstep.training.search import Trial, best, changed, drawn, shortened, space_of
+from fewstep.training.runs import Run, trained
+from fewstep.training.search import (
+    Trial,
+    best,
+    changed,
+    drawn,
+    shortened,
+    simplest,
+    space_of,
+)
 from fewstep.training.split_file import kept_split
 
 SEARCH = "search"  # the folder of the trials, in the run directory
@@ -55,7 +66,7 @@ def search(
     console: Console,
     command: list[str],
 ) -> Config:
-    """Train so many configurations for a part of the steps; the one that was best in validation.
+    """Train so many configurations for a part of the steps, and choose one by validation tasks.
 
     A search that was stopped goes on with the trials that are not done.
 
@@ -66,32 +77,51 @@ def search(
     if not space:
         raise InputError("every setting that a search varies is given; leave --search out, or some")
     choices = drawn(config, space, number)
-    trials, larger = [], False
+    trials: list[Trial] = []
+    larger = False
     for i, changes in enumerate(choices):
         one = shortened(changed(config, changes))
         told = f"trial {i + 1} of {len(choices)}, {one.steps:,} outer steps: {_words(changes)}"
         console.print(told, soft_wrap=True)
         try:
             with trained(one, run_dir / SEARCH / f"trial{i}", ProgressBar(console, one)) as run:
-                score = run.progress.best_score
+                trials.append(Trial(changes, _parameters(run), _scores(run)))
                 larger = run.tasks["val"].spec.larger_is_better
         except InputError as error:
             if not isinstance(error.__cause__, NotFiniteError):
                 raise
             console.print(f"trial {i + 1} diverged", soft_wrap=True)
-            score = None
-        trials.append(Trial(changes, score))
-    found = best(trials, larger_is_better=larger)
-    if found is None:
+            trials.append(Trial(changes, 0, np.array([np.nan])))
+    top = best(trials, larger_is_better=larger)
+    if top is None:
         raise InputError("every trial diverged; give a smaller --inner-lr or --outer-lr")
+    found = simplest(trials, top, larger_is_better=larger)
+    listed = [
+        {"changes": one.changes, "parameters": one.parameters, "score": one.score} for one in trials
+    ]
+    numbers = {"best": trials.index(top), "chosen": trials.index(found)}
     files = RunDir(run_dir / SEARCH)
-    listed = [asdict(trial) for trial in trials]
-    result = {"metric": config.score, "trials": listed, "best": trials.index(found)}
+    result = {"metric": config.score, "trials": listed, **numbers}
     files.write_json(files.path / "trials.json", rounded(result))
-    plain_console().print(_table(config.score, trials, found), crop=False)
+    plain_console().print(_table(config.score, trials, top, found), crop=False)
     flags = [word for name, value in found.changes.items() for word in (_flag(name), str(value))]
-    console.print(f"chosen: {shlex.join([*command, *flags])}", soft_wrap=True)
+    why = "" if found is top else ", the fewest parameters within one standard error of the best"
+    number = trials.index(found) + 1
+    console.print(f"chosen: trial {number}{why}: {shlex.join([*command, *flags])}", soft_wrap=True)
     return changed(config, found.changes)
+
+
+def _parameters(run: Run) -> int:
+    return sum(parameter.numel() for _, parameter in run.learner.named_parameters())
+
+
+def _scores(run: Run) -> Scores:
+    """The score of each validation task after the last inner step."""
+    config, validation = run.config, run.tasks["val"]
+    number, steps = config.val_tasks, config.test_inner_steps
+    found = evaluate_tasks(run.learner, validation, number, steps, config.norm)
+    scores: Scores = found.scores[:, -1].double().cpu().numpy()
+    return scores
 
 
 def repeat(
@@ -123,10 +153,10 @@ def repeat(
     whole = RunDir(run_dir)
     whole.write_json(run_dir / "seeds.json", rounded(told))
     each = ", ".join(shown(config.score, score) for score in scores)
-    mean = f"{shown(config.score, fmean(scores))} ± {shown(config.score, spread)}"
     plain_console().print(
-        f"{config.score} {mean}, mean and standard deviation of {number} seeds ({each}), after "
-        f"{steps} inner steps",
+        f"{config.score} {shown(config.score, fmean(scores))}, mean of {number} seeds ({each}), "
+        f"standard deviation {shown(config.score, spread)} over {number} seeds, after {steps} "
+        "inner steps",
         soft_wrap=True,
     )
 
@@ -136,13 +166,14 @@ def folder_of(run_dir: Path, seed: int) -> Path:
     return run_dir / f"seed{seed}"
 
 
-def _table(metric: str, trials: list[Trial], found: Trial) -> Table:
+def _table(metric: str, trials: list[Trial], top: Trial, found: Trial) -> Table:
     names = list(found.changes)
-    table = Table(*names, f"validation {metric}", box=box.SIMPLE_HEAD)
+    table = Table(*names, "parameters", f"validation {metric}", "", box=box.SIMPLE_HEAD)
     for trial in trials:
         score = "diverged" if trial.score is None else shown(metric, trial.score)
-        mark = "  best" if trial is found else ""
-        table.add_row(*(f"{trial.changes[name]:g}" for name in names), score + mark)
+        marks = [word for word, one in (("best", top), ("chosen", found)) if trial is one]
+        values = (f"{trial.changes[name]:g}" for name in names)
+        table.add_row(*values, f"{trial.parameters:,}", score, ", ".join(marks))
     return table
 
 

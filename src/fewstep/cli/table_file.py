@@ -1,12 +1,15 @@
 """A table on the command line: its defaults, and what is told of it."""
 
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
+from fewstep.choices import Split
+from fewstep.cli.first_word import no_file
 from fewstep.config.file import read_config
 from fewstep.config.recipes import table_config
 from fewstep.config.registry import OF_TABLES
@@ -14,6 +17,7 @@ from fewstep.config.schema import Config
 from fewstep.data.source import KeptSplit
 from fewstep.data.tables.rows import Integers
 from fewstep.data.tables.source import open_table, rows_needed, split_table
+from fewstep.data.tables.table import Table
 from fewstep.errors import InputError
 
 SHOWN = 20  # tasks that are named, at most
@@ -31,6 +35,8 @@ def defaults(given: Config, run_dir: Path, is_given: Callable[[str], bool]) -> C
     own = read_config(saved) if saved.exists() else None
     if own is not None and own.table is not None:
         return table_config(table, **{name: getattr(own, name) for name in OWN})
+    if not Path(table).exists():
+        raise no_file(Path(os.path.relpath(table)))
     if given.target is None:
         raise InputError(
             f"no target is given for {table}; name the column to predict, as in --target score"
@@ -77,28 +83,51 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
     for line in (*parts["train"].preparation.describe(), *notes):
         say(line)
     sizes = [len(part) for part in parts.values()]
+    new = newcomers(config, table, parts)
     used = {name for part in parts.values() for name in part.names}
-    others = [name for name in table.names if name not in used]
-    small = [name for name in others if table.counts[name] < rows_needed(config)]
+    small = [name for name in table.names if name not in {*used, *new}]
     told = f"of fewer than {rows_needed(config)} rows"
-    for names, why in ((small, told), (sorted({*others} - {*small}), "in no part of the split")):
+    for names, why in ((small, told), (new, "in no part of the split")):
         if names:
-            say(f"left out, {why}: {len(names):,} {_tasks(names)}: {_listed(names)}")
+            say(f"left out, {why}: {len(names):,} {_tasks(names)}: {listed(names)}")
     # A table that changed may have fewer rows of a task than the run was begun with.
     for split, part in parts.items():
         own = config.min_k_shot if split == "train" else None
         fewest = own or config.shots(split)[0]
         if names := [name for name in part.names if part.counts[name] <= fewest]:
-            of = (
-                f"of fewer than {fewest + 1} rows: {len(names):,} {_tasks(names)}: {_listed(names)}"
-            )
+            of = f"of fewer than {fewest + 1} rows: {len(names):,} {_tasks(names)}: {listed(names)}"
             say(f"left out of {split}, {of}")
     train, val, test = (f"{size:,}" for size in sizes)
     say(f"split: {train} tasks train, {val} validation, {test} test")
     least = "" if config.min_k_shot is None else f"{config.min_k_shot} to "
     say(f"a task: {least}{config.k_shot} support and up to {config.q_query} query rows")
     if config.k_shot == likely_k_shot(table.lengths) < K_SHOT:
-        say(f"k_shot is {config.k_shot}, as a quarter of the tasks have few rows")
+        say(f"k_shot is {config.k_shot}, {_half(table.lengths)}")
+    inputs = parts["train"].preparation.inputs
+    if not any(table.varies_within(name) for name in inputs):
+        as_in = "" if config.time in (None, *inputs) else f", as in --inputs {config.time}"
+        say(
+            "no input varies within a task: all predictions of a task will be the same; give "
+            f"inputs that do{as_in}"
+        )
+
+
+def _half(lengths: Integers) -> str:
+    """The reason for the number of support rows, where tasks have few."""
+    rows = int(np.quantile(lengths, 0.25))
+    of = (
+        "of each task"
+        if lengths.min() == lengths.max()
+        else "that three quarters of the tasks have"
+    )
+    return f"half the {rows:,} rows {of}"
+
+
+def newcomers(config: Config, table: Table, parts: Mapping[Split, Table]) -> list[str]:
+    """The tasks with enough rows that are in no part of the split."""
+    used = {name for part in parts.values() for name in part.names}
+    many = table.of_at_least(rows_needed(config)).names
+    return [name for name in many if name not in used]
 
 
 def _rounds(tasks: int, about: int) -> int:
@@ -110,6 +139,7 @@ def _tasks(names: Sequence[str]) -> str:
     return "task" if len(names) == 1 else "tasks"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The names of tasks, where there are too many the first ones."""
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

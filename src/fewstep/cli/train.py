@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from tyro.conf import OmitArgPrefixes, arg
 
 from fewstep.cli.console import error_console
+from fewstep.cli.first_word import kind_of
 from fewstep.cli.options import check_is_text, data_folder, parse
 from fewstep.config import groups, limits
 from fewstep.config.effects import check_effects
@@ -23,9 +24,8 @@ from fewstep.config.recipes import (
     table_config,
     with_algorithm,
 )
+from fewstep.config.registry import OF_TABLES
 from fewstep.config.schema import Config
-from fewstep.data.folder_listing import check_is_folder
-from fewstep.data.tables.paths import is_table
 from fewstep.errors import InputError
 
 _OF_RUNS = ("run_dir", "search", "seeds")  # no settings of a config
@@ -51,7 +51,7 @@ class TrainOptions:
     run_dir: Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")] = None
     """Where the run is kept: runs/RECIPE-ALGORITHM-seedN or runs/NAME of own data unless given."""
     search: Annotated[limits.Number, limits.Limit(1000)] = 0
-    """Try so many configurations for a quarter of the steps, and train the best in validation."""
+    """Try so many configurations for a quarter of the steps, and train what validation favours."""
     seeds: Annotated[limits.Count, limits.Limit(1000)] = 1
     """Train with so many seeds, on one split of the data, and tell mean and spread of the tests."""
 
@@ -125,7 +125,9 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
     if late and not named:
         raise InputError(f"the recipe comes first: fewstep train {late[0]} ...")
     flags = arguments[1:] if named else arguments
-    if named and arguments[0] not in RECIPES and is_table(arguments[0]):
+    of_table = frozenset(name for name in OF_TABLES if _is_given(flags, name))
+    kind = kind_of(arguments[0], of_table) if named else "recipe"
+    if kind == "table":
         if _is_given(flags, "n_way"):
             raise InputError(
                 "n_way is given, and a table has the classes of its target; leave it out"
@@ -134,9 +136,8 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
         is_series = _is_given(flags, "window") and _is_given(flags, "time")
         series: dict[str, Any] = {"time": "", "window": 1} if is_series else {}
         recipe, command = table_config(os.path.abspath(arguments[0]), **series), "train TABLE"
-    elif named and _is_folder(arguments[0]):
-        path = os.path.abspath(check_is_folder(arguments[0]))
-        recipe, command = folder_config(path), "train FOLDER"
+    elif kind == "folder":
+        recipe, command = folder_config(os.path.abspath(arguments[0])), "train FOLDER"
     else:
         recipe = find_recipe(arguments[0] if named else DEFAULT).config
         command = f"train {recipe.recipe}" if named else "train [RECIPE]"
@@ -164,12 +165,6 @@ def _grouped(config: Config) -> TrainOptions:
         for group in reversed(Config.__bases__)
     ]
     return TrainOptions(*given)
-
-
-def _is_folder(word: str) -> bool:
-    """Whether a word is the path of a folder and no recipe."""
-    path_like = bool({os.sep, "/"} & {*word}) or word in (".", "..")
-    return word not in RECIPES and (path_like or Path(word).is_dir())
 
 
 def _is_given(flags: list[str], name: str) -> bool:

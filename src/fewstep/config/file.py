@@ -29,6 +29,7 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
     try:
         values = read_json_object(path, "restore it or train in a new run directory")
     except (FileNotFoundError, NotADirectoryError) as error:
+        check_not_several(path.parent)
         raise InputError(
             f"{path.parent} has no {path.name}; expected a run directory of fewstep train or fit"
         ) from error
@@ -42,6 +43,14 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
             f'Python, as in fewstep.evaluate(fewstep.load("{path.parent}", model).learner, tasks)'
         )
     return config_of(values, path, resume=resume)
+
+
+def check_not_several(folder: Path) -> None:
+    """See that a folder is not one of the runs of several seeds, of which one has to be named."""
+    runs = sorted(of.parent for of in folder.glob("seed*/config.json"))
+    if runs:
+        others = f" or {runs[-1]}" if len(runs) > 1 else ""
+        raise InputError(f"{folder} holds runs of several seeds; name one, as in {runs[0]}{others}")
 
 
 def config_of(values: dict[str, Any], path: Path, *, resume: bool = False) -> Config:

@@ -61,6 +61,11 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
             )
         if self.network.examples != examples:
             suited = [name for name, network in NETWORKS.items() if network.examples == examples]
+            if self.table and self.network.examples == "series":
+                yield (
+                    f"model {self.model} takes series; give how many rows are one, as in --time "
+                    f"{self.time or 'COLUMN'} --window 10, or model {' or '.join(suited)} for rows"
+                )
             yield (
                 f"data {self.data} with model {self.model}; {examples} need model "
                 f"{' or '.join(suited)}"

@@ -24,7 +24,8 @@ from fewstep.predictors.half_widths import half_width_of
 from fewstep.predictors.outputs import device_of, dtype_of
 from fewstep.predictors.protocol import about_of, protocol_of, steps_of, teaching_from
 from fewstep.predictors.regressor import AdaptedRegressor
-from fewstep.predictors.targets import numbered, real_targets, table_targets
+from fewstep.predictors.table_form import Prepared
+from fewstep.predictors.targets import numbered, real_targets, table_targets, warn_of_targets
 
 
 def adapt_classifier(
@@ -128,6 +129,9 @@ def adapt_regressor(
     if isinstance(preparation, TablePreparation):
         _check_kind(preparation, "regression", "FewShotClassifier")
         targets = table_targets(y, len(support_x), preparation).to(support_x)
+        # What was prepared before was told before.
+        if not isinstance(x, Prepared):
+            warn_of_targets(x, y, len(support_x), preparation)
     else:
         targets = real_targets(y, len(support_x)).to(support_x)
     steps = steps_of(steps, one, config)
@@ -148,9 +152,10 @@ def learner_of(learner: Any) -> Learner:
     if isinstance(learner, type) or not all(
         hasattr(learner, n) for n in ("differentiate", "adapt")
     ):
+        of_run = hasattr(getattr(learner, "learner", None), "adapt")
         raise InputError(
             f"learner is a {getattr(learner, '__name__', type(learner).__name__)}; expected a "
-            "learner, as in fewstep.MAML(model)"
+            f"learner, as in {'run.learner' if of_run else 'fewstep.MAML(model)'}"
         )
     alone: Learner = getattr(learner, "learner", learner)
     return alone

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from fewstep.config.file import check_not_several
 from fewstep.data.any_preparation import is_of_table
 from fewstep.errors import InputError, first_line
 from fewstep.files import cannot_write, read_json_object
@@ -100,6 +101,7 @@ def read_about(folder: Path) -> dict[str, Any]:
     try:
         told = read_json_object(path, _AGAIN)
     except (FileNotFoundError, NotADirectoryError) as error:
+        check_not_several(folder)
         raise InputError(
             f"{folder} has no {ABOUT}; expected the folder of an adapted model, as fewstep adapt "
             "--out or .save makes it"

@@ -19,7 +19,7 @@ from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.regressor import AdaptedRegressor
 from fewstep.predictors.spec import spec_of
 from fewstep.predictors.table_form import Prepared
-from fewstep.predictors.targets import real_targets
+from fewstep.predictors.targets import real_targets, warn_of_targets
 from fewstep.predictors.teaching import Teaching
 
 Adapted = AdaptedClassifier | AdaptedRegressor
@@ -60,6 +60,7 @@ def with_more(
         before, new = known.support_y, real_targets(targets, len(more))
         if isinstance(how, TablePreparation):
             before = how.unscaled(before.double())
+            warn_of_targets(x, new, len(more), how)
         before, new = (y[:, None] if y.dim() == 1 else y for y in (before, new))
         if before.shape[1:] != new.shape[1:]:
             raise InputError(

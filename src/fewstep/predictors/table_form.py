@@ -47,7 +47,7 @@ class TableForm:
         if len(frame) == 0:
             raise InputError("there are no rows; expected at least one")
         for text in self.preparation.warnings(frame):
-            warnings.warn(text, stacklevel=_of_the_user())
+            warnings.warn(text, stacklevel=of_the_user())
         return torch.from_numpy(self.preparation.examples(frame)).to(self.dtype)
 
     def batches(self, x: Any) -> Iterator[Tensor]:
@@ -56,7 +56,7 @@ class TableForm:
         yield from (every[start : start + _MOST] for start in range(0, len(every), _MOST))
 
 
-def _of_the_user() -> int:
+def of_the_user() -> int:
     """The stack level of the code outside of the package, which a warning is of."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("fewstep."):

@@ -1,5 +1,6 @@
 """The targets of a support set: labels as the places of their classes, and real numbers."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.predictors.classifier import Label
+from fewstep.predictors.table_form import of_the_user
 
 
 def numbered(labels: Any, examples: int) -> tuple[tuple[Label, ...], list[int]]:
@@ -73,6 +75,27 @@ def table_targets(y: Any, rows: int, preparation: TablePreparation) -> Tensor:
     Raises:
         InputError: There is not one a row, one is missing, or of another kind.
     """
+    frame = _frame_of(y, rows, preparation)
+    missing = frame[preparation.target].isna().to_numpy()
+    if missing.any():
+        raise InputError(
+            f"the target of row {int(missing.argmax())} is missing; leave that row out"
+        )
+    return torch.from_numpy(preparation.targets(frame))
+
+
+def warn_of_targets(x: Any, y: Any, rows: int, preparation: TablePreparation) -> None:
+    """Warn the user of targets that are far from those of training, by the names of their rows."""
+    frame = _frame_of(y, rows, preparation)
+    named = getattr(x, "frame", x)
+    if hasattr(named, "iloc"):
+        frame.index = named.index
+    for text in preparation.target_warnings(frame):
+        warnings.warn(text, stacklevel=of_the_user())
+
+
+def _frame_of(y: Any, rows: int, preparation: TablePreparation) -> Any:
+    """The targets as the column that they are in a table."""
     import pandas as pd
 
     values = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
@@ -84,13 +107,7 @@ def table_targets(y: Any, rows: int, preparation: TablePreparation) -> Tensor:
         )
     # Numbers among texts stay numbers.
     given = values if values.dtype != object else list(values)
-    frame = pd.DataFrame({preparation.target: given})
-    missing = frame[preparation.target].isna().to_numpy()
-    if missing.any():
-        raise InputError(
-            f"the target of row {int(missing.argmax())} is missing; leave that row out"
-        )
-    return torch.from_numpy(preparation.targets(frame))
+    return pd.DataFrame({preparation.target: given})
 
 
 def truths(frame: Any, preparation: TablePreparation) -> npt.NDArray[Any]:

@@ -35,7 +35,7 @@ def provenance(learner: Learner, tasks: Mapping[Any, Any]) -> Provenance:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "workers": workers,
-        "data": _fingerprint(tasks),
+        "data": fingerprint(tasks),
     }
 
 
@@ -90,7 +90,7 @@ def _processor() -> str:
     return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
-def _fingerprint(tasks: Mapping[Any, Any]) -> str:
+def fingerprint(tasks: Mapping[Any, Any]) -> str:
     """A digest of all data; tasks without any depend on the settings alone."""
     digest = hashlib.sha256()
     for _, source in sorted(tasks.items()):

@@ -1,6 +1,7 @@
 """A run directory: the files of one run, and whether another may go on with them."""
 
 import json
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ class RunDir:
         """Claim the directory for a run of these settings, or go on with one."""
         try:
             if self.config.exists():
-                self._check_same_run(settings)
+                self.check_settings(settings.recorded, settings.decisive, settings.read)
+                self._check_steps(settings)
             elif self.path.exists() and not self._is_empty():
                 raise lock.no_run(self.path)
         except OSError as error:
@@ -85,21 +87,38 @@ class RunDir:
             path.name in begun or path.suffix == ".part" for path in self.path.iterdir()
         )
 
-    def _check_same_run(self, settings: OuterSettings) -> None:
+    def check_settings(
+        self,
+        given: Mapping[str, Any],
+        decisive: Collection[str],
+        read: Callable[[Path], dict[str, Any]],
+    ) -> None:
+        """See that the run that is there is of this version and of these settings.
+
+        Args:
+            given: All settings as JSON values.
+            decisive: Names of those that may not differ.
+            read: Of a ``config.json``.
+
+        Raises:
+            InputError: Another run is there.
+        """
         ours, theirs = versions()["fewstep"], self._saved_version()
         if ours != theirs:
             raise InputError(
                 f"{self.path} was made by fewstep {theirs}, and this is {ours}; use a new run "
                 "directory, or that version to go on"
             )
-        recorded = settings.read(self.config)
-        for name in settings.decisive:
-            here, there = settings.recorded.get(name), recorded.get(name)
+        recorded = read(self.config)
+        for name in decisive:
+            here, there = given.get(name), recorded.get(name)
             if here != there:
                 raise InputError(
                     f"{self.path} holds a run with {name} = {there}, not {here}; choose "
                     "another run directory, or the same settings to go on with it"
                 )
+
+    def _check_steps(self, settings: OuterSettings) -> None:
         done = self._check_checkpoints(settings)
         if done > settings.steps:
             raise InputError(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,8 +18,9 @@ from fewstep.config.file import (
     training_digest,
 )
 from fewstep.config.schema import Config, with_sizes
+from fewstep.data.on_demand import first_not_refused
 from fewstep.data.registry import task_sources
-from fewstep.data.source import SPLITS, KeptSplit, TaskSource
+from fewstep.data.source import KeptSplit, TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import device_of
@@ -35,13 +37,13 @@ from fewstep.training.interval_file import read_half_widths
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
 from fewstep.training.metrics_log import read_metrics
-from fewstep.training.provenance import Provenance, provenance
+from fewstep.training.provenance import Provenance, fingerprint, provenance
 from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
 from fewstep.training.settings import SHARED, OuterSettings
 from fewstep.training.split_file import kept_split, names_in, split_as_json
 from fewstep.training.streams import stream_of
-from fewstep.training.task_form import TaskForm, form_as_json, form_of, read_form
+from fewstep.training.task_form import TaskForm, form_as_json, form_of, form_of_run, read_form
 
 Tasks = Mapping[Split, TaskSource]
 
@@ -55,7 +57,7 @@ class Run:
     tasks: Tasks
     progress: Progress  # when this initialisation was kept
     trained: Progress  # when the run was last saved
-    note: str = ""  # how it takes tasks of another number of classes than it was trained on
+    note: str = ""  # how its tasks are others than it was trained on
 
 
 @contextmanager
@@ -98,6 +100,17 @@ def trained(
         yield _with_best(config, new, tasks, files)
 
 
+def check_goes_on(config: Config, path: Path) -> None:
+    """See that a run that is there, if one is, may go on by this config; before its data is read.
+
+    Raises:
+        InputError: It is of other settings, or of another version.
+    """
+    run = RunDir(path)
+    if run.config.exists():
+        run.check_settings(asdict(config), decisive(), _recorded)
+
+
 def load_run(
     path: Path,
     data_dir: str | None,
@@ -116,34 +129,19 @@ def load_run(
     config = replace(config, table=remembered_table(path, moved, config))
     of_tasks = with_sizes(config, sizes or {})
     tasks = task_sources(of_tasks, kept_split(of_tasks, RunDir(path)))
-    of_classes, spec = config.kind == "classification", _form(tasks, path).spec
+    of_classes, spec = config.kind == "classification", form_of_run(tasks, RunDir(path).data).spec
     spec = replace(spec, outputs=config.n_way) if of_classes else spec
     # Its weights are read from the run, so none are downloaded.
     empty = learner_for(replace(config, pretrained=False), spec)
     run = _with_best(config, empty, tasks, RunDir(path))
     one, note = for_ways(run.learner, of_tasks.n_way) if of_classes else (run.learner, "")
-    learner = shared_out(config, one, _first_not_refused(tasks))
+    before = run.progress.computed_with.get("data")
+    # Of a split that is refused nothing can be compared.
+    with suppress(InputError):
+        if config.table and before is not None and before != fingerprint(tasks):
+            note = "the table changed since the run was trained"
+    learner = shared_out(config, one, first_not_refused(tasks))
     return replace(run, config=of_tasks, learner=learner, note=note)
-
-
-def _form(tasks: Tasks, path: Path) -> TaskForm:
-    """The form of a run's tasks: where none of training can be made, as the run keeps it."""
-    try:
-        return form_of(tasks["train"])
-    except InputError:
-        if RunDir(path).data.exists():
-            return read_form(RunDir(path).data)
-        raise
-
-
-def _first_not_refused(tasks: Tasks) -> TaskSource:
-    """The first source of those that can be made."""
-    for split in SPLITS:
-        try:
-            return tasks[split]
-        except InputError as error:
-            refused = error
-    raise refused
 
 
 @dataclass(frozen=True)
@@ -269,8 +267,12 @@ def _settings(config: Config, validation: TaskSource) -> OuterSettings:
         digest=training_digest(config),
         recorded=asdict(config),
         decisive=decisive(),
-        read=lambda path: asdict(read_config(path, resume=True)),
+        read=_recorded,
     )
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    return asdict(read_config(path, resume=True))
 
 
 def _of_rounding(config: Config) -> Provenance:

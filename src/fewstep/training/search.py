@@ -1,13 +1,16 @@
-"""A small random search: which configurations are tried, and which of them was best."""
+"""A small random search: which configurations are tried, and which of them is taken."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from fewstep.config.algorithms import ALGORITHMS
 from fewstep.config.registry import NETWORKS
 from fewstep.config.schema import Config
+from fewstep.evaluation.by_rows import Scores
 
 SPACE: Mapping[str, tuple[Any, ...]] = {
     "layers": (0, 1, 2, 3),
@@ -21,17 +24,24 @@ SHARE = 4
 """A trial takes one outer step for so many of the whole training."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
     """A configuration that was tried.
 
     Attributes:
         changes: Its settings that are searched over.
-        score: Its best score on validation tasks; None where it diverged.
+        parameters: Numbers that are learned.
+        scores: ``[tasks]``, of each validation task; not finite where it diverged.
     """
 
     changes: dict[str, Any]
-    score: float | None
+    parameters: int
+    scores: Scores
+
+    @property
+    def score(self) -> float | None:
+        """The mean; None where it diverged."""
+        return float(self.scores.mean()) if np.isfinite(self.scores).all() else None
 
 
 def space_of(config: Config, is_given: Callable[[str], bool]) -> dict[str, tuple[Any, ...]]:
@@ -73,8 +83,29 @@ def shortened(config: Config) -> Config:
     return replace(config, steps=max(config.steps // SHARE, min(config.val_every, config.steps)))
 
 
-def best(trials: list[Trial], *, larger_is_better: bool) -> Trial | None:
-    """The best of them, the first of equals; None where all diverged."""
-    scored = [trial for trial in trials if trial.score is not None]
+def best(trials: Sequence[Trial], *, larger_is_better: bool) -> Trial | None:
+    """The one of the best mean, the first of equals; None where all diverged."""
     sign = 1 if larger_is_better else -1
+    scored = [trial for trial in trials if trial.score is not None]
     return max(scored, key=lambda trial: sign * (trial.score or 0.0), default=None)
+
+
+def simplest(trials: Sequence[Trial], top: Trial, *, larger_is_better: bool) -> Trial:
+    """The one of fewest parameters that is within one standard error of the best.
+
+    The standard error is that of the difference over the same tasks. With few validation tasks the
+    best of many networks is often one that fits them by chance; this is the rule of Breiman,
+    Friedman, Olshen and Stone 1984, "Classification and regression trees", section 3.4.3.
+    """
+    sign = 1 if larger_is_better else -1
+    level = [
+        trial
+        for trial in trials
+        if trial is top
+        or (trial.score is not None and _is_level(sign * (top.scores - trial.scores)))
+    ]
+    return min(level, key=lambda trial: (trial.parameters, -sign * (trial.score or 0.0)))
+
+
+def _is_level(behind: Scores) -> bool:
+    return len(behind) > 1 and bool(behind.mean() <= behind.std(ddof=1) / len(behind) ** 0.5)

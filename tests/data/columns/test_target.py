@@ -120,3 +120,10 @@ def test_numbers_that_cannot_be_standardised(values):
 def test_complex_numbers_are_none():
     with pytest.raises(InputError, match="complex"):
         prepared([1 + 1j, 2, 3j])
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300])
+def test_a_target_that_float32_does_not_hold(value):
+    how = prepared([1.0, 2.0, 3.0])[0]
+    with pytest.raises(InputError, match=r"target 'y', row 3: -?1e\+300 is too large; correct it"):
+        how.targets(pd.DataFrame({"y": [1.0, value]}, index=[2, 3]))

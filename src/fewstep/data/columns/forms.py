@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from fewstep.data.columns.dates import as_days, date_format, in_words, is_ambiguous
 from fewstep.data.columns.kinds import MAX_LEVELS, as_booleans, as_codes, as_codes_of, as_numbers
-from fewstep.data.columns.naming import row_name, row_names, shown
-from fewstep.data.columns.scaling import FAR, Features, Scaling
+from fewstep.data.columns.naming import row_names, shown
+from fewstep.data.columns.scaling import FAR, Features, Scaling, far_lines
 from fewstep.errors import InputError
 
 OTHER, MISSING = "other", "missing"
@@ -47,17 +47,8 @@ class NumberColumn:
     def warnings(self, frame: Any) -> list[str]:
         """Lines on rows that are unlike the training rows."""
         values = as_numbers(frame, self.name)
-        found = _on_missing(self.name, values, self.scaling.missing, "their median", frame)
-        far = self.scaling.far(values)
-        if len(far):
-            first, more = far[0], f" (and in {len(far) - 1:,} more rows)" if len(far) > 1 else ""
-            distance = abs(values[first] - self.scaling.mean) / self.scaling.scale
-            found.append(
-                f"column {self.name!r}, {row_name(frame, int(first))}: {values[first]:.6g} is "
-                f"{distance:,.4g} standard deviations from the mean of the training rows, "
-                f"{self.scaling.mean:.4g}{more}; is it in another unit?"
-            )
-        return found
+        lacking = _on_missing(self.name, values, self.scaling.missing, "their median", frame)
+        return [*lacking, *far_lines(self.name, values, self.scaling, frame)]
 
     def describe(self) -> str:
         """The column in a few words."""

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from fewstep.data.columns.forms import FORMS, CategoryColumn, Form
 from fewstep.data.columns.kinds import kind_of
-from fewstep.data.columns.naming import MOST, check_column, listed
-from fewstep.data.columns.scaling import Features, Scaling
+from fewstep.data.columns.naming import MOST, check_column, listed, row_name
+from fewstep.data.columns.scaling import LARGEST, Features, Scaling, far_lines
 from fewstep.data.columns.target import (
     Label,
     TargetKind,
@@ -42,6 +42,8 @@ class TablePreparation:
         classes: Labels, by the number of their class.
         target_mean: Of the training rows of a regression.
         target_scale: Standard deviation of those.
+        target_low: Smallest of those.
+        target_high: Largest of those; 0, as the smallest, where an earlier version kept neither.
         time: Name of the column that tells the order of rows, where they are a series.
         window: Rows of an example of a series, the row itself and those before it.
 
@@ -63,6 +65,8 @@ class TablePreparation:
     classes: tuple[Label, ...] = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
+    target_low: float = 0.0
+    target_high: float = 0.0
     time: str | None = None
     window: int | None = None
 
@@ -104,7 +108,8 @@ class TablePreparation:
                 f"{len(values):,} training rows, which is lost in rounding; give it in another "
                 "unit, or its difference to a fixed number"
             )
-        return cls(target, kind, tuple(forms), (), scaling.mean, scaling.scale)
+        ends = scaling.low, scaling.high
+        return cls(target, kind, tuple(forms), (), scaling.mean, scaling.scale, *ends)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -161,12 +166,17 @@ class TablePreparation:
         """Targets: ``float32 [rows, 1]``, standardised, or class numbers ``int64 [rows]``.
 
         Raises:
-            InputError: One is missing, no number, or of no class of the training rows.
+            InputError: One is missing, no number, too large, or of no class of the training rows.
         """
         check_column(frame, self.target, "target")
         if self.kind == "regression":
             values = (target_numbers(frame, self.target) - self.target_mean) / self.target_scale
             check_known(frame, self.target, np.isnan(values))
+            if (far := np.flatnonzero(np.abs(values) > LARGEST)).size:
+                raise InputError(
+                    f"target {self.target!r}, {row_name(frame, int(far[0]))}: "
+                    f"{self.unscaled(values[far[0]]):.6g} is too large; correct it"
+                )
             return values.astype(np.float32)[:, None]
         return class_numbers(frame, self.target, self.classes)
 
@@ -177,6 +187,14 @@ class TablePreparation:
     def warnings(self, frame: Any) -> list[str]:
         """Lines on rows that are unlike the training rows: far off, new or missing."""
         return [line for form in self.forms for line in form.warnings(frame)]
+
+    def target_warnings(self, frame: Any) -> list[str]:
+        """Lines on rows whose targets are far from those of the training rows, as of inputs."""
+        if self.kind == "classification":
+            return []
+        mean, low, high = self.target_mean, self.target_low, self.target_high
+        scaling = Scaling(mean, self.target_scale, mean, low, high, 0)
+        return far_lines(self.target, target_numbers(frame, self.target), scaling, frame)
 
     def describe(self) -> list[str]:
         """Lines on what was understood, for people."""
@@ -191,7 +209,8 @@ class TablePreparation:
             lines += [f"{title}: {listed(told, MOST)}"] if told else []
         if self.time is not None:
             window = f", an example is a row and {(self.window or 1) - 1} before it"
-            lines.append(f"in order of {self.time}{window if self.window else ''}")
+            alone = "" if self.time in self.inputs else f"; {self.time} tells the order alone"
+            lines.append(f"in order of {self.time}{window if self.window else ''}{alone}")
         return [*lines, f"{len(self.feature_names)} features of {len(self.inputs)} inputs"]
 
     def as_json(self) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Scale of a column's numbers, fitted on training rows."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fewstep.data.columns.kinds import Floats
+from fewstep.data.columns.naming import row_name
 from fewstep.errors import InputError
 
 FAR = 10  # standard deviations from the mean that are hardly of the same unit
@@ -64,3 +66,17 @@ class Scaling:
         """Places of numbers far from those of the training rows."""
         outside = (values < self.low) | (values > self.high)
         return np.flatnonzero(outside & (np.abs(values - self.mean) > FAR * self.scale))
+
+
+def far_lines(name: str, values: Floats, scaling: Scaling, frame: Any) -> list[str]:
+    """A line where numbers ``[rows]`` of a column are far from the training rows, or none."""
+    far = scaling.far(values)
+    if not len(far):
+        return []
+    first, more = far[0], f" (and in {len(far) - 1:,} more rows)" if len(far) > 1 else ""
+    distance = abs(values[first] - scaling.mean) / scaling.scale
+    return [
+        f"column {name!r}, {row_name(frame, int(first))}: {values[first]:.6g} is "
+        f"{distance:,.4g} standard deviations from the mean of the training rows, "
+        f"{scaling.mean:.4g}{more}; is it in another unit?"
+    ]

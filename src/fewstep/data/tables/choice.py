@@ -66,7 +66,7 @@ def choose_inputs(
             chosen.append(name)
     notes = tuple(f"no input: {listed(names, MOST)} ({why})" for why, names in reasons.items())
     if not chosen:
-        raise InputError(f"no column is left as input; {'; '.join(notes) or 'give more columns'}")
+        raise InputError(f"no column is left as input; {'; '.join([*_of_time(time), *notes])}")
     return tuple(chosen), notes
 
 
@@ -88,6 +88,17 @@ def known_rows(frame: Any, columns: Sequence[str]) -> tuple[Any, tuple[str, ...]
             notes.append(f"left out: {rows} {name!r}")
             frame = frame[~missing]
     return frame, tuple(notes)
+
+
+def _of_time(time: str | None) -> list[str]:
+    """How to get an input where there is none but the time."""
+    if time is None:
+        return ["give more columns"]
+    return [
+        f"{time} tells the order alone: name it as an input, too, as in --inputs {time} --time "
+        f"{time}, or give more columns; past values of the target are no inputs (--window makes "
+        "windows of inputs)"
+    ]
 
 
 def _given(frame: Any, inputs: Sequence[str], target: str, task: str | None) -> tuple[str, ...]:

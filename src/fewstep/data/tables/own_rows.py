@@ -129,6 +129,13 @@ def given_twice(support: OwnRows, query: OwnRows, how: TablePreparation) -> str:
     return f"{many} query rows are support rows, too: what is predicted for them is no test"
 
 
+def target_warnings(query: OwnRows, how: TablePreparation) -> list[str]:
+    """Lines on targets to judge by that are far from those of the training rows."""
+    if query.known is None:
+        return []
+    return how.target_warnings(query.only(query.known).frame)
+
+
 def check_one_task(support: OwnRows, query: OwnRows, task: str | None) -> None:
     """See that the rows to predict are not said to be of another task than those to learn from."""
     if None not in (support.task, query.task) and support.task != query.task:

@@ -15,7 +15,9 @@ from fewstep.data.tables.text import check_names, parse_text
 from fewstep.errors import InputError, first_line
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
-_PARQUET, _GZIP, _ZIP = b"PAR1", b"\x1f\x8b", b"PK\x03\x04"
+WORKBOOKS = (".xls", ".xlsx", ".ods")
+ZIP = b"PK\x03\x04"  # of a workbook, too
+_PARQUET, _GZIP = b"PAR1", b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def _check_alike(frame: Any, path: Path, first: Any, first_path: Path) -> None:
 def _read_file(path: Path, name: str) -> tuple[Any, list[str]]:
     """Table of a file, by its content rather than its name, and notes on it."""
     content = _content(path)
-    if content.startswith(_ZIP) or path.suffix.lower() in (".xls", ".xlsx", ".ods"):
+    if content.startswith(ZIP) or path.suffix.lower() in WORKBOOKS:
         raise InputError(f"{name} is a workbook or an archive; save the table as CSV")
     if content.startswith(_PARQUET):
         return _parse_parquet(content, name), []

@@ -111,6 +111,11 @@ class Table:
         """How many rows each task has."""
         return dict(zip(self.names, self.lengths.tolist(), strict=True))
 
+    def varies_within(self, column: str) -> bool:
+        """Whether a column has two values in one of the tasks; a missing one is a value."""
+        codes = self.frame[column].factorize()[0]
+        return bool((codes != np.repeat(codes[self.offsets[:-1]], self.lengths)).any())
+
     @cached_property
     def preparation(self) -> TablePreparation:
         """How a row becomes an example: fitted on the training tasks, or on all of no split."""
