@@ -50,7 +50,7 @@ def test_the_final_test_says_so_too(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(results, "evaluate_tasks", diverging)
     folder = tmp_path / "run"
     assert main([*TRAIN, "--test-inner-steps", "1", "--run-dir", str(folder)]) == 0
-    assert "the loss of test task 2 is not finite after 1 inner steps" in capsys.readouterr().err
+    assert "the loss of test task 2 is not finite after 1 inner step;" in capsys.readouterr().err
     told = json.loads((folder / "summary.json").read_text(), parse_constant=pytest.fail)
     assert told["diverged"] == {"task": 2, "inner_step": 1}
 

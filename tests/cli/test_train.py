@@ -212,7 +212,7 @@ def test_a_finished_run_says_so(run, capsys, monkeypatch):
     monkeypatch.setattr("fewstep.data.registry.task_sources", lambda _: pytest.fail("trains"))
     assert main([*SHORT, "--run-dir", str(run)]) == 0
     out, err = capsys.readouterr()
-    line = r"^finished after 2 outer steps; mse [\d.]+ after 1 inner steps, no batch norm; more:"
+    line = r"^finished after 2 outer steps; mse [\d.]+ after 1 inner step; more:"
     assert re.search(line, err, re.MULTILINE)
     assert "; more: --steps 4\n" in err
     first, again = out.split("mse after inner steps")[1:]

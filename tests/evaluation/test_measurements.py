@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fewstep.data.sinusoid import SinusoidSampler
-from fewstep.evaluation.diagnosis import findings
+from fewstep.evaluation.diagnosis import diagnosis_as_json, findings
 from fewstep.evaluation.measurements import measure
 from fewstep.learners.base import Evaluation
 
@@ -88,7 +88,7 @@ def test_without_training_tasks_and_metrics():
     figures = measure(known, None, SAMPLERS["val"].batch(range(7)), 1, None, 50, larger_is_better=0)
     assert (figures.training, figures.gradient_norm, figures.trend) == (None, None, None)
     assert figures.tasks == 7
-    assert figures.as_json()["training"] is None
+    assert diagnosis_as_json(figures)["training"] is None
 
 
 def validations(scores):
@@ -121,3 +121,19 @@ def test_a_training_that_has_not_come_to_its_end():
     told = findings(measured(Known(), 4, metrics=lines, planned=100))
     assert any("stopped after 40 of 100 outer steps, so train in the same" in line for line in told)
     assert not any("plateau" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("scores", "is_said"),
+    [
+        ([1.0, 0.7, 0.75, 0.8, 0.84, 0.86, 0.88, 0.9, 0.9, 0.91], True),
+        ([0.7, 0.9, 0.9, 0.91, 0.9, 0.9, 0.89, 0.9], True),
+        ([1.0, 0.7, 0.75, 0.72, 0.77, 0.71, 0.76, 0.72, 0.75, 0.73], False),
+        ([2.0, 1.5, 1.2, 1.0, 0.9, 0.8, 0.75, 0.71, 0.7, 0.72], False),
+        ([0.7, 0.9, 0.9], False),
+    ],
+)
+def test_a_validation_that_got_worse_since_early(scores, is_said):
+    kept_at = 10 * min(range(len(scores)), key=scores.__getitem__)
+    told = findings(measured(Known(), 4, metrics=validations(scores), kept_at=kept_at))
+    assert any("overfits the training tasks" in line for line in told) == is_said

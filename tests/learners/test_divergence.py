@@ -11,7 +11,7 @@ from tests.factory import cnn, make_pictures, make_tasks, mlp
 BAD = {
     "support_x": ("support_x has a number that is not finite in task 1", 0.4),
     "query_x": ("query_x has a number that is not finite in task 1", 0.4),
-    "lr": (r"(parameters are|support loss is) not finite after \d+ inner steps in task 0", 1e30),
+    "lr": (r"(parameters are|support loss is) not finite after \d+ inner steps? in task 0", 1e30),
 }
 
 
@@ -59,7 +59,7 @@ def test_spectral_norm_of_what_is_not_finite():
 
 def test_an_adaptation_that_diverges():
     x, y, *_ = make_tasks().task(0)
-    with pytest.raises(InputError, match=r"not finite after \d+ inner steps"):
+    with pytest.raises(InputError, match=r"not finite after \d+ inner steps?"):
         MAML(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)), 1e30).adapt(
             x.float(), y, 5
         )

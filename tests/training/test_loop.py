@@ -52,7 +52,7 @@ def test_averaging_keeps_an_average_of_the_learned_weights(tmp_path):
 def test_a_validation_that_is_not_finite_stops_too(tmp_path):
     wild = replace(SINUSOID, inner_lr=3.0, outer_lr=1e-9, val_every=1)
     with pytest.raises(
-        InputError, match=r"not finite in validation task \d+ after \d+ inner steps"
+        InputError, match=r"not finite in validation task \d+ after \d+ inner steps?"
     ):
         run(wild, tmp_path / "run")
     assert not RunDir(tmp_path / "run").best.exists()

@@ -4,6 +4,7 @@ import numpy as np
 
 from fewstep.cli.places import Places, check_out
 from fewstep.cli.user_warnings import told_warnings
+from fewstep.config.algorithms import ALGORITHMS
 from fewstep.data.tables.own_rows import (
     OwnRows,
     check_one_task,
@@ -43,6 +44,9 @@ def adapt_to_rows(
     if query is not None:
         check_one_task(support, query, column)
         notes += filter(None, [given_twice(support, query, how), *target_warnings(query, how)])
+    algorithm = base.config.algorithm
+    if steps is not None and ALGORITHMS[algorithm].closed_form:
+        notes.append(f"--steps {steps} changes nothing: {algorithm} solves in closed form")
     y = truths(support.frame, how)
     with told_warnings() as told:
         adapted = base.teach(support.table, y, steps)

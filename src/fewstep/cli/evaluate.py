@@ -18,6 +18,7 @@ from fewstep.cli.options import (
     data_folder,
     parse,
 )
+from fewstep.config.algorithms import ALGORITHMS
 from fewstep.config.limits import Limit, OptionalCount, OptionalSeed
 from fewstep.errors import InputError
 from fewstep.files import make_folder
@@ -86,6 +87,12 @@ def main(arguments: list[str]) -> int:
             "regression; leave --picture out"
         )
     norm = options.norm or run.config.norm
+    algorithm = run.config.algorithm
+    if options.inner_steps and ALGORITHMS[algorithm].closed_form:
+        raise InputError(
+            f"inner_steps is {options.inner_steps}, and {algorithm} solves in closed form, where "
+            "more steps change nothing; leave --inner-steps out"
+        )
     steps = options.inner_steps or run.config.test_inner_steps
     check_inner_steps({str(options.run_dir): run}, steps)
     missing, chosen, figures = _refusal(run, options.split), None, None

@@ -1,11 +1,13 @@
 """The intervals of a table's predictions, measured in the final test of its run."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from fewstep.config.schema import Config
 from fewstep.data.tables.tasks import TableTasks
 from fewstep.evaluation.conformal import intervals
+from fewstep.evaluation.figures import Covered
 from fewstep.evaluation.numbers import shown
 from fewstep.evaluation.table_rivals import ROWS
 from fewstep.training.interval_file import interval_as_json
@@ -22,6 +24,17 @@ def measured_interval(run: Run) -> dict[str, Any] | None:
     rows = {*ROWS, config.shots("test")[0]}
     found = intervals(run.learner, steps, validation, test, config.test_tasks, rows)
     return interval_as_json(found, steps) if found else None
+
+
+def covered(run: Run, told: Mapping[str, Any]) -> Covered | None:
+    """How often the interval holds with the rows of the run's test, for the diagnosis."""
+    rows, validation = run.config.shots("test")[0], run.tasks["val"]
+    share = told["coverage"].get(str(rows))
+    if share is None or not isinstance(validation, TableTasks):
+        return None
+    # Of one test task there is no interval.
+    ci95 = told["coverage_ci95"].get(str(rows))
+    return Covered(rows, share, math.nan if ci95 is None else ci95, len(validation.names))
 
 
 def interval_lines(config: Config, told: Mapping[str, Any] | None) -> list[str]:

@@ -6,7 +6,8 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fewstep.config.schema import Config, batch_norm
+from fewstep.config.algorithms import ALGORITHMS, steps_in_words
+from fewstep.config.schema import Config, batch_norm, has_batch_norm
 from fewstep.evaluation.evaluate import Result
 from fewstep.evaluation.numbers import shown
 from fewstep.training.reporter import Figures, Reporter
@@ -20,7 +21,7 @@ class ProgressBar(Reporter):
     def __init__(self, console: Console, config: Config) -> None:
         self.console = console
         self.score_name = config.score
-        self.meta_batch, self.norm = config.meta_batch, batch_norm(config, config.norm)
+        self.config, self.meta_batch = config, config.meta_batch
         self.loss = self.score = math.nan
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -65,8 +66,15 @@ class ProgressBar(Reporter):
         validation = shown(name, figures["val/score"], figures["val/ci95"])
         self.say(
             f"step {step:>6,}  training {name} {shown(name, self.score)}  validation {name} "
-            f"{validation} after {len(result.loss.mean) - 1} inner steps, {self.norm}"
+            f"{validation}{after(self.config, len(result.loss.mean) - 1)}"
         )
+
+
+def after(config: Config, steps: int) -> str:
+    """How a score came about: nothing that goes without saying."""
+    norm = f", {batch_norm(config, config.norm)}" if has_batch_norm(config) else ""
+    in_steps = not ALGORITHMS[config.algorithm].closed_form
+    return (f" after {steps_in_words(config.algorithm, steps)}" if in_steps else "") + norm
 
 
 def _smooth(average: float, value: float) -> float:

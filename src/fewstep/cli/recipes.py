@@ -9,6 +9,7 @@ from rich.text import Text
 
 from fewstep.cli.console import plain_console
 from fewstep.cli.options import parse
+from fewstep.config.algorithms import steps_in_words
 from fewstep.config.recipes import DEFAULT, RECIPES, Recipe
 from fewstep.config.schema import batch_norm
 
@@ -49,7 +50,7 @@ def _protocol(recipe: Recipe) -> str:
     config = recipe.config
     k_shot, q_query = config.shots("test")
     ways = f"{config.n_way}-way " if config.kind == "classification" else ""
-    steps = "1 inner step" if config.inner_steps == 1 else f"{config.inner_steps} inner steps"
+    steps = steps_in_words(config.algorithm, config.inner_steps)
     return (
         f"{recipe.protocol}; {ways}{k_shot}-shot {q_query}-query, {steps} of {config.inner_lr:g}, "
         f"{batch_norm(config, config.norm)}"

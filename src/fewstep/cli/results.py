@@ -11,7 +11,9 @@ from rich.progress import Progress
 from fewstep.choices import Norm, Split
 from fewstep.cli.calibrate import Chosen, choose_on_validation, inductive, norms_of
 from fewstep.cli.console import plain_console
-from fewstep.cli.intervals import interval_lines, measured_interval
+from fewstep.cli.intervals import covered, interval_lines, measured_interval
+from fewstep.cli.progress import after
+from fewstep.config.algorithms import steps_in_words
 from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.schema import Config, batch_norm
 from fewstep.data.preparation import Preparation
@@ -61,8 +63,9 @@ def evaluate(
         if diverged := results[used].diverged:
             task, inner = diverged
             console.print(
-                f"diverged: the loss of {split} task {task} is not finite after {inner} inner "
-                "steps; take fewer inner steps, or train with a smaller --inner-lr",
+                f"diverged: the loss of {split} task {task} is not finite after "
+                f"{steps_in_words(None, inner)}; take fewer inner steps, or train with a smaller "
+                "--inner-lr",
                 soft_wrap=True,
             )
     return results
@@ -92,6 +95,7 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
             files.write_json(files.calibration, told)
         if interval := measured_interval(run):
             files.write_json(files.interval, interval)
+            figures = replace(figures, covered=covered(run, interval))
         draw_curves(files.curve, config, {config.algorithm: results})
         pictures = [files.curve]
         if any(result.calibration for result in results.values()):
@@ -105,7 +109,7 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
             pictures.append(files.task)
         # Last of the files: where it stands, so do the pictures.
         files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
-        lines = interval_lines(config, interval)
+        lines = [_kept(config, run.progress), *interval_lines(config, interval)]
         show(config, results, "test", findings(figures), console, pictures, lines)
     except KeyboardInterrupt:
         raise Interrupted("stopped in the final test") from None
@@ -130,7 +134,7 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
         (name, means), *_ = results[config.norm].metrics.items()
         advice = told["diagnosis"]["findings"]
         interval = read_json_object(files.interval, "") if files.interval.exists() else None
-        lines = interval_lines(config, interval)
+        lines = [_kept(config, best), *interval_lines(config, interval)]
         if (
             any(getattr(saved, n) != getattr(config, n) for n in decisive())
             or {last.settings, best.settings} != {training_digest(config)}
@@ -148,12 +152,19 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
         return False
     more = f"--steps {2 * last.step}" if last.step == config.steps else "--patience 0"
     console.print(
-        f"finished after {last.step:,} outer steps; {name} {shown(name, means.mean[-1])} after "
-        f"{len(means.mean) - 1} inner steps, {batch_norm(config, config.norm)}; more: {more}",
+        f"finished after {last.step:,} outer steps; {name} {shown(name, means.mean[-1])}"
+        f"{after(config, len(means.mean) - 1)}; more: {more}",
         soft_wrap=True,
     )
     show(config, results, "test", advice, console, pictures, lines)
     return True
+
+
+def _kept(config: Config, progress: checkpoint.Progress) -> str:
+    """Which initialisation it is that was tested."""
+    best = progress.best_score
+    score = "" if best is None else f": validation {config.score} {shown(config.score, best)}"
+    return f"kept after outer step {progress.step:,}{score}"
 
 
 def show(

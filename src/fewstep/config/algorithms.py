@@ -21,9 +21,10 @@ class Algorithm:
     in_regression: Mapping[str, Any] = field(default_factory=dict)  # over ``defaults``
     needs_classes: bool = False  # makes its last layer anew for each task, of any number of classes
     needs_numbers: bool = False  # predicts numbers, not classes
+    closed_form: bool = False  # adapts in one step, and more of them change nothing
 
 
-_LOOP = frozenset({"inner_lr", "inner_steps", "precision", "workers"})
+_LOOP = frozenset({"inner_lr", "inner_steps", "test_inner_steps", "precision", "workers"})
 BATCH_NORM = frozenset({"per_step_affine", "per_step_statistics"})
 _MAML = _LOOP | BATCH_NORM | {"order", "first_order_share", "multi_step_loss", "step_sizes"}
 _MAML |= {"adapting", "head_rows", "inner_optimizer", "memory", "compile"}
@@ -76,21 +77,34 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "protonet": _of_classes(
         "fewstep.learners.protonet:ProtoNet", frozenset({"precision", "workers"})
     ),
-    # One step leads to the solution, and more of them change nothing.
     "r2d2": Algorithm(
         "fewstep.learners.r2d2:R2D2",
         frozenset({"precision", "workers", "penalty"}),
         {"test_inner_steps": 1},
         needs_numbers=True,
+        closed_form=True,
     ),
     # It takes no inner steps while it trains, and test_inner_steps after that.
     "finetune": Algorithm(
         "fewstep.learners.finetune:FineTune",
-        frozenset({"inner_lr", "new_head"}),
+        frozenset({"inner_lr", "test_inner_steps", "new_head"}),
         {"inner_lr": 0.1},
         in_regression={"inner_lr": 0.01},
     ),
 }
+
+
+def steps_in_words(algorithm: str | None, steps: int) -> str:
+    """The inner steps of an adaptation, for people.
+
+    >>> steps_in_words("maml", 1), steps_in_words("r2d2", 1)
+    ('1 inner step', 'solved in closed form')
+    """
+    # Before adaptation there is nothing solved.
+    entry = ALGORITHMS.get(algorithm or "")
+    if steps and entry is not None and entry.closed_form:
+        return "solved in closed form"
+    return "1 inner step" if steps == 1 else f"{steps} inner steps"
 
 
 if TYPE_CHECKING:

@@ -3,13 +3,15 @@
 import math
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from fewstep.choices import Norm
-from fewstep.evaluation.diagnosis import Figures, Trend
+from fewstep.data.tables.tasks import TableTasks
 from fewstep.evaluation.evaluate import evaluate_tasks, interval
+from fewstep.evaluation.figures import Figures, Trend, Worsened
+from fewstep.evaluation.remedies import settings_of
 from fewstep.evaluation.task_sets import TaskSet, task_batches
 from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
@@ -21,6 +23,8 @@ OUTER_STEPS = 100
 """The outer steps whose gradients are looked at."""
 VALIDATIONS = 8
 """With fewer validations it is the training that tells whether it was at a plateau."""
+AFTER = 5
+"""With fewer validations after the best one they do not tell how much they fluctuate."""
 
 
 def measure(
@@ -35,12 +39,14 @@ def measure(
     metrics: Sequence[dict[str, Any]] = (),
     kept_at: int = 0,
     planned: int | None = None,
+    settings: Set[str] = frozenset(),
 ) -> Figures:
     """Measure the figures of a learner on up to `TASKS` tasks of each split.
 
     Those of ``training`` have the size of those of validation. ``metrics``, the lines of
     ``metrics.jsonl``, tell how the training went; this initialisation was kept after outer step
-    ``kept_at``. ``planned`` is given where the training has not come to its end.
+    ``kept_at``. ``planned`` is given where the training has not come to its end,
+    and ``settings`` are those of the network and the tasks that may be advised to change.
     """
     tasks = min(tasks, TASKS)
     on_validation = evaluate_tasks(learner, validation, tasks, steps, norm)
@@ -64,6 +70,9 @@ def measure(
     one = getattr(learner, "learner", learner)
     # Of ordinary training; all others train on tasks.
     classes = one.classes if isinstance(one, FineTune) else None
+    # A table's models are compared with it, and it is no rival of itself.
+    of_table = isinstance(validation, TableTasks) and not isinstance(one, FineTune)
+    pooled = {"pooled"} if of_table else set()
     return Figures(
         score=next(iter(on_validation.metrics)),
         larger_is_better=larger_is_better,
@@ -86,6 +95,8 @@ def measure(
         trained=metrics[-1]["step"] if metrics else None,
         planned=planned,
         trend=None if classes else _trend(metrics),
+        worsened=_worsened(metrics, kept_at),
+        settings=frozenset({*settings, *settings_of(one), *pooled}),
     )
 
 
@@ -101,6 +112,20 @@ def _trend(metrics: Sequence[dict[str, Any]]) -> Trend | None:
     noise = sum(statistics.variance(part) / quarter for part in (before, after)) ** 0.5
     split = "validation" if by_validation else "training"
     return Trend(split, statistics.fmean(before), statistics.fmean(after), noise)
+
+
+def _worsened(metrics: Sequence[dict[str, Any]], kept_at: int) -> Worsened | None:
+    """How the first metric of validation is off its best at the end."""
+    name = "val/score"
+    scores = {line["step"]: told[0] for line in metrics if (told := _told([line], name))}
+    after = [score for step, score in scores.items() if step > kept_at]
+    if kept_at not in scores or len(after) < AFTER:
+        return None
+    # Neighbours are alike by the moving average, and their mean change is a trend.
+    changes = ([b - a for a, b in zip(after, after[lag:], strict=False)] for lag in (1, 2))
+    late = after[-max(2, len(scores) // 4) :]
+    noise = max(statistics.variance(each) / 2 for each in changes) ** 0.5
+    return Worsened(kept_at, max(scores), scores[kept_at], statistics.fmean(late), noise)
 
 
 def _told(metrics: Sequence[dict[str, Any]], name: str, until: float = math.inf) -> list[float]:

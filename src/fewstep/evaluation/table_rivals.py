@@ -60,7 +60,8 @@ def compare_by_rows(
         if known is None or asked is None:
             continue
         tuned = choose_tuning(pooled, known.batches, of_classes=spec.kind == "classification")
-        told = f"{tuned.inner_steps} steps of {tuned.inner_lr:g}"
+        steps = "1 step" if tuned.inner_steps == 1 else f"{tuned.inner_steps} steps"
+        told = f"{steps} of {tuned.inner_lr:g}"
         networks = {
             **learners,
             POOLED: Compared(with_tuning(pooled, tuned.inner_lr, 0), 0),

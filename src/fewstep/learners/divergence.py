@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from fewstep.config.algorithms import steps_in_words
 from fewstep.errors import InputError
 from fewstep.execution.executor import MetaGradient, Path
 from fewstep.functional.swapped import Params
@@ -69,9 +70,9 @@ def _first_not_finite(
 
     for step, params in enumerate(path(GradFn(support_loss), objective.learned)):
         if not all(map(_finite, params.values())):
-            return f"the parameters are not finite after {step} inner steps"
+            return f"the parameters are not finite after {steps_in_words(None, step)}"
         if not _finite(support_loss(params, step)):
-            return f"the support loss is not finite after {step} inner steps"
+            return f"the support loss is not finite after {steps_in_words(None, step)}"
     loss, *_ = objective.evaluate_query(params, support_x, query_x, query_y)
     return None if _finite(loss) else f"the query loss is not finite after {step} inner steps"
 

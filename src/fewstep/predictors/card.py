@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from fewstep.config.algorithms import steps_in_words
 from fewstep.data.any_preparation import is_of_table
 from fewstep.predictors import table_card
 
@@ -28,14 +29,15 @@ def card(told: Mapping[str, Any], module: nn.Module) -> str:
 def _what(told: Mapping[str, Any], module: nn.Module) -> list[str]:
     protocol = told["protocol"]
     numbers = sum(p.numel() for p in module.parameters())
-    steps = protocol["inner_steps"]
+    algorithm = protocol["algorithm"] or protocol["learner"]
+    steps = steps_in_words(algorithm.lower(), protocol["inner_steps"])
     lines = [
         "# An adapted model",
         "",
         f"A {type(module).__name__} of {numbers:,} parameters, meta-learned by "
-        f"{protocol['algorithm'] or protocol['learner']} and adapted by fewstep "
-        f"{told['versions']['fewstep']} in {steps} inner step{'' if steps == 1 else 's'} "
-        f"({protocol['norm']}) on {sum(protocol['shots'])} examples.",
+        f"{algorithm} and adapted by fewstep "
+        f"{told['versions']['fewstep']} ({steps}, {protocol['norm']}) "
+        f"on {sum(protocol['shots'])} examples.",
         "",
     ]
     if protocol["note"]:

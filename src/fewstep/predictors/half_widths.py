@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from fewstep.config.algorithms import steps_in_words
 from fewstep.config.schema import Config
 
 
@@ -28,7 +29,8 @@ def half_width_of(
         return None, ""
     if config is not None and steps != config.test_inner_steps:
         return None, (
-            f"no interval: it was measured after {config.test_inner_steps} inner steps, not {steps}"
+            f"no interval: it was measured after {steps_in_words(None, config.test_inner_steps)}, "
+            f"not {steps}"
         )
     fewer = [known for known in measured if known <= rows]
     if fewer:

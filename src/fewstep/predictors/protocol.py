@@ -10,6 +10,7 @@ from fewstep.choices import Norm
 from fewstep.config.schema import Config
 from fewstep.learners.base import Learner
 from fewstep.learners.protonet import ProtoNet
+from fewstep.learners.r2d2 import R2D2
 from fewstep.predictors.teaching import Teaching
 
 
@@ -17,7 +18,8 @@ def steps_of(given: int | None, learner: Learner, config: Config | None) -> int:
     """How many inner steps: those given, or those of the run's test."""
     if isinstance(learner, ProtoNet):
         return 0
-    if given is not None:
+    # One step leads to its solution, and an interval is measured after so many as usual.
+    if given is not None and not (given and isinstance(learner, R2D2)):
         return given
     return learner.inner_steps if config is None else config.test_inner_steps
 
@@ -32,7 +34,8 @@ def protocol_of(
     note: str,
 ) -> dict[str, Any]:
     """The adaptation as JSON values."""
-    rate = getattr(fitting, "inner_lr", None)
+    # A solution in closed form has no step size.
+    rate = None if isinstance(fitting, R2D2) else getattr(fitting, "inner_lr", None)
     return {
         "learner": type(learner).__name__,
         "algorithm": None if config is None else config.algorithm,

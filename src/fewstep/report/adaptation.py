@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fewstep.config.algorithms import steps_in_words
 from fewstep.config.schema import Config, batch_norm
 from fewstep.evaluation.numbers import share_interval
 from fewstep.files import rounded
@@ -74,7 +75,7 @@ def protocol_line(done: Adaptation, run: Path) -> str:
     shots = f"{least}-shot" if least == most else f"{least} to {most} shots"
     steps = protocol["inner_steps"]
     return (
-        f"{len(counts)}-way, {shots}; {steps} inner {'step' if steps == 1 else 'steps'}; "
+        f"{len(counts)}-way, {shots}; {steps_in_words(done.config.algorithm, steps)}; "
         f"{batch_norm(done.config, protocol['norm'])}; one model, {run}, "
         f"{done.config.algorithm}, seed {done.config.seed}"
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from fewstep.config.algorithms import steps_in_words
 from fewstep.config.schema import Config
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.evaluation.numbers import shown
@@ -119,9 +120,9 @@ def protocol_line(done: RowsAdaptation, run: Path) -> str:
     """The line that belongs under every number."""
     steps = done.adapted.about["protocol"]["inner_steps"]
     return (
-        f"{len(done.taught)} support {'row' if len(done.taught) == 1 else 'rows'}; {steps} inner "
-        f"{'step' if steps == 1 else 'steps'}; one model, {run}, {done.config.algorithm}, "
-        f"seed {done.config.seed}"
+        f"{len(done.taught)} support {'row' if len(done.taught) == 1 else 'rows'}; "
+        f"{steps_in_words(done.config.algorithm, steps)}; one model, {run}, "
+        f"{done.config.algorithm}, seed {done.config.seed}"
     )
 
 

@@ -9,8 +9,9 @@ from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.evaluation.calibrated import Calibration
 from fewstep.evaluation.calibration import Threshold
-from fewstep.evaluation.diagnosis import Figures
+from fewstep.evaluation.diagnosis import diagnosis_as_json
 from fewstep.evaluation.evaluate import Means, Result, Results
+from fewstep.evaluation.figures import Figures
 from fewstep.files import rounded
 from fewstep.training.checkpoint import Progress
 from fewstep.training.provenance import versions
@@ -63,7 +64,7 @@ def summary(
         "device": config.device,
         "command": shlex.join(["fewstep", *sys.argv[1:]]),
         "versions": versions(),
-        **({"diagnosis": figures.as_json()} if figures else {}),
+        **({"diagnosis": diagnosis_as_json(figures)} if figures else {}),
     }
     return cast(dict[str, Any], rounded(told))
 

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fewstep.data.source import TaskSource
-from fewstep.evaluation.diagnosis import findings
+from fewstep.evaluation.diagnosis import diagnosis_as_json, findings
 from fewstep.evaluation.evaluate import device_of, evaluate_tasks, own
 from fewstep.evaluation.measurements import measure
 from fewstep.evaluation.task_sets import TaskSet, drawn
@@ -239,12 +239,13 @@ def _result(loop: OuterLoop, train: Any, metric: str | None) -> FitResult:
     if run is not None:
         told = {n: v for n, v in vars(result).items() if n not in ("history", "diagnosis")}
         seconds = {"training_seconds": round(progress.seconds, 3), "versions": versions()}
-        diagnosis = {"diagnosis": figures.as_json() if figures else None}
+        diagnosis = {"diagnosis": diagnosis_as_json(figures) if figures else None}
         run.write_json(run.summary, rounded({**told, **seconds, **diagnosis}))
     return result
 
 
 def _in_python(sentence: str) -> str:
     """A finding with names of arguments in place of flags."""
+    sentence = sentence.replace(" (fewstep compare RUN)", ", fewstep.FineTune")
     named = re.sub(r"--([a-z-]+) (\d+)", r"--\1=\2", sentence)
     return re.sub(r"--([a-z-]+)", lambda flag: flag[1].replace("-", "_"), named)

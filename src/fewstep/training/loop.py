@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from fewstep.config.algorithms import steps_in_words
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import borrowed, evaluate_tasks, means
 from fewstep.evaluation.task_sets import TaskSet
@@ -165,8 +166,8 @@ class OuterLoop:
         if result.diverged:
             task, inner = result.diverged
             raise NotFiniteError(
-                f"the loss is not finite in validation task {task} after {inner} inner steps of "
-                f"outer step {step}"
+                f"the loss is not finite in validation task {task} after "
+                f"{steps_in_words(None, inner)} of outer step {step}"
             )
         score, best = result.score.mean[-1], self.progress.best_score
         others = {f"val/{name}": m.mean[-1] for name, m in list(result.metrics.items())[1:]}

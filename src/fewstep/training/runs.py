@@ -22,8 +22,8 @@ from fewstep.data.on_demand import first_not_refused
 from fewstep.data.registry import task_sources
 from fewstep.data.source import KeptSplit, TaskSource
 from fewstep.errors import InputError
-from fewstep.evaluation.diagnosis import Figures
 from fewstep.evaluation.evaluate import device_of
+from fewstep.evaluation.figures import Figures
 from fewstep.evaluation.measurements import measure
 from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
@@ -221,7 +221,21 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
         metrics=read_metrics(RunDir(path).metrics, last.step),
         kept_at=run.progress.step,
         planned=None if finished else config.steps,
+        settings=_settings_of_network(config),
     )
+
+
+def _settings_of_network(config: Config) -> frozenset[str]:
+    """Those of the network and the tasks that a diagnosis may advise to change."""
+    settings = {*config.network.settings}
+    # A linear model has none, and the networks of series have one at least.
+    if config.model != "mlp" or not config.layers:
+        settings.discard("layers")
+    if config.model == "mlp" and not config.layers:
+        settings.discard("width")
+    if config.table and config.min_k_shot is None and config.k_shot > 2:
+        settings.add("min_k_shot")
+    return frozenset(settings)
 
 
 def check_comparable(runs: dict[str, Run]) -> None:

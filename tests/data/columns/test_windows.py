@@ -129,5 +129,7 @@ def test_rows_of_a_new_series_become_the_examples_of_training():
 
 def test_it_is_told_what_is_a_series():
     table, _ = _tasks(_series())
-    told = "in order of hour, an example is a row and 4 before it; hour tells the order alone"
-    assert told in table.preparation.describe()
+    assert (
+        "in order of hour, an example is a row and 4 before it; hour tells the order alone"
+        in table.preparation.describe()
+    )

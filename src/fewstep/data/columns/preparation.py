@@ -211,7 +211,9 @@ class TablePreparation:
             window = f", an example is a row and {(self.window or 1) - 1} before it"
             alone = "" if self.time in self.inputs else f"; {self.time} tells the order alone"
             lines.append(f"in order of {self.time}{window if self.window else ''}{alone}")
-        return [*lines, f"{len(self.feature_names)} features of {len(self.inputs)} inputs"]
+        numbers = (len(self.feature_names), "feature"), (len(self.inputs), "input")
+        features, inputs = (f"{n} {word}{'' if n == 1 else 's'}" for n, word in numbers)
+        return [*lines, f"{features} of {inputs}"]
 
     def as_json(self) -> dict[str, Any]:
         """Content of a JSON object from which `from_json` makes the same preparation."""
