@@ -18,8 +18,9 @@ from fewstep.config.file import (
     training_digest,
 )
 from fewstep.config.schema import Config, with_sizes
+from fewstep.data.on_demand import first_not_refused
 from fewstep.data.registry import task_sources
-from fewstep.data.source import SPLITS, KeptSplit, TaskSource
+from fewstep.data.source import KeptSplit, TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import device_of
 from fewstep.learners.any_ways import for_ways
@@ -39,7 +40,7 @@ from fewstep.training.run_dir import RunDir
 from fewstep.training.settings import SHARED, OuterSettings
 from fewstep.training.split_file import kept_split, split_as_json
 from fewstep.training.streams import stream_of
-from fewstep.training.task_form import TaskForm, form_as_json, form_of, read_form
+from fewstep.training.task_form import TaskForm, form_as_json, form_of, form_of_run, read_form
 
 Tasks = Mapping[Split, TaskSource]
 
@@ -126,38 +127,19 @@ def load_run(
     config = replace(config, table=remembered_table(path, moved, config))
     of_tasks = with_sizes(config, sizes or {})
     tasks = task_sources(of_tasks, kept_split(of_tasks, RunDir(path)))
-    of_classes, spec = config.kind == "classification", _form(tasks, path).spec
+    of_classes, spec = config.kind == "classification", form_of_run(tasks, RunDir(path).data).spec
     spec = replace(spec, outputs=config.n_way) if of_classes else spec
     # Its weights are read from the run, so none are downloaded.
     empty = learner_for(replace(config, pretrained=False), spec)
     run = _with_best(config, empty, tasks, RunDir(path))
     one, note = for_ways(run.learner, of_tasks.n_way) if of_classes else (run.learner, "")
     before = run.progress.computed_with.get("data")
-    with suppress(InputError):  # a split that is too small for such tasks tells nothing
+    # Of a split that is refused nothing can be compared.
+    with suppress(InputError):
         if config.table and before is not None and before != fingerprint(tasks):
             note = "the table changed since the run was trained"
-    learner = shared_out(config, one, _first_not_refused(tasks))
+    learner = shared_out(config, one, first_not_refused(tasks))
     return replace(run, config=of_tasks, learner=learner, note=note)
-
-
-def _form(tasks: Tasks, path: Path) -> TaskForm:
-    """The form of a run's tasks: where none of training can be made, as the run keeps it."""
-    try:
-        return form_of(tasks["train"])
-    except InputError:
-        if RunDir(path).data.exists():
-            return read_form(RunDir(path).data)
-        raise
-
-
-def _first_not_refused(tasks: Tasks) -> TaskSource:
-    """The first source of those that can be made."""
-    for split in SPLITS:
-        try:
-            return tasks[split]
-        except InputError as error:
-            refused = error
-    raise refused
 
 
 @dataclass(frozen=True)
