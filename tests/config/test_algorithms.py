@@ -56,3 +56,12 @@ def test_the_rows_of_the_page_on_extending(monkeypatch):
     exec(f"@dataclass(frozen=True)\nclass More(OuterLoop):\n{setting}", names)
     with pytest.raises(InputError, match="clip is -1; expected more than 0"):
         limits.check_numbers(names["More"](clip=-1))
+
+
+def test_the_last_layer_of_r2d2_begins_as_zeros():
+    for algorithm, zeros in (("r2d2", True), ("maml", False)):
+        config = with_algorithm(SINUSOID, algorithm)
+        learner = build.learner_for(config, task_sources(config)["train"].spec)
+        last = learner.model[-1]
+        assert (not last.weight.any() and not last.bias.any()) == zeros
+        assert learner.model[0].weight.all()

@@ -21,6 +21,7 @@ class Algorithm:
     in_regression: Mapping[str, Any] = field(default_factory=dict)  # over ``defaults``
     needs_classes: bool = False  # makes its last layer anew for each task, of any number of classes
     needs_numbers: bool = False  # predicts numbers, not classes
+    head_from_zeros: bool = False  # the network's last layer begins as zeros
     closed_form: bool = False  # adapts in one step, and more of them change nothing
 
 
@@ -82,6 +83,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         frozenset({"precision", "workers", "penalty"}),
         {"test_inner_steps": 1},
         needs_numbers=True,
+        head_from_zeros=True,
         closed_form=True,
     ),
     # It takes no inner steps while it trains, and test_inner_steps after that.

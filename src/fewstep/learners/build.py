@@ -4,6 +4,7 @@ from inspect import signature
 from pkgutil import resolve_name
 
 import torch
+from torch import nn
 
 from fewstep.config.algorithms import ALGORITHMS
 from fewstep.config.schema import Config
@@ -11,6 +12,7 @@ from fewstep.data.source import TaskSpec
 from fewstep.errors import InputError, first_line
 from fewstep.learners.finetune import FineTune
 from fewstep.learners.gradient_based import GradientBased
+from fewstep.learners.heads import head_of
 from fewstep.models.build import network
 
 
@@ -24,7 +26,8 @@ def learner_for(config: Config, spec: TaskSpec) -> FineTune | GradientBased:
             "another algorithm"
         )
     device = _device(config.device)
-    make = resolve_name(ALGORITHMS[config.algorithm].learner)
+    row = ALGORITHMS[config.algorithm]
+    make = resolve_name(row.learner)
     settings = {
         **vars(config),
         "loss": spec.loss,
@@ -37,6 +40,9 @@ def learner_for(config: Config, spec: TaskSpec) -> FineTune | GradientBased:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = network(config, spec.example_shape, spec.outputs, spec.categories).to(device)
+        if row.head_from_zeros:
+            for parameter in model.get_submodule(head_of(model)).parameters():
+                nn.init.zeros_(parameter)
         given = (signature(make).parameters.keys() & settings.keys()) - {"model", "workers"}
         one: FineTune | GradientBased = make(model, **{name: settings[name] for name in given})
         return one
