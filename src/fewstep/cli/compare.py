@@ -64,8 +64,8 @@ def main(arguments: list[str]) -> int:
     from fewstep.report.pictures import draw_curves
     from fewstep.report.summary import summary
     from fewstep.report.table import ScoreTable, protocol
+    from fewstep.training.comparable import check_comparable
     from fewstep.training.runs import (
-        check_comparable,
         check_inner_steps,
         load_run,
         untrained,

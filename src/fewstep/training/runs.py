@@ -41,7 +41,7 @@ from fewstep.training.provenance import Provenance, fingerprint, provenance
 from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
 from fewstep.training.settings import SHARED, OuterSettings
-from fewstep.training.split_file import kept_split, names_in, split_as_json
+from fewstep.training.split_file import kept_split, split_as_json
 from fewstep.training.streams import stream_of
 from fewstep.training.task_form import TaskForm, form_as_json, form_of, form_of_run, read_form
 
@@ -238,27 +238,6 @@ def _settings_of_network(config: Config) -> frozenset[str]:
     return frozenset(settings)
 
 
-def check_comparable(runs: dict[str, Run]) -> None:
-    """See that all runs are evaluated on the same tasks."""
-    first_name, first = next(iter(runs.items()))
-    for name, run in runs.items():
-        theirs = _test_tasks(run.config)
-        for setting, value in _test_tasks(first.config).items():
-            if value != theirs[setting]:
-                raise InputError(
-                    f"{name} has {setting} = {theirs[setting]} and {first_name} {value}; expected "
-                    "runs that are evaluated on the same tasks"
-                )
-        keeping = [r for r in (first, run) if r.config.data_set.keeps_split]
-        kept = [list(names_in(r.tasks["test"])) for r in keeping]
-        if kept and kept[0] != kept[-1]:
-            of = "tasks" if run.config.table else "classes"
-            raise InputError(
-                f"{name} and {first_name} have other test {of}; expected runs that are evaluated "
-                "on the same tasks"
-            )
-
-
 def check_inner_steps(runs: dict[str, Run], steps: int) -> None:
     """See that every run can take so many inner steps."""
     most = {name: r.config.inner_steps for name, r in runs.items() if r.config.learns_per_step}
@@ -304,9 +283,3 @@ def _with_best(config: Config, empty: Learner, tasks: Tasks, run: RunDir) -> Run
     # An unfinished run may have none yet.
     last = checkpoint.load(run.last)[1] if run.last.exists() else progress
     return Run(config, empty, tasks, progress, last)
-
-
-def _test_tasks(config: Config) -> dict[str, object]:
-    k_shot, q_query = config.shots("test")
-    told = {"data": config.data, "n_way": config.n_way, "k_shot": k_shot, "q_query": q_query}
-    return {**told, "seed": config.seed, "target": config.target}
