@@ -64,10 +64,10 @@ def main(arguments: list[str]) -> int:
     from fewstep.report.pictures import draw_curves
     from fewstep.report.summary import summary
     from fewstep.report.table import ScoreTable, protocol
-    from fewstep.training.runs import (
+    from fewstep.training.runs import load_run
+    from fewstep.training.side_by_side import (
         check_comparable,
         check_inner_steps,
-        load_run,
         untrained,
         ways_to_adapt,
     )

@@ -76,7 +76,8 @@ def main(arguments: list[str]) -> int:
     from fewstep.evaluation.diagnosis import findings
     from fewstep.report.reliability import draw_reliability
     from fewstep.report.summary import summary
-    from fewstep.training.runs import check_inner_steps, diagnose, load_run
+    from fewstep.training.runs import load_run
+    from fewstep.training.side_by_side import check_inner_steps, diagnose
 
     console = error_console()
     sizes = {name: getattr(options, name) for name in ("n_way", "k_shot", "q_query", "seed")}

@@ -32,7 +32,8 @@ from fewstep.training import checkpoint, lock
 from fewstep.training.calibration_file import calibration_as_json
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import Run, diagnose
+from fewstep.training.runs import Run
+from fewstep.training.side_by_side import diagnose
 
 
 def evaluate(

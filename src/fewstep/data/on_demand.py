@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from fewstep.choices import Split
 from fewstep.data.source import SPLITS, TaskSource
+from fewstep.errors import InputError
 
 
 class OnDemand(Mapping[Split, TaskSource]):
@@ -32,3 +33,14 @@ class OnDemand(Mapping[Split, TaskSource]):
 
     def __len__(self) -> int:
         return len(SPLITS)
+
+
+def first_not_refused(tasks: Mapping[Split, TaskSource]) -> TaskSource:
+    """The first source of those that can be made; `InputError` of the first where none can."""
+    refused = []
+    for split in SPLITS:
+        try:
+            return tasks[split]
+        except InputError as error:
+            refused.append(error)
+    raise refused[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fewstep.choices import Norm, Split
+from fewstep.choices import Split
 from fewstep.config.file import (
     decisive,
     read_config,
@@ -18,12 +18,11 @@ from fewstep.config.file import (
     training_digest,
 )
 from fewstep.config.schema import Config, with_sizes
+from fewstep.data.on_demand import first_not_refused
 from fewstep.data.registry import task_sources
-from fewstep.data.source import SPLITS, KeptSplit, TaskSource
+from fewstep.data.source import KeptSplit, TaskSource
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import device_of
-from fewstep.evaluation.figures import Figures
-from fewstep.evaluation.measurements import measure
 from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
 from fewstep.learners.build import learner_for
@@ -35,14 +34,13 @@ from fewstep.training.checkpoint import Progress
 from fewstep.training.interval_file import read_half_widths
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
-from fewstep.training.metrics_log import read_metrics
 from fewstep.training.provenance import Provenance, fingerprint, provenance
 from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
 from fewstep.training.settings import SHARED, OuterSettings
-from fewstep.training.split_file import kept_split, names_in, split_as_json
+from fewstep.training.split_file import kept_split, split_as_json
 from fewstep.training.streams import stream_of
-from fewstep.training.task_form import TaskForm, form_as_json, form_of, read_form
+from fewstep.training.task_form import TaskForm, form_as_json, form_of, form_of_run, read_form
 
 Tasks = Mapping[Split, TaskSource]
 
@@ -129,37 +127,19 @@ def load_run(
     config = replace(config, table=remembered_table(path, moved, config))
     of_tasks = with_sizes(config, sizes or {})
     tasks = task_sources(of_tasks, kept_split(of_tasks, RunDir(path)))
-    of_classes, spec = config.kind == "classification", _form(tasks, path).spec
+    of_classes, spec = config.kind == "classification", form_of_run(tasks, RunDir(path).data).spec
     spec = replace(spec, outputs=config.n_way) if of_classes else spec
     # Its weights are read from the run, so none are downloaded.
     empty = learner_for(replace(config, pretrained=False), spec)
     run = _with_best(config, empty, tasks, RunDir(path))
     one, note = for_ways(run.learner, of_tasks.n_way) if of_classes else (run.learner, "")
     before = run.progress.computed_with.get("data")
-    if config.table and before is not None and before != fingerprint(tasks):
-        note = "the table changed since the run was trained"
-    learner = shared_out(config, one, _first_not_refused(tasks))
+    # Of a split that is refused nothing can be compared.
+    with suppress(InputError):
+        if config.table and before is not None and before != fingerprint(tasks):
+            note = "the table changed since the run was trained"
+    learner = shared_out(config, one, first_not_refused(tasks))
     return replace(run, config=of_tasks, learner=learner, note=note)
-
-
-def _form(tasks: Tasks, path: Path) -> TaskForm:
-    """The form of a run's tasks: where none of training can be made, as the run keeps it."""
-    try:
-        return form_of(tasks["train"])
-    except InputError:
-        if RunDir(path).data.exists():
-            return read_form(RunDir(path).data)
-        raise
-
-
-def _first_not_refused(tasks: Tasks) -> TaskSource:
-    """The first source of those that can be made."""
-    for split in SPLITS:
-        try:
-            return tasks[split]
-        except InputError as error:
-            refused = error
-    raise refused
 
 
 @dataclass(frozen=True)
@@ -203,91 +183,6 @@ def _readable(path: Path, device: str) -> Config:
     return replace(config, device=device, execution=config.execution if recordable else "auto")
 
 
-def untrained(run: Run) -> Run:
-    """The same network and tasks, with the initial weights of the run's seed."""
-    config = replace(run.config, algorithm="maml")
-    new = learner(config, run.tasks["train"])
-    return Run(config, new, run.tasks, Progress(), Progress())
-
-
-def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
-    """The run, by its name; twice where it is pre-trained: the whole network and the head only."""
-    for way, variant in run.learner.variants().items():
-        yield f"{name}, {way}" if way else name, replace(run, learner=variant)
-
-
-def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figures:
-    """Measure what the diagnosis of a run rests on, with the metrics of its run directory.
-
-    Raises:
-        InputError: There are no validation tasks of this size.
-    """
-    config, last, validation = run.config, run.trained, run.tasks["val"]
-    finished = last.step >= config.steps or last.is_spent(config.patience, config.val_every)
-    training = None
-    with suppress(InputError):
-        # Of the size of validation tasks: only then do their scores compare.
-        training = run.tasks["train"].with_shots(*config.shots("val"))
-    return measure(
-        run.learner,
-        training,
-        validation,
-        steps,
-        norm,
-        tasks,
-        larger_is_better=validation.spec.larger_is_better,
-        metrics=read_metrics(RunDir(path).metrics, last.step),
-        kept_at=run.progress.step,
-        planned=None if finished else config.steps,
-        settings=_settings_of_network(config),
-    )
-
-
-def _settings_of_network(config: Config) -> frozenset[str]:
-    """Those of the network and the tasks that a diagnosis may advise to change."""
-    settings = {*config.network.settings}
-    # A linear model has none, and the networks of series have one at least.
-    if config.model != "mlp" or not config.layers:
-        settings.discard("layers")
-    if config.model == "mlp" and not config.layers:
-        settings.discard("width")
-    if config.table and config.min_k_shot is None and config.k_shot > 2:
-        settings.add("min_k_shot")
-    return frozenset(settings)
-
-
-def check_comparable(runs: dict[str, Run]) -> None:
-    """See that all runs are evaluated on the same tasks."""
-    first_name, first = next(iter(runs.items()))
-    for name, run in runs.items():
-        theirs = _test_tasks(run.config)
-        for setting, value in _test_tasks(first.config).items():
-            if value != theirs[setting]:
-                raise InputError(
-                    f"{name} has {setting} = {theirs[setting]} and {first_name} {value}; expected "
-                    "runs that are evaluated on the same tasks"
-                )
-        keeping = [r for r in (first, run) if r.config.data_set.keeps_split]
-        kept = [list(names_in(r.tasks["test"])) for r in keeping]
-        if kept and kept[0] != kept[-1]:
-            of = "tasks" if run.config.table else "classes"
-            raise InputError(
-                f"{name} and {first_name} have other test {of}; expected runs that are evaluated "
-                "on the same tasks"
-            )
-
-
-def check_inner_steps(runs: dict[str, Run], steps: int) -> None:
-    """See that every run can take so many inner steps."""
-    most = {name: r.config.inner_steps for name, r in runs.items() if r.config.learns_per_step}
-    name = min(most, key=most.__getitem__, default=None)
-    if name is not None and steps > most[name]:
-        raise InputError(
-            f"{name} learned step sizes or batch norm for each of {most[name]} inner steps and "
-            f"cannot take {steps}; use --inner-steps {most[name]}"
-        )
-
-
 def _settings(config: Config, validation: TaskSource) -> OuterSettings:
     return OuterSettings(
         **{name: getattr(config, name) for name in SHARED},
@@ -322,9 +217,3 @@ def _with_best(config: Config, empty: Learner, tasks: Tasks, run: RunDir) -> Run
     # An unfinished run may have none yet.
     last = checkpoint.load(run.last)[1] if run.last.exists() else progress
     return Run(config, empty, tasks, progress, last)
-
-
-def _test_tasks(config: Config) -> dict[str, object]:
-    k_shot, q_query = config.shots("test")
-    told = {"data": config.data, "n_way": config.n_way, "k_shot": k_shot, "q_query": q_query}
-    return {**told, "seed": config.seed, "target": config.target}

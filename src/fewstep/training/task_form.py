@@ -1,9 +1,11 @@
 """The form of a run's tasks as a file, ``data.json``: enough to use the run without its data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fewstep.choices import Split
 from fewstep.data.any_preparation import (
     AnyPreparation,
     preparation_as_json,
@@ -27,6 +29,16 @@ class TaskForm:
 def form_of(source: TaskSource) -> TaskForm:
     """The form of a source's tasks."""
     return TaskForm(source.spec, source.preparation)
+
+
+def form_of_run(tasks: Mapping[Split, TaskSource], kept: Path) -> TaskForm:
+    """The form of a run's tasks: where none of training can be made, as a file keeps it."""
+    try:
+        return form_of(tasks["train"])
+    except InputError:
+        if kept.exists():
+            return read_form(kept)
+        raise
 
 
 def form_as_json(form: TaskForm) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""Runs beside one another: what they are adapted as, measured by, and whether they compare."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from fewstep.choices import Norm
+from fewstep.config.schema import Config
+from fewstep.errors import InputError
+from fewstep.evaluation.figures import Figures
+from fewstep.evaluation.measurements import measure
+from fewstep.training.build import learner
+from fewstep.training.checkpoint import Progress
+from fewstep.training.metrics_log import read_metrics
+from fewstep.training.run_dir import RunDir
+from fewstep.training.runs import Run
+from fewstep.training.split_file import names_in
+
+
+def untrained(run: Run) -> Run:
+    """The same network and tasks, with the initial weights of the run's seed."""
+    config = replace(run.config, algorithm="maml")
+    new = learner(config, run.tasks["train"])
+    return Run(config, new, run.tasks, Progress(), Progress())
+
+
+def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
+    """The run, by its name; twice where it is pre-trained: the whole network and the head only."""
+    for way, variant in run.learner.variants().items():
+        yield f"{name}, {way}" if way else name, replace(run, learner=variant)
+
+
+def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figures:
+    """Measure what the diagnosis of a run rests on, with the metrics of its run directory.
+
+    Raises:
+        InputError: There are no validation tasks of this size.
+    """
+    config, last, validation = run.config, run.trained, run.tasks["val"]
+    finished = last.step >= config.steps or last.is_spent(config.patience, config.val_every)
+    training = None
+    with suppress(InputError):
+        # Of the size of validation tasks: only then do their scores compare.
+        training = run.tasks["train"].with_shots(*config.shots("val"))
+    return measure(
+        run.learner,
+        training,
+        validation,
+        steps,
+        norm,
+        tasks,
+        larger_is_better=validation.spec.larger_is_better,
+        metrics=read_metrics(RunDir(path).metrics, last.step),
+        kept_at=run.progress.step,
+        planned=None if finished else config.steps,
+        settings=_settings_of_network(config),
+    )
+
+
+def _settings_of_network(config: Config) -> frozenset[str]:
+    """Those of the network and the tasks that a diagnosis may advise to change."""
+    settings = {*config.network.settings}
+    # A linear model has none, and the networks of series have one at least.
+    if config.model != "mlp" or not config.layers:
+        settings.discard("layers")
+    if config.model == "mlp" and not config.layers:
+        settings.discard("width")
+    if config.table and config.min_k_shot is None and config.k_shot > 2:
+        settings.add("min_k_shot")
+    return frozenset(settings)
+
+
+def check_comparable(runs: dict[str, Run]) -> None:
+    """See that all runs are evaluated on the same tasks."""
+    first_name, first = next(iter(runs.items()))
+    for name, run in runs.items():
+        theirs = _test_tasks(run.config)
+        for setting, value in _test_tasks(first.config).items():
+            if value != theirs[setting]:
+                raise InputError(
+                    f"{name} has {setting} = {theirs[setting]} and {first_name} {value}; expected "
+                    "runs that are evaluated on the same tasks"
+                )
+        keeping = [r for r in (first, run) if r.config.data_set.keeps_split]
+        kept = [list(names_in(r.tasks["test"])) for r in keeping]
+        if kept and kept[0] != kept[-1]:
+            of = "tasks" if run.config.table else "classes"
+            raise InputError(
+                f"{name} and {first_name} have other test {of}; expected runs that are evaluated "
+                "on the same tasks"
+            )
+
+
+def check_inner_steps(runs: dict[str, Run], steps: int) -> None:
+    """See that every run can take so many inner steps."""
+    most = {name: r.config.inner_steps for name, r in runs.items() if r.config.learns_per_step}
+    name = min(most, key=most.__getitem__, default=None)
+    if name is not None and steps > most[name]:
+        raise InputError(
+            f"{name} learned step sizes or batch norm for each of {most[name]} inner steps and "
+            f"cannot take {steps}; use --inner-steps {most[name]}"
+        )
+
+
+def _test_tasks(config: Config) -> dict[str, object]:
+    k_shot, q_query = config.shots("test")
+    told = {"data": config.data, "n_way": config.n_way, "k_shot": k_shot, "q_query": q_query}
+    return {**told, "seed": config.seed, "target": config.target}
