@@ -123,7 +123,7 @@ def test_no_call_changes_the_model():
 def test_the_state_of_a_learner_comes_back():
     one, other = R2D2(model(), 3.0), R2D2(model(), 5.0)
     other.load_state_dict(one.state_dict())
-    assert torch.equal(*(each.meta_parameters()["ridge.log_penalty"] for each in (one, other)))
+    assert torch.equal(*(each.meta_parameters()["ridge.penalty"] for each in (one, other)))
 
 
 @pytest.mark.parametrize(

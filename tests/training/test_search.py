@@ -43,6 +43,7 @@ def test_the_first_trial_is_the_config_and_none_comes_twice():
     assert len({str(one) for one in choices}) == 20
     assert {one["width"] for one in choices if one["layers"] == 0} <= {SINUSOID.width}
     assert len(drawn(SINUSOID, {"outer_lr": (1e-3, 3e-3)}, 20)) == 2
+    assert sorted(one["layers"] for one in choices[1:5]) == [0, 1, 2, 3]
     assert drawn(replace(SINUSOID, seed=1), space, 20) != choices
 
 

@@ -28,7 +28,10 @@ from fewstep.tasks import Inputs, TaskBatch
 _COEFFICIENTS = "ridge coefficients"
 """A variable z beside the parameters. The gradient of <z, head> with respect to it is the head, so
 it comes by the same way as every inner gradient, with its own derivative."""
-_PENALTY = "ridge.log_penalty"
+_PENALTY = "ridge.penalty"
+_RATE = 5.0
+"""lambda is the exponential of so many times what is learned. Good penalties differ by factors of
+hundreds; under Adam, which moves all alike, their logarithms came too late without it."""
 
 
 class R2D2(GradientBased):
@@ -57,7 +60,7 @@ class R2D2(GradientBased):
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
     >>> learner = fewstep.R2D2(model)
     >>> list(learner.meta_gradient(tasks)[1])[-1]
-    'ridge.log_penalty'
+    'ridge.penalty'
     >>> learner.adapt(x[0], y[0])(x[0]).shape
     torch.Size([6, 1])
     """
@@ -89,8 +92,8 @@ class R2D2(GradientBased):
         check_plain(model, self.head)
         layer = self._layer
         columns = layer.in_features + (layer.bias is not None)
-        start = layer.weight.detach().new_full((columns,), log(penalty))
-        self._ridge = ParameterTree({"log_penalty": nn.Parameter(start)})
+        start = layer.weight.detach().new_full((columns,), log(penalty) / _RATE)
+        self._ridge = ParameterTree({"penalty": nn.Parameter(start)})
 
     def meta_parameters(self) -> dict[str, nn.Parameter]:
         return super().meta_parameters() | self.named("_ridge")
@@ -120,7 +123,7 @@ class R2D2(GradientBased):
             wanted, there = targets(y, layer.out_features), None
             if traits.mark is not None:
                 there = ~traits.mark.is_in(wanted).any(1, keepdim=True)
-            head = ridge(found, wanted, prior, own[_PENALTY].exp(), there)
+            head = ridge(found, wanted, prior, (_RATE * own[_PENALTY]).exp(), there)
             return (params[_COEFFICIENTS] * head).sum()
 
         size = layer.out_features, len(self.named("_ridge")[_PENALTY])

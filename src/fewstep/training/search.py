@@ -1,7 +1,7 @@
 """A small random search: which configurations are tried, and which of them is taken."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ SPACE: Mapping[str, tuple[Any, ...]] = {
     "inner_lr": (0.01, 0.03, 0.1, 0.3),
     "inner_steps": (1, 3, 5, 10),
     "penalty": (1.0, 10.0, 100.0),
-    "outer_lr": (1e-3, 3e-3, 1e-2),
+    "outer_lr": (3e-3, 1e-2, 3e-2),
 }
 SHARE = 4
 """A trial takes one outer step for so many of the whole training."""
@@ -56,18 +56,27 @@ def space_of(config: Config, is_given: Callable[[str], bool]) -> dict[str, tuple
 def drawn(
     config: Config, space: Mapping[str, tuple[Any, ...]], number: int
 ) -> list[dict[str, Any]]:
-    """So many different choices, or all there are; the first is that of the config itself."""
-    source = random.Random(config.seed)
+    """So many different choices, or all there are; the first is that of the config itself.
+
+    Of each setting all values come once, in random order, before any comes again.
+    """
+    columns = {name: _rounds(f"{config.seed} {name}", values) for name, values in space.items()}
     found = [{name: getattr(config, name) for name in space}]
     for _ in range(100 * number):
         if len(found) >= number:
             break
-        one = {name: source.choice(values) for name, values in space.items()}
+        one = {name: next(column) for name, column in columns.items()}
         if one.get("layers") == 0 and "width" in one:
             one["width"] = config.width  # without effect
         if one not in found:
             found.append(one)
     return found[:number]
+
+
+def _rounds(seed: str, values: tuple[Any, ...]) -> Iterator[Any]:
+    source = random.Random(seed)
+    while True:
+        yield from source.sample(values, len(values))
 
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:
