@@ -8,7 +8,14 @@ from typing import Literal
 from fewstep.config.recipes import RECIPES, find_recipe
 from fewstep.config.registry import OF_TABLES
 from fewstep.data.folder_listing import check_is_folder
-from fewstep.data.tables.paths import SUFFIXES, has_pictures, has_tables, is_table, is_workbook
+from fewstep.data.tables.paths import (
+    SUFFIXES,
+    has_pictures,
+    has_tables,
+    is_picture,
+    is_table,
+    is_workbook,
+)
 from fewstep.errors import InputError
 
 Kind = Literal["recipe", "table", "folder"]
@@ -31,13 +38,13 @@ def kind_of(word: str, given: frozenset[str]) -> Kind:
     of_tables = [f"--{name.replace('_', '-')}" for name in OF_TABLES if name in given]
     if is_table(path) or (of_tables and has_tables(path)):
         return "table"
-    if path.is_file():
+    if path.is_file() and not is_picture(path):
         raise _no_table(path)
     if not path.exists() and path.suffix and not word.endswith(("/", os.sep)):
         raise no_file(path)
     if not path.is_dir() and not {os.sep, "/"} & {*word}:
         find_recipe(word)  # tells which there are
-    check_is_folder(path)
+    check_is_folder(word)
     if of_tables:
         *some, last = of_tables
         flags = f"{', '.join(some)} and {last} are" if some else f"{last} is"

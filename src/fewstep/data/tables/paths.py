@@ -31,11 +31,16 @@ def has_tables(folder: Path) -> bool:
 def has_pictures(folder: Path) -> bool:
     """Whether folders in a folder hold pictures. Those of runs are no pictures to learn from."""
     return any(
-        _has_suffix(file, _OF_PICTURES)
+        is_picture(file)
         for of in _inside(folder)
         if not (of / "config.json").exists()
         for file in _inside(of)
     )
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a path is that of a picture by its name."""
+    return _has_suffix(path, _OF_PICTURES)
 
 
 def is_workbook(path: Path) -> bool:
