@@ -16,7 +16,7 @@ from fewstep.data.registry import task_sources
 from fewstep.learners import build
 
 GLYPHS, SINUSOID = RECIPES["glyphs-5way-1shot"].config, RECIPES["sinusoid"].config
-OF_THE_RUN = {"workers", "first_order_share"}
+OF_THE_RUN = {"workers", "first_order_share", "test_inner_steps"}
 """Settings that no learner has: a run turns them into something else."""
 
 
