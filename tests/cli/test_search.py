@@ -57,6 +57,7 @@ def test_a_search_then_seeds_with_what_was_best(tmp_path, capsys):
 
 
 def test_a_search_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(trials, "SPACE", {"inner_lr": (0.02,)})
     command = [*SMALL, "--search", "2", "--run-dir", str(tmp_path / "run")]
     assert main(command) == 0
     before = capsys.readouterr()

@@ -27,7 +27,8 @@ def drawn(monkeypatch):
 
 def results(*metrics):
     ones = Means([1.0, 1.0], [1.0, 1.0])
-    return {"inductive": Result(dict.fromkeys(metrics, ones), ones, tasks=2, diverged=None)}
+    loss = ones if metrics == ("mse",) else Means([2.0, 2.0], [1.0, 1.0])
+    return {"inductive": Result(dict.fromkeys(metrics, ones), loss, tasks=2, diverged=None)}
 
 
 @pytest.mark.parametrize(
