@@ -53,7 +53,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What is chosen on validation tasks."""
+    """The settings chosen on validation tasks."""
 
     outer_steps: int
     inner_lr: float

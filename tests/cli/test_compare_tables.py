@@ -50,7 +50,7 @@ def short(monkeypatch, here):
 
 
 def shown_on_screen(written):
-    """What a terminal shows after all that was written: lines may have been erased."""
+    """The text that a terminal shows at the end: lines may have been erased."""
     screen, row = [""], 0
     for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\n|\r|[^\x1b\n\r]+", written):
         if part == "\n":
@@ -178,7 +178,7 @@ def test_the_interval_of_the_run_is_kept_and_told(here, capsys):
 
 
 def test_a_run_that_goes_on_has_another_interval(here, monkeypatch):
-    """What was measured of the initialisation before is gone when the new one is tested."""
+    """An interval of the initialisation before is gone when the new one is tested."""
     shutil.copytree(here / "sites", here / "longer")
     monkeypatch.setattr("fewstep.cli.results.measured_interval", lambda _: None)
     words = ["train", "sites.csv", "--task", "site", "--target", "level", "--algorithm", "maml"]

@@ -93,7 +93,7 @@ def test_json_knows_no_nan():
 WORSENED = {**ERROR, "training": 0.9, "validation": 0.94}
 R2D2, PROTONET, FINETUNE = {"penalty"}, set(), {"inner_lr", "test_inner_steps"}
 TABLE = {"pooled", "min_k_shot", "layers", "width"}
-"""What a user may change of an algorithm, and of a run on a table."""
+"""Settings that a user may change of an algorithm, and of a run on a table."""
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ Kind = Literal["recipe", "table", "folder"]
 
 
 def kind_of(word: str, given: frozenset[str]) -> Kind:
-    """What a word stands for.
+    """The kind of thing that a word stands for.
 
     Args:
         word: As it was given.

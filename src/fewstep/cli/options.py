@@ -66,7 +66,7 @@ def _one_line(frame: str) -> str:
 
 
 def _missing(rows: list[str]) -> list[str]:
-    """What is asked for: it is indented by four; its description stands further to the right."""
+    """The argument that is missing: indented by four, with its description further to the right."""
     first, *others = dropwhile(lambda row: "Missing from" not in row, rows)
     margin = first.index("Missing from")
     inside = [row[margin:].rstrip("│| ") for row in others]

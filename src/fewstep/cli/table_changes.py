@@ -1,4 +1,4 @@
-"""What has come to the table of a run that is finished, whose results are shown as they are."""
+"""Changes of the table of a finished run, whose results are shown as they are."""
 
 from pathlib import Path
 

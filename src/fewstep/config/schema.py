@@ -128,7 +128,7 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
 
     @property
     def kind(self) -> Kind:
-        """What is predicted. Of a table it is a number where there is but one class."""
+        """The kind of prediction. Of a table it is a number where there is but one class."""
         if self.table is None:
             return self.data_set.kind
         return "regression" if self.n_way == 1 else "classification"

@@ -23,7 +23,7 @@ class Mean(NamedTuple):
 
 @dataclass(frozen=True)
 class AtRows:
-    """What was found of tasks with so many support rows.
+    """Scores on tasks with so many support rows.
 
     Attributes:
         rows: Support rows of each task.

@@ -1,4 +1,4 @@
-"""What to do about a figure that is out of line, by settings that have an effect for a learner."""
+"""Remedies for a figure that is out of line: settings that have an effect for a learner."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

@@ -111,7 +111,7 @@ def _behind(score: str, difference: Mean) -> str:
 
 
 def _chosen(name: str, found: Sequence[AtRows]) -> str:
-    """What was chosen on validation tasks, for each number of rows if that differs."""
+    """The choices made on validation tasks, for each number of rows if they differ."""
     chosen = {at.rows: at.chosen.get(name, "") for at in found}
     if not any(chosen.values()):
         return ""

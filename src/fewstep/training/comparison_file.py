@@ -1,4 +1,4 @@
-"""What ``fewstep compare`` found of a run, as a file of it: ``comparison.json``."""
+"""The result of ``fewstep compare`` for a run, as a file of it: ``comparison.json``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from fewstep.training.run_dir import RunDir
 
 
 class Kept(NamedTuple):
-    """What was found for a number of rows: the best model's score and that of the run."""
+    """The result for a number of rows: the best model's score and that of the run."""
 
     rows: int
     score: str
@@ -46,7 +46,7 @@ def keep_comparison(path: Path, name: str, told: Mapping[str, Any]) -> None:
 
 
 def read_comparison(path: Path, rows: int) -> Kept | None:
-    """What was found for the nearest number of rows that is not larger.
+    """The result for the nearest number of rows that is not larger.
 
     Returns:
         None where nothing is known: it was not compared, or the file is damaged.

@@ -88,7 +88,7 @@ def as_codes(column: Any) -> tuple[npt.NDArray[np.intp], list[str]]:
 
 
 def as_codes_of(column: Any, levels: Sequence[Any]) -> tuple[npt.NDArray[np.intp], list[str]]:
-    """As `as_codes`, where a number is the one text among these levels that it stands for.
+    """Codes as of `as_codes`, where a number is the one text among these levels that it stands for.
 
     A file whose codes are all numbers is read as numbers, 01 as 1, whatever others there were in
     training.

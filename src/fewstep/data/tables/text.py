@@ -134,7 +134,7 @@ def _rows(text: str, separator: str) -> Iterator[list[str]]:
 
 
 def _separator(head: str, name: str) -> str:
-    """What separates the cells: what gives most rows as many cells as the header, and the most."""
+    """The separator of the cells: it gives most rows as many cells as the header, and the most."""
 
     def cells(separator: str) -> float:
         try:

@@ -7,7 +7,7 @@ import numpy as np
 from fewstep.evaluation.rivals.rows import Array, Episode, Floats, Rival, best_of, error_rate
 
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)
-"""What the penalty, one over scikit-learn's C, is chosen from."""
+"""The penalties, one over scikit-learn's C, of which one is chosen."""
 
 
 def logistic(penalty: float, support_x: Floats, support_y: Array, query_x: Floats) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from fewstep.evaluation.rivals.rows import Array, Episode, Floats, Rival, best_of, rmse
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
-"""What the penalty is chosen from, for features of about unit spread."""
+"""The penalties of which one is chosen, for features of about unit spread."""
 
 
 def ridge(penalty: float, support_x: Floats, support_y: Array, query_x: Floats) -> Array:
