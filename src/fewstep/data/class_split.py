@@ -1,6 +1,7 @@
 """Splits of classes into training, validation and test; no class is in two of them."""
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import numpy as np
 
@@ -74,3 +75,29 @@ def with_all_parts(parts: Mapping[Split, Sequence[str]], seed: int) -> dict[Spli
     names = [[train[number] for number in numbers] for numbers in drawn]
     filled: dict[Split, Sequence[str]] = {"train": names[0]}
     return filled | {split: parts[split] or of for split, of in zip(rest, names[1:], strict=True)}
+
+
+def numbers_by_name(
+    names: Sequence[str], parts: Mapping[Split, Sequence[str]], where: object, kind: str
+) -> list[list[int]]:
+    """Numbers of the names of each part, in the order of the splits.
+
+    Args:
+        names: All that there are, in order.
+        parts: The names of each part.
+        where: Where they are, for the error.
+        kind: ``"classes"`` or ``"tasks"``, for the error.
+
+    Raises:
+        InputError: Some are missing.
+    """
+    number = {name: i for i, name in enumerate(names)}
+    order: tuple[Split, ...] = get_args(Split)
+    missing = [name for part in order for name in parts[part] if name not in number]
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise InputError(
+            f"{where} lacks {len(missing)} of the {kind} of the split: {', '.join(missing[:3])}"
+            f"{more}; put them back"
+        )
+    return [[number[name] for name in parts[part]] for part in order]

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 
 from fewstep.choices import Split
-from fewstep.data.class_split import with_all_parts
+from fewstep.data.class_split import numbers_by_name, with_all_parts
 from fewstep.data.folder_cache import Contents, stored
 from fewstep.data.folder_kind import guess
 from fewstep.data.folder_listing import File, Listing, Problem, list_folder
@@ -17,7 +17,6 @@ from fewstep.data.folder_reading import ColourError, Outcomes, Reading, compact,
 from fewstep.data.image_set import ImageSet
 from fewstep.data.images import ImageClasses
 from fewstep.data.preparation import Fit, Preparation
-from fewstep.data.source import SPLITS
 from fewstep.errors import InputError
 
 LARGEST = 1024  # pixels along a side: far more than any network of few-shot learning takes
@@ -112,15 +111,7 @@ class ImageFolder(ImageSet):
         Raises:
             InputError: Some are missing in the folder.
         """
-        number = {name: i for i, name in enumerate(self.classes)}
-        missing = [name for part in SPLITS for name in parts[part] if name not in number]
-        if missing:
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            raise InputError(
-                f"{self.folder} lacks {len(missing)} of the classes of the split: "
-                f"{', '.join(missing[:3])}{more}; put them back"
-            )
-        return self.split_into([[number[name] for name in parts[part]] for part in SPLITS])
+        return self.split_into(numbers_by_name(self.classes, parts, self.folder, "classes"))
 
 
 def prepared(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fewstep.choices import Split
-from fewstep.data.class_split import draw_split, split_sizes, usual_sizes
+from fewstep.data.class_split import draw_split, numbers_by_name, split_sizes, usual_sizes
 from fewstep.data.columns.kinds import as_codes
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.columns.target import TargetKind
@@ -155,15 +155,7 @@ class Table:
         Raises:
             InputError: Some are missing in the table.
         """
-        number = {name: i for i, name in enumerate(self.names)}
-        missing = [name for part in SPLITS for name in parts[part] if name not in number]
-        if missing:
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            raise InputError(
-                f"{self.name} lacks {len(missing)} of the tasks of the split: "
-                f"{', '.join(missing[:3])}{more}; put them back"
-            )
-        return self.split_into([[number[name] for name in parts[part]] for part in SPLITS], how)
+        return self.split_into(numbers_by_name(self.names, parts, self.name, "tasks"), how)
 
     def of_at_least(self, rows: int) -> Table:
         """The tasks that have so many rows."""
