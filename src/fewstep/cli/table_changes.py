@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from fewstep.cli.table_file import listed, newcomers
+from fewstep.cli.table_file import newcomers
 from fewstep.config.schema import Config
+from fewstep.data.columns.naming import MOST, listed
 from fewstep.data.registry import task_sources
 from fewstep.data.tables.source import open_table, split_table
 from fewstep.errors import InputError
@@ -49,6 +50,6 @@ def _found(config: Config, files: RunDir) -> list[str]:
     told = []
     if new:
         are = "task is" if len(new) == 1 else "tasks are"
-        told.append(f"{len(new):,} {are} new: {listed(new)}")
+        told.append(f"{len(new):,} {are} new: {listed(new, MOST)}")
     before = checkpoint.load(files.last)[1].computed_with.get("data", digest)
     return [*told, "rows of its tasks are others"] if before != digest else told

@@ -14,13 +14,13 @@ from fewstep.config.file import read_config
 from fewstep.config.recipes import table_config
 from fewstep.config.registry import OF_TABLES
 from fewstep.config.schema import Config
+from fewstep.data.columns.naming import MOST, listed
 from fewstep.data.source import KeptSplit
 from fewstep.data.tables.rows import Integers
 from fewstep.data.tables.source import open_table, rows_needed, split_table
 from fewstep.data.tables.table import Table
 from fewstep.errors import InputError
 
-SHOWN = 20  # tasks that are named, at most
 K_SHOT = 10  # at most, unless asked for
 VALIDATION, TEST = 100, 400  # draws of rows, about
 OWN = (*OF_TABLES, "n_way", "k_shot", "q_query", "val_tasks", "test_tasks")
@@ -89,14 +89,14 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
     told = f"of fewer than {rows_needed(config)} rows"
     for names, why in ((small, told), (new, "in no part of the split")):
         if names:
-            say(f"left out, {why}: {len(names):,} {_tasks(names)}: {listed(names)}")
+            say(f"left out, {why}: {len(names):,} {_tasks(names)}: {listed(names, MOST)}")
     # A table that changed may have fewer rows of a task than the run was begun with.
     for split, part in parts.items():
         own = config.min_k_shot if split == "train" else None
         fewest = own or config.shots(split)[0]
         if names := [name for name in part.names if part.counts[name] <= fewest]:
-            of = f"of fewer than {fewest + 1} rows: {len(names):,} {_tasks(names)}: {listed(names)}"
-            say(f"left out of {split}, {of}")
+            of = f"of fewer than {fewest + 1} rows: {len(names):,} {_tasks(names)}"
+            say(f"left out of {split}, {of}: {listed(names, MOST)}")
     train, val, test = (f"{size:,}" for size in sizes)
     say(f"split: {train} tasks train, {val} validation, {test} test")
     least = "" if config.min_k_shot is None else f"{config.min_k_shot} to "
@@ -137,9 +137,3 @@ def _rounds(tasks: int, about: int) -> int:
 
 def _tasks(names: Sequence[str]) -> str:
     return "task" if len(names) == 1 else "tasks"
-
-
-def listed(names: Sequence[str]) -> str:
-    """The names of tasks, where there are too many the first ones."""
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

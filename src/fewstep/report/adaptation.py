@@ -13,6 +13,7 @@ from fewstep.predictors.adapted_dir import PICTURE
 from fewstep.predictors.classifier import AdaptedClassifier, Label
 from fewstep.predictors.rivals import RIVALS
 from fewstep.predictors.verdict import Verdict
+from fewstep.report.adapted_from import protocol_as_json
 from fewstep.report.columns import in_columns
 from fewstep.report.predictions import Prediction, prediction_lines
 
@@ -146,17 +147,8 @@ def as_json(done: Adaptation, run: Path, out: Path | None) -> dict[str, Any]:
             for name, right in verdict.rivals.items()
         },
         "classes": list(done.adapted.classes),
-        "shots": protocol["shots"],
-        "steps": protocol["inner_steps"],
-        "norm": protocol["norm"],
-        "note": protocol["note"],
         "temperature": done.adapted.temperature,
-        "models": 1,
-        "recipe": done.config.recipe,
-        "algorithm": done.config.algorithm,
-        "seed": done.config.seed,
-        "run": str(run),
-        "out": None if out is None else str(out),
+        **protocol_as_json(done.config, protocol, run, out),
         "notes": [*done.notes, *([done.verdict] if isinstance(done.verdict, str) else [])],
     }
     result: dict[str, Any] = rounded(told)

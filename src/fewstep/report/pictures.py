@@ -1,6 +1,7 @@
 """Pictures of results: adaptation curves, and one task with its predictions."""
 
 import textwrap
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -53,14 +54,7 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
             axes.axhline(1 / config.n_way, color="grey", linestyle=":", label="chance")
             axes.set_ylim(0, 1.02)
             axes.yaxis.set_major_formatter(PercentFormatter(1))
-    # Below the curves, where it hides none.
-    handles, labels = panels[0].get_legend_handles_labels()
-    legend = figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    # By themselves, since Matplotlib leaves out names that begin with an underscore and computes
-    # what stands between dollars.
-    for text, name in zip(legend.get_texts(), results, strict=False):
-        text.set_parse_math(False)
-        text.set_text(name)
+    legend_below(figure, panels[0], list(results), columns=3)
     figure.suptitle(
         f"{config.data_name}: adaptation to tasks never seen\n\n",
         fontsize=12,
@@ -94,6 +88,19 @@ def _draw_bars(axes: Axes, label: str, colour: str, means: Means) -> None:
     axes.bar(names, means.mean, 0.5, color=colour, alpha=0.6, label=label)
     axes.errorbar(names, means.mean, means.ci95, fmt="none", ecolor="black", capsize=4)
     axes.grid(axis="y", alpha=0.3)
+
+
+def legend_below(figure: Figure, axes: Axes, names: Sequence[str], columns: int) -> None:
+    """Name what is drawn, the first by these names; below, where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    legend = figure.legend(
+        handles, labels, loc="outside lower center", ncols=columns, frameon=False
+    )
+    # By themselves, since Matplotlib leaves out names that begin with an underscore and computes
+    # what stands between dollars.
+    for text, name in zip(legend.get_texts(), names, strict=False):
+        text.set_parse_math(False)
+        text.set_text(name)
 
 
 def draw_task(

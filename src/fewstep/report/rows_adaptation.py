@@ -15,6 +15,7 @@ from fewstep.files import rounded
 from fewstep.predictors.adapted_dir import PICTURE
 from fewstep.predictors.further import Adapted
 from fewstep.predictors.table_verdict import NAMES, THIS, TableVerdict
+from fewstep.report.adapted_from import protocol_as_json
 from fewstep.report.columns import in_columns
 from fewstep.report.row_predictions import Rows, row_lines
 
@@ -162,16 +163,7 @@ def as_json(done: RowsAdaptation, run: Path, out: Path | None) -> dict[str, Any]
         "target": how.target,
         "inputs": list(how.inputs),
         "task": done.adapted.about.get("task"),
-        "shots": protocol["shots"],
-        "steps": protocol["inner_steps"],
-        "norm": protocol["norm"],
-        "note": protocol["note"],
-        "models": 1,
-        "recipe": done.config.recipe,
-        "algorithm": done.config.algorithm,
-        "seed": done.config.seed,
-        "run": str(run),
-        "out": None if out is None else str(out),
+        **protocol_as_json(done.config, protocol, run, out),
         "notes": done.notes,
     }
     found = done.predictions

@@ -11,6 +11,7 @@ from fewstep.evaluation.by_rows import AtRows
 from fewstep.evaluation.rivals import of_tables as names
 from fewstep.files import write_whole
 from fewstep.report.by_rows import protocol
+from fewstep.report.pictures import legend_below
 
 # Okabe and Ito's colours, with a marker each: no two models are told apart by colour alone.
 _OF_RIVALS = {
@@ -62,13 +63,7 @@ def draw_by_rows(path: Path, config: Config, found: Sequence[AtRows], draws: int
         label = f"root mean squared error of {config.target}, in its unit"
         axes.set_ylabel(label, parse_math=False)
         axes.set_ylim(bottom=0)
-    handles, labels = axes.get_legend_handles_labels()
-    legend = figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    # By themselves, since Matplotlib leaves out names that begin with an underscore and computes
-    # what stands between dollars.
-    for text, name in zip(legend.get_texts(), every, strict=True):
-        text.set_parse_math(False)
-        text.set_text(name)
+    legend_below(figure, axes, every, columns=4)
     axes.set_title(
         f"{config.data_name}: tasks never seen, by their rows",
         fontsize=12,

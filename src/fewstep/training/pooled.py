@@ -8,6 +8,7 @@ from fewstep.config.groups import Adaptation, Specialist
 from fewstep.config.schema import Config
 from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
+from fewstep.predictors.adapt import learner_of
 from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run, trained
@@ -46,6 +47,6 @@ def pooled_network(run: Run, path: Path, reporter: Reporter) -> FineTune:
 
 def _alone(learner: Learner) -> FineTune:
     """The learner itself, of one that shares its tasks out."""
-    one = getattr(learner, "learner", learner)
+    one = learner_of(learner)
     assert isinstance(one, FineTune)
     return one

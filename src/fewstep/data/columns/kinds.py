@@ -114,12 +114,6 @@ def is_missing(column: Any) -> npt.NDArray[np.bool_]:
     return as_codes(column)[0] < 0
 
 
-def as_texts(column: Any) -> npt.NDArray[Any]:
-    """Values of a column as texts, ``None`` where they are missing."""
-    codes, levels = as_codes(column)
-    return np.array([*levels, None], dtype=object)[codes]
-
-
 def as_numbers(frame: Any, name: str) -> Floats:
     """Values of a column as numbers, NaN where they are missing.
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewstep.data.columns.kinds import as_codes
-from fewstep.data.columns.naming import row_names
+from fewstep.data.columns.naming import listed, row_names
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.tables.reading import TableFrame, read_table
 from fewstep.data.tables.rows_of import check_columns
@@ -150,9 +150,8 @@ def _task_of(frame: Any, task: str | None, name: str) -> str | None:
         return None
     tasks = as_codes(frame[task])[1]
     if len(tasks) > 1:
-        more = f" and {len(tasks) - MOST_NAMED} more" if len(tasks) > MOST_NAMED else ""
         raise InputError(
             f"{name} has rows of {len(tasks)} tasks by its column {task!r}: "
-            f"{', '.join(tasks[:MOST_NAMED])}{more}; give the rows of one"
+            f"{listed(tasks, MOST_NAMED)}; give the rows of one"
         )
     return tasks[0] if tasks else None

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from fewstep.data.columns.naming import FILE as FILE
-from fewstep.data.columns.naming import ROWS_A_FILE, EmptyTableError, load_pandas
+from fewstep.data.columns.naming import ROWS_A_FILE, EmptyTableError, listed, load_pandas
 from fewstep.data.tables.text import check_names, parse_text
 from fewstep.errors import InputError, first_line
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
 WORKBOOKS = (".xls", ".xlsx", ".ods")
 ZIP = b"PK\x03\x04"  # of a workbook, too
-_PARQUET, _GZIP = b"PAR1", b"\x1f\x8b"
+PARQUET, GZIP = b"PAR1", b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -122,13 +122,9 @@ def _read_folder(folder: Path) -> TableFrame:
             told.setdefault(note, []).append(path.name)
     if not frames:
         raise InputError(f"{folder} holds no table with rows")
-    lines = [f"{_some(files)}: {note}" for note, files in told.items()]
+    lines = [f"{listed(files, 3)}: {note}" for note, files in told.items()]
     lines.insert(0, f"{folder.name} has {len(frames):,} files")
     return TableFrame(pd.concat(frames), tuple(lines), folder.name)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def _check_alike(frame: Any, path: Path, first: Any, first_path: Path) -> None:
@@ -147,9 +143,9 @@ def _read_file(path: Path, name: str) -> tuple[Any, list[str]]:
     content = _content(path)
     if content.startswith(ZIP) or path.suffix.lower() in WORKBOOKS:
         raise InputError(f"{name} is a workbook or an archive; save the table as CSV")
-    if content.startswith(_PARQUET):
+    if content.startswith(PARQUET):
         return _parse_parquet(content, name), []
-    if content.startswith(_GZIP):
+    if content.startswith(GZIP):
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:

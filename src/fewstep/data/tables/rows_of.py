@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from fewstep.data.columns.naming import load_pandas
+from fewstep.data.columns.naming import MOST, listed, load_pandas
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.tables.reading import TableFrame, read_table
 from fewstep.errors import InputError, first_line
-
-MOST_NAMED = 20  # columns
 
 
 def frame_of(x: Any, preparation: TablePreparation) -> Any:
@@ -46,14 +44,9 @@ def check_columns(there: Sequence[str], needed: Sequence[str], source: str = "th
         named.append(repr(name) + (f" (did you mean {near[0]!r}?)" if near else ""))
     columns = "column" if len(missing) == 1 else "columns"
     raise InputError(
-        f"{source} has no {columns} {', '.join(named)}; it has {_listed(there)}, and the model "
-        f"needs {', '.join(needed)}"
+        f"{source} has no {columns} {', '.join(named)}; it has "
+        f"{listed(there, MOST) or 'none'}, and the model needs {', '.join(needed)}"
     )
-
-
-def _listed(names: Sequence[str], most: int = 20) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more if names else "none"
 
 
 def _frame(x: Any, inputs: tuple[str, ...]) -> Any:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fewstep.choices import Split
+from fewstep.data.columns.naming import listed
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.episodes import generator
 from fewstep.data.source import TaskSource, TaskSpec
@@ -99,9 +100,8 @@ class TableTasks(TaskSource):
         told += f" and up to {queries}{'' if self.q_query == 1 else 's'}"
         out = self.left_out
         if out:
-            more = f" and {len(out) - 3:,} more" if len(out) > 3 else ""
             told += f"; left out: {len(out):,} of fewer than {self.fewest + 1} rows: "
-            told += ", ".join(out[:3]) + more
+            told += listed(out, 3)
         return f"<{told}>"
 
     @property

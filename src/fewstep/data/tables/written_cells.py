@@ -3,10 +3,9 @@
 import gzip
 from pathlib import Path
 
+from fewstep.data.tables.reading import GZIP, PARQUET
 from fewstep.data.tables.text import written_rows
 from fewstep.errors import InputError
-
-_PARQUET, _GZIP = b"PAR1", b"\x1f\x8b"
 
 
 def written_cells(source: Path | bytes, rows: int) -> tuple[list[str], list[list[str]]] | None:
@@ -21,9 +20,9 @@ def written_cells(source: Path | bytes, rows: int) -> tuple[list[str], list[list
     """
     try:
         content = source if isinstance(source, bytes) else source.read_bytes()
-        if content.startswith(_PARQUET):
+        if content.startswith(PARQUET):
             return None
-        if content.startswith(_GZIP):
+        if content.startswith(GZIP):
             content = gzip.decompress(content)
         header, *cells = written_rows(content, "the table")
     except (OSError, EOFError, ValueError, InputError):
