@@ -29,7 +29,8 @@ from torch import Tensor, nn
 
 from benchmarks.workloads import WORKLOADS, Workload, max_pool_conv4
 from fewstep import MAML, TaskBatch
-from fewstep.execution.captured import Captured, Recordings
+from fewstep.execution.captured import Captured
+from fewstep.execution.recordings import Recordings
 from fewstep.metagrad.objective import Traceable
 from fewstep.models.context import WithContext
 from fewstep.runtime.compile_cache import CompiledFunctions

@@ -1,6 +1,7 @@
 """Learners whose outer steps are computed by the recorded executor."""
 
-from fewstep.execution.captured import Captured, Recordings
+from fewstep.execution.captured import Captured
+from fewstep.execution.recordings import Recordings
 from fewstep.learners.heads import share_rows
 from fewstep.metagrad.objective import Traceable
 from fewstep.runtime.compile_cache import CompiledFunctions

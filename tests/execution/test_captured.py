@@ -12,7 +12,7 @@ from torch import nn
 
 from fewstep import MAML, ImplicitMAML, ProtoMAML, Reptile, TaskBatch
 from fewstep.errors import InputError, UnsuitableError
-from fewstep.execution.captured import MOST_KEPT, Recordings
+from fewstep.execution.recordings import MOST_KEPT, Recordings
 from fewstep.execution.plan import Planner
 from tests.exactness.cases import CASES
 from tests.exactness.family import CASE, FAMILY, OUTER_STEP, family_learner
