@@ -15,14 +15,9 @@ from fewstep.data.images import ImageClasses
 from fewstep.data.registry import task_sources
 from fewstep.data.sinusoid import SinusoidSampler
 from fewstep.data.source import made_on
+from tests.data.pictures import random_classes
 
 CPU = torch.device("cpu")
-
-
-def random_classes(counts=(9, 4, 7, 6, 5, 8), side=(6, 6), channels=1):
-    random = np.random.default_rng(0)
-    pictures = random.integers(0, 256, (sum(counts), channels, *side), np.uint8)
-    return ImageClasses(pictures, tuple(map(str, range(len(counts)))), np.array(counts))
 
 
 def assert_same(one, other, numbers=(5, 0, 11)):

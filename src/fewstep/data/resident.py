@@ -37,7 +37,7 @@ def fits(images: ImageClasses, turns: int, device: torch.device) -> bool:
     if (turns, device) in _there.get(images, ()):
         return True
     size = int(images.counts.sum()) * channels * height * width * turns
-    return size <= SHARE * _free(device)
+    return bool(size <= SHARE * _free(device))
 
 
 class ResidentEpisodes:
@@ -70,7 +70,7 @@ class ResidentEpisodes:
         pictures = self._pictures.index_select(0, sent[numbers.size :]) / self._white
         x, query_x = (
             part.view(tasks, -1, *pictures.shape[1:])
-            for part in pictures.split([support.size, query.size])
+            for part in torch.split(pictures, [support.size, query.size])
         )
         y, query_y = (labels.repeat(tasks, 1) for labels in self._labels)
         return TaskBatch(x, y, query_x, query_y, sent[: numbers.size].view(numbers.shape))
@@ -85,7 +85,7 @@ class ResidentEpisodes:
 
 def _free(device: torch.device) -> float:
     """Bytes that are free on a GPU, and on the CPU as many as one likes."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
+    return float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else math.inf
 
 
 def _resident(images: ImageClasses, turns: int, device: torch.device) -> Tensor:

@@ -127,7 +127,7 @@ class TaskSource(ABC):
         """How a picture or a row of one's own becomes an example, if the examples are such."""
         return None
 
-    def on_device(self, device: torch.device) -> Sampler | None:
+    def on_device(self, device: torch.device) -> Sampler | None:  # noqa: ARG002
         """The same tasks bit for bit, made on a device; None where they are made on the host."""
         return None
 
