@@ -184,3 +184,19 @@ def test_between_readings_nothing_waits_for_the_device(monkeypatch):
     fewstep.fit(learner, source, optimizer=fused, **settings)
     # Twice while it trains, and once in the end.
     assert asked == {"tolist": 3}
+
+
+def test_on_a_gpu_checkpoints_are_seconds_apart(tmp_path, monkeypatch):
+    written = []
+    keep = loop.OuterLoop._checkpoint
+    monkeypatch.setattr(loop, "figures_every", lambda *_: 7)
+    monkeypatch.setattr(
+        loop.OuterLoop, "_checkpoint", lambda self: written.append(self.progress.step) or keep(self)
+    )
+    run(SINUSOID, tmp_path / "run")
+    # The first, without which no run can be gone on with, and the last.
+    assert written == [5, 40]
+    written.clear()
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0)
+    run(SINUSOID, tmp_path / "often")
+    assert written == list(range(5, 41, 5))

@@ -16,12 +16,10 @@ from fewstep.data.augmentation import UNCHANGED, Augmentation
 from fewstep.data.images import ImageClasses
 from fewstep.data.on_demand import OnDemand
 from fewstep.data.preparation import Preparation
-from fewstep.data.resident import ResidentEpisodes, fits
+from fewstep.data.resident import Integers, ResidentEpisodes, fits
 from fewstep.data.source import Sampler, TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
-
-Integers = npt.NDArray[np.int64]
 
 
 def generator(seed: int, split: str, index: int) -> np.random.Generator:

@@ -3,11 +3,9 @@
 What goes to the device at an outer step is which pictures the tasks have, a few kilobytes.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,12 +16,10 @@ from torch import Tensor
 from fewstep.data.images import ImageClasses
 from fewstep.tasks import TaskBatch
 
-if TYPE_CHECKING:
-    from fewstep.data.episodes import EpisodeSampler
-
 SHARE = 1 / 4
 """The most that pictures may take of the memory that is free on a device."""
 
+Integers = npt.NDArray[np.int64]
 Place = tuple[int, torch.device]
 _there: WeakKeyDictionary[ImageClasses, dict[Place, Tensor]] = WeakKeyDictionary()
 """Pictures by how many turns of each and by device, for all samplers of the same."""
@@ -40,15 +36,33 @@ def fits(images: ImageClasses, turns: int, device: torch.device) -> bool:
     return bool(size <= SHARE * _free(device))
 
 
+class Episodes(Protocol):
+    """Tasks of an `EpisodeSampler`, whose fields these are."""
+
+    @property
+    def images(self) -> ImageClasses: ...  # noqa: D102
+    @property
+    def turns(self) -> int: ...  # noqa: D102
+    @property
+    def n_way(self) -> int: ...  # noqa: D102
+    @property
+    def k_shot(self) -> int: ...  # noqa: D102
+    @property
+    def q_query(self) -> int: ...  # noqa: D102
+
+    def chosen(self, index: int) -> tuple[Integers, Integers]:
+        """Which classes a task has, and which of their pictures."""
+
+
 class ResidentEpisodes:
-    """The tasks of an `EpisodeSampler`, bit for bit, made on a device.
+    """The same tasks, bit for bit, made on a device.
 
     Args:
         of: The sampler, which says what each task is; its pictures stay as they are.
         device: Where its pictures are put, and where the tasks are.
     """
 
-    def __init__(self, of: EpisodeSampler, device: torch.device) -> None:
+    def __init__(self, of: Episodes, device: torch.device) -> None:
         self._of, self._device = of, device
         self._pictures = _resident(of.images, of.turns, device)
         self._first = np.cumsum(of.images.counts) - of.images.counts
@@ -75,7 +89,7 @@ class ResidentEpisodes:
         y, query_y = (labels.repeat(tasks, 1) for labels in self._labels)
         return TaskBatch(x, y, query_x, query_y, sent[: numbers.size].view(numbers.shape))
 
-    def _sent(self, numbers: list[npt.NDArray[np.int64]]) -> Tensor:
+    def _sent(self, numbers: list[Integers]) -> Tensor:
         """The numbers, one after another, on the device; nothing waits until they are there."""
         flat = torch.from_numpy(np.concatenate([part.ravel() for part in numbers]))
         if self._device.type == "cuda":

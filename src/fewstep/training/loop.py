@@ -26,6 +26,9 @@ from fewstep.training.settings import OuterSettings
 from fewstep.training.state import State
 from fewstep.training.streams import Stream
 
+CHECKPOINT_SECONDS = 10.0
+"""Between checkpoints on a GPU at least, which waits while one is written."""
+
 
 @dataclass
 class OuterLoop:
@@ -45,6 +48,7 @@ class OuterLoop:
         self.device = device_of(self.learner)
         self.waiting = Waiting(figures_every(self.device, self.reporter.prompt))
         self._good: dict[str, Tensor] = {}
+        self.written = -math.inf  # when a checkpoint was
 
     def run(self) -> None:
         """Train, from what the keeper has, and leave the learner with the last parameters.
@@ -108,7 +112,7 @@ class OuterLoop:
                 or stop
                 or self.progress.is_spent(self.settings.patience, self.settings.val_every)
             )
-            if step % self.settings.checkpoint_every == 0 or done:
+            if done or self._is_due(step):
                 self._checkpoint()
             if stop:
                 raise Interrupted(f"stopped after outer step {step}")
@@ -211,6 +215,12 @@ class OuterLoop:
             )
         return spent
 
+    def _is_due(self, step: int) -> bool:
+        """Whether it is time for a checkpoint: not many a second, where steps take milliseconds."""
+        waited = time.monotonic() - self.written
+        regular = step % self.settings.checkpoint_every == 0
+        return regular and (self.waiting.every == 1 or waited > CHECKPOINT_SECONDS)
+
     def _checkpoint(self) -> None:
         self._tell(self.waiting.rest())
         self._keep_good()
@@ -219,3 +229,4 @@ class OuterLoop:
         self.progress.seconds = time.monotonic() - self.began
         if self.keeper.keep_last(self.state):
             self.kept = self.progress.step
+        self.written = time.monotonic()
