@@ -1,9 +1,9 @@
 """Outer steps of several ranks on this machine, and a model of those of up to 1,000.
 
-``python -m benchmarks.ranks [REVISION]`` prints tables in Markdown, in three minutes, on a machine
-that does nothing else: an outer step of W1 by one rank of one thread and by a rank a core (beside
-an earlier revision's two processes, where it is given), the all-reduce of a flat gradient, and what
-both come to for more ranks.
+``python -m benchmarks.ranks [REVISION]`` writes ``benchmarks/results/ranks.md`` in three minutes on
+a machine that does nothing else: an outer step of W1 by one rank of one thread and by a rank a core
+(beside the processes of an earlier revision, where it is given), the all-reduce of a flat gradient,
+and what both come to for more ranks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,44 +28,58 @@ from fewstep import keep_memory
 keep_memory()
 
 import torch  # noqa: E402 - after the allocator is set
-import torch.distributed as dist  # noqa: E402
+from fewstep.distributed.ranks import joined  # noqa: E402
 
+from benchmarks.report import machine  # noqa: E402
 from benchmarks.workloads import WORKLOADS  # noqa: E402
 from fewstep import MAML  # noqa: E402
-from fewstep.distributed.ranks import ranks  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "ranks.md"
 WORKLOAD = WORKLOADS["W1"]
 CORES = os.cpu_count() or 1
 TURNS, WARM_UP, STEPS = 15, 5, 3
 """Turns that count and that do not, and outer steps of a turn."""
+NUMBERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
+"""Of ranks, in the model."""
 SIZES = (0.1, 1.0, 10.0, 100.0)
 """Megabytes of a gradient."""
-SHARES = (1, 2, 4, 8, 16)
+SHARES = (1, 2, 4, 8, 16, WORKLOAD.tasks)
 """Tasks of a rank."""
+ALONE = "1 rank"
 
 
 def main(revision: str | None) -> None:
-    """Measure, and print the tables."""
-    with tempfile.TemporaryDirectory() as folder:
-        groups = {"1 rank": Group(1), f"{CORES} ranks": Group(CORES)}
+    """Measure, and write the page."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        groups = {ALONE: Group(1), f"{CORES} ranks": Group(CORES)}
         if revision is not None:
             groups[f"{CORES} processes of {revision}"] = Earlier(revision, Path(folder, "earlier"))
-        print(f"W1: {WORKLOAD.text}; milliseconds of an outer step\n\n" + turns(groups), flush=True)
-        alone, together = groups["1 rank"], groups[f"{CORES} ranks"]
-        of_share = {tasks: alone.ask(f"share {tasks}") for tasks in SHARES}
-        of_share[WORKLOAD.tasks] = statistics.median(alone.seconds)
-        jitter = statistics.pstdev(alone.seconds) / of_share[WORKLOAD.tasks]
-        reduced = {size: together.ask(f"reduce {size}") for size in SIZES}
-        size = sum(p.numel() for p in WORKLOAD.build(torch.float32).parameters()) * 4e-6
-        here = fitted(reduced)
         for group in groups.values():
-            group.stop()
-    print(rows(("MB", "ms of an all-reduce"), [(f"{s:g}", ms(t)) for s, t in reduced.items()]))
-    print(rows(("tasks of a rank", "ms"), [(f"{k}", ms(t)) for k, t in of_share.items()]))
-    print(f"gradient: {size:.2f} MB; deviation of an outer step: {100 * jitter:.1f}%\n")
-    for network in (here, *NETWORKS):
-        print(prediction(network, of_share, size, jitter), flush=True)
+            stack.callback(group.stop)
+        steps = turns(groups)
+        alone, together = groups[ALONE], groups[f"{CORES} ranks"]
+        of_share = {tasks: alone.ask(f"share {tasks}") for tasks in SHARES}
+        deviation = alone.ask("deviation 30") / of_share[WORKLOAD.tasks]
+        reduced = {size: together.ask(f"reduce {size}") for size in SIZES}
+    size = sum(p.numel() for p in WORKLOAD.build(torch.float32).parameters()) * 4e-6
+    parts = [
+        f"# Several ranks\n\n`python -m benchmarks.ranks {revision or ''}`, {machine()}. "
+        f"W1: {WORKLOAD.text}; a gradient of {size:.2f} MB; outer steps of one rank deviate by "
+        f"{100 * deviation:.1f}%.\n",
+        steps,
+        rows(("tasks of a rank", "ms"), [(f"{k}", ms(t)) for k, t in of_share.items()]),
+        rows(
+            ("MB", f"ms of an all-reduce, {CORES} ranks here"),
+            [(f"{s:g}", ms(t)) for s, t in reduced.items()],
+        ),
+        MODEL,
+        *(prediction(n, of_share, size, deviation) for n in (fitted(reduced), *NETWORKS)),
+        on_gpus(size, deviation),
+    ]
+    page = "\n".join(parts)
+    RESULTS.write_text(page)
+    print(page)
 
 
 class Group:
@@ -124,7 +140,7 @@ def turns(groups: dict[str, Group]) -> str:
             if turn >= WARM_UP:
                 group.seconds.append(seconds)
     medians = {name: statistics.median(group.seconds) for name, group in groups.items()}
-    alone = medians["1 rank"]
+    alone = medians[ALONE]
     told = [(name, ms(each), f"{alone / each:.2f}") for name, each in medians.items()]
     return rows(("", "ms", "times as fast as 1 rank"), told)
 
@@ -132,29 +148,32 @@ def turns(groups: dict[str, Group]) -> str:
 def worker() -> None:
     """One rank: answers one line with one line until there is no more."""
     torch.set_num_threads(1)
-    here = ranks()
     model = WORKLOAD.build(torch.float32)
     learner = MAML(model, WORKLOAD.lr, WORKLOAD.steps, loss=WORKLOAD.loss)
     whole = WORKLOAD.batch(torch.float32)
-    share = here.share(range(len(whole)))
-    batch = whole[share.start : share.stop]
+    with joined() as ranks:
+        numbers = ranks.share(range(len(whole)))
+        own = whole[numbers.start : numbers.stop]
 
-    def step() -> None:
-        found = learner.differentiate(batch)
-        here.mean_gradient(found, len(batch))
+        def step() -> None:
+            gradient = learner.differentiate(own).gradient
+            flat = torch.cat([g.flatten() for g in gradient.values()])
+            ranks.sum(flat.mul_(len(own) / len(whole)))
 
-    for line in sys.stdin:
-        match line.split():
-            case ["steps", number]:
-                print(_seconds(step, int(number)), flush=True)
-            case ["share", number]:
-                few = whole[: int(number)]
-                timed = [_seconds(lambda few=few: learner.differentiate(few), 3) for _ in range(6)]
-                print(statistics.median(timed[1:]), flush=True)
-            case ["reduce", size]:
-                flat = torch.zeros(int(float(size) * 250_000))
-                timed = [_seconds(lambda flat=flat: dist.all_reduce(flat), 3) for _ in range(12)]
-                print(statistics.median(timed[2:]), flush=True)
+        for line in sys.stdin:
+            match line.split():
+                case ["steps", number]:
+                    told = statistics.mean(_timed(step, int(number)))
+                case ["deviation", number]:
+                    told = statistics.pstdev(_timed(step, int(number)))
+                case ["share", number]:
+                    few = whole[: int(number)]
+                    of_few = _timed(partial(learner.differentiate, few), 14)
+                    told = statistics.median(of_few[4:])
+                case ["reduce", size]:
+                    flat = torch.zeros(int(float(size) * 250_000))
+                    told = statistics.median(_timed(partial(ranks.sum, flat), 24)[4:])
+            print(told, flush=True)
 
 
 @dataclass(frozen=True)
@@ -189,18 +208,25 @@ class Network:
         return self.start + min(ring, tree)
 
 
-NETWORKS = (
-    Network(
-        "assumed: Ethernet of 10 Gb/s, 50 us a message, gloo, a rank a machine",
-        *(1, 0.0, 5e-5, 1.1e9),
-    ),
-    Network(
-        "assumed: NCCL, 8 GPUs a machine by NVLink, InfiniBand (NCCL's own constants)",
-        *(8, 1.2e-6, 8.5e-6, 40e9, 4.4e-6),
-    ),
+MODEL = """## More ranks, by the model
+
+All ranks wait for the slowest one, whose step is longer by its deviation times sqrt(2 ln n); then
+for the all-reduce, the faster one of a ring and a tree. Efficiency is that of one rank's time: its
+inverse is what a task costs in time of ranks. Networks are assumptions, and say so.
+"""
+ETHERNET = Network(
+    "Assumed: a rank a machine, Ethernet of 10 Gb/s at 1.1 GB/s, 50 us a message",
+    *(1, 0.0, 5e-5, 1.1e9),
 )
-"""NCCL's model of itself, ``src/graph/tuning.cc``: the tree with its protocol LL128 takes 4.4 us, 1.2
-for each message by NVLink and 8.5 for each between machines, and moves at most 80 GB/s."""
+INFINIBAND = Network(
+    "Assumed: 8 GPUs a machine and NCCL; 4.4 us for any all-reduce, 1.2 us for each message by "
+    "NVLink and 8.5 us by InfiniBand, 80 GB/s (the constants by which NCCL chooses a tree: "
+    "`src/graph/tuning.cc`)",
+    *(8, 1.2e-6, 8.5e-6, 80e9, 4.4e-6),
+)
+NETWORKS = (ETHERNET,)
+ON_H100 = 3.97e-3
+"""Seconds of an outer step of W1, ``results/gpu-h100.md``."""
 
 
 def fitted(reduced: dict[float, float]) -> Network:
@@ -209,31 +235,49 @@ def fitted(reduced: dict[float, float]) -> Network:
     rate = (large - small) * 1e6 / (reduced[large] - reduced[small])
     # Two ranks send half of it twice.
     return Network(
-        f"measured: gloo on this machine, {CORES} ranks, extrapolated",
+        f"By gloo as it was here between {CORES} ranks, as if there were a core for each",
         *(10**9, reduced[small] / 2, 0.0, rate),
     )
 
 
-def prediction(network: Network, of_share: dict[int, float], size: float, jitter: float) -> str:
+def prediction(network: Network, of_share: dict[int, float], size: float, deviation: float) -> str:
     """The table of one network: the same meta-batch on more ranks, and more tasks with them."""
     told, whole = [], WORKLOAD.tasks
-    for ranks_ in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000):
-        reduce = network.seconds(ranks_, size * 1e6)
-        # All wait for the slowest one, whose deviation grows like that of a maximum.
-        waits = 1 + jitter * math.sqrt(2 * math.log(ranks_))
-        share = max(1, math.ceil(whole / ranks_))
+    for number in NUMBERS:
+        reduce, waits = network.seconds(number, size * 1e6), _slowest(number, deviation)
+        share = max(1, math.ceil(whole / number))
         fixed = _interpolated(of_share, share) * waits + reduce
         more = of_share[whole] * waits + reduce
-        told.append(
-            (
-                *(f"{ranks_:,}", ms(reduce), f"{share}"),
-                *(ms(fixed), f"{100 * of_share[whole] / fixed / ranks_:.0f}%"),
-                *(ms(more), f"{100 * of_share[whole] / more:.0f}%"),
-            )
+        row = (
+            f"{number:,}",
+            ms(reduce),
+            f"{share}",
+            ms(fixed),
+            _share(of_share[whole] / number, fixed),
         )
-    head = ("ranks", "ms, all-reduce", "tasks of a rank", f"ms, {whole} tasks in all", "efficiency")
-    head += (f"ms, {whole} tasks a rank", "efficiency")
-    return f"{network.name}\n\n{rows(head, told)}"
+        told.append((*row, ms(more), _share(of_share[whole], more)))
+    head = "ranks", "ms, all-reduce", "tasks of a rank", f"ms, {whole} tasks in all", "efficiency"
+    return f"{network.name}:\n\n{rows((*head, f'ms, {whole} tasks a rank', 'efficiency'), told)}"
+
+
+def on_gpus(size: float, deviation: float) -> str:
+    """The same for GPUs, of which only an outer step of all tasks was measured."""
+    told = []
+    for number in NUMBERS:
+        reduce = INFINIBAND.seconds(number, size * 1e6)
+        more = ON_H100 * _slowest(number, deviation) + reduce
+        told.append((f"{number:,}", ms(reduce), ms(more), _share(ON_H100, more)))
+    whole = f"ms, {WORKLOAD.tasks} tasks a rank of {ms(ON_H100)} ms on an H100"
+    return f"{INFINIBAND.name}:\n\n{rows(('ranks', 'ms, all-reduce', whole, 'efficiency'), told)}"
+
+
+def _slowest(ranks: int, deviation: float) -> float:
+    """How many times as long as the mean the slowest rank's step is, were they normal."""
+    return 1 + deviation * math.sqrt(2 * math.log(ranks))
+
+
+def _share(seconds: float, of: float) -> str:
+    return f"{100 * seconds / of:.0f}%"
 
 
 def _interpolated(of_share: dict[int, float], tasks: int) -> float:
@@ -255,11 +299,14 @@ def ms(seconds: float) -> str:
     return f"{1000 * seconds:.3g}"
 
 
-def _seconds(call: Callable[[], object], number: int) -> float:
-    began = time.perf_counter()
+def _timed(call: Callable[[], object], number: int) -> list[float]:
+    """The seconds of each call."""
+    found = []
     for _ in range(number):
+        began = time.perf_counter()
         call()
-    return (time.perf_counter() - began) / number
+        found.append(time.perf_counter() - began)
+    return found
 
 
 def _environment(rank: int, size: int, port: int) -> dict[str, str]:

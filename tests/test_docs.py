@@ -11,7 +11,6 @@ import torch.distributed as dist
 from PIL import Image
 
 from fewstep.cli.train import _options
-
 from tests.own_rows import rows_of_task, rows_of_tasks
 
 ROOT = Path(__file__).parents[1]

@@ -3,9 +3,7 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-from functools import cache, partial
+from functools import cache
 
 import pytest
 import torch
@@ -17,8 +15,9 @@ from tests.training.shared import lines, same
 COMMAND = [
     *("train", "glyphs-5way-1shot", "--filters", "2", "--meta-batch", "3", "--inner-steps", "2"),
     *("--steps", "6", "--checkpoint-every", "2", "--val-every", "3", "--val-tasks", "3"),
-    *("--test-tasks", "3", "--test-inner-steps", "2", "--workers", "1"),
+    *("--test-tasks", "3", "--test-inner-steps", "2"),
 ]
+WRONG, STOPPED = 2, 130
 
 
 def command(run_dir, *more):
@@ -29,24 +28,25 @@ def without_pictures(_rank):
     no_pictures()
 
 
-def train(run_dir, folder, size, *more, prepare=without_pictures):
+def train(run_dir, folder, size=2, *more, prepare=without_pictures):
     """The statuses of ranks that train, and what they said."""
     return end_ranks(start_ranks(command(run_dir, *more), folder, size, prepare), folder)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run directory by so many ranks, undisturbed."""
+    """A run directory by so many ranks, undisturbed, and what they said."""
     folder = tmp_path_factory.mktemp("whole")
 
     @cache
     def made(size):
         run_dir = folder / f"{size}"
         if size == 1:
-            status, said = finish(command(run_dir), folder / "out", no_pictures)
-            assert status == 0, said
-            return run_dir, [said]
-        statuses, said = train(run_dir, folder / f"out{size}", size)
+            given = command(run_dir, "--workers", "1")
+            status, said = finish(given, folder / "out", no_pictures)
+            statuses, said = [status], [said]
+        else:
+            statuses, said = train(run_dir, folder / f"out{size}", size)
         assert statuses == [0] * size, said
         return run_dir, said
 
@@ -54,13 +54,19 @@ def whole(tmp_path_factory):
 
 
 def assert_close(one, other):
+    """The same weights and figures but for rounding, in float32."""
     for name in ("last.safetensors", "best.safetensors"):
-        torch.testing.assert_close(load_file(one / name), load_file(other / name), **NEAR)
+        a, b = load_file(one / name), load_file(other / name)
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
     for a, b in zip(lines(one), lines(other), strict=True):
         assert a == pytest.approx(b, rel=1e-3, abs=1e-4)
 
 
-NEAR = {"rtol": 1e-3, "atol": 1e-4}
+def one_line(said):
+    """The only line of an error that any of the ranks told."""
+    (line,) = [line for line in "".join(said).splitlines() if line.startswith("fewstep: ")]
+    assert not any("Traceback" in each for each in said)
+    return line
 
 
 def test_ranks_train_as_one_process_does(whole):
@@ -69,3 +75,155 @@ def test_ranks_train_as_one_process_does(whole):
     assert len(said[0].splitlines()) == len(told[0].splitlines())
     assert {path.name for path in run_dir.iterdir()} == {path.name for path in alone.iterdir()}
     assert_close(run_dir, alone)
+
+
+@pytest.mark.crash
+def test_more_ranks_than_tasks(whole, tmp_path):
+    statuses, said = train(tmp_path / "run", tmp_path / "out", 5)
+    assert statuses == [0] * 5, said
+    assert_close(tmp_path / "run", whole(1)[0])
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1), (2, 3)])
+def test_another_number_of_ranks_goes_on(first, then, whole, tmp_path):
+    run_dir = tmp_path / "run"
+    for size, steps, out in ((first, "4", "first"), (then, "6", "then")):
+        statuses, said = train(run_dir, tmp_path / out, size, "--steps", steps)
+        assert statuses == [0] * size, said
+    assert "perhaps not bit for bit" in said[0]
+    assert_close(run_dir, whole(1)[0])
+
+
+@pytest.mark.crash
+def test_json_is_alone_on_standard_output(whole, tmp_path):
+    run_dir, _ = whole(2)
+    given = ["evaluate", run_dir, "--tasks", "5", "--json"]
+    status, alone = finish([*given, "--workers", "1"], tmp_path / "alone")
+    assert status == 0, alone
+    statuses, said = end_ranks(start_ranks(given, tmp_path / "ranks"), tmp_path / "ranks")
+    assert statuses == [0, 0], said
+    assert said[1] == ""
+    one, several = json.loads(alone), json.loads(said[0])
+    assert several["accuracy"] == pytest.approx(one["accuracy"])
+    assert several["tasks"] == 5
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--steps", "many"],
+        ["--filters", "0"],
+        ["--data-dir", "nowhere", "--recipe", "x"],
+        ["--execution", "captured"],
+        ["--meta-batch", "3", "--run-dir", "/proc/none"],
+    ],
+)
+def test_a_mistake_ends_all_ranks_with_one_line(given, tmp_path):
+    folder = tmp_path / "out"
+    statuses, said = end_ranks(
+        start_ranks([*command(tmp_path / "run"), *given], folder, 2, without_pictures), folder
+    )
+    assert statuses == [WRONG, WRONG], said
+    assert one_line(said).startswith("fewstep: error: ")
+
+
+def nan_in_second(rank):
+    """Let a task of the second rank be no number in the fifth outer step."""
+    from fewstep.data.episodes import EpisodeSampler
+
+    no_pictures()
+    batch = EpisodeSampler.batch
+
+    def with_nan(self, numbers):
+        tasks = batch(self, numbers)
+        if 14 in numbers:
+            tasks.query_x[-1] = torch.nan
+        return tasks
+
+    if rank == 1:
+        EpisodeSampler.batch = with_nan
+
+
+@pytest.mark.crash
+def test_a_loss_that_is_not_finite_ends_all(tmp_path):
+    statuses, said = train(tmp_path / "run", tmp_path / "out", prepare=nan_in_second)
+    assert statuses == [WRONG, WRONG], said
+    line = one_line(said)
+    assert "in task 14 of outer step 5" in line
+    assert "the checkpoint of outer step 4 is kept" in line
+
+
+def fails_in_second(rank):
+    from fewstep.training.state import State
+
+    no_pictures()
+    descend = State.descend
+
+    def failing(self, *arguments):
+        if self.progress.step == 4:
+            raise ZeroDivisionError("of this rank")
+        descend(self, *arguments)
+
+    if rank == 1:
+        State.descend = failing
+
+
+@pytest.mark.crash
+def test_a_fault_of_one_rank_ends_all(tmp_path):
+    statuses, said = train(tmp_path / "run", tmp_path / "out", prepare=fails_in_second)
+    assert 0 not in statuses
+    assert "ZeroDivisionError: of this rank" in "".join(said)
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_rank_that_is_killed_ends_all(victim, whole, tmp_path):
+    run_dir, folder = tmp_path / "run", tmp_path / "out"
+    processes = start_ranks(command(run_dir), folder, 2, slowly)
+    until((run_dir / "last.safetensors").exists, processes[0])
+    processes[victim].kill()
+    statuses, said = end_ranks(processes, folder, timeout=20)
+    assert statuses[victim] == -signal.SIGKILL
+    assert statuses[1 - victim] == WRONG
+    assert "ended before its work was done" in one_line(said)
+    statuses, said = train(run_dir, tmp_path / "again")
+    assert statuses == [0, 0], said
+    assert "bit for bit" not in said[0]
+    assert same(whole(2)[0], run_dir)
+
+
+def slowly(rank):
+    """Let each outer step take a while."""
+    import time
+
+    from fewstep.training.state import State
+
+    no_pictures()
+    average_in = State.average_in
+
+    def wait(self):
+        average_in(self)
+        time.sleep(0.2)
+
+    State.average_in = wait
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize("whom", [[0], [1], [0, 1]], ids=["first", "second", "both"])
+def test_a_signal_stops_all_ranks(number, whom, whole, tmp_path):
+    run_dir, folder = tmp_path / "run", tmp_path / "out"
+    processes = start_ranks(command(run_dir), folder, 2, slowly)
+    until((run_dir / "last.safetensors").exists, processes[0])
+    for rank in whom:
+        os.kill(processes[rank].pid, number)
+    statuses, said = end_ranks(processes, folder, timeout=20)
+    assert statuses == [STOPPED, STOPPED], said
+    assert "the same command goes on from there" in one_line(said)
+    statuses, said = train(run_dir, tmp_path / "again")
+    assert statuses == [0, 0], said
+    assert "bit for bit" not in said[0]
+    # Stopped after another outer step than those of a checkpoint: the last bits of Adam are there.
+    assert same(whole(2)[0], run_dir)
