@@ -271,7 +271,8 @@ def on_gpus(size: float) -> str:
         more = ON_H100 * _slowest(number, GPU_DEVIATES) + reduce
         told.append((f"{number:,}", ms(reduce), ms(more), _share(ON_H100, more)))
     whole = f"ms, {WORKLOAD.tasks} tasks a rank of {ms(ON_H100)} ms on an H100"
-    return f"{INFINIBAND.name}; outer steps deviate by {100 * GPU_DEVIATES:g}%:\n\n{rows(('ranks', 'ms, all-reduce', whole, 'efficiency'), told)}"
+    table = rows(("ranks", "ms, all-reduce", whole, "efficiency"), told)
+    return f"{INFINIBAND.name}; outer steps deviate by {100 * GPU_DEVIATES:g}%:\n\n{table}"
 
 
 def _slowest(ranks: int, deviation: float) -> float:

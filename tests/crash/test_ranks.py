@@ -2,8 +2,15 @@
 
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 import torch
@@ -185,7 +192,7 @@ def test_a_rank_that_is_killed_ends_all(victim, whole, tmp_path):
     until((run_dir / "last.safetensors").exists, processes[0])
     processes[victim].kill()
     statuses, said = end_ranks(processes, folder, timeout=20)
-    assert statuses[victim] == -signal.SIGKILL
+    assert statuses[victim] == -SIGKILL
     assert statuses[1 - victim] == WRONG
     assert "ended before its work was done" in one_line(said)
     statuses, said = train(run_dir, tmp_path / "again")
@@ -196,8 +203,6 @@ def test_a_rank_that_is_killed_ends_all(victim, whole, tmp_path):
 
 def slowly(rank):
     """Let each outer step take a while."""
-    import time
-
     from fewstep.training.state import State
 
     no_pictures()
@@ -227,3 +232,72 @@ def test_a_signal_stops_all_ranks(number, whom, whole, tmp_path):
     assert "bit for bit" not in said[0]
     # Stopped after another outer step than those of a checkpoint: the last bits of Adam are there.
     assert same(whole(2)[0], run_dir)
+
+
+def torchrun(given, folder, *options):
+    """A launcher of two ranks, in a session of its own, and where it says what."""
+    folder.mkdir(exist_ok=True)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", *options]
+    words = [*launcher, "--nproc-per-node", "2", "-m", "fewstep", *map(str, given)]
+    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            words, stdout=out, stderr=err, env=environment, start_new_session=True
+        )
+
+
+def ranks_of(launcher):
+    """The process ids of its ranks, by number."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            told = dict(w.partition("=")[::2] for w in (path / "environ").read_text().split("\0"))
+            if parent == launcher.pid and "RANK" in told:
+                found[int(told["RANK"])] = int(path.name)
+    return found
+
+
+def test_torchrun_starts_ranks_anew(whole, tmp_path):
+    """One of them is killed: both go on from the last checkpoint, as the undisturbed run."""
+    run_dir = tmp_path / "run"
+    launcher = torchrun(command(run_dir), tmp_path / "out", "--max-restarts", "2")
+    wait_for((run_dir / "last.safetensors").exists)
+    os.kill(ranks_of(launcher)[1], SIGKILL)
+    assert launcher.wait(120) == 0, (tmp_path / "out" / "err").read_text()
+    assert (tmp_path / "out" / "out").read_text() == ""
+    assert "Traceback" not in (tmp_path / "out" / "err").read_text()
+    assert same(whole(2)[0], run_dir)
+
+
+def wait_for(what, timeout=60):
+    deadline = time.monotonic() + timeout
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("kills", [20])
+def test_killed_ranks_end_as_undisturbed_ones(kills, whole, tmp_path):
+    """Of two ranks one, or their launcher, is killed at any moment; the same command goes on."""
+    expected, _ = whole(2)
+    run_dir, killed = tmp_path / "run", 0
+    for number in range(kills):
+        victim, share = (0, 1, "launcher")[number % 3], (number + 0.5) * 0.6180339887 % 1
+        launcher = torchrun(command(run_dir), tmp_path / "out")
+        wait_for(lambda: (run_dir / "config.json").exists())
+        time.sleep(3 * share)
+        with suppress(KeyError, ProcessLookupError):
+            os.kill(launcher.pid if victim == "launcher" else ranks_of(launcher)[victim], SIGKILL)
+        status = launcher.wait(60)
+        killed += status != 0
+        told = f"{victim} killed after {3 * share:.2f} s"
+        # Nothing is left of it that would hold the run directory.
+        statuses, said = train(run_dir, tmp_path / "again")
+        assert statuses == [0, 0], f"{told}: {said}"
+        assert "bit for bit" not in said[0], f"{told}: {said}"
+        assert same(expected, run_dir), told
+        shutil.rmtree(run_dir)
+        print(told, status)
+    assert killed > 0.6 * kills
