@@ -29,7 +29,7 @@ OWN = "fewstep"
 """As it chooses to compute."""
 ORDER = "W3", "W2", "W1", "W5", "W4"
 """What takes longest to compile comes first."""
-TESTED = "tests/exactness/test_on_cuda.py", "tests/execution", "tests/ops"
+ROOT = Path(__file__).parents[2]
 PROGRAMS: dict[str, list[str]] = {}
 """What is timed beside the table, each alone."""
 AT_ONCE = 16
@@ -72,7 +72,9 @@ def _tests(findings: Findings, output: Path) -> Command:
     """The tests that need a GPU, none of which a warning of this version of PyTorch may fail."""
     workers = "8" if findings.device == "cuda" else "1"
     plugins = ["-p", "no:cacheprovider", "-p", "no:benchmark", "-n", workers, "-v"]
-    command = ["-m", "pytest", "-m", "cuda", "-W", "default", "--tb=short", *plugins, *TESTED]
+    every = sorted(ROOT.glob("tests/*/test_*.py"))
+    files = [str(path) for path in every if "mark.cuda" in path.read_text()]
+    command = ["-m", "pytest", "-m", "cuda", "-W", "default", "--tb=short", *plugins, *files]
     return Command("tests", command, findings, output, nice=8, read=test_results)
 
 
