@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +16,27 @@ from fewstep.data.augmentation import UNCHANGED, Augmentation
 from fewstep.data.images import ImageClasses
 from fewstep.data.on_demand import OnDemand
 from fewstep.data.preparation import Preparation
-from fewstep.data.source import TaskSource, TaskSpec
+from fewstep.data.resident import Integers, ResidentEpisodes, fits
+from fewstep.data.source import Sampler, TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
-
-Integers = npt.NDArray[np.int64]
 
 
 def generator(seed: int, split: str, index: int) -> np.random.Generator:
     """The random numbers of one task: a function of (seed, split, index) and of nothing else."""
     return np.random.default_rng([seed, zlib.crc32(split.encode()), index])
+
+
+class Chosen(NamedTuple):
+    """Which classes a task has, and which of their pictures.
+
+    Attributes:
+        numbers: ``int64 [n_way]``, of the classes; turned ones have numbers of their own.
+        rows: ``int64 [n_way, examples]``, of the pictures of each class, the support set first.
+    """
+
+    numbers: Integers
+    rows: Integers
 
 
 @dataclass(frozen=True)
@@ -86,10 +98,11 @@ class EpisodeSampler(TaskSource):
     @property
     def classes(self) -> int:
         """How many classes tasks are drawn from, rotated ones included."""
-        return len(self.images) * self._turns
+        return len(self.images) * self.turns
 
     @property
-    def _turns(self) -> int:
+    def turns(self) -> int:
+        """How many classes are made of each by turning its pictures."""
         return 4 if self.rotations else 1
 
     def batch(self, indices: Sequence[int]) -> TaskBatch:
@@ -109,19 +122,40 @@ class EpisodeSampler(TaskSource):
             torch.from_numpy(classes),
         )
 
+    def on_device(self, device: torch.device) -> Sampler | None:
+        """The same tasks, from pictures that lie on a device; None where they change or are many.
+
+        >>> pictures = np.zeros((12, 1, 28, 28), np.uint8)
+        >>> images = ImageClasses(pictures, ("a", "b", "c"), np.array([4, 4, 4]))
+        >>> here = EpisodeSampler(images, 2, 1, 3).on_device(torch.device("cpu"))
+        >>> here.batch([7]).query_x.shape
+        torch.Size([1, 6, 1, 28, 28])
+        """
+        if self.augmentation != UNCHANGED or not fits(self.images, self.turns, device):
+            return None
+        return ResidentEpisodes(self, device)
+
     def content(self) -> Iterator[bytes | memoryview]:
         """The split and the pictures."""
         yield f"{self.split} ".encode()
         yield from self.images.content()
 
+    def chosen(self, index: int) -> Chosen:
+        """The classes and pictures of one task."""
+        return self._choose(generator(self.seed, self.split, index))
+
+    def _choose(self, random: np.random.Generator) -> Chosen:
+        numbers = random.choice(self.classes, self.n_way, replace=False)
+        wanted, counts = self.k_shot + self.q_query, self.images.counts
+        rows = [random.permutation(counts[n // self.turns])[:wanted] for n in numbers.tolist()]
+        return Chosen(numbers, np.array(rows))
+
     def _draw(self, index: int) -> tuple[Integers, npt.NDArray[np.uint8]]:
         """One task: its classes and ``uint8 [n_way, examples, channels, height, width]``."""
         random = generator(self.seed, self.split, index)
-        numbers = random.choice(self.classes, self.n_way, replace=False)
-        classes, turns = np.divmod(numbers, self._turns)
-        wanted = self.k_shot + self.q_query
-        rows = [random.permutation(self.images.counts[c])[:wanted] for c in classes]
-        pictures = self.images.pictures[np.stack(rows) + self.images.starts[classes][:, None]]
+        numbers, rows = self._choose(random)
+        classes, turns = np.divmod(numbers, self.turns)
+        pictures = self.images.pictures[rows + self.images.starts[classes][:, None]]
         turned = np.stack(list(map(partial(np.rot90, axes=(-2, -1)), pictures, turns)))
         # Drawn last, so that it changes nothing of what was drawn before.
         changed = self.augmentation(turned.reshape(-1, *turned.shape[2:]), random)

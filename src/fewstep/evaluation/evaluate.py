@@ -11,10 +11,17 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.choices import Norm
+from fewstep.data.source import made_on
 from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import Calibration
 from fewstep.evaluation.numbers import shown, student
-from fewstep.evaluation.task_sets import TaskSet, check_count, task_batches
+from fewstep.evaluation.task_sets import (
+    EVALUATED,
+    EVALUATED_ON_GPU,
+    TaskSet,
+    check_count,
+    task_batches,
+)
 from fewstep.evaluation.unit import in_unit_of
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
@@ -139,7 +146,8 @@ def evaluate_tasks(
     those of a table, the draws of one task count as one task, by their mean.
     """
     device, parts = device_of(learner), []
-    for batch in task_batches(tasks, n):
+    at_once = EVALUATED_ON_GPU if device.type == "cuda" else EVALUATED
+    for batch in task_batches(made_on(tasks, device), n, at_once):
         parts.append(learner.evaluate(batch.to(device), steps, norm))
         advance(len(batch))
     if not parts:

@@ -64,6 +64,17 @@ def seed_of(seed: int, task: int, step: int | None) -> int:
     return seed + task * (_MOST_STEPS + 1) + (_MOST_STEPS if step is None else step)
 
 
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Start PyTorch's generators of the CPU and of a device anew."""
+    # torch.manual_seed takes half a millisecond, most of it for devices that are not there.
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type != "cpu":
+        torch.manual_seed(seed)
+
+
 def reseed(seed: int) -> None:
     """Start the generators of every device anew, and those of Python and NumPy."""
     # torch.manual_seed takes half a millisecond, most of it for devices that are not there.

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fewstep.data.source import Sampler
+from fewstep.data.source import Sampler, made_on
 from fewstep.errors import InputError
 from fewstep.evaluation.task_sets import check_takes_number, iterate
 from fewstep.runtime.rng import preserve_rng_state, reseed
@@ -64,8 +64,9 @@ def meta_batches(
 ) -> Numbered:
     """Meta-batches of a source, in which outer step s has the tasks from s * meta_batch on."""
     numbers = [range(s * meta_batch, (s + 1) * meta_batch) for s in range(first, steps)]
-    batches: Iterator[TaskBatch] = map(source.batch, numbers)
-    if device.type == "cuda":
+    here = made_on(source, device)
+    batches: Iterator[TaskBatch] = map(here.batch, numbers)
+    if device.type == "cuda" and here is source:
         batches = prefetched(source, numbers, pin_memory=True)
     for of_step, batch in zip(numbers, batches, strict=True):
         yield of_step, batch.to(device)
