@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks import MEMORY_KEPT
+from benchmarks.gradients import SAME, Gradient, distance
 from benchmarks.libraries import OWN, libraries_for
 from benchmarks.process import Timing, Worker, take_turns
 from benchmarks.report import Rows, machine, page, table, versions
@@ -25,8 +25,6 @@ from benchmarks.workloads import WORKLOADS, Workload
 
 RESULTS = Path(__file__).parent / "results"
 REFERENCE = "fewstep, loop"
-SAME = 1e-8
-"""Gradients that differ by more, relative and in float64, are not the same gradient."""
 
 
 def main(names: list[str]) -> None:
@@ -108,23 +106,16 @@ def limits(workload: str) -> dict[str, float]:
     return told
 
 
-def gradient(workload: str, library: str) -> dict[str, Tensor]:
+def gradient(workload: str, library: str) -> Gradient:
     """The float64 gradient, from a process that ends before anything is timed."""
     worker = Worker(workload, library)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "gradient.pt")
         try:
-            worker.ask(f"gradient {path}")
-            loaded: dict[str, Tensor] = torch.load(path)
+            loaded: Gradient = torch.load(worker.ask("gradient", library, "float64", str(path)))
         finally:
             worker.stop()
     return loaded
-
-
-def distance(found: dict[str, Tensor], reference: dict[str, Tensor]) -> float:
-    """Relative to the length of the reference; a gradient that is missing counts as zero."""
-    off = sum(float((found.get(n, 0 * g) - g).square().sum()) for n, g in reference.items())
-    return float((off / sum(float(g.square().sum()) for g in reference.values())) ** 0.5)
 
 
 if __name__ == "__main__":
