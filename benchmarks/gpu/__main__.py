@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu.commands import Command, Program, test_results
+from benchmarks.gpu.commands import Command, Program, results_of_tests
 from benchmarks.gpu.findings import Findings
 from benchmarks.gpu.report import page, summary
 from benchmarks.gpu.rows import LOOP, Again, Exact, LessExact, Own, Peers, References, Row
@@ -90,7 +90,7 @@ def _tests(findings: Findings, output: Path) -> Command:
     files = [str(path) for path in every if "mark.cuda" in path.read_text()]
     command = ["-m", "pytest", "-m", "cuda", "-W", "default", "--tb=short", *plugins, *files]
     return Command(
-        "tests", Program(shlex.join(command)), findings, output, nice=8, read=test_results
+        "tests", Program(shlex.join(command)), findings, output, nice=8, read=results_of_tests
     )
 
 

@@ -103,7 +103,7 @@ class Command:
         )
         assert self._process.stdout is not None
         lines: list[str] = []
-        with self._output.open("a") as file:
+        with self._process, self._output.open("a") as file:
             file.write(f"== {self.name}: {arguments}\n")
             for line in self._process.stdout:
                 file.write(line)
@@ -126,7 +126,7 @@ def told_in_json(lines: list[str]) -> dict[str, Any]:
     return {"lines": lines[-LAST:]}
 
 
-def test_results(lines: list[str]) -> dict[str, Any]:
+def results_of_tests(lines: list[str]) -> dict[str, Any]:
     """How many tests passed, and which did not, from the lines of ``pytest -v``."""
     passed, other = 0, []
     for line in lines:
