@@ -12,8 +12,8 @@ from torch import nn
 
 from fewstep import MAML, ImplicitMAML, ProtoMAML, Reptile, TaskBatch
 from fewstep.errors import InputError, UnsuitableError
-from fewstep.execution.recordings import MOST_KEPT, Recordings
 from fewstep.execution.plan import Planner
+from fewstep.execution.recordings import MOST_KEPT, Recordings
 from tests.exactness.cases import CASES
 from tests.exactness.family import CASE, FAMILY, OUTER_STEP, family_learner
 from tests.execution.recorded import Recorded
@@ -62,8 +62,6 @@ def _close(found, expected):
 @on_every_device
 @pytest.mark.parametrize(("name", "settings"), SETTINGS, ids=_id)
 def test_every_algorithm_gives_the_same(name, settings, device):
-    if device == "cuda" and name in ("clipped", "from start"):
-        pytest.skip("the optimiser makes tensors on the CPU")
     learner = family_learner(name, execution="loop", **settings)
     tasks = CASE.tasks().to(device)
     found = _recorded(learner, device)(tasks, OUTER_STEP)

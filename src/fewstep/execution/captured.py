@@ -60,12 +60,13 @@ class Captured(Vmapped):
         self._learned_and_fixed = [*learned.values(), *self._fixed.values()]
         self._latest: tuple[TaskBatch, GradientRule, Hashable] | None = None
 
-    def key(self, tasks: TaskBatch, rule: ThroughInnerLoop) -> Hashable:
+    def key(self, tasks: TaskBatch, rule: GradientRule) -> Hashable:
         """All that decides what is recorded. Importances do not matter, but where they are 0."""
         latest = self._latest
         if latest is None or latest[0] is not tasks or latest[1] is not rule:
             shapes = [(t.shape, t.dtype, t.device) for t in self._tensors(tasks)]
-            key = (_counted(rule), *shapes, *self._about)
+            of = _counted(rule) if isinstance(rule, ThroughInnerLoop) else rule
+            key = (of, *shapes, *self._about)
             self._latest = latest = tasks, rule, key
         return latest[2]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -92,11 +92,11 @@ class OuterStep:
         """
         loop, counted = self._rule.loop, self._rule.importances
         number: float | Tensor = len(tasks)
-        wrong: float | Tensor = 0.0
+        wrong: Any = 0.0
         if self._among and not tasks.query_y.is_floating_point():
             (support_y, query_y), wrong = self._among(tasks.support_y, tasks.query_y)
             tasks = replace(tasks, support_y=support_y, query_y=query_y)
-            number = number + wrong.sum()
+            number = wrong.sum() + number
         shared = [{**at_step(loop, learned, s), **fixed} for s in range(loop.steps + 1)]
         seen = [{n: v for n, v in s.items() if not n.startswith(INNER_LR)} for s in shared]
         query = (tasks.support_x, tasks.query_x, tasks.query_y)

@@ -41,7 +41,7 @@ class Packed:
         """The outcome as it now is, in new memory."""
         found: list[Tensor] = []
         for flat, shapes in zip(self._flat, self._shapes, strict=True):
-            found += _unflatten_dense_tensors(flat.clone(), shapes)
+            found += _unflatten_dense_tensors(flat.clone(), shapes)  # type: ignore[no-untyped-call]
         tensors = iter([found[place] for place in self._order])
         losses, (metrics, gradient), (needed, statistics) = (
             next(tensors),
