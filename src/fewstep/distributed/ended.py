@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-import torch.distributed as dist
+from torch.distributed import Store  # type: ignore[attr-defined]
 
 from fewstep.errors import InputError
 
@@ -16,7 +16,7 @@ _COUNT, _ERROR = "fewstep/ended", "fewstep/error"
 class Claims:
     """Which rank failed first, and by what: that one tells, and the others end because of it."""
 
-    def __init__(self, store: dist.Store) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
 
     def claim(self, error: BaseException) -> bool:
@@ -24,7 +24,7 @@ class Claims:
         with suppress(RuntimeError):
             if self._store.add(_COUNT, 1) > 1:
                 return False
-            self._store.set(_ERROR, _packed(error))
+            self._store.set(_ERROR, _packed(error))  # type: ignore[arg-type] # it takes bytes
         return True
 
     def cause(self) -> BaseException | None:
