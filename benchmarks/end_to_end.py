@@ -155,12 +155,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--times", type=int, default=100, help="gradients that are timed")
     parser.add_argument("--meta-batch", type=int, default=32)
     parser.add_argument("--val-every", type=int, default=500)
+    parser.add_argument("--execution", default="auto", help="captured: of short trials too")
     parser.add_argument("--val-tasks", type=int, default=200)
     parser.add_argument("--data-dir", default=os.environ.get("FEWSTEP_DATA"))
     given = parser.parse_args(arguments)
     config = replace(
         find_recipe(given.recipe).config,
         device=given.device,
+        execution=given.execution,
         meta_batch=given.meta_batch,
         steps=given.steps,
         data_dir=given.data_dir,
