@@ -37,9 +37,9 @@ from fewstep.data.registry import task_sources
 from fewstep.data.source import TaskSource, made_on
 from fewstep.evaluation.evaluate import Result
 from fewstep.learners.base import Learner
+from fewstep.learners.build import learner_for
 from fewstep.runtime.rng import seed_torch
 from fewstep.training import fit
-from fewstep.training.build import learner as learner_of
 from fewstep.training.figures import measured
 from fewstep.training.optimizer import adam
 from fewstep.training.reporter import Figures, FitReporter
@@ -169,7 +169,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         workers=1,
     )
     tasks = sources(config)
-    learner = learner_of(config, tasks["train"])
+    learner = learner_for(config, tasks["train"].spec)
     clocks: list[Clock] = []
 
     def clock(callbacks: object) -> Clock:
