@@ -54,8 +54,8 @@ class Clock(FitReporter):
 
     every = 1  # outer steps between validations
 
-    def __init__(self, _: object) -> None:
-        super().__init__(())
+    def __init__(self, _: object, **given: Any) -> None:
+        super().__init__((), **given)
         self.told: list[tuple[int, float]] = []
         self.validations: list[float] = []
 
@@ -172,8 +172,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     learner = learner_for(config, tasks["train"].spec)
     clocks: list[Clock] = []
 
-    def clock(callbacks: object) -> Clock:
-        clocks.append(Clock(callbacks))
+    def clock(callbacks: object, **others: Any) -> Clock:
+        clocks.append(Clock(callbacks, **others))
         clocks[-1].every = given.val_every
         return clocks[-1]
 
