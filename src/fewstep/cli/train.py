@@ -104,7 +104,9 @@ def main(arguments: list[str]) -> int:
 
     # After the flags are read, so that a mistake in them is told at once.
     from fewstep.cli.one_run import train_and_test
+    from fewstep.distributed.ranks import use_own_device
 
+    use_own_device(config.device)
     if options.search or options.seeds > 1:
         from fewstep.cli import search
 

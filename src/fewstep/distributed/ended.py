@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-import torch.distributed as dist
+from torch.distributed import Store  # type: ignore[attr-defined]
 
 from fewstep.errors import InputError
 
@@ -16,7 +16,7 @@ _COUNT, _ERROR = "fewstep/ended", "fewstep/error"
 class Claims:
     """Which rank failed first, and by what: that one tells, and the others end because of it."""
 
-    def __init__(self, store: dist.Store) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
 
     def claim(self, error: BaseException) -> bool:
@@ -24,7 +24,7 @@ class Claims:
         with suppress(RuntimeError):
             if self._store.add(_COUNT, 1) > 1:
                 return False
-            self._store.set(_ERROR, _packed(error))
+            self._store.set(_ERROR, _packed(error))  # type: ignore[arg-type] # it takes bytes
         return True
 
     def cause(self) -> BaseException | None:
@@ -33,7 +33,8 @@ class Claims:
             if self._store.check([_ERROR]):
                 error, cause, told = pickle.loads(self._store.get(_ERROR))
                 error.__cause__ = cause
-                error.add_note(f"in another rank:\n{told}")
+                if not isinstance(error, InputError):
+                    error.add_note(f"in another rank:\n{told}")
                 return cast(BaseException, error)
         return None
 
@@ -44,6 +45,8 @@ def all_there(claims: Claims | None) -> Iterator[None]:
     try:
         yield
     except RuntimeError as broken:
+        # Or whoever keeps the error would keep the group, with its threads.
+        broken.__traceback__ = None
         cause = claims.cause() if claims else None
         if cause is not None:
             raise cause from cause.__cause__

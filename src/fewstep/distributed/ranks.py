@@ -5,7 +5,6 @@ steps in the same order; what they tell one another goes through the methods of 
 of them have to call.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,10 +14,13 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from fewstep.distributed import forked
 from fewstep.distributed.ended import Claims, all_there
+from fewstep.errors import InputError
+from fewstep.runtime.launched import launched, rank_here
 from fewstep.runtime.modes import one_thread
 
 _T = TypeVar("_T")
@@ -83,9 +85,9 @@ class Ranks:
         self.gather(None)
 
 
-_ALONE = Ranks()
-_here = _ALONE
+_here = Ranks()
 _claims: Claims | None = None
+_failed_first: bool | None = None
 
 
 def ranks() -> Ranks:
@@ -93,9 +95,25 @@ def ranks() -> Ranks:
     return _here
 
 
-def launched() -> bool:
-    """Whether a launcher such as torchrun started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+def failed_first() -> bool | None:
+    """Whether this rank failed before all others; None where none did, or it is not known."""
+    return _failed_first
+
+
+def use_own_device(device: str) -> None:
+    """Let the device ``cuda`` be another one in each rank of this machine.
+
+    Raises:
+        InputError: There are fewer of them than ranks.
+    """
+    if launched() and device == "cuda" and torch.cuda.is_available():
+        number = torch.cuda.device_count()
+        if rank_here() >= number:
+            raise InputError(
+                f"this machine has more ranks than GPUs, of which there are {number}; use "
+                f"--nproc-per-node {number}"
+            )
+        torch.cuda.set_device(rank_here())
 
 
 @contextmanager
@@ -109,36 +127,34 @@ def joined(workers: int = 1) -> Iterator[Ranks]:
     Raises:
         InputError: No process can be started, or one ended before its work was done.
     """
+    forked.check_number(workers)
     if _here.size > 1:
         yield _here
-    elif launched() or (dist.is_initialized() and dist.get_world_size() > 1):
-        with _launched() as claims, _as(Ranks(dist.get_rank(), dist.get_world_size()), claims):
-            yield _here
+    elif dist.is_initialized() and dist.get_world_size() > 1:
+        with _as(Ranks(dist.get_rank(), dist.get_world_size())) as here:
+            yield here
+    elif launched():
+        store, rank, size = next(rendezvous("env://"))
+        backend = None if torch.cuda.is_available() else "gloo"
+        with _group(store, rank, size, backend), _as(Ranks(rank, size), store) as here:
+            yield here
     elif workers > 1:
-        forked.check_number(workers)
-        with one_thread(), forked.processes(workers) as (rank, store):
-            with _group(store, rank, workers), _as(Ranks(rank, workers), Claims(store)):
-                yield _here
+        with (
+            one_thread(),
+            forked.processes(workers) as (rank, store),
+            _group(store, rank, workers, "gloo", timedelta(days=1)),
+            _as(Ranks(rank, workers), store) as here,
+        ):
+            yield here
     else:
-        yield _ALONE
-
-
-@contextmanager
-def _launched() -> Iterator[Claims | None]:
-    """The group of a launcher, which may be there already."""
-    if dist.is_initialized():
-        yield None
-        return
-    store, rank, size = next(rendezvous("env://"))
-    with _group(store, rank, size, None):
-        yield Claims(store)
+        yield _here
 
 
 @contextmanager
 def _group(
-    store: dist.Store, rank: int, size: int, timeout: timedelta | None = timedelta(days=1)
+    store: Store, rank: int, size: int, backend: str | None, timeout: timedelta | None = None
 ) -> Iterator[None]:
-    backend = "gloo" if timeout or not torch.cuda.is_available() else None
+    """The default group of PyTorch, for a while."""
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
     try:
         yield
@@ -149,14 +165,14 @@ def _group(
 
 
 @contextmanager
-def _as(these: Ranks, claims: Claims | None) -> Iterator[None]:
-    global _here, _claims
-    _here, _claims = these, claims
+def _as(these: Ranks, store: Store | None = None) -> Iterator[Ranks]:
+    global _here, _claims, _failed_first
+    _here, _claims, _failed_first = these, store and Claims(store), None
     try:
-        yield
+        yield these
     except BaseException as error:
-        if claims is not None:
-            claims.claim(error)
+        if _claims is not None:
+            _failed_first = _claims.claim(error)
         raise
     finally:
-        _here, _claims = _ALONE, None
+        _here, _claims = Ranks(), None

@@ -1,5 +1,6 @@
 """Tasks shared out among ranks: the gradient of an outer step, and an evaluation."""
 
+from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple
 
@@ -34,6 +35,16 @@ def share_of(ranks: Ranks, learner: Learner, tasks: int) -> Share:
     """A rank's part of so many tasks."""
     own = ranks.share(range(tasks), apart=learner.tasks_are_independent)
     return Share(own or range(1), len(own), tasks)
+
+
+def part_of(ranks: Ranks, learner: Learner) -> Callable[[range], range]:
+    """Which numbers, of those of a meta-batch, a rank needs the tasks of."""
+
+    def needed(numbers: range) -> range:
+        own = share_of(ranks, learner, len(numbers)).own
+        return numbers[own.start : own.stop]
+
+    return needed
 
 
 def differentiate(

@@ -66,7 +66,11 @@ class State:
 
     def load(self, path: Path) -> None:
         """Go on from where `save` left off; the file may be of another network."""
-        tensors, self.progress = checkpoint.load(path)
+        self.put(path, *checkpoint.load(path))
+
+    def put(self, path: Path, tensors: Params, progress: Progress) -> None:
+        """Go on from the tensors and the progress of a checkpoint."""
+        self.progress = progress
         of_us = {n: t for n, t in tensors.items() if n.startswith(("learned.", "average."))}
         expected = self._averaged_and_learned()
         # Of other optimisers it is not known which tensors they keep.

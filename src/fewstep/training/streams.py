@@ -33,8 +33,8 @@ def stream_of(
 
     A callable is called with the number of the outer step. Single tasks of an iterable are stacked
     to meta-batches, across its end too where it can be gone through again; batches are taken as
-    they are, and of each meta-batch this ``part`` is given. The random numbers that either draws from PyTorch, NumPy or Python follow from the
-    seed and the outer step alone.
+    they are. The random numbers that either draws from PyTorch, NumPy or Python follow from the
+    seed and the outer step alone. Of each meta-batch this ``part`` is given.
     """
     if hasattr(train, "batch"):
         return lambda first, steps: meta_batches(train, meta_batch, first, steps, device, part)

@@ -1,0 +1,31 @@
+"""A command as one of the ranks of torchrun: the first prints, and one tells of an error."""
+
+import sys
+from collections.abc import Callable
+
+from fewstep.errors import InputError
+from fewstep.runtime import launched
+
+_OF_RANKS = ("train", "evaluate")
+
+
+def as_rank(command: str, run: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Run a command together with the other ranks."""
+    if command not in _OF_RANKS:
+        raise InputError(f"fewstep {command} is for one process; leave torchrun out")
+
+    from fewstep.distributed.ranks import joined
+
+    with joined():
+        return run(arguments)
+
+
+def is_to_tell() -> bool:
+    """Whether this process tells of the error by which it ends, and not another rank."""
+    if "fewstep.distributed.ranks" not in sys.modules or not launched.launched():
+        return launched.rank_here() == 0
+
+    from fewstep.distributed.ranks import failed_first
+
+    first = failed_first()
+    return launched.rank_here() == 0 if first is None else first
