@@ -47,6 +47,13 @@ def test_in_order_they_are_the_same(batches):
         assert torch.equal(batch.classes, of.batch(of_batch).classes)
 
 
+def test_so_many_are_asked_for_at_once_as_fit(monkeypatch):
+    here = EpisodeSampler(random_classes(), 5, 1, 1).on_device(CPU)
+    for tasks, at_once in ((1000, 100), (50, 50), (3, 20)):
+        monkeypatch.setattr(resident, "LARGEST", tasks * here.batch([0]).query_x.nbytes * 2)
+        assert here.at_once == at_once
+
+
 def test_every_grey_is_divided_alike():
     pictures = np.arange(256, dtype=np.uint8).reshape(2, 1, 8, 16).repeat(2, 0)
     of = EpisodeSampler(ImageClasses(pictures, ("a", "b"), np.array([2, 2])), 2, 1, 1)

@@ -18,6 +18,8 @@ from fewstep.tasks import TaskBatch
 
 SHARE = 1 / 4
 """The most that pictures may take of the memory that is free on a device."""
+LARGEST = 2**28
+"""Bytes of the pictures of tasks that are evaluated at once."""
 BLOCK = 16
 """Meta-batches whose tasks are drawn and sent to the device at once."""
 
@@ -57,6 +59,12 @@ class ResidentEpisodes:
         self._white = torch.tensor(255.0, device=device)
         ways, sizes = torch.arange(draws.n_way), (k_shot, draws.examples - k_shot)
         self._labels = [ways.repeat_interleave(size).to(device) for size in sizes]
+
+    @property
+    def at_once(self) -> int:
+        """How many tasks may be asked for at once: few take a GPU as long as many."""
+        of_a_task = self._draws.n_way * self._draws.examples * self._pictures[0].numel() * 4
+        return max(20, min(100, LARGEST // of_a_task))
 
     def batch(self, indices: Sequence[int]) -> TaskBatch:
         """The tasks of these numbers, as `EpisodeSampler.batch` gives them."""
