@@ -95,7 +95,7 @@ def test_more_ranks_than_tasks(whole, tmp_path):
 @pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1), (2, 3)])
 def test_another_number_of_ranks_goes_on(first, then, whole, tmp_path):
     run_dir = tmp_path / "run"
-    for size, steps, out in ((first, "4", "first"), (then, "6", "then")):
+    for size, steps, out in ((first, "3", "first"), (then, "6", "then")):
         statuses, said = train(run_dir, tmp_path / out, size, "--steps", steps)
         assert statuses == [0] * size, said
     assert "perhaps not bit for bit" in said[0]
@@ -106,7 +106,7 @@ def test_another_number_of_ranks_goes_on(first, then, whole, tmp_path):
 def test_json_is_alone_on_standard_output(whole, tmp_path):
     run_dir, _ = whole(2)
     given = ["evaluate", run_dir, "--tasks", "5", "--json"]
-    status, alone = finish([*given, "--workers", "1"], tmp_path / "alone")
+    status, alone = finish(given, tmp_path / "alone")
     assert status == 0, alone
     statuses, said = end_ranks(start_ranks(given, tmp_path / "ranks"), tmp_path / "ranks")
     assert statuses == [0, 0], said
@@ -265,7 +265,6 @@ def test_torchrun_starts_ranks_anew(whole, tmp_path):
     wait_for((run_dir / "last.safetensors").exists)
     os.kill(ranks_of(launcher)[1], SIGKILL)
     assert launcher.wait(120) == 0, (tmp_path / "out" / "err").read_text()
-    assert (tmp_path / "out" / "out").read_text() == ""
     assert "Traceback" not in (tmp_path / "out" / "err").read_text()
     assert same(whole(2)[0], run_dir)
 

@@ -19,6 +19,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from fewstep.distributed import forked
 from fewstep.distributed.ended import Claims, all_there
+from fewstep.distributed.meeting import own_store, staying
 from fewstep.errors import InputError
 from fewstep.runtime.launched import launched, rank_here
 from fewstep.runtime.modes import one_thread
@@ -134,9 +135,11 @@ def joined(workers: int = 1) -> Iterator[Ranks]:
         with _as(Ranks(dist.get_rank(), dist.get_world_size())) as here:
             yield here
     elif launched():
-        store, rank, size = next(rendezvous("env://"))
+        shared, rank, size = next(rendezvous("env://"))
+        store = own_store(shared, rank, size)
         backend = None if torch.cuda.is_available() else "gloo"
-        with _group(store, rank, size, backend), _as(Ranks(rank, size, Claims(store))) as here:
+        here = Ranks(rank, size, Claims(store))
+        with staying(store, rank, size), _group(store, rank, size, backend), _as(here):
             yield here
     elif workers > 1:
         with one_thread(), forked.processes(workers) as (rank, store):
