@@ -287,9 +287,13 @@ def test_killed_ranks_end_as_undisturbed_ones(kills, whole, tmp_path):
         launcher = torchrun(command(run_dir), tmp_path / "out")
         wait_for(lambda: (run_dir / "config.json").exists())
         time.sleep(3 * share)
+        ranks = ranks_of(launcher)
         with suppress(KeyError, ProcessLookupError):
-            os.kill(launcher.pid if victim == "launcher" else ranks_of(launcher)[victim], SIGKILL)
+            os.kill(launcher.pid if victim == "launcher" else ranks[victim], SIGKILL)
         status = launcher.wait(60)
+        wait_for(
+            lambda ranks=ranks: not any(Path(f"/proc/{rank}").exists() for rank in ranks.values())
+        )
         killed += status != 0
         told = f"{victim} killed after {3 * share:.2f} s"
         # Nothing is left of it that would hold the run directory.

@@ -1,6 +1,7 @@
 """How the ranks of a launcher find one another, also when it starts them anew."""
 
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -8,9 +9,20 @@ from contextlib import contextmanager, suppress
 
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 
+from fewstep.runtime.children import end_with
+
 POLL = 0.02  # seconds
 LINGER = 2.0
 """Seconds that the process with the store stays for those that still have to read from it."""
+
+
+def end_with_launcher() -> None:
+    """End soon after torchrun, where that started this rank, however it ends.
+
+    Ranks have sessions of their own, and would hold the run directory to the end of the training.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
 
 
 def own_store(store: Store, rank: int, size: int) -> Store:

@@ -19,7 +19,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from fewstep.distributed import forked
 from fewstep.distributed.ended import Claims, all_there
-from fewstep.distributed.meeting import own_store, staying
+from fewstep.distributed.meeting import end_with_launcher, own_store, staying
 from fewstep.errors import InputError
 from fewstep.runtime.launched import launched, rank_here
 from fewstep.runtime.modes import one_thread
@@ -135,6 +135,7 @@ def joined(workers: int = 1) -> Iterator[Ranks]:
         with _as(Ranks(dist.get_rank(), dist.get_world_size())) as here:
             yield here
     elif launched():
+        end_with_launcher()
         shared, rank, size = next(rendezvous("env://"))
         store = own_store(shared, rank, size)
         backend = None if torch.cuda.is_available() else "gloo"
