@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -13,7 +14,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks import MEMORY_KEPT
 from benchmarks.workloads import Workload
-from fewstep import MAML, Parallel, TaskBatch
+from fewstep import MAML, TaskBatch
+from fewstep.distributed.ranks import joined
+from fewstep.distributed.shared import differentiate, share_of
 
 OuterGradient = Callable[[], dict[str, Tensor]]
 """Computes the gradient of the mean query loss, by parameter name."""
@@ -23,13 +26,27 @@ Prepare = Callable[[Workload, nn.Module, TaskBatch], OuterGradient]
 """Everything that is done once."""
 
 
+_TO_THE_END = ExitStack()
+"""What stands until the process ends."""
+
+
 def by_fewstep(workers: int = 1, **settings: Any) -> Prepare:
     """`fewstep.MAML` with some settings, in a number of processes."""
 
     def prepare(workload: Workload, model: nn.Module, tasks: TaskBatch) -> OuterGradient:
         learner = MAML(model, workload.lr, workload.steps, loss=workload.loss, **settings)
-        chosen = Parallel(learner, workers) if workers > 1 else learner
-        return lambda: chosen.meta_gradient(tasks)[1]
+        if workers == 1:
+            return lambda: learner.meta_gradient(tasks)[1]
+        ranks = _TO_THE_END.enter_context(joined(workers))
+        share = share_of(ranks, learner, len(tasks))
+        part = tasks[share.own.start : share.own.stop]
+
+        def gradient() -> dict[str, Tensor]:
+            return differentiate(ranks, learner, part, share, 0, False)[0].gradient
+
+        while not ranks.is_first:
+            gradient()  # as often as the first asks
+        return gradient
 
     return prepare
 

@@ -33,7 +33,8 @@ class Claims:
             if self._store.check([_ERROR]):
                 error, cause, told = pickle.loads(self._store.get(_ERROR))
                 error.__cause__ = cause
-                error.add_note(f"in another rank:\n{told}")
+                if not isinstance(error, InputError):
+                    error.add_note(f"in another rank:\n{told}")
                 return cast(BaseException, error)
         return None
 
@@ -44,6 +45,8 @@ def all_there(claims: Claims | None) -> Iterator[None]:
     try:
         yield
     except RuntimeError as broken:
+        # Or whoever keeps the error would keep the group, with its threads.
+        broken.__traceback__ = None
         cause = claims.cause() if claims else None
         if cause is not None:
             raise cause from cause.__cause__

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -51,15 +52,17 @@ def processes(number: int) -> Iterator[tuple[int, Store]]:
     before, owner = os.environ.get(_INTERFACE), os.getpid()
     os.environ[_INTERFACE] = "lo"  # they talk on this machine alone
     store = TCPStore("127.0.0.1", 0, number, is_master=True, wait_for_workers=False)
+    _stores.add(store)
     children: list[int] = []
-    # What is garbage by now, such as a group from before, may have threads that no fork has: it
-    # would wait for them as it goes. What is not stays in the forks to their end.
+    # Garbage such as a group from before has threads that no fork has, and waits for them as it
+    # goes. What is none is kept by the forks to their end.
     gc.collect()
     try:
         for rank in range(1, number):
             child = _fork()
             if not child:
                 gc.freeze()
+                kept = list(_stores)  # noqa: F841
                 _become_rank(owner)
                 with _ends_here():
                     yield rank, TCPStore("127.0.0.1", store.port, number, is_master=False)
@@ -75,6 +78,7 @@ def processes(number: int) -> Iterator[tuple[int, Store]]:
 
 
 _INTERFACE = "GLOO_SOCKET_IFNAME"
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
 def _fork() -> int:

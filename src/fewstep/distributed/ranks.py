@@ -38,7 +38,6 @@ class Ranks:
 
     rank: int = 0
     size: int = 1
-    claims: Claims | None = None
 
     @property
     def is_first(self) -> bool:
@@ -61,7 +60,7 @@ class Ranks:
     def sum(self, values: Tensor) -> Tensor:
         """The sum of such a tensor over all ranks, the same to the bit on each."""
         if self.size > 1:
-            with all_there(self.claims):
+            with all_there(_claims):
                 dist.all_reduce(values)
         return values
 
@@ -69,7 +68,7 @@ class Ranks:
         """The values of all ranks, by their numbers."""
         found = [value] * self.size
         if self.size > 1:
-            with all_there(self.claims):
+            with all_there(_claims):
                 dist.all_gather_object(found, value)
         return found
 
@@ -77,7 +76,7 @@ class Ranks:
         """A value that the first rank alone makes."""
         found: list[Any] = [make() if self.is_first else None]
         if self.size > 1:
-            with all_there(self.claims):
+            with all_there(_claims):
                 dist.broadcast_object_list(found)
         made: _T = found[0]
         return made
@@ -88,6 +87,7 @@ class Ranks:
 
 
 _here = Ranks()
+_claims: Claims | None = None
 _failed_first: bool | None = None
 
 
@@ -139,14 +139,20 @@ def joined(workers: int = 1) -> Iterator[Ranks]:
         shared, rank, size = next(rendezvous("env://"))
         store = own_store(shared, rank, size)
         backend = None if torch.cuda.is_available() else "gloo"
-        here = Ranks(rank, size, Claims(store))
-        with staying(store, rank, size), _group(store, rank, size, backend), _as(here):
+        with (
+            staying(store, rank, size),
+            _group(store, rank, size, backend),
+            _as(Ranks(rank, size), store) as here,
+        ):
             yield here
     elif workers > 1:
-        with one_thread(), forked.processes(workers) as (rank, store):
-            here = Ranks(rank, workers, Claims(store))
-            with _group(store, rank, workers, "gloo", timedelta(days=1)), _as(here):
-                yield here
+        with (
+            one_thread(),
+            forked.processes(workers) as (rank, store),
+            _group(store, rank, workers, "gloo", timedelta(days=1)),
+            _as(Ranks(rank, workers), store) as here,
+        ):
+            yield here
     else:
         yield _here
 
@@ -166,14 +172,14 @@ def _group(
 
 
 @contextmanager
-def _as(these: Ranks) -> Iterator[Ranks]:
-    global _here, _failed_first
-    _here, _failed_first, before = these, None, _here
+def _as(these: Ranks, store: Store | None = None) -> Iterator[Ranks]:
+    global _here, _claims, _failed_first
+    _here, _claims, _failed_first = these, store and Claims(store), None
     try:
         yield these
     except BaseException as error:
-        if these.claims is not None:
-            _failed_first = these.claims.claim(error)
+        if _claims is not None:
+            _failed_first = _claims.claim(error)
         raise
     finally:
-        _here = before
+        _here, _claims = Ranks(), None
