@@ -1,14 +1,14 @@
 """Tasks shared out among ranks, one after another in this process."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
 
 from fewstep import MAML, FineTune, TaskBatch
 from fewstep.distributed.ranks import Ranks
-from fewstep.distributed.shared import part_of, share_of, together
+from fewstep.distributed.shared import Share, packed, part_of, share_of, unpacked
+from fewstep.execution.executor import MetaGradient
+from fewstep.metagrad.objective import QueryResult
 from tests.factory import make_tasks
 from tests.learners.every import LEARNERS, every_learner, tasks
 from tests.shares import differentiate
@@ -41,16 +41,12 @@ def test_tasks_of_different_sizes_are_shared_out():
 
 
 def test_each_kind_of_number_comes_back_as_it_was():
-    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
-    batch = make_tasks(4, dtype=torch.float32)
-    found, _ = differentiate(MAML(model, 0.1, metrics={"m": _in_double}), batch, 2)
-    assert {g.dtype for g in found.gradient.values()} == {found.query.losses.dtype}
-    assert found.query.metrics["m"].dtype == torch.float64
-    assert found.gradient["0.weight"].shape == (6, 4)
-
-
-def _in_double(prediction, target):
-    return (prediction.argmax(-1) == target).double().mean()
+    gradient = {"a": torch.ones(2, 3), "b": torch.full((), 2.0, dtype=torch.float64)}
+    query = QueryResult(torch.tensor([1.0, 2.0]), {"m": torch.tensor([3.0, 4.0]).half()})
+    found = MetaGradient(query, gradient, {"s": torch.zeros(2, 1).bfloat16()})
+    share = Share(range(0, 2), 2, 2)
+    back, _ = unpacked(packed(found, share, False), found, share)
+    torch.testing.assert_close(back, found, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("asked", [(), (0,), (2,), (1, 2)])
@@ -87,21 +83,3 @@ def test_a_task_is_named_by_its_number_in_the_whole_meta_batch():
     batch.query_x[3] = torch.nan
     with pytest.raises(Exception, match="in task 3"):
         differentiate(LEARNERS["maml"](), batch, 2)
-
-
-def test_evaluations_are_put_together_in_the_order_of_the_tasks():
-    learner, batches = LEARNERS["protomaml"](), [tasks(3), replace(tasks(2))]
-    expected = [learner.evaluate(batch, 1).losses for batch in batches]
-    parts = []
-    for rank in range(4):
-        owns = [Ranks(rank, 4).share(range(len(batch))) for batch in batches]
-        pairs = zip(batches, owns, strict=True)
-        parts.append([b[o.start : o.stop] if o else None for b, o in pairs])
-    found = [[b and learner.evaluate(b, 1) for b in of_rank] for of_rank in parts]
-
-    class Gathering(Ranks):
-        def gather(self, value):
-            return found
-
-    losses = torch.cat([part.losses for part in together(Gathering(0, 4), [])])
-    torch.testing.assert_close(losses, torch.cat(expected), rtol=1e-10, atol=0)

@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 
 from fewstep.choices import Norm, Split
 from fewstep.cli.console import error_console, plain_console
+from fewstep.cli.launched import use_own_device
 from fewstep.cli.options import (
     DataDir,
     InnerSteps,
@@ -73,7 +74,7 @@ def main(arguments: list[str]) -> int:
 
     from fewstep.cli.calibrate import choose_on_validation
     from fewstep.cli.results import evaluate, show
-    from fewstep.distributed.ranks import joined, ranks, use_own_device
+    from fewstep.distributed.ranks import joined, ranks
     from fewstep.evaluation.diagnosis import findings
     from fewstep.report.reliability import draw_reliability
     from fewstep.report.summary import summary

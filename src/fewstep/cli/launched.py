@@ -20,12 +20,32 @@ def as_rank(command: str, run: Callable[[list[str]], int], arguments: list[str])
         return run(arguments)
 
 
+def use_own_device(device: str) -> None:
+    """Let the device ``cuda`` be another one in each rank of this machine.
+
+    Raises:
+        InputError: There are fewer of them than ranks.
+    """
+    if not launched.launched() or device != "cuda":
+        return
+
+    import torch
+
+    number = torch.cuda.device_count()
+    if launched.rank_here() >= number > 0:
+        raise InputError(
+            f"this machine has more ranks than GPUs, of which there are {number}; use "
+            f"--nproc-per-node {number}"
+        )
+    if number:
+        torch.cuda.set_device(launched.rank_here())
+
+
 def is_to_tell() -> bool:
     """Whether this process tells of the error by which it ends, and not another rank."""
     if "fewstep.distributed.ranks" not in sys.modules or not launched.launched():
         return launched.rank_here() == 0
 
-    from fewstep.distributed.ranks import failed_first
+    from fewstep.distributed import ranks
 
-    first = failed_first()
-    return launched.rank_here() == 0 if first is None else first
+    return launched.rank_here() == 0 if ranks.failed_first is None else ranks.failed_first

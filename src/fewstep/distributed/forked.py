@@ -21,10 +21,12 @@ from fewstep.errors import InputError, first_line
 from fewstep.runtime.children import end_with
 
 MOST_PER_CORE = 8
-"""A process computes with one thread, so more than one a core gain nothing. Several are allowed,
-for scripts from a larger machine and cores that are miscounted; more can only be a mistake."""
+"""One gains most; several are for scripts from a larger machine, and cores that are miscounted."""
 POSSIBLE = sys.platform == "linux"
 """Whether a process may be forked safely; elsewhere torchrun starts the ranks."""
+_INTERFACE = "GLOO_SOCKET_IFNAME"
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+_kept: list[Store] = []
 
 
 def check_number(workers: object) -> None:
@@ -60,13 +62,16 @@ def processes(number: int) -> Iterator[tuple[int, Store]]:
     try:
         for rank in range(1, number):
             child = _fork()
-            if not child:
+            if child:
+                children.append(child)
+                continue
+            try:
                 gc.freeze()
-                kept = list(_stores)  # noqa: F841
+                _kept.extend(_stores)
                 _become_rank(owner)
-                with _ends_here():
-                    yield rank, TCPStore("127.0.0.1", store.port, number, is_master=False)
-            children.append(child)
+                yield rank, TCPStore("127.0.0.1", store.port, number, is_master=False)
+            finally:
+                os._exit(0)  # without a way back to whoever called the first
         yield 0, store
     finally:
         os.environ.pop(_INTERFACE) if before is None else os.environ.update({_INTERFACE: before})
@@ -77,10 +82,6 @@ def processes(number: int) -> Iterator[tuple[int, Store]]:
                 os.waitpid(child, 0)
 
 
-_INTERFACE = "GLOO_SOCKET_IFNAME"
-_stores: weakref.WeakSet[Store] = weakref.WeakSet()
-
-
 def _fork() -> int:
     try:
         with warnings.catch_warnings():
@@ -88,9 +89,8 @@ def _fork() -> int:
             warnings.simplefilter("ignore", DeprecationWarning)
             return os.fork()
     except OSError as error:
-        raise InputError(
-            f"a process cannot be started ({first_line(error)}); use fewer workers"
-        ) from error
+        told = f"a process cannot be started ({first_line(error)}); use fewer workers"
+        raise InputError(told) from error
 
 
 def _become_rank(owner: int) -> None:
@@ -100,21 +100,9 @@ def _become_rank(owner: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=end_with, args=(owner,), daemon=True).start()
     torch.set_num_threads(1)
-    # The first process does the same and tells of it.
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - it is never closed
     logging.getLogger("fewstep").setLevel(logging.CRITICAL)
     # The helpers that compile for the first process do not answer to one that was forked.
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     if "torch._inductor.config" in sys.modules:
         sys.modules["torch._inductor.config"].compile_threads = 1  # type: ignore[attr-defined]
-
-
-@contextmanager
-def _ends_here() -> Iterator[None]:
-    """End this process where the inside ends, without a way back to whoever called the first."""
-    status = 1
-    try:
-        yield
-        status = 0
-    finally:
-        os._exit(status)

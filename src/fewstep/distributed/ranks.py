@@ -1,15 +1,14 @@
 """Ranks: processes that run the same program, each with its share of the tasks.
 
-They are those of torchrun, or others that are forked (`forked`). Every rank goes through the same
-steps in the same order; what they tell one another goes through the methods of `Ranks`, which all
-of them have to call.
+Those of torchrun, or forked ones. Every rank goes through the same steps in the same order, and all
+of them have to call the methods of `Ranks` by which they tell one another something.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -18,10 +17,9 @@ from torch.distributed import Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from fewstep.distributed import forked
-from fewstep.distributed.ended import Claims, all_there
+from fewstep.distributed.ended import all_there, leave
 from fewstep.distributed.meeting import end_with_launcher, own_store, staying
-from fewstep.errors import InputError
-from fewstep.runtime.launched import launched, rank_here
+from fewstep.runtime.launched import launched
 from fewstep.runtime.modes import one_thread
 
 _T = TypeVar("_T")
@@ -29,12 +27,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Ranks:
-    """All ranks, as one of them sees them.
-
-    Attributes:
-        rank: The number of this one.
-        size: How many there are.
-    """
+    """All ranks, as one of them sees them: its own number, and how many there are."""
 
     rank: int = 0
     size: int = 1
@@ -60,7 +53,7 @@ class Ranks:
     def sum(self, values: Tensor) -> Tensor:
         """The sum of such a tensor over all ranks, the same to the bit on each."""
         if self.size > 1:
-            with all_there(_claims):
+            with all_there(_store):
                 dist.all_reduce(values)
         return values
 
@@ -68,7 +61,7 @@ class Ranks:
         """The values of all ranks, by their numbers."""
         found = [value] * self.size
         if self.size > 1:
-            with all_there(_claims):
+            with all_there(_store):
                 dist.all_gather_object(found, value)
         return found
 
@@ -76,10 +69,9 @@ class Ranks:
         """A value that the first rank alone makes."""
         found: list[Any] = [make() if self.is_first else None]
         if self.size > 1:
-            with all_there(_claims):
+            with all_there(_store):
                 dist.broadcast_object_list(found)
-        made: _T = found[0]
-        return made
+        return cast(_T, found[0])
 
     def wait(self) -> None:
         """Go on when all ranks are here."""
@@ -87,8 +79,9 @@ class Ranks:
 
 
 _here = Ranks()
-_claims: Claims | None = None
-_failed_first: bool | None = None
+_store: Store | None = None
+failed_first: bool | None = None
+"""Whether this rank failed before all others; None where none did, or it is not known."""
 
 
 def ranks() -> Ranks:
@@ -96,37 +89,12 @@ def ranks() -> Ranks:
     return _here
 
 
-def failed_first() -> bool | None:
-    """Whether this rank failed before all others; None where none did, or it is not known."""
-    return _failed_first
-
-
-def use_own_device(device: str) -> None:
-    """Let the device ``cuda`` be another one in each rank of this machine.
-
-    Raises:
-        InputError: There are fewer of them than ranks.
-    """
-    if launched() and device == "cuda" and torch.cuda.is_available():
-        number = torch.cuda.device_count()
-        if rank_here() >= number:
-            raise InputError(
-                f"this machine has more ranks than GPUs, of which there are {number}; use "
-                f"--nproc-per-node {number}"
-            )
-        torch.cuda.set_device(rank_here())
-
-
 @contextmanager
 def joined(workers: int = 1) -> Iterator[Ranks]:
     """Inside, several ranks run what stands there: those of torchrun, or else so many processes.
 
-    Processes are forked, have one thread each and end where the inside does, so that this one alone
-    goes on. Within, it changes nothing. An error of one rank ends all: that of a forked process is
-    raised here.
-
-    Raises:
-        InputError: No process can be started, or one ended before its work was done.
+    Processes are forked, and end where the inside does, so that this one alone goes on. Within, it
+    changes nothing. An error of one rank ends all: that of a forked process is raised here.
     """
     forked.check_number(workers)
     if _here.size > 1:
@@ -173,13 +141,13 @@ def _group(
 
 @contextmanager
 def _as(these: Ranks, store: Store | None = None) -> Iterator[Ranks]:
-    global _here, _claims, _failed_first
-    _here, _claims, _failed_first = these, store and Claims(store), None
+    global _here, _store, failed_first
+    _here, _store, failed_first = these, store, None
     try:
         yield these
     except BaseException as error:
-        if _claims is not None:
-            _failed_first = _claims.claim(error)
+        if store is not None:
+            failed_first = leave(store, error)
         raise
     finally:
-        _here, _claims = Ranks(), None
+        _here, _store = Ranks(), None

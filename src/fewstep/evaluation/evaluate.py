@@ -14,9 +14,9 @@ from fewstep.choices import Norm
 from fewstep.data.source import made_on
 from fewstep.distributed.forked import check_number
 from fewstep.distributed.ranks import joined, ranks
-from fewstep.distributed.shared import together
 from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import Calibration
+from fewstep.evaluation.gathered import gathered
 from fewstep.evaluation.numbers import shown, student
 from fewstep.evaluation.task_sets import (
     EVALUATED,
@@ -162,7 +162,7 @@ def evaluate_tasks(
         advance(len(numbers))
     if not parts:
         raise InputError("tasks is empty; expected at least one task")
-    found, names_of = Evaluation.cat(together(here, parts)), getattr(tasks, "names_of", None)
+    found, names_of = Evaluation.cat(gathered(here, parts)), getattr(tasks, "names_of", None)
     return by_name(found, names_of(range(len(found.losses)))) if names_of else found
 
 

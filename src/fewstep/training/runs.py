@@ -20,7 +20,7 @@ from fewstep.data.on_demand import first_not_refused
 from fewstep.data.registry import task_sources
 from fewstep.data.source import KeptSplit, TaskSource
 from fewstep.distributed.ranks import joined, ranks
-from fewstep.distributed.shared import part_of, start_alike
+from fewstep.distributed.shared import part_of
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import device_of
 from fewstep.learners.any_ways import for_ways
@@ -40,6 +40,7 @@ from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
 from fewstep.training.settings import SHARED, OuterSettings
 from fewstep.training.split_file import kept_split, split_as_json
+from fewstep.training.state import start_alike
 from fewstep.training.streams import stream_of
 from fewstep.training.task_form import TaskForm, form_as_json, form_of, form_of_run, read_form
 
@@ -230,5 +231,5 @@ def _with_best(config: Config, empty: Learner, tasks: Tasks, run: RunDir) -> Run
         return progress, checkpoint.load(run.last)[1] if run.last.exists() else progress
 
     progress, last = ranks().from_first(read)
-    start_alike(ranks(), empty)
+    start_alike(empty)
     return Run(config, empty, tasks, progress, last)
