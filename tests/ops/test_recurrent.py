@@ -83,18 +83,21 @@ def test_derivatives(layer):
     assert_same_derivatives(ours, total, tuple(arguments))
 
 
+@pytest.mark.parametrize("fixed", [True, False])
 @pytest.mark.parametrize("kind", CELLS)
-def test_of_higher_order_are_those_of_the_plain_form(kind):
+def test_of_higher_order_are_those_of_the_plain_form(kind, fixed):
     torch.manual_seed(0)
     cell = CELLS[kind]
     shapes = ((3, 2, cell.gates * 2), (2, cell.states, 2), (cell.gates * 2, 2), (cell.gates * 2,))
     tensors = [random_tensor(*shape) for shape in shapes]
+    tensors[0].requires_grad_(not fixed)
+    learned = tensors[fixed:]
 
     def third(function):
         found = (function(*tensors),)
         for _ in range(3):
             total = sum((t**3).sum() for t in found)
-            found = torch.autograd.grad(total, tensors, create_graph=True)
+            found = torch.autograd.grad(total, learned, create_graph=True)
         return found
 
     def plain(*tensors):
