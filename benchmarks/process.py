@@ -76,6 +76,11 @@ class Worker:
         """End the process, and return what it had to say."""
         self.signal(signal.SIGKILL)
         self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            # One that another thread reads from stays open.
+            with suppress(BrokenPipeError, RuntimeError):
+                assert pipe
+                pipe.close()
         self.messages.seek(0)
         return self.messages.read()
 

@@ -28,11 +28,11 @@ from fewstep import keep_memory
 keep_memory()
 
 import torch  # noqa: E402 - after the allocator is set
-from fewstep.distributed.ranks import joined  # noqa: E402
 
 from benchmarks.report import machine  # noqa: E402
 from benchmarks.workloads import WORKLOADS  # noqa: E402
 from fewstep import MAML  # noqa: E402
+from fewstep.distributed.ranks import joined  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "ranks.md"

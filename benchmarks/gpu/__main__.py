@@ -10,6 +10,8 @@ and ``programs.txt``. Without a GPU the same is done, smaller, to try the script
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu.commands import Command, test_results
+from benchmarks.gpu.commands import Command, Program, results_of_tests
 from benchmarks.gpu.findings import Findings
 from benchmarks.gpu.report import page, summary
 from benchmarks.gpu.rows import LOOP, Again, Exact, LessExact, Own, Peers, References, Row
@@ -30,21 +32,33 @@ OWN = "fewstep"
 ORDER = "W3", "W2", "W1", "W5", "W4"
 """What takes longest to compile comes first."""
 ROOT = Path(__file__).parents[2]
-PROGRAMS: dict[str, list[str]] = {}
+PROGRAMS = {
+    "end-to-end": Program(
+        "-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 32",
+        "-m benchmarks.end_to_end",
+    ),
+}
 """What is timed beside the table, each alone."""
+SMALLER = {
+    "end-to-end": Program(
+        alone="-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 4"
+        " --meta-batch 2"
+    ),
+}
+"""The same without a GPU."""
 AT_ONCE = 16
 
 
-def jobs(names: list[str], findings: Findings, out: Path, folder: Path) -> Iterator[Job]:
+def jobs(names: list[str], findings: Findings, references: References, out: Path) -> Iterator[Job]:
     """What is to be done, by importance.
 
     Args:
         names: Of the parts.
         findings: Where figures go.
+        references: What gradients are compared with.
         out: A folder for what programs print.
-        folder: For gradients.
     """
-    references, on_gpu = References(folder), findings.device == "cuda"
+    on_gpu = findings.device == "cuda"
 
     def row(kind: type[Row], name: str, *libraries: str, nice: int = 0) -> Row:
         spec = name if on_gpu or name == "W4" else f"{name}:1:2"
@@ -57,9 +71,9 @@ def jobs(names: list[str], findings: Findings, out: Path, folder: Path) -> Itera
         yield row(Peers, name, *others, nice=2)
     if "tests" in names:
         yield _tests(findings, out / "tests.txt")
-    for name, command in PROGRAMS.items():
+    for name, program in (PROGRAMS if on_gpu else SMALLER).items():
         if name in names:
-            yield Command(name, command, findings, out / "programs.txt", alone=True)
+            yield Command(name, program, findings, out / "programs.txt")
     yield from (row(Exact, name, OWN, nice=4) for name in workloads)
     if "precision" in names:
         for name in workloads:
@@ -75,23 +89,32 @@ def _tests(findings: Findings, output: Path) -> Command:
     every = sorted(ROOT.glob("tests/*/test_*.py"))
     files = [str(path) for path in every if "mark.cuda" in path.read_text()]
     command = ["-m", "pytest", "-m", "cuda", "-W", "default", "--tb=short", *plugins, *files]
-    return Command("tests", command, findings, output, nice=8, read=test_results)
+    return Command(
+        "tests", Program(shlex.join(command)), findings, output, nice=8, read=results_of_tests
+    )
 
 
-def main(out: Path, seconds: float, names: list[str]) -> None:
-    """Measure, and write what was found."""
+def main(out: Path, seconds: float, names: list[str]) -> Findings:
+    """Measure, write what was found, and return it."""
     clock = Clock(seconds)
     findings = Findings(out, "cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
-        every = list(jobs(names, findings, out, Path(folder)))
+        references = References(Path(folder), clock)
+        every = list(jobs(names, findings, references, out))
         try:
             run(every, clock, AT_ONCE)
+            for job in every:
+                if isinstance(job, Own):
+                    job.compare()
         finally:
             (out / "log.txt").write_text("\n".join(f"== {j.name}\n{j.messages}" for j in every))
             findings.path.with_suffix(".md").write_text(page(findings.told))
             print(summary(findings.told), flush=True)
+    return findings
 
 
 if __name__ == "__main__":
     given = sys.argv[3:] or [*ORDER, "tests", *PROGRAMS, "precision", "again"]
     main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 550.0, given)
+    # A thread may still wait for something that a killed process had started.
+    os._exit(0)

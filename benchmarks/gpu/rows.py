@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.gpu.findings import Findings
+from benchmarks.gpu.schedule import Clock
 from benchmarks.gradients import SAME, cosine, distance
 from benchmarks.process import Worker
 
@@ -22,25 +23,28 @@ class References:
 
     Args:
         folder: Of the files.
+        clock: Until when to wait for one.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder, self._clock = folder, clock
         self._known: dict[str, threading.Event] = {}
 
     def of(self, workload: str) -> threading.Event:
-        """Whether that of a workload is known."""
+        """Set when that of a workload is known, or will not be."""
         return self._known.setdefault(workload, threading.Event())
 
     def path(self, *name: str) -> str:
         """A file for a gradient."""
-        return str(self.folder / ("-".join(name).replace(" ", "-") + ".pt"))
+        return str(self._folder / ("-".join(name).replace(" ", "-") + ".pt"))
 
-    def deviation(self, workload: str, path: str, seconds: float = 600.0) -> dict[str, float]:
+    def deviation(self, workload: str, path: str) -> dict[str, float]:
         """The distance of a gradient from it, relative to its length, and their cosine."""
-        if not self.of(workload).wait(seconds):
+        self.of(workload).wait(self._clock.left())
+        of_loop = Path(self.path(workload, LOOP))
+        if not of_loop.exists():
             raise RuntimeError("there is no gradient to compare with")
-        found, reference = torch.load(path), torch.load(self.path(workload, LOOP))
+        found, reference = torch.load(path), torch.load(of_loop)
         return {"deviation": distance(found, reference), "cosine": cosine(found, reference)}
 
 
@@ -120,7 +124,7 @@ class Own(Row):
         self.findings.row(self.workload, self.libraries[0], setup_seconds=seconds)
 
     def alone(self) -> None:
-        """Time, and see that float32 is near."""
+        """Time."""
         (library,), worker = self.libraries, self.worker
         row: dict[str, Any] = {"ms": self.timed(library, 1.0, 200)}
         row |= worker.ask("memory", library)
@@ -128,9 +132,17 @@ class Own(Row):
         kernels = worker.ask("kernels", library)
         self.findings.kernels(self.name, kernels)
         self.findings.row(self.workload, library, kernels=kernels.split("\n")[0])
-        path = worker.ask("gradient", library, "float32", self.references.path(self.name, "32"))
-        found = self.references.deviation(self.workload, path, 1.0)
-        self.findings.precision(self.workload, "float32", ms=row["ms"], **found)
+        worker.ask("gradient", library, "float32", self._path())
+        self.findings.precision(self.workload, "float32", ms=row["ms"])
+
+    def compare(self) -> None:
+        """See how near float32 is, when all is over: what it is compared with may come late."""
+        if Path(self._path()).exists() and self.references.of(self.workload).is_set():
+            found = self.references.deviation(self.workload, self._path())
+            self.findings.precision(self.workload, "float32", **found)
+
+    def _path(self) -> str:
+        return self.references.path(self.name, "32")
 
 
 class Exact(Row):
@@ -209,11 +221,13 @@ class Peers(Row):
             try:
                 self.worker.ask("gradient", library, "float64", path)
             except RuntimeError as error:
+                if self.worker.process.poll() is not None:
+                    raise
                 self.findings.row(self.workload, library, failed=str(error))
                 continue
-            if library == LOOP:
+            finally:
                 self.references.of(self.workload).set()
-            found = self.references.deviation(self.workload, path, 1.0)
+            found = self.references.deviation(self.workload, path)
             self.findings.row(self.workload, library, deviation=found["deviation"])
 
     def failed(self, why: str) -> None:
