@@ -37,6 +37,10 @@ PROGRAMS = {
         "-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 32",
         "-m benchmarks.end_to_end",
     ),
+    "attention": Program(
+        "-m benchmarks.attention exact captured",
+        "-m benchmarks.attention times crossing captured",
+    ),
 }
 """What is timed beside the table, each alone."""
 SMALLER = {
@@ -44,6 +48,7 @@ SMALLER = {
         alone="-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 4"
         " --meta-batch 2"
     ),
+    "attention": Program("-m benchmarks.attention exact", "-m benchmarks.attention times"),
 }
 """The same without a GPU."""
 AT_ONCE = 16
