@@ -4,7 +4,6 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,18 +24,6 @@ from fewstep.tasks import TaskBatch
 def generator(seed: int, split: str, index: int) -> np.random.Generator:
     """The random numbers of one task: a function of (seed, split, index) and of nothing else."""
     return np.random.default_rng([seed, zlib.crc32(split.encode()), index])
-
-
-class Chosen(NamedTuple):
-    """Which classes a task has, and which of their pictures.
-
-    Attributes:
-        numbers: ``int64 [n_way]``, of the classes; turned ones have numbers of their own.
-        rows: ``int64 [n_way, examples]``, of the pictures of each class, the support set first.
-    """
-
-    numbers: Integers
-    rows: Integers
 
 
 @dataclass(frozen=True)
@@ -140,20 +127,35 @@ class EpisodeSampler(TaskSource):
         yield f"{self.split} ".encode()
         yield from self.images.content()
 
-    def chosen(self, index: int) -> Chosen:
-        """The classes and pictures of one task."""
-        return self._choose(generator(self.seed, self.split, index))
+    def chosen(self, indices: Sequence[int]) -> tuple[Integers, Integers]:
+        """Which classes the tasks of these numbers have, and which of their pictures.
 
-    def _choose(self, random: np.random.Generator) -> Chosen:
-        numbers = random.choice(self.classes, self.n_way, replace=False)
-        wanted, counts = self.k_shot + self.q_query, self.images.counts
-        rows = [random.permutation(counts[n // self.turns])[:wanted] for n in numbers.tolist()]
-        return Chosen(numbers, np.array(rows))
+        Returns:
+            ``int64 [tasks, n_way]``, the numbers of classes, of which turned ones have their own;
+            ``int64 [tasks, n_way, examples]``, the numbers of pictures within each class, those of
+            the support set first.
+        """
+        numbers = np.empty((len(indices), self.n_way), np.int64)
+        rows = np.empty((*numbers.shape, self.k_shot + self.q_query), np.int64)
+        for number, index in enumerate(indices):
+            random = generator(self.seed, self.split, index)
+            numbers[number] = self._choose(random, rows[number])
+        return numbers, rows
+
+    def _choose(self, random: np.random.Generator, rows: Integers) -> Integers:
+        """The classes of a task; the pictures of each, ``[n_way, examples]``, are put into rows."""
+        counts, turns, wanted = self.images.counts, self.turns, rows.shape[1]
+        # Each call of NumPy takes a microsecond, and a GPU is not to wait for them.
+        numbers: Integers = random.choice(len(self.images) * turns, self.n_way, replace=False)
+        for way, number in enumerate(numbers.tolist()):
+            rows[way] = random.permutation(counts[number // turns])[:wanted]
+        return numbers
 
     def _draw(self, index: int) -> tuple[Integers, npt.NDArray[np.uint8]]:
         """One task: its classes and ``uint8 [n_way, examples, channels, height, width]``."""
         random = generator(self.seed, self.split, index)
-        numbers, rows = self._choose(random)
+        rows = np.empty((self.n_way, self.k_shot + self.q_query), np.int64)
+        numbers = self._choose(random, rows)
         classes, turns = np.divmod(numbers, self.turns)
         pictures = self.images.pictures[rows + self.images.starts[classes][:, None]]
         turned = np.stack(list(map(partial(np.rot90, axes=(-2, -1)), pictures, turns)))

@@ -50,8 +50,8 @@ class Episodes(Protocol):
     @property
     def q_query(self) -> int: ...  # noqa: D102
 
-    def chosen(self, index: int) -> tuple[Integers, Integers]:
-        """Which classes a task has, and which of their pictures."""
+    def chosen(self, indices: Sequence[int]) -> tuple[Integers, Integers]:
+        """Which classes tasks have, and which of their pictures."""
 
 
 class ResidentEpisodes:
@@ -74,7 +74,7 @@ class ResidentEpisodes:
     def batch(self, indices: Sequence[int]) -> TaskBatch:
         """The tasks of these numbers, as `EpisodeSampler.batch` gives them."""
         of, tasks = self._of, len(indices)
-        numbers, rows = map(np.array, zip(*map(of.chosen, indices), strict=True))
+        numbers, rows = of.chosen(indices)
         classes, turns = np.divmod(numbers, of.turns)
         total = len(self._pictures) // of.turns
         places = rows + (self._first[classes] + turns * total)[..., None]

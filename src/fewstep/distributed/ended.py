@@ -31,7 +31,8 @@ class Claims:
         """The error that was left, if there is one."""
         with suppress(RuntimeError):
             if self._store.check([_ERROR]):
-                error, told = pickle.loads(self._store.get(_ERROR))
+                error, cause, told = pickle.loads(self._store.get(_ERROR))
+                error.__cause__ = cause
                 error.add_note(f"in another rank:\n{told}")
                 return cast(BaseException, error)
         return None
@@ -45,7 +46,7 @@ def all_there(claims: Claims | None) -> Iterator[None]:
     except RuntimeError as broken:
         cause = claims.cause() if claims else None
         if cause is not None:
-            raise cause from None
+            raise cause from cause.__cause__
         raise InputError(
             "one of the ranks ended before its work was done, perhaps for lack of memory; use "
             "fewer of them (--workers, --nproc-per-node)"
@@ -53,17 +54,22 @@ def all_there(claims: Claims | None) -> Iterator[None]:
 
 
 def _packed(error: BaseException) -> bytes:
-    """An error of the same class and text where it has a pickle, else its text; and where."""
+    """An error, what caused it, and where it came about."""
+    cause = None if error.__cause__ is None else _sendable(error.__cause__)
     where = "".join(traceback.format_exception(error))
+    return pickle.dumps((_sendable(error), cause, where))
+
+
+def _sendable(error: BaseException) -> Any:
+    """An error of the same class and text where it has a pickle; else one of the same text."""
     for sent in (error, _Plain(error)):
         with suppress(Exception):
-            packed = pickle.dumps((sent, where))
-            arrived, _ = pickle.loads(packed)
+            arrived = pickle.loads(pickle.dumps(sent))
             if (type(arrived), str(arrived)) == (type(error), str(error)):
-                return packed
-    told = f"{type(error).__name__}: {error}"
-    of_user = isinstance(error, InputError)
-    return pickle.dumps((InputError(str(error)) if of_user else RuntimeError(told), where))
+                return sent
+    if isinstance(error, InputError):
+        return InputError(str(error))
+    return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 class _Plain:

@@ -3,6 +3,7 @@
 On a CPU, tasks side by side keep all cores busy where the small operations of one task cannot.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -51,10 +52,14 @@ def processes(number: int) -> Iterator[tuple[int, Store]]:
     os.environ[_INTERFACE] = "lo"  # they talk on this machine alone
     store = TCPStore("127.0.0.1", 0, number, is_master=True, wait_for_workers=False)
     children: list[int] = []
+    # What is garbage by now, such as a group from before, may have threads that no fork has: it
+    # would wait for them as it goes. What is not stays in the forks to their end.
+    gc.collect()
     try:
         for rank in range(1, number):
             child = _fork()
             if not child:
+                gc.freeze()
                 _become_rank(owner)
                 with _ends_here():
                     yield rank, TCPStore("127.0.0.1", store.port, number, is_master=False)

@@ -25,10 +25,20 @@ batches or tasks."""
 
 def task_batches(tasks: TaskSet, n: int | None, at_once: int = EVALUATED) -> Iterator[TaskBatch]:
     """The first ``n`` tasks, in batches of ``at_once`` at most."""
+    parts = task_parts(tasks, n, at_once, lambda numbers: numbers)
+    return (batch for _, _, batch in parts if batch is not None)
+
+
+def task_parts(
+    tasks: TaskSet, n: int | None, at_once: int, share: Callable[[range], range]
+) -> Iterator[tuple[range, range, TaskBatch | None]]:
+    """Of each batch the numbers of its tasks, those of a share of them, and the share if any."""
     if hasattr(tasks, "batch"):
         end = OF_A_SOURCE if n is None else n
         for start in range(0, end, at_once):
-            yield tasks.batch(range(start, min(start + at_once, end)))
+            numbers = range(start, min(start + at_once, end))
+            own = share(numbers)
+            yield numbers, own, tasks.batch(own) if own else None
         return
     if callable(tasks) and not isinstance(tasks, nn.Module):
         check_takes_number("tasks", tasks)
@@ -36,7 +46,10 @@ def task_batches(tasks: TaskSet, n: int | None, at_once: int = EVALUATED) -> Ite
     left = math.inf if n is None else n
     for whole in [tasks] if isinstance(tasks, TaskBatch) else iterate(tasks):
         batch = whole[: int(min(left, len(whole)))]
-        yield from (batch[start : start + at_once] for start in range(0, len(batch), at_once))
+        for start in range(0, len(batch), at_once):
+            numbers = range(start, min(start + at_once, len(batch)))
+            own = share(numbers)
+            yield numbers, own, batch[own.start : own.stop] if own else None
         left -= len(batch)
         if left <= 0:
             return

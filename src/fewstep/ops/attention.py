@@ -21,7 +21,7 @@ from fewstep.ops import attention_blocks as blocks
 from fewstep.ops.vmap import with_task_dim
 from fewstep.runtime.modes import at_least_float32
 
-LONG = 2**17
+LONG = 2**16
 """Queries times keys from which on the blocks pay."""
 
 _fused = F.scaled_dot_product_attention

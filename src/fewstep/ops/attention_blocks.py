@@ -200,10 +200,12 @@ def _(*inputs: Any) -> tuple[Tensor, Tensor]:
 
 @gradient.register_fake
 def _(*inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return _results(*inputs[1:5], inputs[-1])
+    q, k, v, mask = inputs[1:5]
+    return _results(q, k, v, mask, inputs[-1])
 
 
 @second_gradient.register_fake
 def _(*inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    dg = torch.empty_like(inputs[4], memory_format=torch.contiguous_format)
-    return dg, *_results(*inputs[5:9], inputs[-1])
+    g, q, k, v, mask = inputs[4:9]
+    dg = torch.empty_like(g, memory_format=torch.contiguous_format)
+    return dg, *_results(q, k, v, mask, inputs[-1])

@@ -36,6 +36,13 @@ def numbered_from(seed: int, first: int) -> Iterator[None]:
         _first.reset(before)
 
 
+@contextmanager
+def numbered_call(device: torch.device, first: int) -> Iterator[None]:
+    """Let one call of a learner draw, for its tasks, what those from ``first`` on of one call do."""
+    with seeded_calls(device) as seed, numbered_from(seed, first):
+        yield
+
+
 def first_task() -> int:
     """Return the number, in the whole meta-batch, of the first task that is computed here."""
     return _first.get()[1]

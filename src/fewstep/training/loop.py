@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from fewstep.config.algorithms import steps_in_words
+from fewstep.distributed import shared
+from fewstep.distributed.ranks import ranks
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import assign, borrowed, device_of, evaluate_tasks, means
 from fewstep.evaluation.task_sets import TaskSet
+from fewstep.execution.executor import MetaGradient
 from fewstep.learners.base import Learner
 from fewstep.learners.divergence import DivergedError
 from fewstep.runtime.rng import seed_torch
@@ -44,11 +47,14 @@ class OuterLoop:
     conditions: Provenance  # what decides the bits beside the settings
 
     def __post_init__(self) -> None:
+        self.ranks = ranks()
+        shared.start_alike(self.ranks, self.learner)
         self.state = State(self.learner, self.optimizer, self.settings.ema_decay)
         self.device = device_of(self.learner)
         self.waiting = Waiting(figures_every(self.device, self.reporter.prompt))
         self._good: dict[str, Tensor] = {}
         self.written = -math.inf  # when a checkpoint was
+        self.asked: Tensor | None = None  # of how many ranks to stop, where there are several
 
     def run(self) -> None:
         """Train, from what the keeper has, and leave the learner with the last parameters.
@@ -101,12 +107,11 @@ class OuterLoop:
 
     def _take_steps(self, first: int, steps: int, interrupt: Interrupt) -> None:
         for numbers, batch in self.train(first, steps):
-            self._tell(self._take_step(numbers, batch))
+            self._tell(self._take_step(numbers, batch, interrupt))
             step = self.progress.step
             last = step == steps
             self._validate_after(step, last)
-            # Read once: a signal that comes later is taken after the next outer step.
-            stop = interrupt.requested
+            stop = self._is_to_stop(interrupt)
             done = (
                 last
                 or stop
@@ -115,6 +120,7 @@ class OuterLoop:
             if done or self._is_due(step):
                 self._checkpoint()
             if stop:
+                self.ranks.wait()  # until the first has written
                 raise Interrupted(f"stopped after outer step {step}")
             if last or self._is_stopped_early():
                 return
@@ -127,13 +133,20 @@ class OuterLoop:
             self._validate_after(step, last=True)
             self._checkpoint()
 
-    def _take_step(self, numbers: Sequence[int], batch: TaskBatch) -> Read:
+    def _is_to_stop(self, interrupt: Interrupt) -> bool:
+        """Whether a signal came; one that comes later is taken after the next outer step."""
+        if self.asked is None:
+            return interrupt.requested
+        # All ranks have to read it after the same step.
+        return self.progress.step % figures_every(self.device, False) == 0 and bool(self.asked)
+
+    def _take_step(self, numbers: Sequence[int], batch: TaskBatch, interrupt: Interrupt) -> Read:
         """Lines 4 to 10 of Algorithm 2, on tasks of these numbers; figures that are to be told."""
         step = self.progress.step
         # Random layers depend on the step alone, so that a resumed run draws what this one drew.
         seed_torch(zlib.crc32(f"{self.settings.seed}/{step}".encode()), self.device)
         try:
-            result = self.learner.differentiate(batch, step)
+            result = self._differentiated(len(numbers), batch, interrupt)
         except DivergedError as error:
             task = "" if error.task is None else f" in task {numbers[error.task]}"
             raise NotFiniteError(f"{error.what}{task} of outer step {step + 1}") from error
@@ -146,6 +159,18 @@ class OuterLoop:
         self.state.average_in()
         self.progress.step = step + 1
         self.reporter.advance()
+        return found
+
+    def _differentiated(self, tasks: int, batch: TaskBatch, interrupt: Interrupt) -> MetaGradient:
+        """The gradient of a meta-batch of so many tasks, of which these are this rank's."""
+        step = self.progress.step
+        if self.ranks.size == 1:
+            return self.learner.differentiate(batch, step)
+        share = shared.share_of(self.ranks, self.learner, tasks)
+        asked = interrupt.requested
+        found, self.asked = shared.differentiate(
+            self.ranks, self.learner, batch, share, step, asked
+        )
         return found
 
     def _tell(self, read: Read) -> None:
