@@ -46,7 +46,7 @@ class Size(NamedTuple):
 
 
 SIZES = (Size(4, 5, 1024, 512, 8), Size(1, 5, 1024, 512, 8))
-SMALL = (Size(1, 2, 1024, 64, 8),)
+SMALL = (Size(1, 2, 512, 64, 8),)
 LENGTHS = 128, 192, 256, 384, 512
 
 
@@ -127,7 +127,7 @@ def measured(size: Size, settings: dict[str, Any], long: int) -> tuple[float, fl
     """MiB and milliseconds."""
     if DEVICE == "cuda":
         return here(size, settings, long)
-    with multiprocessing.get_context("fork").Pool(1) as pool:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(here, (size, settings, long))
 
 
