@@ -1,8 +1,8 @@
 """Correctness and speed on a GPU, in one call of a few minutes, without a network.
 
 ``python -m benchmarks.gpu OUT [SECONDS] [PART ...]``: parts are ``W1`` to ``W5``, the table;
-``precision``; ``again``, a second start; ``tests``, the tests that need a GPU; and the names of the
-programs in `PROGRAMS`. All that may is done side by side first, then each is timed alone, the most
+``precision``; ``again``, a second start; ``tests``, the tests that need a GPU; the names of the
+programs in `PROGRAMS`; and files of Python that are run while others compute. All that may is done side by side first, then each is timed alone, the most
 important ones first. Each figure is written as it comes: ``OUT/CARD.json``, at the end ``CARD.md``,
 the kernels that take longest in ``kernels.txt``, all that was said in ``log.txt``, ``tests.txt``
 and ``programs.txt``. Without a GPU the same is done, smaller, to try the script.
@@ -34,7 +34,8 @@ ORDER = "W3", "W2", "W1", "W5", "W4"
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {
     "end-to-end": Program(
-        "-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 32",
+        "-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 32"
+        " --execution captured",
         "-m benchmarks.end_to_end",
     ),
     "attention": Program(
@@ -52,6 +53,7 @@ SMALLER = {
 }
 """The same without a GPU."""
 AT_ONCE = 16
+"""Jobs that prepare side by side, about as many as there are cores."""
 
 
 def jobs(names: list[str], findings: Findings, references: References, out: Path) -> Iterator[Job]:
@@ -79,12 +81,15 @@ def jobs(names: list[str], findings: Findings, references: References, out: Path
     for name, program in (PROGRAMS if on_gpu else SMALLER).items():
         if name in names:
             yield Command(name, program, findings, out / "programs.txt")
+    if "again" in names:
+        yield from (row(Again, name, OWN) for name in ("W1", "W3") if name in workloads)
     yield from (row(Exact, name, OWN, nice=4) for name in workloads)
     if "precision" in names:
         for name in workloads:
             yield from (row(LessExact, name, library, nice=6) for library in LESS_EXACT)
-    if "again" in names:
-        yield from (row(Again, name, OWN) for name in ("W1", "W3") if name in workloads)
+    for name in names:
+        if name.endswith(".py"):
+            yield Command(Path(name).stem, Program(name), findings, out / "programs.txt", nice=6)
 
 
 def _tests(findings: Findings, output: Path) -> Command:

@@ -127,7 +127,7 @@ class Own(Row):
         """Time."""
         (library,), worker = self.libraries, self.worker
         row: dict[str, Any] = {"ms": self.timed(library, 1.0, 200)}
-        row |= worker.ask("memory", library)
+        row |= worker.ask("memory", library) | worker.ask("in_a_row", library, 10)
         self.findings.row(self.workload, library, **row)
         kernels = worker.ask("kernels", library)
         self.findings.kernels(self.name, kernels)
@@ -154,6 +154,8 @@ class Exact(Row):
         """Compare."""
         (library,) = self.libraries
         path = self.worker.ask("gradient", library, "float64", self.references.path(self.name))
+        # Others need its memory.
+        self.stop()
         found = self.references.deviation(self.workload, path)
         self.findings.row(self.workload, library, deviation=found["deviation"])
 
