@@ -7,8 +7,8 @@ the answer: a value, or ``{"failed": why}``.
 - ``["steps", LIBRARY, N]`` does N outer gradients in float32 and answers the seconds of one, the
   first time with those of the preparation;
 - ``["memory", LIBRARY]`` answers the MiB of them at their peak, with those of its own processes;
-- ``["in_a_row", LIBRARY, N]`` answers the milliseconds of one of N outer gradients that nobody waits
-  for: of the host, and with the device behind it;
+- ``["in_a_row", LIBRARY, N]`` answers the milliseconds of one of N outer gradients that nobody
+  waits for: of the host, and with the device behind it;
 - ``["kernels", LIBRARY]`` answers which kernels take longest;
 - ``["operations"]`` answers how many floating-point operations an outer gradient is;
 - ``["rate"]`` answers how many of them a second a large product on the GPU is.
