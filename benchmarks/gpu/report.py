@@ -25,7 +25,7 @@ def page(told: Told) -> str:
     for name, rows in sorted(told["workloads"].items()):
         rows = completed(name, told)
         text += f"\n## {name}: {WORKLOADS[name].text}\n\n{table(rows)}\n\n{beside(rows)}\n"
-    return text + (f"\n{precisions(told)}" if told["precision"] else "")
+    return text + (f"\n## Precision\n\n{precisions(told)}" if told["precision"] else "")
 
 
 def completed(workload: str, told: Told) -> Rows:
@@ -46,13 +46,11 @@ def completed(workload: str, told: Told) -> Rows:
 
 def beside(rows: Rows) -> str:
     """How many times as long the fastest exact peer takes, and what else is known."""
-    peers = {n: r["ms"] for n, r in rows.items() if not _own(n) and "ms" in r}
-    own = rows.get("fewstep", {})
+    own, name = rows.get("fewstep", {}), fastest_peer(rows)
     said = []
-    if peers and "ms" in own:
-        name = min(peers, key=lambda name: peers[name])
-        said.append(f"The fastest exact peer, {name}, takes {peers[name] / own['ms']:.1f} times")
-        said[0] += " as long as fewstep."
+    if name is not None and "ms" in own:
+        ratio = rows[name]["ms"] / own["ms"]
+        said.append(f"The fastest exact peer, {name}, takes {ratio:.1f} times as long as fewstep.")
     if "deviation" not in own:
         said.append("The gradient of fewstep as it chooses was not compared in float64.")
     elif own["deviation"] >= SAME:
@@ -64,9 +62,15 @@ def beside(rows: Rows) -> str:
     return " ".join(said + [text.format(own[key]) for key, text in words.items() if key in own])
 
 
+def fastest_peer(rows: Rows) -> str | None:
+    """The name of the library that is fastest beside fewstep."""
+    peers = {n: r["ms"] for n, r in rows.items() if not _own(n) and "ms" in r}
+    return min(peers, key=lambda name: peers[name], default=None)
+
+
 def precisions(told: Told) -> str:
     """The table of precisions."""
-    lines = ["## Precision", "", "| workload | precision | deviation | cosine | ms |"]
+    lines = ["| workload | precision | deviation | cosine | ms |"]
     lines.append("|---|---|---|---|---|")
     for name in sorted(told["precision"]):
         for precision, row in sorted(told["precision"][name].items(), key=_float32_first):
