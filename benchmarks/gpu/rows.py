@@ -12,7 +12,7 @@ import torch
 from benchmarks.gpu.findings import Findings
 from benchmarks.gpu.schedule import Clock
 from benchmarks.gradients import SAME, cosine, distance
-from benchmarks.process import Worker
+from benchmarks.process import FEW_COMPILERS, Worker
 
 LOOP = "fewstep, loop"
 """All gradients are compared with its."""
@@ -83,7 +83,7 @@ class Row:
                 *(self.spec, *self.libraries),
                 device=self.findings.device,
                 nice=self._nice,
-                environment={"TORCHINDUCTOR_COMPILE_THREADS": "3"},
+                environment=FEW_COMPILERS,
             )
         return self._worker
 
