@@ -38,7 +38,7 @@ import torch
 from benchmarks import device as on
 from benchmarks import limit
 from benchmarks.libraries import LIBRARIES, OuterGradient
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.workloads import RECURRENT, WORKLOADS, Workload
 
 
 def main(device: str, workload: str) -> None:
@@ -128,7 +128,7 @@ def _workload(name: str) -> Workload:
     """``W2`` as it is, ``W2:20`` with 20 inner steps, ``W2:5:2`` with two tasks as well."""
     name, *numbers = name.split(":")
     fields = dict(zip(("steps", "tasks"), map(int, numbers), strict=False))
-    return replace(WORKLOADS[name], **fields)
+    return replace((WORKLOADS | RECURRENT)[name], **fields)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Correctness and speed on a GPU, in one call of a few minutes, without a network.
 
 ``python -m benchmarks.gpu OUT [SECONDS] [PART ...]``: parts are ``W1`` to ``W5``, the table;
-``precision``; ``again``, a second start; ``tests``, the tests that need a GPU; the names of the
+``LSTM`` and ``GRU``; ``precision``; ``again``, a second start; ``tests``, the tests that need a GPU; the names of the
 programs in `PROGRAMS`; and files of Python that are run while others compute. All that may is done
 side by side first, then each is timed alone, the most important ones first. Each figure is written
 as it comes: ``OUT/CARD.json``, at the end ``CARD.md``, the kernels that take longest in
@@ -26,11 +26,11 @@ from benchmarks.gpu.report import page, summary
 from benchmarks.gpu.rows import LOOP, Again, Exact, LessExact, Own, Peers, References, Row
 from benchmarks.gpu.schedule import Clock, Job, run
 from benchmarks.libraries import LESS_EXACT, peers_for
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import RECURRENT, WORKLOADS
 
 OWN = "fewstep"
 """As it chooses to compute."""
-ORDER = "W3", "W2", "W1", "W5", "W4"
+ORDER = "W3", "W2", "W1", "W5", "W4", *RECURRENT
 """What takes longest to compile comes first."""
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {
@@ -75,7 +75,7 @@ def jobs(names: list[str], findings: Findings, references: References, out: Path
     workloads = [name for name in ORDER if name in names]
     yield from (row(Own, name, OWN) for name in workloads)
     for name in workloads:
-        others = (LOOP, "fewstep, vectorised", *peers_for(WORKLOADS[name]))
+        others = (LOOP, "fewstep, vectorised", *peers_for((WORKLOADS | RECURRENT)[name]))
         yield row(Peers, name, *others, nice=2)
     if "tests" in names:
         yield _tests(findings, out / "tests.txt")
@@ -86,7 +86,7 @@ def jobs(names: list[str], findings: Findings, references: References, out: Path
         yield from (row(Again, name, OWN) for name in ("W1", "W3") if name in workloads)
     yield from (row(Exact, name, OWN, nice=4) for name in workloads)
     if "precision" in names:
-        for name in workloads:
+        for name in (name for name in workloads if name in WORKLOADS):
             yield from (row(LessExact, name, library, nice=6) for library in LESS_EXACT)
     for name in names:
         if name.endswith(".py"):

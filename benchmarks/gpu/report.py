@@ -7,9 +7,10 @@ from typing import Any
 from benchmarks.gradients import SAME
 from benchmarks.libraries import OWN_ON_GPU
 from benchmarks.report import Rows, head, table
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import RECURRENT, WORKLOADS
 
 Told = dict[str, Any]
+EVERY = WORKLOADS | RECURRENT
 TEXT = """
 Exact meta-gradients; milliseconds of an outer step, median, the device waited for before and after
 each. Memory is what PyTorch reserves. By `python -m benchmarks --device cuda`; columns and rows are
@@ -24,7 +25,7 @@ def page(told: Told) -> str:
     text = f"# Speed on {told['machine']}\n\n{head(told)}.\n{TEXT.format(rate=rate)}"
     for name, rows in sorted(told["workloads"].items()):
         rows = completed(name, told)
-        text += f"\n## {name}: {WORKLOADS[name].text}\n\n{table(rows)}\n\n{beside(rows)}\n"
+        text += f"\n## {name}: {EVERY[name].text}\n\n{table(rows)}\n\n{beside(rows)}\n"
     return text + (f"\n## Precision\n\n{precisions(told)}" if told["precision"] else "")
 
 
@@ -37,7 +38,7 @@ def completed(workload: str, told: Told) -> Rows:
         if "ms" in row:
             operations = told["operations"].get(workload, 0)
             rows[name] |= {
-                "tasks_per_second": WORKLOADS[workload].tasks / row["ms"] * 1000,
+                "tasks_per_second": EVERY[workload].tasks / row["ms"] * 1000,
                 "beside_best": row["ms"] / min(own, default=float("nan")),
                 "share_of_limit": operations / (told["best_rate"] or 1) / row["ms"] * 1000,
             }
