@@ -227,7 +227,6 @@ OWN: dict[str, Prepare] = {
 }
 OWN_ON_GPU: dict[str, Prepare] = {
     "fewstep": by_fewstep(),
-    "fewstep, captured": by_fewstep(execution="captured"),
     "fewstep, vectorised": by_fewstep(execution="vectorised"),
     "fewstep, loop": by_fewstep(execution="loop"),
 }

@@ -1,8 +1,8 @@
 """Correctness and speed on a GPU, in one call of a few minutes, without a network.
 
 ``python -m benchmarks.gpu OUT [SECONDS] [PART ...]``: parts are ``W1`` to ``W5``, the table;
-``LSTM`` and ``GRU``; ``precision``; ``again``, a second start; ``tests``, the tests that need a GPU; the names of the
-programs in `PROGRAMS`; and files of Python that are run while others compute. All that may is done
+``LSTM`` and ``GRU``; ``precision``; ``again``, a second start; ``tests``, those that need a GPU;
+the names in `PROGRAMS`; and files of Python that are run while others compute. All that may is done
 side by side first, then each is timed alone, the most important ones first. Each figure is written
 as it comes: ``OUT/CARD.json``, at the end ``CARD.md``, the kernels that take longest in
 ``kernels.txt``, all that was said in ``log.txt``, ``tests.txt`` and ``programs.txt``. Without a GPU
