@@ -100,7 +100,7 @@ def test_data_that_are_gone_cost_their_part_alone(table_runs, tmp_path):
     text, _ = _report(run, tmp_path)
     assert "gone.csv, which is not there any more" in text
     assert "final test" in text
-    assert "Best and worst tasks" not in text
+    assert "Worst and best tasks" not in text
 
 
 def test_damaged_files_are_left_out(run, tmp_path):
