@@ -18,6 +18,19 @@ Function = Callable[..., tuple[Tensor, ...]]  # takes tensors, one by one
 log = logging.getLogger("fewstep")
 
 
+def compiler_options() -> dict[str, Any]:
+    """Settings of PyTorch's compiler for all that is compiled here.
+
+    Sums over rows and over columns by one kernel are silently wrong for some shapes
+    (pytorch/pytorch#177419, #195845).
+    """
+    # Takes seconds to import.
+    from torch._inductor import config
+
+    has_it = hasattr(config.triton, "mix_order_reduction")
+    return {"triton.mix_order_reduction": False} if has_it else {}
+
+
 class CompiledFunctions:
     """Keeps what was compiled, by key. After a first failure it has given up: no more is tried."""
 
@@ -115,6 +128,6 @@ def _compiled(function: Function, single_thread: bool) -> Function:
 
     # The compiler keeps few versions of the same code, and this code serves every function.
     call.__code__ = call.__code__.replace(co_name=f"function_{id(function)}")
-    options: dict[str, Any] | None = {"cpp.threads": 1} if single_thread else None
+    options = compiler_options() | ({"cpp.threads": 1} if single_thread else {})
     compiled: Any = torch.compile(call, fullgraph=True, dynamic=False, options=options)
     return one_thread()(compiled) if single_thread else compiled  # type: ignore[no-any-return]
