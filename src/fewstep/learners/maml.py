@@ -13,7 +13,7 @@ from fewstep.choices import Execution, HeadRows, Memory, Norm, Order, Precision,
 from fewstep.errors import InputError
 from fewstep.execution.compiled import Compiler
 from fewstep.execution.executor import MetaGradient
-from fewstep.functional.held import held_by
+from fewstep.functional.held import Held, held_by
 from fewstep.functional.structure import Latest
 from fewstep.functional.swapped import Params
 from fewstep.learners import meta_parameters as beside
@@ -212,12 +212,7 @@ class MAML(GradientBased):
         )
 
     def _new_objective(
-        self,
-        tasks: TaskBatch,
-        traits: Traits,
-        norm: Norm,
-        training: bool,
-        held: list[object] | None,
+        self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool, held: Held
     ) -> Objective:
         plain = super()._objective(tasks, traits, norm, training)
         learned: Params = plain.learned | self.named("_step_sizes") | self.named("_affine")
