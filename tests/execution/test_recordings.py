@@ -6,7 +6,7 @@ import logging
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fewstep import MAML, ProtoMAML, TaskBatch, errors
@@ -123,6 +123,28 @@ def test_without_a_compiler_it_is_recorded_all_the_same(monkeypatch, told):
     assert len(learner._planner.recordings) == 1
     (line,) = [line for line in told() if "without a compiler" in line]
     assert "(AssertionError: no triton)" in line
+
+
+def test_a_compiler_that_is_wrong_is_not_believed(monkeypatch, told):
+    """Each function is compared with its operations once; one line names those that differ."""
+
+    def compile_wrongly(graph, _inputs, _options):
+        plain = fx.GraphModule(graph, fx.Graph())
+        plain.graph.output(plain.graph.graph_copy(graph.graph, {}))
+        plain.recompile()
+        return lambda *given: [v * 1.5 if v.is_floating_point() else v for v in plain(*given)]
+
+    monkeypatch.setattr(torch._inductor, "compile", compile_wrongly)
+    learner = _learner()
+    learner._planner.recordings = Recordings(recorded=False)
+    learner.expect(WORTH_RECORDING)
+    assert _is_right(learner, make_tasks())
+    lines = [line for line in told() if "is wrong" in line]
+    assert [line.split(" of ", 1)[1].split(" is ")[0] for line in lines] == [
+        "an inner step",
+        "the gradient of the query loss",
+        "the derivative of an inner step",
+    ]
 
 
 def test_without_memory_it_is_vectorised(monkeypatch, told):
