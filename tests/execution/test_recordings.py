@@ -10,7 +10,7 @@ from torch import fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fewstep import MAML, ProtoMAML, TaskBatch, errors
-from fewstep.execution import captured, recordings, traced
+from fewstep.execution import captured, kernels, recordings
 from fewstep.execution.recordings import MOST_KEPT, RECORD_AFTER, WORTH_RECORDING, Recordings
 from fewstep.learners import gradient_based
 from tests.execution.recorded import Recorded
@@ -247,7 +247,7 @@ def test_a_recorded_outer_step_does_not_wait(settings, monkeypatch):
 
 
 def test_compiling_is_told(monkeypatch, told):
-    monkeypatch.setattr(traced, "_from_cache_or_compiled", lambda graph, _: graph)
+    monkeypatch.setattr(kernels, "_from_cache_or_compiled", lambda graph, _: graph)
     learner = _learner()
     _ = Recorded(learner, compiled=True)(make_tasks())
     line = "compiling an inner step: up to a minute, once for this network and these shapes"
