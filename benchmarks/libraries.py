@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -13,7 +14,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks import MEMORY_KEPT
 from benchmarks.workloads import Workload
-from fewstep import MAML, Parallel, TaskBatch
+from fewstep import MAML, TaskBatch
+from fewstep.distributed.ranks import joined
+from fewstep.distributed.shared import differentiate, share_of
 
 OuterGradient = Callable[[], dict[str, Tensor]]
 """Computes the gradient of the mean query loss, by parameter name."""
@@ -23,13 +26,27 @@ Prepare = Callable[[Workload, nn.Module, TaskBatch], OuterGradient]
 """Everything that is done once."""
 
 
+_TO_THE_END = ExitStack()
+"""What stands until the process ends."""
+
+
 def by_fewstep(workers: int = 1, **settings: Any) -> Prepare:
     """`fewstep.MAML` with some settings, in a number of processes."""
 
     def prepare(workload: Workload, model: nn.Module, tasks: TaskBatch) -> OuterGradient:
         learner = MAML(model, workload.lr, workload.steps, loss=workload.loss, **settings)
-        chosen = Parallel(learner, workers) if workers > 1 else learner
-        return lambda: chosen.meta_gradient(tasks)[1]
+        if workers == 1:
+            return lambda: learner.meta_gradient(tasks)[1]
+        ranks = _TO_THE_END.enter_context(joined(workers))
+        share = share_of(ranks, learner, len(tasks))
+        part = tasks[share.own.start : share.own.stop]
+
+        def gradient() -> dict[str, Tensor]:
+            return differentiate(ranks, learner, part, share, 0, False)[0].gradient
+
+        while not ranks.is_first:
+            gradient()  # as often as the first asks
+        return gradient
 
     return prepare
 
@@ -200,6 +217,21 @@ def plain_attention(prepare: Prepare) -> Prepare:
     return prepared
 
 
+def without_cudnn(prepare: Prepare) -> Prepare:
+    """Another library, when its user has turned off what has no second derivative on a GPU."""
+
+    def prepared(workload: Workload, model: nn.Module, tasks: TaskBatch) -> OuterGradient:
+        gradient = prepare(workload, model, tasks)
+
+        def plainly() -> dict[str, Tensor]:
+            with torch.backends.cudnn.flags(enabled=False):
+                return gradient()
+
+        return plainly
+
+    return prepared
+
+
 CORES = torch.get_num_threads()
 COMPILED_PROCESSES = f"fewstep, compiled, {CORES} processes"
 OWN: dict[str, Prepare] = {
@@ -212,7 +244,6 @@ OWN: dict[str, Prepare] = {
 }
 OWN_ON_GPU: dict[str, Prepare] = {
     "fewstep": by_fewstep(),
-    "fewstep, captured": by_fewstep(execution="captured"),
     "fewstep, vectorised": by_fewstep(execution="vectorised"),
     "fewstep, loop": by_fewstep(execution="loop"),
 }
@@ -231,6 +262,8 @@ WITH_PLAIN_ATTENTION = {
     f"{name}, plain attention": plain_attention(prepare) for name, prepare in PEERS.items()
 }
 
+WITHOUT_CUDNN = {"plain loop, cuDNN off": without_cudnn(by_plain_loop)}
+
 
 def _memory_kept(libraries: dict[str, Prepare]) -> dict[str, Prepare]:
     return {name + MEMORY_KEPT: prepare for name, prepare in libraries.items()}
@@ -242,6 +275,7 @@ LIBRARIES = (
     | LESS_EXACT
     | PEERS
     | WITH_PLAIN_ATTENTION
+    | WITHOUT_CUDNN
     | _memory_kept(PEERS)
     | _memory_kept(WITH_PLAIN_ATTENTION)
 )
@@ -256,4 +290,6 @@ def libraries_for(workload: Workload) -> list[str]:
 
 def peers_for(workload: Workload) -> list[str]:
     """Other libraries that can compute a workload."""
+    if workload.recurrent:
+        return list(WITHOUT_CUDNN)
     return list(WITH_PLAIN_ATTENTION if workload.attention else PEERS)

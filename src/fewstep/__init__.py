@@ -12,7 +12,6 @@ Learners, modules for the ordinary loop of PyTorch:
     ProtoNet: The nearest prototype, without an inner loop.
     R2D2: Ridge regression on learned features, for tasks whose targets are numbers.
     FineTune: Ordinary training on all classes, then gradient steps; what the others have to beat.
-    Parallel: Any of them, with the tasks shared out among processes.
 
 Training and evaluation:
     fit: Meta-trains a learner, with validation, checkpoints and an early stop.
@@ -54,7 +53,6 @@ if TYPE_CHECKING:
     from fewstep import data as data
     from fewstep import functional as functional
     from fewstep import models as models
-    from fewstep.distributed.parallel import Parallel as Parallel
     from fewstep.errors import InputError as InputError
     from fewstep.evaluation.evaluate import evaluate as evaluate
     from fewstep.learners.finetune import FineTune as FineTune
@@ -83,7 +81,6 @@ _HOMES = {
     "ProtoNet": "fewstep.learners.protonet",
     "R2D2": "fewstep.learners.r2d2",
     "FineTune": "fewstep.learners.finetune",
-    "Parallel": "fewstep.distributed.parallel",
     "fit": "fewstep.training.fit",
     "evaluate": "fewstep.evaluation.evaluate",
     "load": "fewstep.training.load",

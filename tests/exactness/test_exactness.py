@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 
 import fewstep
-from fewstep import InputError, Parallel
+from fewstep import InputError
 from tests.exactness.cases import CASES, CLASSES, Case
 from tests.exactness.paths import LOOPS, PATHS, TOLERANCE, VECTORISED
 from tests.plain import deviation
+from tests.shares import meta_gradient
 from tests.slopes import relative_error, slopes_of
 
 SETTINGS = [(case, norm) for case in CASES for norm in case.norms]
@@ -81,9 +82,9 @@ def test_compiled(case, caplog):
 
 
 @pytest.mark.parametrize(("case", "norm"), SETTINGS, ids=_id)
-def test_processes_give_the_same_gradient(case, norm):
-    learner = Parallel(case.learner(2, norm=norm), workers=2)
-    _, gradient = _loss_and_gradient(learner, case.tasks())
+def test_ranks_give_the_same_gradient(case, norm):
+    torch.manual_seed(0)
+    _, gradient = meta_gradient(case.learner(2, norm=norm), case.tasks())
     assert deviation(gradient, _gradient(case, norm, 2, "loop")) < 1e-10
 
 

@@ -12,7 +12,6 @@ from torch.nn.utils import parametrizations
 from fewstep import (
     MAML,
     ImplicitMAML,
-    Parallel,
     ProtoMAML,
     ProtoNet,
     Reptile,
@@ -195,10 +194,9 @@ def test_a_module_is_left_as_it_is_after_an_error_too(fails):
     assert not differences(before, snapshot(model))
 
 
-def test_processes_and_reports_leave_it_as_it_is():
+def test_reports_leave_it_as_it_is():
     model = nn.Sequential(Keeping(nn.Linear(WIDTH, WIDTH)), nn.Tanh(), nn.Linear(WIDTH, 3))
     before = snapshot(model)
-    every_call(Parallel(MAML(model, 0.1), 2), make_tasks(3, dtype=torch.float32))
     ImplicitMAML(model, 0.1).meta_gradient(make_tasks(2, dtype=torch.float32))
     check_gradient(MAML(model, 0.1), make_tasks(2, dtype=torch.float32), directions=1)
     assert not differences(before, snapshot(model))

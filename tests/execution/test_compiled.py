@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, InputError, Parallel
+from fewstep import MAML, InputError
 from fewstep.execution import whole
 from fewstep.runtime.modes import one_thread
 from tests.factory import make_tasks
+from tests.shares import differentiate
 
 _tasks = partial(make_tasks, shots=1, queries=1, dtype=torch.float32)
 _pictures = partial(make_tasks, shape=(1, 8, 8), dtype=torch.float32)
@@ -185,9 +186,9 @@ def test_compiled_tasks_come_one_after_another(execution):
 
 def test_compiled_in_several_processes():
     model = _model()
-    learner = Parallel(MAML(model, 0.1, 2, compile=True), 2)
+    learner = MAML(model, 0.1, 2, compile=True)
     for _ in range(2):
-        found = learner.differentiate(_tasks(3))
+        found, _ = differentiate(learner, _tasks(3), 2)
         expected = MAML(model, 0.1, 2, execution="loop").differentiate(_tasks(3))
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
         with torch.no_grad():

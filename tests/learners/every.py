@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, FineTune, ImplicitMAML, Parallel, ProtoMAML, ProtoNet, Reptile
+from fewstep import MAML, FineTune, ImplicitMAML, ProtoMAML, ProtoNet, Reptile
 from tests.factory import make_tasks
 from tests.learners.shared import WAYS
 
@@ -45,8 +45,6 @@ LEARNERS = {
     "protomaml": lambda: ProtoMAML(model(), 0.3, 2),
     "protonet": lambda: ProtoNet(model()),
     "finetune": lambda: FineTune(model(), WAYS + 1),
-    "parallel": lambda: Parallel(plus_plus(), 2),
-    "parallel finetune": lambda: Parallel(FineTune(model(), WAYS + 1), 2),
 }
 every_learner = pytest.mark.parametrize("make", LEARNERS.values(), ids=LEARNERS)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, FineTune, ImplicitMAML, InputError, Parallel, ProtoMAML, ProtoNet, Reptile
+from fewstep import MAML, FineTune, ImplicitMAML, InputError, ProtoMAML, ProtoNet, Reptile
 from fewstep.learners.any_ways import for_ways
 from fewstep.models.context import WithContext
 from tests.factory import make_tasks, mlp
@@ -126,7 +126,7 @@ def test_a_single_layer_without_a_bias():
 
 def test_what_is_learned_for_each_step_stays():
     learner = plus_plus(head_rows="shared")
-    found, _ = for_ways(Parallel(learner, 2), 4)
+    found, _ = for_ways(learner, 4)
     assert {n for n, _ in found.named_parameters()} == {n for n, _ in learner.named_parameters()}
     assert found.evaluate(make_tasks(2, ways=4), 2).scores.shape == (2, 3)
     with pytest.raises(InputError, match="learned for each of 2 inner steps"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, FineTune, InputError, Parallel, ProtoMAML, Reptile, TaskBatch
+from fewstep import MAML, FineTune, InputError, ProtoMAML, Reptile, TaskBatch
 from fewstep.learners.base import Evaluation
 from tests.factory import cnn, make_pictures, make_tasks
 
@@ -45,7 +45,6 @@ KINDS = {
     "protomaml": lambda network, norm: ProtoMAML(network, 0.3, 2, norm=norm),
     "reptile": lambda network, norm: Reptile(network, 0.3, 2, norm=norm),
     "finetune": lambda network, norm: FineTune(network, WAYS + 1, 0.3, 2, norm=norm),
-    "parallel": lambda network, norm: Parallel(MAML(network, 0.3, 2, norm=norm), 2),
 }
 
 
@@ -140,7 +139,6 @@ def test_how_a_learner_is_shown():
         (lambda: MAML(model(), metrics={"mae": torch.dist}), "metrics={mae}"),
         (lambda: MAML(model(), adapting=["0"]), "adapting=['0']"),
         (lambda: FineTune(model(), 6, new_head="zeros"), "classes=6, inner_lr=0.1, inner_steps=5"),
-        (lambda: Parallel(MAML(model()), 2), "workers=2\n  (learner): MAML("),
     ],
 )
 def test_what_is_shown_of_the_settings(learner, told):

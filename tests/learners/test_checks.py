@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fewstep import MAML, InputError, Parallel, ProtoMAML, Reptile, TaskBatch
+from fewstep import MAML, InputError, ProtoMAML, Reptile, TaskBatch
 from tests.factory import cnn, make_pictures, make_tasks, mlp
 
 FOUR = make_tasks().tensors
@@ -49,7 +49,7 @@ def test_settings_of_another_type(settings, told):
         MAML(nn.Linear(4, 3), **settings)
 
 
-@pytest.mark.parametrize("kind", [MAML, Reptile, ProtoMAML, lambda m: Parallel(MAML(m), 2)])
+@pytest.mark.parametrize("kind", [MAML, Reptile, ProtoMAML])
 @pytest.mark.parametrize("given", [(*FOUR,), [*FOUR], FOUR[0], None])
 def test_tasks_that_are_no_batch(kind, given):
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3))
@@ -88,11 +88,6 @@ def test_a_lazy_model():
         MAML(model).meta_gradient(make_tasks(dtype=torch.float32))
     model(torch.randn(2, 4))
     MAML(model).meta_gradient(make_tasks(dtype=torch.float32))
-
-
-def test_a_model_in_the_place_of_a_learner():
-    with pytest.raises(InputError, match=r"learner is a Linear; expected one as in fewstep.MAML"):
-        Parallel(nn.Linear(4, 3), 2)
 
 
 @pytest.mark.parametrize(

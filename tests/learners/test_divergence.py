@@ -5,8 +5,9 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from fewstep import MAML, InputError, Parallel, TaskBatch
+from fewstep import MAML, InputError, TaskBatch
 from tests.factory import cnn, make_pictures, make_tasks, mlp
+from tests.shares import meta_gradient
 
 BAD = {
     "support_x": ("support_x has a number that is not finite in task 1", 0.4),
@@ -31,7 +32,7 @@ def test_a_task_keeps_its_number_in_another_process():
     tasks = make_pictures(4)
     tasks.query_x[3, 0] = float("nan")
     with pytest.raises(InputError, match="query_x has a number that is not finite in task 3"):
-        Parallel(MAML(cnn()), 2).meta_gradient(tasks)
+        meta_gradient(MAML(cnn()), tasks)
 
 
 class Root(nn.Module):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewstep import InputError, Parallel, TaskBatch
+from fewstep import InputError, TaskBatch
 from fewstep.learners.finetune import FineTune
 
 WIDE, WAYS = 6, 2
@@ -124,18 +124,6 @@ def test_tasks_without_classes():
 def test_tasks_that_do_not_fit(change, told):
     with pytest.raises(InputError, match=told):
         FineTune(model(), WIDE).differentiate(dataclasses.replace(tasks(), **change))
-
-
-@pytest.mark.parametrize("adapts", ["whole", "head"])
-def test_an_evaluation_that_is_shared_out_is_the_same(adapts):
-    alone = FineTune(model(), WIDE, adapts=adapts)
-    shared = Parallel(copy.deepcopy(alone), 2)
-    assert shared.variants().keys() == alone.variants().keys() == {"whole", "head"}
-    pairs = [(alone, shared), (alone.head_only(), shared.variants()["head"])]
-    for one, other in pairs:
-        found, expected = (learner.evaluate(tasks(), 3) for learner in (other, one))
-        torch.testing.assert_close(found.losses, expected.losses)
-        torch.testing.assert_close(found.metrics, expected.metrics)
 
 
 def test_a_last_layer_of_another_kind():

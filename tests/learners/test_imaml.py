@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fewstep import MAML, ImplicitMAML, InputError, Parallel, TaskBatch
+from fewstep import MAML, ImplicitMAML, InputError, TaskBatch
 from fewstep.learners.imaml import conjugate_gradient
 from tests.factory import make_tasks
 from tests.learners.shared import (
@@ -61,7 +61,6 @@ def test_each_task_has_a_solution_of_its_own():
         ImplicitMAML(model(), 0.2, 3, cg_steps=4, execution=e) for e in ("loop", "vectorised")
     )
     assert_same_gradient(loop, stacked, tasks)
-    assert_same_gradient(loop, Parallel(loop, 1), tasks)
 
 
 def test_conjugate_gradient_solves_each_system():

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fewstep import MAML, InputError, Parallel
+from fewstep import MAML, InputError
 from tests.learners.every import LEARNERS, every_learner, model, plus_plus, seeded, tasks
 from tests.ranks import in_ranks
 
@@ -137,9 +137,8 @@ def test_the_outer_step_decides_the_schedule():
             torch.testing.assert_close(learner(batch, step), expected)
 
 
-@pytest.mark.parametrize("make", [plus_plus, lambda: Parallel(plus_plus(), 2)])
-def test_statistics_move_in_training_mode_alone(make):
-    learner, batch = make(), tasks()
+def test_statistics_move_in_training_mode_alone():
+    learner, batch = plus_plus(), tasks()
     seen = learner.differentiate(batch).statistics
     before = {n: p.clone() for n, p in learner.named_parameters() if n in seen}
     assert len(before) == 2

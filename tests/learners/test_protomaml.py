@@ -4,12 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from fewstep import InputError, Parallel, ProtoMAML, ProtoNet, TaskBatch
+from fewstep import InputError, ProtoMAML, ProtoNet, TaskBatch
 from tests.factory import make_tasks
 from tests.learners.shared import (
     WAYS,
     assert_adapted_as_evaluated,
-    assert_same_gradient,
     assert_unchanged_by_calls,
     gradient_error,
 )
@@ -77,11 +76,6 @@ def test_the_inner_loop_changes_the_body_and_the_last_layer():
 
 def test_no_call_changes_the_model():
     assert_unchanged_by_calls(ProtoMAML(model(), 0.3), make_tasks(2, shape=SHAPE))
-
-
-def test_processes_give_the_same_gradient():
-    learner = ProtoMAML(model(), 0.3, 2)
-    assert_same_gradient(learner, Parallel(learner, 1), make_tasks(2, shape=SHAPE))
 
 
 def test_no_call_draws_random_numbers():

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from fewstep import R2D2, InputError, Parallel, TaskBatch
+from fewstep import R2D2, InputError, TaskBatch
 from fewstep.learners import r2d2
-from tests.learners.shared import assert_same_gradient, assert_unchanged_by_calls, gradient_error
+from tests.learners.shared import assert_unchanged_by_calls, gradient_error
 
 FEATURES = 4
 
@@ -109,11 +109,6 @@ def test_what_is_frozen_stays_and_the_rest_is_exact():
     learner = R2D2(network)
     assert "3.weight" not in learner.meta_gradient(make_tasks())[1]
     assert gradient_error(learner, make_tasks()) < 1e-6
-
-
-def test_processes_give_the_same_gradient():
-    learner = R2D2(model())
-    assert_same_gradient(learner, Parallel(learner, 1), make_tasks())
 
 
 def test_no_call_changes_the_model():

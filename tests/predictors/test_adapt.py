@@ -14,7 +14,6 @@ from tests.predictors.shared import (
     network,
     of_numbers,
     of_pictures,
-    of_rows,
     of_run,
     pictures,
 )
@@ -88,11 +87,6 @@ def test_any_number_of_classes_and_uneven_shots(algorithm):
     assert found.predict_proba(pictures(names)).shape == (7, 6)
     assert found.about["protocol"]["shots"] == [1, 1, 1, 2, 1, 1]
     assert "6" in found.about["protocol"]["note"]
-
-
-def test_tasks_that_are_shared_out():
-    parallel = fewstep.Parallel(of_rows(), workers=2)
-    assert adapt_classifier(parallel, X, [0, 1, 0, 1]).predict(X) == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fewstep import Parallel
 from fewstep.config.recipes import RECIPES, with_algorithm
 from fewstep.data.registry import task_sources
-from fewstep.training.build import learner
+from fewstep.learners.build import learner_for
+from fewstep.training.build import workers_for
 from tests.training.shared import GLYPHS, run
 
 
@@ -19,7 +19,7 @@ def test_the_seed_fixes_every_initial_weight(algorithm):
     train = task_sources(config)["train"]
 
     def weights(seed):
-        made = learner(replace(config, seed=seed), train)
+        made = learner_for(replace(config, seed=seed), train.spec)
         x, y = torch.ones(5, 1, 28, 28), torch.arange(5)
         return [*(p for _, p in made.named_parameters()), *made.adapt(x, y, 0).parameters()]
 
@@ -30,20 +30,20 @@ def test_the_seed_fixes_every_initial_weight(algorithm):
 
 
 @pytest.mark.parametrize(
-    ("changes", "shared"),
+    ("changes", "number"),
     [
-        ({}, False),
-        ({"downsample": "max-pool", "filters": 64, "meta_batch": 32}, True),
-        ({"workers": 2}, True),
-        ({"workers": 1, "downsample": "max-pool", "filters": 64, "meta_batch": 32}, False),
+        ({}, 1),
+        ({"downsample": "max-pool", "filters": 64, "meta_batch": 32}, 2),
+        ({"workers": 3}, 3),
+        ({"workers": 1, "downsample": "max-pool", "filters": 64, "meta_batch": 32}, 1),
     ],
 )
-def test_only_large_outer_steps_are_shared_among_processes(changes, shared, monkeypatch):
+def test_only_large_outer_steps_are_shared_among_processes(changes, number, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     config = replace(RECIPES["glyphs-5way-1shot"].config, **changes)
-    made = learner(config, task_sources(config)["train"])
-    assert isinstance(made, Parallel) == shared
+    train = task_sources(config)["train"]
+    assert workers_for(config, learner_for(config, train.spec), train) == number
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_each_setting_of_the_inner_loop_reaches_the_learner(algorithm, changes):
     config = replace(config, filters=16, inner_steps=2, workers=1)
     train = task_sources(config)["train"]
     plain, changed = (
-        learner(each, train).meta_gradient(train.batch([0]))[1]
+        learner_for(each, train.spec).meta_gradient(train.batch([0]))[1]
         for each in (config, replace(config, **changes))
     )
     assert not all(torch.equal(value, changed[name]) for name, value in plain.items())
@@ -72,7 +72,8 @@ def test_more_threads_than_cores_make_no_more_processes(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     large = {"downsample": "max-pool", "filters": 64, "meta_batch": 32}
     config = replace(RECIPES["glyphs-5way-1shot"].config, **large)
-    assert isinstance(learner(config, task_sources(config)["train"]), Parallel)
+    train = task_sources(config)["train"]
+    assert workers_for(config, learner_for(config, train.spec), train) == 2
 
 
 @pytest.mark.parametrize(

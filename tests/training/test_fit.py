@@ -384,9 +384,9 @@ def test_one_callback():
     assert told == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_parallel_learner():
-    new = fewstep.Parallel(learner(), 2)
-    fewstep.fit(new, TRAIN, validation=VAL, **SHORT)
+def test_several_processes():
+    new = learner()
+    fewstep.fit(new, TRAIN, validation=VAL, workers=2, **SHORT)
     for name, value in trained(TRAIN, validation=VAL)[0].items():
         assert dict(new.named_parameters())[name].allclose(value, atol=1e-6)
 

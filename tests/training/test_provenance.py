@@ -11,7 +11,9 @@ from fewstep.config.recipes import RECIPES
 from fewstep.data.glyphs import load_glyphs
 from fewstep.data.images import ImageClasses
 from fewstep.data.registry import task_sources
-from fewstep.training.build import learner
+from fewstep.distributed.ranks import Ranks
+from fewstep.learners.build import learner_for
+from fewstep.training.build import workers_for
 from fewstep.training.provenance import provenance
 from tests.training.shared import train
 
@@ -95,4 +97,6 @@ def test_the_workers_that_are_used(workers, used, monkeypatch):
     monkeypatch.setattr("fewstep.training.build.should_parallelise", lambda *_: True)
     config = replace(GLYPHS, workers=workers)
     tasks = task_sources(config)
-    assert provenance(learner(config, tasks["train"]), tasks)["workers"] == used
+    new = learner_for(config, tasks["train"].spec)
+    monkeypatch.setattr("fewstep.training.provenance.ranks", lambda: Ranks(0, used))
+    assert workers_for(config, new, tasks["train"]) == provenance(new, tasks)["ranks"] == used

@@ -7,8 +7,10 @@ from importlib import import_module
 
 from fewstep import __version__
 from fewstep.cli.failures import NOBODY_READS, OUTPUT_FAILED, status_and_line
+from fewstep.cli.launched import as_rank, is_to_tell
 from fewstep.cli.streams import discard_output, guarded_streams
 from fewstep.errors import InputError
+from fewstep.runtime.launched import launched
 from fewstep.runtime.startup import keep_memory, wait_briefly
 from fewstep.training.interrupt import quiet_end
 
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written; 130 where the user stopped it; 141 where nobody reads on.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    with guarded_streams():
+    with guarded_streams() as tell:
         try:
             # Who hands in the words has something to do when the command has ended.
             with quiet_end(for_good=arguments is None):
@@ -59,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status, line = failure
             if status in (OUTPUT_FAILED, NOBODY_READS):
                 discard_output()
-            if line:
-                print(f"fewstep: {line}", file=sys.stderr)
+            if line and is_to_tell():
+                print(f"fewstep: {line}", file=tell)
             return status
 
 
@@ -82,4 +84,5 @@ def _run(given: list[str]) -> int:
     keep_memory()
     wait_briefly()
     # Each command loads what it needs and no more: PyTorch takes seconds.
-    return int(import_module(f"fewstep.cli.{command}").main(arguments))
+    run = import_module(f"fewstep.cli.{command}").main
+    return int(run(arguments) if not launched() else as_rank(command, run, arguments))

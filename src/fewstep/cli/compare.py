@@ -62,6 +62,7 @@ def main(arguments: list[str]) -> int:
     check_picture(options.picture)
 
     from fewstep.cli.results import evaluate
+    from fewstep.distributed.ranks import joined
     from fewstep.report.pictures import draw_curves
     from fewstep.report.summary import summary
     from fewstep.report.table import ScoreTable, protocol
@@ -94,10 +95,11 @@ def main(arguments: list[str]) -> int:
     first = next(iter(starts.values()))
     starts["random"] = untrained(first)
     config, output, errors = first.config, plain_console(), error_console()
-    results = {
-        name: evaluate(run, options.tasks, options.inner_steps, config.norm, "test", errors)
-        for name, run in starts.items()
-    }
+    with joined(max(run.workers for run in starts.values())):
+        results = {
+            name: evaluate(run, options.tasks, options.inner_steps, config.norm, "test", errors)
+            for name, run in starts.items()
+        }
     if options.json:
         told = {
             name: summary(run.config, results[name], run.progress, "test")

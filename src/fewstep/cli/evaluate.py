@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 
 from fewstep.choices import Norm, Split
 from fewstep.cli.console import error_console, plain_console
+from fewstep.cli.launched import use_own_device
 from fewstep.cli.options import (
     DataDir,
     InnerSteps,
@@ -73,12 +74,14 @@ def main(arguments: list[str]) -> int:
 
     from fewstep.cli.calibrate import choose_on_validation
     from fewstep.cli.results import evaluate, show
+    from fewstep.distributed.ranks import joined, ranks
     from fewstep.evaluation.diagnosis import findings
     from fewstep.report.reliability import draw_reliability
     from fewstep.report.summary import summary
     from fewstep.training.runs import load_run
     from fewstep.training.side_by_side import check_inner_steps, diagnose
 
+    use_own_device(options.device)
     console = error_console()
     sizes = {name: getattr(options, name) for name in ("n_way", "k_shot", "q_query", "seed")}
     run = load_run(options.run_dir, folder, options.device, sizes, moved=options.data_dir)
@@ -97,13 +100,16 @@ def main(arguments: list[str]) -> int:
     steps = options.inner_steps or run.config.test_inner_steps
     check_inner_steps({str(options.run_dir): run}, steps)
     missing, chosen, figures = _refusal(run, options.split), None, None
-    if not missing:
-        chosen = choose_on_validation(run, options.tasks, steps, norm)
-    elif options.picture:
+    if missing and options.picture:
         raise InputError(f"{options.picture} needs a temperature from validation tasks: {missing}")
-    results = evaluate(run, options.tasks, steps, norm, options.split, console, chosen)
-    if not missing:
-        figures = diagnose(run, options.run_dir, steps, norm, options.tasks)
+    with joined(run.workers):
+        if not missing:
+            chosen = choose_on_validation(run, options.tasks, steps, norm)
+        results = evaluate(run, options.tasks, steps, norm, options.split, console, chosen)
+        if not missing:
+            figures = diagnose(run, options.run_dir, steps, norm, options.tasks)
+    if not ranks().is_first:
+        return 0
     advice = findings(figures) if figures else [f"left out, since {missing}"]
     if options.json:
         told = summary(run.config, results, run.progress, options.split, figures)

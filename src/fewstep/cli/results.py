@@ -17,6 +17,7 @@ from fewstep.config.algorithms import steps_in_words
 from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.schema import Config, batch_norm
 from fewstep.data.preparation import Preparation
+from fewstep.distributed.ranks import ranks
 from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import calibrated
 from fewstep.evaluation.confidence import TASKS
@@ -84,13 +85,15 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
     try:
         chosen = choose_on_validation(run, tasks, steps, norm)
         results = evaluate(run, tasks, steps, norm, "test", console, chosen)
+        figures = diagnose(run, run_dir, steps, norm, tasks)
+        if not ranks().is_first:
+            return
         if checkpoint.load(files.best)[1] != run.progress:
             raise InputError(
                 f"{run_dir} holds another run by now; its files stay, and this test is written "
                 "nowhere"
             )
         # All files come first: what cannot be printed costs none of them.
-        figures = diagnose(run, run_dir, steps, norm, tasks)
         if found := inductive(run, chosen):
             told = calibration_as_json(found, "inductive", steps, min(tasks, TASKS))
             files.write_json(files.calibration, told)

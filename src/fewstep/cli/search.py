@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -16,6 +17,7 @@ from fewstep.cli.console import plain_console
 from fewstep.cli.progress import ProgressBar
 from fewstep.config.schema import Config
 from fewstep.data.source import KeptSplit
+from fewstep.distributed.ranks import ranks
 from fewstep.errors import InputError
 from fewstep.evaluation.by_rows import Scores
 from fewstep.evaluation.evaluate import evaluate_tasks
@@ -102,7 +104,8 @@ def search(
     numbers = {"best": trials.index(top), "chosen": trials.index(found)}
     files = RunDir(run_dir / SEARCH)
     result = {"metric": config.score, "trials": listed, **numbers}
-    files.write_json(files.path / "trials.json", rounded(result))
+    if ranks().is_first:
+        files.write_json(files.path / "trials.json", rounded(result))
     plain_console().print(_table(config.score, trials, top, found), crop=False)
     flags = [word for name, value in found.changes.items() for word in (_flag(name), str(value))]
     why = "" if found is top else ", the fewest parameters within one standard error of the best"
@@ -143,15 +146,17 @@ def repeat(
         console.print(f"seed {seed}: {folder}", soft_wrap=True)
         split = None if seed == seeds[0] else kept_split(config, first)
         train(replace(config, seed=seed), folder, console, split)
-        results = results_of(read_json_object(RunDir(folder).summary, ""))
+        told = ranks().from_first(partial(read_json_object, RunDir(folder).summary, ""))
+        results = results_of(told)
         means = next(iter(results[config.norm].metrics.values()))
         scores.append(means.mean[-1])
         steps = len(means.mean) - 1
     spread = stdev(scores)
-    told: dict[str, Any] = {"metric": config.score, "inner_steps": steps, "seeds": seeds}
-    told |= {"scores": scores, "mean": fmean(scores), "standard_deviation": spread}
+    found: dict[str, Any] = {"metric": config.score, "inner_steps": steps, "seeds": seeds}
+    found |= {"scores": scores, "mean": fmean(scores), "standard_deviation": spread}
     whole = RunDir(run_dir)
-    whole.write_json(run_dir / "seeds.json", rounded(told))
+    if ranks().is_first:
+        whole.write_json(run_dir / "seeds.json", rounded(found))
     each = ", ".join(shown(config.score, score) for score in scores)
     plain_console().print(
         f"{config.score} {shown(config.score, fmean(scores))}, mean of {number} seeds ({each}), "

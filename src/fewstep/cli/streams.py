@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TextIO, cast
 
+from fewstep.runtime.launched import rank
+
 _SPELLED = {"±": "+-", "…": "..."}
 _IN_ASCII = "fewstep.in_ascii"
 _Guard = Callable[[], contextlib.AbstractContextManager[object]]
@@ -22,20 +24,23 @@ class OutputError(Exception):
 
 
 @contextlib.contextmanager
-def guarded_streams() -> Iterator[None]:
+def guarded_streams() -> Iterator[TextIO]:
     """Inside, `sys.stdout` and `sys.stderr` take every character and fail in one known way.
 
     A closed stream becomes one that cannot be written. What the encoding lacks is spelled out.
+    Another rank than the first prints nothing but to the stream that is given, of errors.
     """
     _occupy_closed()
     stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - it is never ours to close
     stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     ignored = partial(contextlib.suppress, OSError)
-    with (
-        contextlib.redirect_stdout(cast(TextIO, _Stream(stdout, _as_output_error))),
-        contextlib.redirect_stderr(cast(TextIO, _Stream(stderr, ignored))),
-    ):
-        yield
+    out = cast(TextIO, _Stream(stdout, _as_output_error))
+    errors = cast(TextIO, _Stream(stderr, ignored))
+    with contextlib.ExitStack() as stack:
+        nowhere = stack.enter_context(open(os.devnull, "w")) if rank() else None
+        stack.enter_context(contextlib.redirect_stdout(nowhere or out))
+        stack.enter_context(contextlib.redirect_stderr(nowhere or errors))
+        yield errors
 
 
 def encodable(text: str, encoding: str | None) -> str:

@@ -12,6 +12,7 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from fewstep.cli.console import error_console
 from fewstep.cli.first_word import kind_of
+from fewstep.cli.launched import use_own_device
 from fewstep.cli.options import check_is_text, data_folder, parse
 from fewstep.config import groups, limits
 from fewstep.config.effects import check_effects
@@ -105,6 +106,7 @@ def main(arguments: list[str]) -> int:
     # After the flags are read, so that a mistake in them is told at once.
     from fewstep.cli.one_run import train_and_test
 
+    use_own_device(config.device)
     if options.search or options.seeds > 1:
         from fewstep.cli import search
 

@@ -10,20 +10,23 @@ import signal
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import torch
-from torch.distributed import Store, TCPStore
+from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
 from fewstep.errors import InputError, first_line
 from fewstep.runtime.children import end_with
 
 MOST_PER_CORE = 8
-"""A process computes with one thread, so more than one a core gain nothing. Several are allowed,
-for scripts from a larger machine and cores that are miscounted; more can only be a mistake."""
+"""One gains most; several are for scripts from a larger machine, and cores that are miscounted."""
 POSSIBLE = sys.platform == "linux"
 """Whether a process may be forked safely; elsewhere torchrun starts the ranks."""
+_INTERFACE = "GLOO_SOCKET_IFNAME"
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+_kept: list[Store] = []
 
 
 def check_number(workers: object) -> None:
@@ -51,19 +54,24 @@ def processes(number: int) -> Iterator[tuple[int, Store]]:
     before, owner = os.environ.get(_INTERFACE), os.getpid()
     os.environ[_INTERFACE] = "lo"  # they talk on this machine alone
     store = TCPStore("127.0.0.1", 0, number, is_master=True, wait_for_workers=False)
+    _stores.add(store)
     children: list[int] = []
-    # What is garbage by now, such as a group from before, may have threads that no fork has: it
-    # would wait for them as it goes. What is not stays in the forks to their end.
+    # Garbage such as a group from before has threads that no fork has, and waits for them as it
+    # goes. What is none is kept by the forks to their end.
     gc.collect()
     try:
         for rank in range(1, number):
             child = _fork()
-            if not child:
+            if child:
+                children.append(child)
+                continue
+            try:
                 gc.freeze()
+                _kept.extend(_stores)
                 _become_rank(owner)
-                with _ends_here():
-                    yield rank, TCPStore("127.0.0.1", store.port, number, is_master=False)
-            children.append(child)
+                yield rank, TCPStore("127.0.0.1", store.port, number, is_master=False)
+            finally:
+                os._exit(0)  # without a way back to whoever called the first
         yield 0, store
     finally:
         os.environ.pop(_INTERFACE) if before is None else os.environ.update({_INTERFACE: before})
@@ -74,9 +82,6 @@ def processes(number: int) -> Iterator[tuple[int, Store]]:
                 os.waitpid(child, 0)
 
 
-_INTERFACE = "GLOO_SOCKET_IFNAME"
-
-
 def _fork() -> int:
     try:
         with warnings.catch_warnings():
@@ -84,9 +89,8 @@ def _fork() -> int:
             warnings.simplefilter("ignore", DeprecationWarning)
             return os.fork()
     except OSError as error:
-        raise InputError(
-            f"a process cannot be started ({first_line(error)}); use fewer workers"
-        ) from error
+        told = f"a process cannot be started ({first_line(error)}); use fewer workers"
+        raise InputError(told) from error
 
 
 def _become_rank(owner: int) -> None:
@@ -96,21 +100,9 @@ def _become_rank(owner: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=end_with, args=(owner,), daemon=True).start()
     torch.set_num_threads(1)
-    # The first process does the same and tells of it.
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - it is never closed
     logging.getLogger("fewstep").setLevel(logging.CRITICAL)
     # The helpers that compile for the first process do not answer to one that was forked.
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     if "torch._inductor.config" in sys.modules:
         sys.modules["torch._inductor.config"].compile_threads = 1  # type: ignore[attr-defined]
-
-
-@contextmanager
-def _ends_here() -> Iterator[None]:
-    """End this process where the inside ends, without a way back to whoever called the first."""
-    status = 1
-    try:
-        yield
-        status = 0
-    finally:
-        os._exit(status)

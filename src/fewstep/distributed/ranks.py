@@ -1,24 +1,25 @@
 """Ranks: processes that run the same program, each with its share of the tasks.
 
-They are those of torchrun, or others that are forked (`forked`). Every rank goes through the same
-steps in the same order; what they tell one another goes through the methods of `Ranks`, which all
-of them have to call.
+Those of torchrun, or forked ones. Every rank goes through the same steps in the same order, and all
+of them have to call the methods of `Ranks` by which they tell one another something.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from fewstep.distributed import forked
-from fewstep.distributed.ended import Claims, all_there
+from fewstep.distributed.ended import all_there, leave
+from fewstep.distributed.meeting import end_with_launcher, own_store, staying
+from fewstep.runtime.launched import launched
 from fewstep.runtime.modes import one_thread
 
 _T = TypeVar("_T")
@@ -26,12 +27,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Ranks:
-    """All ranks, as one of them sees them.
-
-    Attributes:
-        rank: The number of this one.
-        size: How many there are.
-    """
+    """All ranks, as one of them sees them: its own number, and how many there are."""
 
     rank: int = 0
     size: int = 1
@@ -57,7 +53,7 @@ class Ranks:
     def sum(self, values: Tensor) -> Tensor:
         """The sum of such a tensor over all ranks, the same to the bit on each."""
         if self.size > 1:
-            with all_there(_claims):
+            with all_there(_store):
                 dist.all_reduce(values)
         return values
 
@@ -65,7 +61,7 @@ class Ranks:
         """The values of all ranks, by their numbers."""
         found = [value] * self.size
         if self.size > 1:
-            with all_there(_claims):
+            with all_there(_store):
                 dist.all_gather_object(found, value)
         return found
 
@@ -73,19 +69,19 @@ class Ranks:
         """A value that the first rank alone makes."""
         found: list[Any] = [make() if self.is_first else None]
         if self.size > 1:
-            with all_there(_claims):
+            with all_there(_store):
                 dist.broadcast_object_list(found)
-        made: _T = found[0]
-        return made
+        return cast(_T, found[0])
 
     def wait(self) -> None:
         """Go on when all ranks are here."""
         self.gather(None)
 
 
-_ALONE = Ranks()
-_here = _ALONE
-_claims: Claims | None = None
+_here = Ranks()
+_store: Store | None = None
+failed_first: bool | None = None
+"""Whether this rank failed before all others; None where none did, or it is not known."""
 
 
 def ranks() -> Ranks:
@@ -93,52 +89,47 @@ def ranks() -> Ranks:
     return _here
 
 
-def launched() -> bool:
-    """Whether a launcher such as torchrun started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
-
-
 @contextmanager
 def joined(workers: int = 1) -> Iterator[Ranks]:
     """Inside, several ranks run what stands there: those of torchrun, or else so many processes.
 
-    Processes are forked, have one thread each and end where the inside does, so that this one alone
-    goes on. Within, it changes nothing. An error of one rank ends all: that of a forked process is
-    raised here.
-
-    Raises:
-        InputError: No process can be started, or one ended before its work was done.
+    Processes are forked, and end where the inside does, so that this one alone goes on. Within, it
+    changes nothing. An error of one rank ends all: that of a forked process is raised here.
     """
+    forked.check_number(workers)
     if _here.size > 1:
         yield _here
-    elif launched() or (dist.is_initialized() and dist.get_world_size() > 1):
-        with _launched() as claims, _as(Ranks(dist.get_rank(), dist.get_world_size()), claims):
-            yield _here
+    elif dist.is_initialized() and dist.get_world_size() > 1:
+        with _as(Ranks(dist.get_rank(), dist.get_world_size())) as here:
+            yield here
+    elif launched():
+        end_with_launcher()
+        shared, rank, size = next(rendezvous("env://"))
+        store = own_store(shared, rank, size)
+        backend = None if torch.cuda.is_available() else "gloo"
+        with (
+            staying(store, rank, size),
+            _group(store, rank, size, backend),
+            _as(Ranks(rank, size), store) as here,
+        ):
+            yield here
     elif workers > 1:
-        forked.check_number(workers)
-        with one_thread(), forked.processes(workers) as (rank, store):
-            with _group(store, rank, workers), _as(Ranks(rank, workers), Claims(store)):
-                yield _here
+        with (
+            one_thread(),
+            forked.processes(workers) as (rank, store),
+            _group(store, rank, workers, "gloo", timedelta(days=1)),
+            _as(Ranks(rank, workers), store) as here,
+        ):
+            yield here
     else:
-        yield _ALONE
-
-
-@contextmanager
-def _launched() -> Iterator[Claims | None]:
-    """The group of a launcher, which may be there already."""
-    if dist.is_initialized():
-        yield None
-        return
-    store, rank, size = next(rendezvous("env://"))
-    with _group(store, rank, size, None):
-        yield Claims(store)
+        yield _here
 
 
 @contextmanager
 def _group(
-    store: dist.Store, rank: int, size: int, timeout: timedelta | None = timedelta(days=1)
+    store: Store, rank: int, size: int, backend: str | None, timeout: timedelta | None = None
 ) -> Iterator[None]:
-    backend = "gloo" if timeout or not torch.cuda.is_available() else None
+    """The default group of PyTorch, for a while."""
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
     try:
         yield
@@ -149,14 +140,14 @@ def _group(
 
 
 @contextmanager
-def _as(these: Ranks, claims: Claims | None) -> Iterator[None]:
-    global _here, _claims
-    _here, _claims = these, claims
+def _as(these: Ranks, store: Store | None = None) -> Iterator[Ranks]:
+    global _here, _store, failed_first
+    _here, _store, failed_first = these, store, None
     try:
-        yield
+        yield these
     except BaseException as error:
-        if claims is not None:
-            claims.claim(error)
+        if store is not None:
+            failed_first = leave(store, error)
         raise
     finally:
-        _here, _claims = _ALONE, None
+        _here, _store = Ranks(), None

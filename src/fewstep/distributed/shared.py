@@ -1,5 +1,6 @@
-"""Tasks shared out among ranks: the gradient of an outer step, and an evaluation."""
+"""The tasks of an outer step shared out among ranks."""
 
+from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple
 
@@ -9,31 +10,34 @@ from torch import Tensor
 from fewstep.distributed.ranks import Ranks
 from fewstep.execution.executor import MetaGradient
 from fewstep.functional.swapped import Params
-from fewstep.learners.base import Evaluation, Learner, Predictions
+from fewstep.learners.base import Learner
 from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.rng import numbered_call
 from fewstep.tasks import TaskBatch
 
 
 class Share(NamedTuple):
-    """A rank's part of a meta-batch.
+    """A rank's part of a meta-batch."""
 
-    Attributes:
-        own: The places of its tasks there. One without any computes the first, which does not
-            count, so that it knows the shapes of what is summed.
-        counted: How many of them count.
-        tasks: How many there are in the whole meta-batch.
-    """
-
-    own: range
-    counted: int
-    tasks: int
+    own: range  # places of its tasks; of the first where it has none, to know the shapes of sums
+    counted: int  # how many of them count
+    tasks: int  # of the whole meta-batch
 
 
 def share_of(ranks: Ranks, learner: Learner, tasks: int) -> Share:
     """A rank's part of so many tasks."""
     own = ranks.share(range(tasks), apart=learner.tasks_are_independent)
     return Share(own or range(1), len(own), tasks)
+
+
+def part_of(ranks: Ranks, learner: Learner) -> Callable[[range], range]:
+    """Which numbers, of those of a meta-batch, a rank needs the tasks of."""
+
+    def needed(numbers: range) -> range:
+        own = share_of(ranks, learner, len(numbers)).own
+        return numbers[own.start : own.stop]
+
+    return needed
 
 
 def differentiate(
@@ -82,27 +86,3 @@ def unpacked(flat: Tensor, like: MetaGradient, share: Share) -> tuple[MetaGradie
         next(found).to(losses.dtype), {n: next(found).to(m.dtype) for n, m in metrics.items()}
     )
     return MetaGradient(query, gradient, moved), asked
-
-
-def together(ranks: Ranks, parts: list[Evaluation | None]) -> list[Evaluation]:
-    """The evaluations of all ranks, in the order of the tasks: each had a part of every batch."""
-    if ranks.size == 1:
-        return [part for part in parts if part is not None]
-    of_ranks = ranks.gather([part and _on_cpu(part) for part in parts])
-    return [part for batch in zip(*of_ranks, strict=True) for part in batch if part is not None]
-
-
-def _on_cpu(part: Evaluation) -> Evaluation:
-    found = part.predictions and Predictions(*map(Tensor.cpu, part.predictions))
-    return Evaluation(part.losses.cpu(), {n: m.cpu() for n, m in part.metrics.items()}, found)
-
-
-def start_alike(ranks: Ranks, learner: Learner) -> None:
-    """Give the learner of every rank the values that the first one's has."""
-    if ranks.size == 1:
-        return
-    values = {n: t for n, t in learner.state_dict().items() if isinstance(t, Tensor)}
-    given = ranks.from_first(lambda: {name: value.cpu() for name, value in values.items()})
-    with torch.no_grad():
-        for name, value in values.items():
-            value.copy_(given[name])

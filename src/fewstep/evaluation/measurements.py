@@ -67,11 +67,10 @@ def measure(
         seen = evaluate_tasks(learner, training, tasks, steps, norm).scores
     lengths = _told(metrics, "train/gradient_norm", kept_at)[-OUTER_STEPS:]
     named = _told(metrics, "train/score", kept_at)[-OUTER_STEPS:]
-    one = getattr(learner, "learner", learner)
     # Of ordinary training; all others train on tasks.
-    classes = one.classes if isinstance(one, FineTune) else None
+    classes = learner.classes if isinstance(learner, FineTune) else None
     # A table's models are compared with it, and it is no rival of itself.
-    of_table = isinstance(validation, TableTasks) and not isinstance(one, FineTune)
+    of_table = isinstance(validation, TableTasks) and not isinstance(learner, FineTune)
     pooled = {"pooled"} if of_table else set()
     return Figures(
         score=next(iter(on_validation.metrics)),
@@ -81,7 +80,7 @@ def measure(
         validation=scores[:, -1].mean().item(),
         validation_ci95=interval(scores[:, -1]).item(),
         # From prototypes, much is solved before the first step.
-        before=None if isinstance(one, ProtoMAML) else scores[:, 0].mean().item(),
+        before=None if isinstance(learner, ProtoMAML) else scores[:, 0].mean().item(),
         gain_ci95=interval(scores[:, -1] - scores[:, 0]).item(),
         support_loss_before=again[:, 0].mean().item(),
         support_loss_after=again[:, -1].mean().item(),
@@ -96,7 +95,7 @@ def measure(
         planned=planned,
         trend=None if classes else _trend(metrics),
         worsened=_worsened(metrics, kept_at),
-        settings=frozenset({*settings, *settings_of(one), *pooled}),
+        settings=frozenset({*settings, *settings_of(learner), *pooled}),
     )
 
 

@@ -14,17 +14,16 @@ def in_unit_of(learner: Learner, *sources: object) -> Learner:
     It shares everything with the learner, which stays as it is. The learner itself is returned
     where it has metrics of its own, or a loss of one's own: nobody knows then what it predicts.
     """
-    one = getattr(learner, "learner", learner)
     specs = (spec_of(source) for source in sources)
     spec = next((spec for spec in specs if spec and spec.metrics), None)
     if (
         spec is None
         or not spec.metrics
-        or not isinstance(one, Learner)
-        or getattr(one, "metrics", ()) is not None
+        or not isinstance(learner, Learner)
+        or getattr(learner, "metrics", ()) is not None
     ):
         return learner
-    loss = getattr(one, "loss", None)
+    loss = getattr(learner, "loss", None)
     if spec.kind == "classification":
         known = is_of_classes(loss)
     else:

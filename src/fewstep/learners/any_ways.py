@@ -45,7 +45,7 @@ def for_ways(learner: Learner, n_way: int) -> tuple[Learner, str]:
     >>> for_ways(learner, 12)[0].adapt(x, y)(x).shape
     torch.Size([15, 12])
     """
-    one: Any = getattr(learner, "learner", learner)  # of one that shares its tasks out
+    one: Any = learner
     if n_way < 2:
         raise InputError(f"n_way is {n_way}; expected 2 or more classes")
     if isinstance(one, ProtoMAML):

@@ -148,7 +148,7 @@ def adapt_regressor(
 
 
 def learner_of(learner: Any) -> Learner:
-    """The learner itself, of one that shares its tasks out; `InputError` where it is none."""
+    """The learner itself; `InputError` where it is none."""
     if isinstance(learner, type) or not all(
         hasattr(learner, n) for n in ("differentiate", "adapt")
     ):
@@ -157,8 +157,8 @@ def learner_of(learner: Any) -> Learner:
             f"learner is a {getattr(learner, '__name__', type(learner).__name__)}; expected a "
             f"learner, as in {'run.learner' if of_run else 'fewstep.MAML(model)'}"
         )
-    alone: Learner = getattr(learner, "learner", learner)
-    return alone
+    found: Learner = learner
+    return found
 
 
 def _is_of_numbers(loss: Any) -> bool:

@@ -4,7 +4,6 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -75,33 +74,3 @@ def _renew_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
-
-
-class CallerModes(NamedTuple):
-    """Modes in which a caller computes, for another process to compute in the same."""
-
-    grad: bool
-    autocast: bool
-    autocast_to: torch.dtype
-    default: torch.dtype
-
-
-def current_modes() -> CallerModes:
-    """Return those of this thread, now."""
-    autocast = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
-    return CallerModes(torch.is_grad_enabled(), *autocast, torch.get_default_dtype())
-
-
-@contextmanager
-def computing_in(modes: CallerModes) -> Iterator[None]:
-    """Compute, inside, in a caller's modes."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(modes.default)
-    try:
-        with (
-            torch.set_grad_enabled(modes.grad),
-            torch.autocast("cpu", modes.autocast_to, modes.autocast),
-        ):
-            yield
-    finally:
-        torch.set_default_dtype(before)

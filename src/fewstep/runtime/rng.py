@@ -38,7 +38,7 @@ def numbered_from(seed: int, first: int) -> Iterator[None]:
 
 @contextmanager
 def numbered_call(device: torch.device, first: int) -> Iterator[None]:
-    """Let one call of a learner draw, for its tasks, what those from ``first`` on of one call do."""
+    """Let a call of a learner draw, for its tasks, what those from ``first`` on of one call do."""
     with seeded_calls(device) as seed, numbered_from(seed, first):
         yield
 

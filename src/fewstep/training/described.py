@@ -28,11 +28,10 @@ _NOT_FOUND = object()
 
 def described(learner: Learner, optimizer: Optimizer) -> dict[str, Any]:
     """Their classes and settings as JSON values."""
-    one = getattr(learner, "learner", learner)
-    told = {"learner": f"{type(one).__module__}:{type(one).__qualname__}"}
-    for name in inspect.signature(type(one)).parameters:
+    told = {"learner": f"{type(learner).__module__}:{type(learner).__qualname__}"}
+    for name in inspect.signature(type(learner)).parameters:
         if name not in _NOT_OF_TRAINING:
-            told[f"learner.{name}"] = _plain(getattr(one, name, _NOT_FOUND))
+            told[f"learner.{name}"] = _plain(getattr(learner, name, _NOT_FOUND))
     told["optimizer"] = type(optimizer).__name__
     told |= {f"optimizer.{n}": _plain(v) for n, v in optimizer.defaults.items()}
     return told | {"optimizer.groups": _groups(learner, optimizer)}

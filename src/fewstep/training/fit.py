@@ -11,6 +11,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fewstep.data.source import TaskSource
+from fewstep.distributed.forked import check_number
+from fewstep.distributed.ranks import joined, ranks
+from fewstep.distributed.shared import part_of
 from fewstep.evaluation.diagnosis import diagnosis_as_json, findings
 from fewstep.evaluation.evaluate import device_of, evaluate_tasks, own
 from fewstep.evaluation.measurements import measure
@@ -90,6 +93,7 @@ def fit(
     ema_decay: float = 0.0,
     checkpoint_every: int = 50,
     seed: int = 0,
+    workers: int = 1,
 ) -> FitResult:
     """Meta-train a learner, and leave it with the initialisation that was best in validation.
 
@@ -118,7 +122,7 @@ def fit(
             with ``train/loss``, ``train/score`` (the first metric) and ``train/gradient_norm``, and
             after each validation with ``val/score``, ``val/ci95``, ``val/loss`` and further
             metrics. A scheduler of ``torch.optim.lr_scheduler`` is one, too: it takes a step after
-            each outer step.
+            each outer step. A GPU has to wait for functions, and not for schedulers.
         meta_batch: Tasks of an outer step.
         val_every: Outer steps between validations.
         val_tasks: Tasks of a validation at most.
@@ -129,8 +133,11 @@ def fit(
             never.
         ema_decay: The initialisation that is validated and kept is the exponential moving average
             of the learned one with this decay; 0 for none.
-        checkpoint_every: Outer steps between checkpoints.
+        checkpoint_every: Outer steps between checkpoints; on a GPU ten seconds pass at least.
         seed: Of random layers and of the tasks' random numbers.
+        workers: Processes that share each outer step's tasks, of one thread each: on a CPU the
+            fastest way for networks such as Conv-4. Where torchrun started several, all of these
+            do. Callbacks are called in the first alone.
 
     Returns:
         How it went; it prints as a few lines.
@@ -157,7 +164,8 @@ def fit(
     check_type("run_dir", run_dir, str | Path | None, "the path of a folder")
     inner_steps = int(own(learner, "inner_steps")) if val_steps is None else val_steps
     check_at_least_zero("val_steps", inner_steps, whole=True)
-    with preserve_rng_state(device_of(learner)):
+    check_number(workers)
+    with joined(workers), preserve_rng_state(device_of(learner)):
         held_out = None if validation is None else drawn(validation, val_tasks)
         measured = in_unit_of(learner, validation, train)
         metric = None
@@ -172,11 +180,12 @@ def fit(
         recorded |= {"val_steps": inner_steps, "ema_decay": ema_decay, "seed": seed}
         recorded["metric"] = metric
         settings = settings_of_fit(recorded, bool(larger_is_better))
-        stream = stream_of(train, meta_batch, seed, device_of(learner))
-        reporter = FitReporter(callbacks)
+        part = part_of(ranks(), learner)
+        stream = stream_of(train, meta_batch, seed, device_of(learner), part)
+        reporter = FitReporter(callbacks, tells=ranks().is_first)
         of_pictures = isinstance(train, TaskSource) and train.preparation is not None
         if of_pictures:
-            getattr(learner, "learner", learner).preparation = train.preparation
+            learner.preparation = train.preparation
         with kept_in(None if run_dir is None else Path(run_dir), settings) as keeper:
             if of_pictures and keeper.run is not None:
                 keeper.run.write_json(keeper.run.data, form_as_json(form_of(train)))

@@ -5,10 +5,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from fewstep.distributed.ranks import ranks
 from fewstep.evaluation.evaluate import assign
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Learner
 from fewstep.training import checkpoint
+from fewstep.training.checkpoint import Progress
 from fewstep.training.lock import locked
 from fewstep.training.metrics_log import MetricsLog, read_metrics
 from fewstep.training.reporter import Figures
@@ -18,18 +20,33 @@ from fewstep.training.state import State
 
 
 class Keeper:
-    """Keeps figures and checkpoints of a training; without a run directory nothing is written."""
+    """Keeps figures and checkpoints of a training; without a run directory nothing is written.
 
-    def __init__(self, run: RunDir | None) -> None:
-        self.run = run
+    Args:
+        run: The run directory.
+        by_first: Whether the first rank has one, and this is another: nothing is written here.
+    """
+
+    def __init__(self, run: RunDir | None, by_first: bool = False) -> None:
+        self.run, self._by_first = run, by_first
         self._log: MetricsLog | None = None
         self._best: Params = {}
         self._history: list[dict[str, Any]] = []
 
     def load_last(self, state: State) -> None:
-        """Go on from the last checkpoint, if there is one."""
-        if self.run is not None and self.run.last.exists():
-            state.load(self.run.last)
+        """Go on from the last checkpoint of the first rank, if there is one."""
+        saved = ranks().from_first(self._saved)
+        if saved is not None:
+            path, last, best = saved
+            state.put(path, *last)
+            self._best = best
+
+    def _saved(self) -> tuple[Path, tuple[Params, Progress], Params] | None:
+        run = self.run
+        if run is None or not run.last.exists():
+            return None
+        best = checkpoint.load(run.best)[0] if ranks().size > 1 and run.best.exists() else {}
+        return run.last, checkpoint.load(run.last), best
 
     def open(self, step: int) -> AbstractContextManager[MetricsLog | None]:
         """Begin to keep figures after so many outer steps."""
@@ -61,7 +78,7 @@ class Keeper:
     def keep_last(self, state: State) -> bool:
         """Keep all that going on needs; whether there is a checkpoint of it now."""
         if self.run is None or self._log is None:
-            return False
+            return self._by_first
         self._log.flush()
         state.save(self.run.last)
         return True
@@ -77,8 +94,8 @@ class Keeper:
 @contextmanager
 def kept_in(path: Path | None, settings: OuterSettings) -> Iterator[Keeper]:
     """A keeper in a run directory, locked until what is inside has ended; without one in memory."""
-    if path is None:
-        yield Keeper(None)
+    if path is None or not ranks().is_first:
+        yield Keeper(None, by_first=path is not None)
         return
     with locked(path):
         run = RunDir(path)

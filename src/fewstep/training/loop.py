@@ -26,7 +26,7 @@ from fewstep.training.keeping import Keeper
 from fewstep.training.provenance import Provenance, differences
 from fewstep.training.reporter import Reporter
 from fewstep.training.settings import OuterSettings
-from fewstep.training.state import State
+from fewstep.training.state import State, start_alike
 from fewstep.training.streams import Stream
 
 CHECKPOINT_SECONDS = 10.0
@@ -48,7 +48,7 @@ class OuterLoop:
 
     def __post_init__(self) -> None:
         self.ranks = ranks()
-        shared.start_alike(self.ranks, self.learner)
+        start_alike(self.learner)
         self.state = State(self.learner, self.optimizer, self.settings.ema_decay)
         self.device = device_of(self.learner)
         self.waiting = Waiting(figures_every(self.device, self.reporter.prompt))
@@ -68,6 +68,7 @@ class OuterLoop:
         first, steps = self.progress.step, self.settings.steps
         self.kept = first
         self.reporter.start(first, steps)
+        self.learner.expect(steps)
         try:
             if first == steps:
                 self.reporter.say(f"all {steps:,} outer steps are done")
@@ -82,6 +83,7 @@ class OuterLoop:
             kept = kept if self.kept else "there is no checkpoint yet"
             raise InputError(f"{error}; {kept}: {self.settings.remedy}") from error
         finally:
+            self.learner.expect(None)
             self.reporter.stop()
 
     def _train_from(self, first: int) -> None:

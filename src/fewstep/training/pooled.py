@@ -6,9 +6,7 @@ from typing import Any
 
 from fewstep.config.groups import Adaptation, Specialist
 from fewstep.config.schema import Config
-from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
-from fewstep.predictors.adapt import learner_of
 from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run, trained
@@ -38,15 +36,13 @@ def pooled_network(run: Run, path: Path, reporter: Reporter) -> FineTune:
         reporter: Told of its training.
     """
     if run.config.algorithm == "finetune":
-        return _alone(run.learner)
+        return _of_run(run)
     config, files = pooled_config(run.config), RunDir(path)
     split = kept_split(run.config, files)
     with trained(config, files.rivals / "pooled", reporter, split=split) as pooled:
-        return _alone(pooled.learner)
+        return _of_run(pooled)
 
 
-def _alone(learner: Learner) -> FineTune:
-    """The learner itself, of one that shares its tasks out."""
-    one = learner_of(learner)
-    assert isinstance(one, FineTune)
-    return one
+def _of_run(run: Run) -> FineTune:
+    assert isinstance(run.learner, FineTune)
+    return run.learner

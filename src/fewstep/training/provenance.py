@@ -13,7 +13,7 @@ import numpy
 import torch
 
 import fewstep
-from fewstep.distributed.parallel import Parallel
+from fewstep.distributed.ranks import ranks
 from fewstep.evaluation.evaluate import device_of
 from fewstep.learners.base import Learner
 
@@ -24,9 +24,6 @@ OCCASIONAL = ("steps of the schedule", "extra validation")  # recorded of some r
 def provenance(learner: Learner, tasks: Mapping[Any, Any]) -> Provenance:
     """Conditions that decide the bits of a run beside its settings, by name."""
     device = device_of(learner)
-    workers = 1
-    if isinstance(learner, Parallel) and learner.learner.tasks_are_independent:
-        workers = learner.workers
     return {
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
@@ -34,7 +31,7 @@ def provenance(learner: Learner, tasks: Mapping[Any, Any]) -> Provenance:
         "processor": _processor(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
-        "workers": workers,
+        "ranks": ranks().size if learner.tasks_are_independent else 1,
         "data": fingerprint(tasks),
     }
 

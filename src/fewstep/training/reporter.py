@@ -47,9 +47,14 @@ class Reporter:
 
 
 class FitReporter(Reporter):
-    """Tells a user's callbacks, and a line on a terminal or else the logger ``fewstep``."""
+    """Tells a user's callbacks, and a line on a terminal or else the logger ``fewstep``.
 
-    def __init__(self, callbacks: Any) -> None:
+    Args:
+        callbacks: One or more.
+        tells: Whether it does; otherwise schedulers alone take their steps.
+    """
+
+    def __init__(self, callbacks: Any, tells: bool = True) -> None:
         given = () if callbacks is None else callbacks
         self._callbacks = list(given if isinstance(given, Iterable) else [given])
         for callback in self._callbacks:
@@ -59,10 +64,12 @@ class FitReporter(Reporter):
                     f"callbacks has a {type(callback).__name__}; expected functions of (step, "
                     "figures), or schedulers of torch.optim that need no metric"
                 )
+        if not tells:
+            self._callbacks = [one for one in self._callbacks if isinstance(one, LRScheduler)]
         # Functions may change what the next outer step does, and are called in the order given.
         self.prompt = not all(isinstance(each, LRScheduler) for each in self._callbacks)
-        self._shows = sys.stderr is not None and sys.stderr.isatty()
-        self._steps, self._next, self._validation = 0, 0.0, ""
+        self._shows = tells and sys.stderr is not None and sys.stderr.isatty()
+        self._tells, self._steps, self._next, self._validation = tells, 0, 0.0, ""
 
     def start(self, step: int, steps: int) -> None:
         """Bring schedulers to where a resumed training is."""
@@ -74,7 +81,7 @@ class FitReporter(Reporter):
     def say(self, line: str) -> None:
         """Write a line of its own."""
         self._write(f"{line}\n")
-        if not self._shows:
+        if not self._shows and self._tells:
             logging.getLogger("fewstep").info("%s", line)
 
     def advance(self) -> None:

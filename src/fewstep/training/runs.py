@@ -19,6 +19,8 @@ from fewstep.config.schema import Config, with_sizes
 from fewstep.data.on_demand import first_not_refused
 from fewstep.data.registry import task_sources
 from fewstep.data.source import KeptSplit, TaskSource
+from fewstep.distributed.ranks import joined, ranks
+from fewstep.distributed.shared import part_of
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import device_of
 from fewstep.learners.any_ways import for_ways
@@ -26,7 +28,7 @@ from fewstep.learners.base import Learner
 from fewstep.learners.build import learner_for
 from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
-from fewstep.training.build import learner, shared_out
+from fewstep.training.build import workers_for
 from fewstep.training.calibration_file import read_calibration
 from fewstep.training.checkpoint import Progress
 from fewstep.training.interval_file import read_half_widths
@@ -38,6 +40,7 @@ from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
 from fewstep.training.settings import SHARED, OuterSettings
 from fewstep.training.split_file import kept_split, split_as_json
+from fewstep.training.state import start_alike
 from fewstep.training.streams import stream_of
 from fewstep.training.task_form import TaskForm, form_as_json, form_of, form_of_run, read_form
 
@@ -54,6 +57,7 @@ class Run:
     progress: Progress  # when this initialisation was kept
     trained: Progress  # when the run was last saved
     note: str = ""  # how its tasks are others than it was trained on
+    workers: int = 1  # processes that its evaluation pays for
 
 
 @contextmanager
@@ -72,29 +76,37 @@ def trained(
     """
     # All of them are needed.
     tasks = dict(task_sources(config, kept_split(config, RunDir(path)) or split))
-    new = learner(config, tasks["train"])
-    settings = _settings(config, tasks["val"])
-    with kept_in(path, settings) as keeper:
-        files = RunDir(path)
-        files.write_json(files.data, form_as_json(form_of(tasks["train"])))
-        if config.data_set.keeps_split:
-            files.write_json(files.split, split_as_json(tasks))
-        # It is of the initialisation that was best until now.
-        files.remove(files.calibration)
-        files.remove(files.interval)
-        files.remove(files.comparison)
-        begin(files, tasks)
+    new = learner_for(config, tasks["train"].spec)
+    settings, files = _settings(config, tasks["val"]), RunDir(path)
+    with (
+        joined(workers_for(config, new, tasks["train"])) as here,
+        kept_in(path, settings) as keeper,
+    ):
+        if here.is_first:
+            _begin(config, files, tasks)
+            begin(files, tasks)
+        part = part_of(here, new)
         OuterLoop(
             settings=settings,
             learner=new,
             optimizer=adam((p for _, p in new.named_parameters()), config.outer_lr),
-            train=stream_of(tasks["train"], config.meta_batch, config.seed, device_of(new)),
+            train=stream_of(tasks["train"], config.meta_batch, config.seed, device_of(new), part),
             validation=tasks["val"],
             keeper=keeper,
-            reporter=reporter,
+            reporter=reporter if here.is_first else Reporter(),
             conditions=provenance(new, tasks) | _of_rounding(config),
         ).run()
         yield _with_best(config, new, tasks, files)
+
+
+def _begin(config: Config, files: RunDir, tasks: Tasks) -> None:
+    """Write what is known before training, and remove what holds no more."""
+    files.write_json(files.data, form_as_json(form_of(tasks["train"])))
+    if config.data_set.keeps_split:
+        files.write_json(files.split, split_as_json(tasks))
+    # They are of the initialisation that was best until now.
+    for path in (files.calibration, files.interval, files.comparison):
+        files.remove(path)
 
 
 def check_goes_on(config: Config, path: Path) -> None:
@@ -137,8 +149,8 @@ def load_run(
     with suppress(InputError):
         if config.table and before is not None and before != fingerprint(tasks):
             note = "the table changed since the run was trained"
-    learner = shared_out(config, one, first_not_refused(tasks))
-    return replace(run, config=of_tasks, learner=learner, note=note)
+    workers = workers_for(config, one, first_not_refused(tasks))
+    return replace(run, config=of_tasks, learner=one, note=note, workers=workers)
 
 
 @dataclass(frozen=True)
@@ -212,7 +224,12 @@ def _of_rounding(config: Config) -> Provenance:
 
 def _with_best(config: Config, empty: Learner, tasks: Tasks, run: RunDir) -> Run:
     """A run with the best initialisation of its directory in a learner."""
-    progress = run.load_best(empty, training_digest(config))
-    # An unfinished run may have none yet.
-    last = checkpoint.load(run.last)[1] if run.last.exists() else progress
+
+    def read() -> tuple[Progress, Progress]:
+        progress = run.load_best(empty, training_digest(config))
+        # An unfinished run may have none yet.
+        return progress, checkpoint.load(run.last)[1] if run.last.exists() else progress
+
+    progress, last = ranks().from_first(read)
+    start_alike(empty)
     return Run(config, empty, tasks, progress, last)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from fewstep.choices import Norm
 from fewstep.config.schema import Config
+from fewstep.distributed.ranks import ranks
 from fewstep.errors import InputError
 from fewstep.evaluation.figures import Figures
 from fewstep.evaluation.measurements import measure
-from fewstep.training.build import learner
+from fewstep.learners.build import learner_for
 from fewstep.training.checkpoint import Progress
 from fewstep.training.metrics_log import read_metrics
 from fewstep.training.run_dir import RunDir
@@ -21,7 +22,7 @@ from fewstep.training.split_file import names_in
 def untrained(run: Run) -> Run:
     """The same network and tasks, with the initial weights of the run's seed."""
     config = replace(run.config, algorithm="maml")
-    new = learner(config, run.tasks["train"])
+    new = learner_for(config, run.tasks["train"].spec)
     return Run(config, new, run.tasks, Progress(), Progress())
 
 
@@ -51,7 +52,7 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
         norm,
         tasks,
         larger_is_better=validation.spec.larger_is_better,
-        metrics=read_metrics(RunDir(path).metrics, last.step),
+        metrics=ranks().from_first(lambda: read_metrics(RunDir(path).metrics, last.step)),
         kept_at=run.progress.step,
         planned=None if finished else config.steps,
         settings=_settings_of_network(config),

@@ -7,12 +7,24 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from fewstep.distributed.ranks import ranks
 from fewstep.evaluation.evaluate import assign
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Learner
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress, check_complete, with_prefix, without_prefix
 from fewstep.training.optimizer import HOW
+
+
+def start_alike(learner: Learner) -> None:
+    """Give the learner of every rank the values that the first one's has."""
+    if ranks().size == 1:
+        return
+    values = {n: t for n, t in learner.state_dict().items() if isinstance(t, Tensor)}
+    given = ranks().from_first(lambda: {name: value.cpu() for name, value in values.items()})
+    with torch.no_grad():
+        for name, value in values.items():
+            value.copy_(given[name])
 
 
 class State:
@@ -66,7 +78,11 @@ class State:
 
     def load(self, path: Path) -> None:
         """Go on from where `save` left off; the file may be of another network."""
-        tensors, self.progress = checkpoint.load(path)
+        self.put(path, *checkpoint.load(path))
+
+    def put(self, path: Path, tensors: Params, progress: Progress) -> None:
+        """Go on from the tensors and the progress of a checkpoint."""
+        self.progress = progress
         of_us = {n: t for n, t in tensors.items() if n.startswith(("learned.", "average."))}
         expected = self._averaged_and_learned()
         # Of other optimisers it is not known which tensors they keep.

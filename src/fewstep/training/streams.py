@@ -33,8 +33,8 @@ def stream_of(
 
     A callable is called with the number of the outer step. Single tasks of an iterable are stacked
     to meta-batches, across its end too where it can be gone through again; batches are taken as
-    they are, and of each meta-batch this ``part`` is given. The random numbers that either draws from PyTorch, NumPy or Python follow from the
-    seed and the outer step alone.
+    they are. The random numbers that either draws from PyTorch, NumPy or Python follow from the
+    seed and the outer step alone. Of each meta-batch this ``part`` is given.
     """
     if hasattr(train, "batch"):
         return lambda first, steps: meta_batches(train, meta_batch, first, steps, device, part)
@@ -79,7 +79,9 @@ def meta_batches(
     numbers = [range(s * meta_batch, (s + 1) * meta_batch) for s in range(first, steps)]
     here, needed = made_on(source, device), [part(of_step) for of_step in numbers]
     batches: Iterator[TaskBatch] = map(here.batch, needed)
-    if device.type == "cuda" and here is source:
+    if hasattr(here, "in_order"):
+        batches = here.in_order(needed)
+    elif device.type == "cuda" and here is source:
         batches = prefetched(source, needed, pin_memory=True)
     for of_step, batch in zip(numbers, batches, strict=True):
         yield of_step, batch.to(device)
