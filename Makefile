@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
+DEVICE ?= cpu
 
 .PHONY: run test lint compiled crash bench clean
 
@@ -27,7 +28,7 @@ crash: $(VENV)/test.ready
 	$(BIN)/pytest tests/crash -m crash
 
 bench: $(VENV)/bench.ready
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --device $(DEVICE)
 
 $(VENV)/run.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fewstep needs Python 3.11 or later; name one with: make PYTHON=...")'

@@ -37,9 +37,9 @@ from fewstep.data.registry import task_sources
 from fewstep.data.source import TaskSource, made_on
 from fewstep.evaluation.evaluate import Result
 from fewstep.learners.base import Learner
+from fewstep.learners.build import learner_for
 from fewstep.runtime.rng import seed_torch
 from fewstep.training import fit
-from fewstep.training.build import learner as learner_of
 from fewstep.training.figures import measured
 from fewstep.training.optimizer import adam
 from fewstep.training.reporter import Figures, FitReporter
@@ -54,8 +54,8 @@ class Clock(FitReporter):
 
     every = 1  # outer steps between validations
 
-    def __init__(self, _: object) -> None:
-        super().__init__(())
+    def __init__(self, _: object, **given: Any) -> None:
+        super().__init__((), **given)
         self.told: list[tuple[int, float]] = []
         self.validations: list[float] = []
 
@@ -155,23 +155,25 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--times", type=int, default=100, help="gradients that are timed")
     parser.add_argument("--meta-batch", type=int, default=32)
     parser.add_argument("--val-every", type=int, default=500)
+    parser.add_argument("--execution", default="auto", help="captured: of short trials too")
     parser.add_argument("--val-tasks", type=int, default=200)
     parser.add_argument("--data-dir", default=os.environ.get("FEWSTEP_DATA"))
     given = parser.parse_args(arguments)
     config = replace(
         find_recipe(given.recipe).config,
         device=given.device,
+        execution=given.execution,
         meta_batch=given.meta_batch,
         steps=given.steps,
         data_dir=given.data_dir,
         workers=1,
     )
     tasks = sources(config)
-    learner = learner_of(config, tasks["train"])
+    learner = learner_for(config, tasks["train"].spec)
     clocks: list[Clock] = []
 
-    def clock(callbacks: object) -> Clock:
-        clocks.append(Clock(callbacks))
+    def clock(callbacks: object, **others: Any) -> Clock:
+        clocks.append(Clock(callbacks, **others))
         clocks[-1].every = given.val_every
         return clocks[-1]
 

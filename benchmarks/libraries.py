@@ -217,6 +217,21 @@ def plain_attention(prepare: Prepare) -> Prepare:
     return prepared
 
 
+def without_cudnn(prepare: Prepare) -> Prepare:
+    """Another library, when its user has turned off what has no second derivative on a GPU."""
+
+    def prepared(workload: Workload, model: nn.Module, tasks: TaskBatch) -> OuterGradient:
+        gradient = prepare(workload, model, tasks)
+
+        def plainly() -> dict[str, Tensor]:
+            with torch.backends.cudnn.flags(enabled=False):
+                return gradient()
+
+        return plainly
+
+    return prepared
+
+
 CORES = torch.get_num_threads()
 COMPILED_PROCESSES = f"fewstep, compiled, {CORES} processes"
 OWN: dict[str, Prepare] = {
@@ -229,7 +244,6 @@ OWN: dict[str, Prepare] = {
 }
 OWN_ON_GPU: dict[str, Prepare] = {
     "fewstep": by_fewstep(),
-    "fewstep, captured": by_fewstep(execution="captured"),
     "fewstep, vectorised": by_fewstep(execution="vectorised"),
     "fewstep, loop": by_fewstep(execution="loop"),
 }
@@ -248,6 +262,8 @@ WITH_PLAIN_ATTENTION = {
     f"{name}, plain attention": plain_attention(prepare) for name, prepare in PEERS.items()
 }
 
+WITHOUT_CUDNN = {"plain loop, cuDNN off": without_cudnn(by_plain_loop)}
+
 
 def _memory_kept(libraries: dict[str, Prepare]) -> dict[str, Prepare]:
     return {name + MEMORY_KEPT: prepare for name, prepare in libraries.items()}
@@ -259,6 +275,7 @@ LIBRARIES = (
     | LESS_EXACT
     | PEERS
     | WITH_PLAIN_ATTENTION
+    | WITHOUT_CUDNN
     | _memory_kept(PEERS)
     | _memory_kept(WITH_PLAIN_ATTENTION)
 )
@@ -273,4 +290,6 @@ def libraries_for(workload: Workload) -> list[str]:
 
 def peers_for(workload: Workload) -> list[str]:
     """Other libraries that can compute a workload."""
+    if workload.recurrent:
+        return list(WITHOUT_CUDNN)
     return list(WITH_PLAIN_ATTENTION if workload.attention else PEERS)

@@ -17,6 +17,8 @@ WARM_UP, REPEATS = 6, 10
 """Turns that do not count, while the memory of a process still grows, and turns that do."""
 TURN = 0.3
 """Seconds that a library spends on steps, one after another, at each of its turns."""
+FEW_COMPILERS = {"TORCHINDUCTOR_COMPILE_THREADS": "3"}
+"""Set for processes that compile beside others."""
 
 
 class Worker:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+import fewstep
 from benchmarks.gradients import SAME
 from benchmarks.process import REPEATS
 from benchmarks.workloads import WORKLOADS
@@ -78,8 +79,12 @@ def machine() -> str:
 
 def versions() -> dict[str, str]:
     """Of everything that takes part."""
-    found = {"python": platform.python_version()}
-    for name in ("torch", "fewstep", "higher", "torchopt", "iteryne", "parallel-metalearn"):
+    found = {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "fewstep": fewstep.__version__,
+    }
+    for name in ("higher", "torchopt", "iteryne", "parallel-metalearn"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fewstep import TaskBatch
 from fewstep.data.columns.windows import window_rows
-from fewstep.data.episodes import generator
+from fewstep.data.draws import generator
 from fewstep.data.source import TaskSource, TaskSpec
 
 LENGTH, FEATURES = 29, 12

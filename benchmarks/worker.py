@@ -7,6 +7,8 @@ the answer: a value, or ``{"failed": why}``.
 - ``["steps", LIBRARY, N]`` does N outer gradients in float32 and answers the seconds of one, the
   first time with those of the preparation;
 - ``["memory", LIBRARY]`` answers the MiB of them at their peak, with those of its own processes;
+- ``["in_a_row", LIBRARY, N]`` answers the milliseconds of one of N outer gradients that nobody
+  waits for: of the host, and with the device behind it;
 - ``["kernels", LIBRARY]`` answers which kernels take longest;
 - ``["operations"]`` answers how many floating-point operations an outer gradient is;
 - ``["rate"]`` answers how many of them a second a large product on the GPU is.
@@ -36,7 +38,7 @@ import torch
 from benchmarks import device as on
 from benchmarks import limit
 from benchmarks.libraries import LIBRARIES, OuterGradient
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.workloads import RECURRENT, WORKLOADS, Workload
 
 
 def main(device: str, workload: str) -> None:
@@ -71,6 +73,8 @@ class _Bench:
             self._prepared = None
             found = self._prepare(library, getattr(torch, dtype))()
         torch.save({name: value.detach().cpu() for name, value in found.items()}, path)
+        del found
+        on.forget_memory(self._device)
         return path
 
     def steps(self, library: str, number: int) -> float:
@@ -82,6 +86,17 @@ class _Bench:
             times.append(time.perf_counter() - began)
             began = time.perf_counter()
         return statistics.fmean(times) if self._device == "cpu" else statistics.median(times)
+
+    def in_a_row(self, library: str, number: int) -> dict[str, float]:
+        step = self._step(library)
+        on.wait(self._device)
+        began = time.perf_counter()
+        for _ in range(number):
+            step()
+        host = time.perf_counter() - began
+        on.wait(self._device)
+        whole = time.perf_counter() - began
+        return {"host_ms": 1000 * host / number, "in_a_row_ms": 1000 * whole / number}
 
     def memory(self, library: str) -> dict[str, float]:
         self._step(library)
@@ -113,7 +128,7 @@ def _workload(name: str) -> Workload:
     """``W2`` as it is, ``W2:20`` with 20 inner steps, ``W2:5:2`` with two tasks as well."""
     name, *numbers = name.split(":")
     fields = dict(zip(("steps", "tasks"), map(int, numbers), strict=False))
-    return replace(WORKLOADS[name], **fields)
+    return replace((WORKLOADS | RECURRENT)[name], **fields)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,7 @@ class Workload:
         steps: Inner steps.
         lr: Inner step size.
         attention: Whether the model has any.
+        recurrent: Whether it is a recurrent network.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Workload:
     steps: int
     lr: float
     attention: bool = False
+    recurrent: bool = False
 
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
@@ -96,6 +99,20 @@ class Sequences(nn.Module):
         return result
 
 
+class LastState(nn.Module):
+    """A recurrent layer over sequences of vectors, and a linear layer on its last state."""
+
+    def __init__(self, kind: type[nn.RNNBase], width: int = 64, ways: int = 5) -> None:
+        super().__init__()
+        self.body = kind(16, width, batch_first=True)
+        self.head = nn.Linear(width, ways)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[examples, 50, 16]`` to ``[examples, ways]``."""
+        result: Tensor = self.head(self.body(x)[0][:, -1])
+        return result
+
+
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -121,3 +138,11 @@ WORKLOADS = {
         ),
     )
 }
+RECURRENT = {
+    kind.__name__: Workload(
+        *(kind.__name__, f"{kind.__name__} of 64, sequences of 50, 8 tasks, 3 steps"),
+        *(partial(LastState, kind), (50, 16), 5, 5, 5, 8, 3, 0.5, False, True),
+    )
+    for kind in (nn.LSTM, nn.GRU)
+}
+"""Not of the table; cuDNN's layers have no second derivative."""

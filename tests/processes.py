@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import time
+import traceback
 from functools import partial
 from pathlib import Path
 
@@ -89,7 +90,12 @@ def _command(arguments, out, prepare):
             prepare()
         # As in a process of its own, whose end nothing follows.
         sys.argv = ["fewstep", *arguments]
-        status = main()
+        try:
+            status = main()
+        except Exception:
+            # While there is a file for it.
+            traceback.print_exc()
+            status = 1
     sys.exit(status)
 
 

@@ -1,11 +1,12 @@
 """Correctness and speed on a GPU, in one call of a few minutes, without a network.
 
 ``python -m benchmarks.gpu OUT [SECONDS] [PART ...]``: parts are ``W1`` to ``W5``, the table;
-``precision``; ``again``, a second start; ``tests``, the tests that need a GPU; and the names of the
-programs in `PROGRAMS`. All that may is done side by side first, then each is timed alone, the most
-important ones first. Each figure is written as it comes: ``OUT/CARD.json``, at the end ``CARD.md``,
-the kernels that take longest in ``kernels.txt``, all that was said in ``log.txt``, ``tests.txt``
-and ``programs.txt``. Without a GPU the same is done, smaller, to try the script.
+``LSTM`` and ``GRU``; ``precision``; ``again``, a second start; ``tests``, those that need a GPU;
+the names in `PROGRAMS`; and files of Python that are run while others compute. All that may is done
+side by side first, then each is timed alone, the most important ones first. Each figure is written
+as it comes: ``OUT/CARD.json``, at the end ``CARD.md``, the kernels that take longest in
+``kernels.txt``, all that was said in ``log.txt``, ``tests.txt`` and ``programs.txt``. Without a GPU
+the same is done, smaller, to try the script.
 """
 
 from __future__ import annotations
@@ -25,17 +26,22 @@ from benchmarks.gpu.report import page, summary
 from benchmarks.gpu.rows import LOOP, Again, Exact, LessExact, Own, Peers, References, Row
 from benchmarks.gpu.schedule import Clock, Job, run
 from benchmarks.libraries import LESS_EXACT, peers_for
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import RECURRENT, WORKLOADS
 
 OWN = "fewstep"
 """As it chooses to compute."""
-ORDER = "W3", "W2", "W1", "W5", "W4"
+ORDER = "W3", "W2", "W1", "W5", "W4", *RECURRENT
 """What takes longest to compile comes first."""
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {
     "end-to-end": Program(
-        "-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 32",
+        "-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 32"
+        " --execution captured",
         "-m benchmarks.end_to_end",
+    ),
+    "attention": Program(
+        "-m benchmarks.attention exact captured",
+        "-m benchmarks.attention times crossing captured",
     ),
 }
 """What is timed beside the table, each alone."""
@@ -44,9 +50,11 @@ SMALLER = {
         alone="-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 4"
         " --meta-batch 2"
     ),
+    "attention": Program("-m benchmarks.attention exact", "-m benchmarks.attention times"),
 }
 """The same without a GPU."""
 AT_ONCE = 16
+"""Jobs that prepare side by side, about as many as there are cores."""
 
 
 def jobs(names: list[str], findings: Findings, references: References, out: Path) -> Iterator[Job]:
@@ -67,19 +75,22 @@ def jobs(names: list[str], findings: Findings, references: References, out: Path
     workloads = [name for name in ORDER if name in names]
     yield from (row(Own, name, OWN) for name in workloads)
     for name in workloads:
-        others = (LOOP, "fewstep, vectorised", *peers_for(WORKLOADS[name]))
+        others = (LOOP, "fewstep, vectorised", *peers_for((WORKLOADS | RECURRENT)[name]))
         yield row(Peers, name, *others, nice=2)
     if "tests" in names:
         yield _tests(findings, out / "tests.txt")
     for name, program in (PROGRAMS if on_gpu else SMALLER).items():
         if name in names:
             yield Command(name, program, findings, out / "programs.txt")
-    yield from (row(Exact, name, OWN, nice=4) for name in workloads)
-    if "precision" in names:
-        for name in workloads:
-            yield from (row(LessExact, name, library, nice=6) for library in LESS_EXACT)
     if "again" in names:
         yield from (row(Again, name, OWN) for name in ("W1", "W3") if name in workloads)
+    yield from (row(Exact, name, OWN, nice=4) for name in workloads)
+    if "precision" in names:
+        for name in (name for name in workloads if name in WORKLOADS):
+            yield from (row(LessExact, name, library, nice=6) for library in LESS_EXACT)
+    for name in names:
+        if name.endswith(".py"):
+            yield Command(Path(name).stem, Program(name), findings, out / "programs.txt", nice=6)
 
 
 def _tests(findings: Findings, output: Path) -> Command:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.findings import Findings
+from benchmarks.process import FEW_COMPILERS
 
 LAST = 60
 """Lines that are kept in the findings; all of them are in a file."""
@@ -98,7 +99,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **FEW_COMPILERS, "PYTHONUNBUFFERED": "1"},
             process_group=0,
         )
         assert self._process.stdout is not None

@@ -7,9 +7,10 @@ from typing import Any
 from benchmarks.gradients import SAME
 from benchmarks.libraries import OWN_ON_GPU
 from benchmarks.report import Rows, head, table
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import RECURRENT, WORKLOADS
 
 Told = dict[str, Any]
+EVERY = WORKLOADS | RECURRENT
 TEXT = """
 Exact meta-gradients; milliseconds of an outer step, median, the device waited for before and after
 each. Memory is what PyTorch reserves. By `python -m benchmarks --device cuda`; columns and rows are
@@ -24,8 +25,8 @@ def page(told: Told) -> str:
     text = f"# Speed on {told['machine']}\n\n{head(told)}.\n{TEXT.format(rate=rate)}"
     for name, rows in sorted(told["workloads"].items()):
         rows = completed(name, told)
-        text += f"\n## {name}: {WORKLOADS[name].text}\n\n{table(rows)}\n\n{beside(rows)}\n"
-    return text + (f"\n{precisions(told)}" if told["precision"] else "")
+        text += f"\n## {name}: {EVERY[name].text}\n\n{table(rows)}\n\n{beside(rows)}\n"
+    return text + (f"\n## Precision\n\n{precisions(told)}" if told["precision"] else "")
 
 
 def completed(workload: str, told: Told) -> Rows:
@@ -37,7 +38,7 @@ def completed(workload: str, told: Told) -> Rows:
         if "ms" in row:
             operations = told["operations"].get(workload, 0)
             rows[name] |= {
-                "tasks_per_second": WORKLOADS[workload].tasks / row["ms"] * 1000,
+                "tasks_per_second": EVERY[workload].tasks / row["ms"] * 1000,
                 "beside_best": row["ms"] / min(own, default=float("nan")),
                 "share_of_limit": operations / (told["best_rate"] or 1) / row["ms"] * 1000,
             }
@@ -46,13 +47,11 @@ def completed(workload: str, told: Told) -> Rows:
 
 def beside(rows: Rows) -> str:
     """How many times as long the fastest exact peer takes, and what else is known."""
-    peers = {n: r["ms"] for n, r in rows.items() if not _own(n) and "ms" in r}
-    own = rows.get("fewstep", {})
+    own, name = rows.get("fewstep", {}), fastest_peer(rows)
     said = []
-    if peers and "ms" in own:
-        name = min(peers, key=lambda name: peers[name])
-        said.append(f"The fastest exact peer, {name}, takes {peers[name] / own['ms']:.1f} times")
-        said[0] += " as long as fewstep."
+    if name is not None and "ms" in own:
+        ratio = rows[name]["ms"] / own["ms"]
+        said.append(f"The fastest exact peer, {name}, takes {ratio:.1f} times as long as fewstep.")
     if "deviation" not in own:
         said.append("The gradient of fewstep as it chooses was not compared in float64.")
     elif own["deviation"] >= SAME:
@@ -64,9 +63,15 @@ def beside(rows: Rows) -> str:
     return " ".join(said + [text.format(own[key]) for key, text in words.items() if key in own])
 
 
+def fastest_peer(rows: Rows) -> str | None:
+    """The name of the library that is fastest beside fewstep."""
+    peers = {n: r["ms"] for n, r in rows.items() if not _own(n) and "ms" in r}
+    return min(peers, key=lambda name: peers[name], default=None)
+
+
 def precisions(told: Told) -> str:
     """The table of precisions."""
-    lines = ["## Precision", "", "| workload | precision | deviation | cosine | ms |"]
+    lines = ["| workload | precision | deviation | cosine | ms |"]
     lines.append("|---|---|---|---|---|")
     for name in sorted(told["precision"]):
         for precision, row in sorted(told["precision"][name].items(), key=_float32_first):

@@ -12,7 +12,7 @@ import torch
 from benchmarks.gpu.findings import Findings
 from benchmarks.gpu.schedule import Clock
 from benchmarks.gradients import SAME, cosine, distance
-from benchmarks.process import Worker
+from benchmarks.process import FEW_COMPILERS, Worker
 
 LOOP = "fewstep, loop"
 """All gradients are compared with its."""
@@ -83,7 +83,7 @@ class Row:
                 *(self.spec, *self.libraries),
                 device=self.findings.device,
                 nice=self._nice,
-                environment={"TORCHINDUCTOR_COMPILE_THREADS": "3"},
+                environment=FEW_COMPILERS,
             )
         return self._worker
 
@@ -127,7 +127,7 @@ class Own(Row):
         """Time."""
         (library,), worker = self.libraries, self.worker
         row: dict[str, Any] = {"ms": self.timed(library, 1.0, 200)}
-        row |= worker.ask("memory", library)
+        row |= worker.ask("memory", library) | worker.ask("in_a_row", library, 10)
         self.findings.row(self.workload, library, **row)
         kernels = worker.ask("kernels", library)
         self.findings.kernels(self.name, kernels)
@@ -154,6 +154,8 @@ class Exact(Row):
         """Compare."""
         (library,) = self.libraries
         path = self.worker.ask("gradient", library, "float64", self.references.path(self.name))
+        # Others need its memory.
+        self.stop()
         found = self.references.deviation(self.workload, path)
         self.findings.row(self.workload, library, deviation=found["deviation"])
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from fewstep.cli import main, reporting
 from fewstep.cli.train import _options
 from fewstep.config.file import read_config
 from fewstep.report.page.command import command
+from fewstep.training import checkpoint
 from tests.cli.shared import refused
 from tests.report.page.parsed import check_page
 
@@ -92,6 +94,14 @@ def test_a_run_that_was_killed_is_told_as_far_as_it_came(run, tmp_path, capsys):
     assert "run is not evaluated" in capsys.readouterr().err
 
 
+def test_the_latest_checkpoint_of_a_killed_run_counts(run, tmp_path):
+    tensors, progress = checkpoint.load(run / "best.safetensors")
+    checkpoint.save(run / "best.safetensors", tensors, replace(progress, step=9, best_step=9))
+    (run / "summary.json").unlink()
+    text, _ = _report(run, tmp_path)
+    assert "the initialisation after outer step 9, validation" in text
+
+
 def test_data_that_are_gone_cost_their_part_alone(table_runs, tmp_path):
     run = shutil.copytree(table_runs / "passed", tmp_path / "run")
     values = json.loads((run / "config.json").read_text())
@@ -100,7 +110,7 @@ def test_data_that_are_gone_cost_their_part_alone(table_runs, tmp_path):
     text, _ = _report(run, tmp_path)
     assert "gone.csv, which is not there any more" in text
     assert "final test" in text
-    assert "Best and worst tasks" not in text
+    assert "Worst and best tasks" not in text
 
 
 def test_damaged_files_are_left_out(run, tmp_path):

@@ -35,6 +35,25 @@ def test_pictures_labels_and_classes_are_the_same(rotations, split):
     assert_same(of.on_device(CPU), of)
 
 
+@pytest.mark.parametrize("batches", [0, 1, resident.BLOCK, 2 * resident.BLOCK + 3])
+def test_in_order_they_are_the_same(batches):
+    of = EpisodeSampler(random_classes(), 5, 1, 3, rotations=True)
+    # The last meta-batch of a rank may be smaller.
+    numbers = [range(3 * n, 3 * n + 1 + n % 3) for n in range(batches)]
+    made = list(of.on_device(CPU).in_order(numbers))
+    assert len(made) == batches
+    for batch, of_batch in zip(made, numbers, strict=True):
+        assert torch.equal(batch.query_x, of.batch(of_batch).query_x)
+        assert torch.equal(batch.classes, of.batch(of_batch).classes)
+
+
+def test_so_many_are_asked_for_at_once_as_fit(monkeypatch):
+    here = EpisodeSampler(random_classes(), 5, 1, 1).on_device(CPU)
+    for tasks, at_once in ((1000, 100), (50, 50), (3, 20)):
+        monkeypatch.setattr(resident, "LARGEST", tasks * here.batch([0]).query_x.nbytes * 2)
+        assert here.at_once == at_once
+
+
 def test_every_grey_is_divided_alike():
     pictures = np.arange(256, dtype=np.uint8).reshape(2, 1, 8, 16).repeat(2, 0)
     of = EpisodeSampler(ImageClasses(pictures, ("a", "b"), np.array([2, 2])), 2, 1, 1)

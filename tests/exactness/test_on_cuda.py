@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fewstep import TaskBatch
+from fewstep.execution.recordings import WORTH_RECORDING
 from tests.exactness.cases import CASES
 from tests.exactness.family import CASE, FAMILY, OUTER_STEP, STEPS, family_learner
 from tests.exactness.paths import PATHS, TOLERANCE
@@ -133,7 +134,9 @@ def test_models_of_real_packages(case):
 def test_compiled(name):
     """As it chooses by itself, which on a GPU is compiled and recorded."""
     case = BY_NAME[name]
-    found = _gradient(case.learner(2), case.tasks())
+    learner = case.learner(2)
+    learner.expect(WORTH_RECORDING)
+    found = _gradient(learner, case.tasks())
     assert deviation(found, _expected(case, "transductive", 2)) < 1e-10
 
 

@@ -14,7 +14,7 @@ from torch import nn
 import fewstep
 from fewstep import MAML, TaskBatch
 from fewstep.execution import compiled, padding, plan, whole
-from fewstep.execution.captured import Recordings
+from fewstep.execution.recordings import Recordings
 from fewstep.metagrad import masking
 from fewstep.models import series
 from fewstep.models.mlp import mlp as with_embeddings

@@ -8,14 +8,12 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from fewstep import MAML, InputError
 from fewstep.functional.call import functional_call
 from fewstep.ops import attention, attention_blocks
 from fewstep.ops.attention import scaled_dot_product_attention
 from tests.exactness.cases import CASES
 from tests.exactness.paths import PATHS
 from tests.execution.recorded import Recorded
-from tests.factory import make_tasks
 from tests.ops.derivatives import TASKS, assert_same_derivatives, operations, random_tensor
 from tests.plain import deviation
 
@@ -182,27 +180,21 @@ def test_compiled(by_blocks, caplog):
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
-class Curved(nn.Module):
-    """Its prediction holds a second derivative of attention."""
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_third_derivative_is_that_of_the_plain_form(learned, by_blocks):
+    torch.manual_seed(0)
+    tensors = [random_tensor(1, length, 2) for length in (4, 3, 3)] + [random_tensor(4, 3)]
+    fixed = {} if learned else {"attn_mask": tensors.pop().detach()}
 
-    def __init__(self):
-        super().__init__()
-        self.head = nn.Linear(4, 3)
+    def third(attend):
+        found = (attend(*tensors, **fixed),)
+        for _ in range(3):
+            total = sum((t**3).sum() for t in found)
+            found = torch.autograd.grad(total, tensors, create_graph=True)
+        return found
 
-    def forward(self, x):
-        y = F.scaled_dot_product_attention(x, x, x).square().sum()
-        (slope,) = torch.autograd.grad(y, x, create_graph=True)
-        return self.head(slope.mean(1))
-
-
-def test_a_third_derivative_is_refused_in_a_line(by_blocks):
-    class Weighted(Curved):
-        def forward(self, x):
-            return super().forward(x * self.head.weight.mean())
-
-    with pytest.raises(InputError, match="no second derivative") as caught:
-        MAML(Weighted().double(), 0.1).meta_gradient(make_tasks(2, 2, 2, (4, 4)))
-    assert "\n" not in str(caught.value)
+    for ours, theirs in zip(third(scaled_dot_product_attention), third(plain), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_memory_grows_with_the_length_alone():

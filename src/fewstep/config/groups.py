@@ -158,7 +158,7 @@ class Machine:
     precision: choices.Precision = "float32"
     """tf32 and bf16 are faster on some devices and less exact (docs/speed.md)."""
     checkpoint_every: Annotated[limits.Count, FREE] = 50
-    """Outer steps between checkpoints."""
+    """Outer steps between checkpoints; on a GPU ten seconds pass at least."""
 
 
 @dataclass(frozen=True)

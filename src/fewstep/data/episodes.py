@@ -1,6 +1,5 @@
 """N-way K-shot Q-query tasks drawn from a set of classes."""
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,18 +11,14 @@ import torch
 from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.augmentation import UNCHANGED, Augmentation
+from fewstep.data.draws import Draws, Integers, generator
 from fewstep.data.images import ImageClasses
 from fewstep.data.on_demand import OnDemand
 from fewstep.data.preparation import Preparation
-from fewstep.data.resident import Integers, ResidentEpisodes, fits
+from fewstep.data.resident import ResidentEpisodes, fits
 from fewstep.data.source import Sampler, TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
-
-
-def generator(seed: int, split: str, index: int) -> np.random.Generator:
-    """The random numbers of one task: a function of (seed, split, index) and of nothing else."""
-    return np.random.default_rng([seed, zlib.crc32(split.encode()), index])
 
 
 @dataclass(frozen=True)
@@ -120,42 +115,25 @@ class EpisodeSampler(TaskSource):
         """
         if self.augmentation != UNCHANGED or not fits(self.images, self.turns, device):
             return None
-        return ResidentEpisodes(self, device)
+        return ResidentEpisodes(self.images, self.draws, self.k_shot, device)
 
     def content(self) -> Iterator[bytes | memoryview]:
         """The split and the pictures."""
         yield f"{self.split} ".encode()
         yield from self.images.content()
 
-    def chosen(self, indices: Sequence[int]) -> tuple[Integers, Integers]:
-        """Which classes the tasks of these numbers have, and which of their pictures.
-
-        Returns:
-            ``int64 [tasks, n_way]``, the numbers of classes, of which turned ones have their own;
-            ``int64 [tasks, n_way, examples]``, the numbers of pictures within each class, those of
-            the support set first.
-        """
-        numbers = np.empty((len(indices), self.n_way), np.int64)
-        rows = np.empty((*numbers.shape, self.k_shot + self.q_query), np.int64)
-        for number, index in enumerate(indices):
-            random = generator(self.seed, self.split, index)
-            numbers[number] = self._choose(random, rows[number])
-        return numbers, rows
-
-    def _choose(self, random: np.random.Generator, rows: Integers) -> Integers:
-        """The classes of a task; the pictures of each, ``[n_way, examples]``, are put into rows."""
-        counts, turns, wanted = self.images.counts, self.turns, rows.shape[1]
-        # Each call of NumPy takes a microsecond, and a GPU is not to wait for them.
-        numbers: Integers = random.choice(len(self.images) * turns, self.n_way, replace=False)
-        for way, number in enumerate(numbers.tolist()):
-            rows[way] = random.permutation(counts[number // turns])[:wanted]
-        return numbers
+    @property
+    def draws(self) -> Draws:
+        """Which classes and pictures the tasks have."""
+        examples = self.k_shot + self.q_query
+        counts = self.images.counts
+        return Draws(counts, self.turns, self.n_way, examples, self.seed, self.split)
 
     def _draw(self, index: int) -> tuple[Integers, npt.NDArray[np.uint8]]:
         """One task: its classes and ``uint8 [n_way, examples, channels, height, width]``."""
         random = generator(self.seed, self.split, index)
         rows = np.empty((self.n_way, self.k_shot + self.q_query), np.int64)
-        numbers = self._choose(random, rows)
+        numbers = self.draws.choose(random, rows)
         classes, turns = np.divmod(numbers, self.turns)
         pictures = self.images.pictures[rows + self.images.starts[classes][:, None]]
         turned = np.stack(list(map(partial(np.rot90, axes=(-2, -1)), pictures, turns)))

@@ -11,7 +11,7 @@ import torch
 
 from fewstep.choices import Split
 from fewstep.config.schema import Config
-from fewstep.data.episodes import generator
+from fewstep.data.draws import generator
 from fewstep.data.source import SPLITS, TaskSource, TaskSpec
 from fewstep.tasks import TaskBatch
 

@@ -18,6 +18,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from fewstep.distributed import forked
 from fewstep.distributed.ended import all_there, leave
+from fewstep.distributed.meeting import end_with_launcher, own_store, staying
 from fewstep.runtime.launched import launched
 from fewstep.runtime.modes import one_thread
 
@@ -102,9 +103,15 @@ def joined(workers: int = 1) -> Iterator[Ranks]:
         with _as(Ranks(dist.get_rank(), dist.get_world_size())) as here:
             yield here
     elif launched():
-        store, rank, size = next(rendezvous("env://"))
+        end_with_launcher()
+        shared, rank, size = next(rendezvous("env://"))
+        store = own_store(shared, rank, size)
         backend = None if torch.cuda.is_available() else "gloo"
-        with _group(store, rank, size, backend), _as(Ranks(rank, size), store) as here:
+        with (
+            staying(store, rank, size),
+            _group(store, rank, size, backend),
+            _as(Ranks(rank, size), store) as here,
+        ):
             yield here
     elif workers > 1:
         with (

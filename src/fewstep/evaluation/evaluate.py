@@ -18,13 +18,7 @@ from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import Calibration
 from fewstep.evaluation.gathered import gathered
 from fewstep.evaluation.numbers import shown, student
-from fewstep.evaluation.task_sets import (
-    EVALUATED,
-    EVALUATED_ON_GPU,
-    TaskSet,
-    check_count,
-    task_parts,
-)
+from fewstep.evaluation.task_sets import EVALUATED, TaskSet, check_count, task_parts
 from fewstep.evaluation.unit import in_unit_of
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
@@ -153,8 +147,9 @@ def evaluate_tasks(
     those of a table, the draws of one task count as one task, by their mean.
     """
     device, here, parts = device_of(learner), ranks(), list[Evaluation | None]()
-    at_once = EVALUATED_ON_GPU if device.type == "cuda" else EVALUATED
-    for numbers, own, batch in task_parts(made_on(tasks, device), n, at_once, here.share):
+    source = made_on(tasks, device)
+    at_once = getattr(source, "at_once", EVALUATED)
+    for numbers, own, batch in task_parts(source, n, at_once, here.share):
         # What random layers draw does not depend on which rank computes a task.
         with numbered_call(device, own.start - numbers.start) if here.size > 1 else nullcontext():
             part = None if batch is None else learner.evaluate(batch.to(device), steps, norm)

@@ -14,8 +14,6 @@ from fewstep.tasks import TaskBatch
 
 EVALUATED = 20
 """Tasks that are evaluated by one call."""
-EVALUATED_ON_GPU = 100
-"""The same on a GPU, which takes as long for few as for many."""
 OF_A_SOURCE = 600
 """Tasks of a source that `evaluate` takes unless told otherwise."""
 TaskSet = Sampler | TaskBatch | Callable[[int], TaskBatch] | Iterable[Any]

@@ -115,6 +115,7 @@ def _call(
             return compute(everything, x_given, y)
 
     arguments = (y, *inputs, *params.values(), *fixed.values())
+    assert traceable.functions is not None
     key = (kind, tuple(params), signature(*arguments), traceable.kind)
     about = f"{kind[0]} sets of {list(inputs[0].shape)}"
     with torch.enable_grad():

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 
@@ -37,6 +37,9 @@ class Piece(NamedTuple):
 
 class Executor(ABC):
     """Computes meta-batches piece by piece; ``objective`` is that of each task."""
+
+    takes_any_labels: ClassVar[bool] = False
+    """Whether meta-gradients may be asked for of labels that are none: they are NaN then."""
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective

@@ -5,19 +5,20 @@ It is the gradient of `fewstep.metagrad.unroll`, and nothing in it waits for the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from fewstep.execution.steps import Steps, add_at_step, at_step
+from fewstep.execution.steps import Steps, add_at_step, among, at_step
 from fewstep.execution.traced import Linearised, Traced
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.inner_loop import INNER_LR, InnerState
 from fewstep.metagrad.inner_optimizers import INNER_OPTIMIZERS
-from fewstep.metagrad.objective import Objective
+from fewstep.metagrad.objective import Labels, Objective
 from fewstep.metagrad.unroll import ThroughInnerLoop
 from fewstep.tasks import TaskBatch
 
@@ -48,10 +49,17 @@ class OuterStep:
         rule: Which gradient. Of its importances only matters which are zero.
         fixed: Names of the model's tensors that are not learned.
         compiled: Whether its functions are compiled.
+        labels: Those that targets are, if any. The loss of a task with another is NaN, and so is
+            the gradient.
     """
 
     def __init__(
-        self, objective: Objective, rule: ThroughInnerLoop, fixed: frozenset[str], compiled: bool
+        self,
+        objective: Objective,
+        rule: ThroughInnerLoop,
+        fixed: frozenset[str],
+        compiled: bool,
+        labels: Labels | None = None,
     ) -> None:
         steps = Steps(objective, rule.loop, rule.order == "exact", fixed)
         self._rule, self._metrics = rule, objective.metrics
@@ -68,6 +76,7 @@ class OuterStep:
                 for step in range(rule.loop.steps)
             ]
         self._query = Traced(steps.query, "the gradient of the query loss", compiled)
+        self._among = labels and Traced(partial(among, labels), "labels", compiled)
         self._look = Traced(steps.look, "the query loss", compiled)
 
     def __call__(
@@ -82,6 +91,12 @@ class OuterStep:
             weights: ``[steps + 1]``, the importances of the query losses.
         """
         loop, counted = self._rule.loop, self._rule.importances
+        number: float | Tensor = len(tasks)
+        wrong: Any = 0.0
+        if self._among and not tasks.query_y.is_floating_point():
+            (support_y, query_y), wrong = self._among(tasks.support_y, tasks.query_y)
+            tasks = replace(tasks, support_y=support_y, query_y=query_y)
+            number = wrong.sum() + number
         shared = [{**at_step(loop, learned, s), **fixed} for s in range(loop.steps + 1)]
         seen = [{n: v for n, v in s.items() if not n.startswith(INNER_LR)} for s in shared]
         query = (tasks.support_x, tasks.query_x, tasks.query_y)
@@ -89,8 +104,8 @@ class OuterStep:
         state, first = self._init.forward((adapting, tasks.support_y))
         path = []
         for step in range(loop.steps):
-            number = weights.new_full((), step)
-            arguments = (state, shared[step], number, tasks.support_x, tasks.support_y)
+            at = weights.new_full((), step)
+            arguments = (state, shared[step], at, tasks.support_x, tasks.support_y)
             after, kept = self._steps[step].forward(arguments)
             path.append((state, kept))
             state = after
@@ -117,7 +132,8 @@ class OuterStep:
             elif self._rule.record:
                 statistics.append(self._look(state.params, seen[step], *query)[2])
         add_at_step(loop, total, self._init.back(first, cotangent), 0)
-        gradient = {name: value / len(tasks) for name, value in total.items()}
+        gradient = {name: value / number for name, value in total.items()}
+        losses = losses + wrong
         steps = [rows[0].mean(0) for rows in reversed(statistics) if rows]
         means = [torch.stack(steps)] if steps else []
         if self._metrics._given:

@@ -19,16 +19,18 @@ from fewstep.execution.executor import Executor
 from fewstep.execution.grouped import Grouped
 from fewstep.execution.looped import Looped
 from fewstep.execution.padding import Part, padded, unpadded
+from fewstep.execution.recordings import Recordings
 from fewstep.execution.vmapped import Vmapped, can_vectorise
+from fewstep.functional.structure import Latest
 from fewstep.metagrad.inner_loop import as_leaf_tensors
-from fewstep.metagrad.objective import Objective
+from fewstep.metagrad.objective import Objective, Traceable
 from fewstep.metagrad.unroll import GradientRule, ThroughInnerLoop
 from fewstep.runtime.compile_cache import operations_of
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch, map_tensors
 
 if TYPE_CHECKING:
-    from fewstep.execution.captured import Recordings
+    from fewstep.execution.captured import Captured
 
 log = logging.getLogger("fewstep")
 
@@ -51,16 +53,16 @@ class Planner:
     By the same rule every time, not by the clock.
 
     Attributes:
-        recordings: Those of outer steps, made when first needed.
+        recordings: Those of outer steps.
     """
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
         self._most: dict[Hashable, int] = {}
         self._whole: dict[Hashable, bool | None] = {}
-        self.recordings: Recordings | None = None
-        self._unrecorded: set[Hashable] = set()
-        self._told = False
+        self.recordings = Recordings()
+        self._latest: Latest[Captured] = Latest()
+        self._told: set[str] = set()
 
     def run(
         self,
@@ -73,20 +75,41 @@ class Planner:
 
         `UnsuitableError` where it is to be vectorised, and cannot be.
         """
+        if rule is not None and self.execution == "captured" and not self.may_record(tasks):
+            raise InputError(
+                f"execution is captured, and the tasks are on {tasks.device}; a CUDA graph is "
+                "recorded on a GPU alone: use device cuda or execution auto"
+            )
         if tasks.is_uneven:
             divide = partial(self._divide, objective, rule)
-            return compute(Grouped(objective, divide, partial(self.run, rule=rule)))
+            one = self.run if self.execution == "captured" else self._run_unrecorded
+            return compute(Grouped(objective, divide, partial(one, rule=rule)))
+        if rule is not None and self.may_record(tasks):
+            recorder = self._recorder(objective, tasks, rule)
+            if recorder is not None:
+                try:
+                    return compute(recorder)
+                except UnsuitableError as error:
+                    self.recordings.refuse(recorder.key(tasks, rule))
+                    self._tell(str(error))
+        return self._run_unrecorded(objective, tasks, compute, rule)
+
+    def _run_unrecorded(
+        self,
+        objective: Objective,
+        tasks: TaskBatch,
+        compute: Callable[[Executor], Found],
+        rule: GradientRule | None = None,
+    ) -> Found:
         state = torch.get_rng_state()
         while True:
             executor = self.executor(objective, tasks, rule)
             try:
                 return compute(executor)
-            except UnsuitableError as error:
+            except UnsuitableError:
                 # Of compiled functions none will be used from now on. The model has changed since
                 # it was vectorised, a dropout perhaps.
-                if self._captures(objective, tasks, rule):
-                    self._give_up_recording(str(error), objective, tasks)
-                elif isinstance(executor, Vmapped) and not isinstance(executor, whole.Whole):
+                if isinstance(executor, Vmapped) and not isinstance(executor, whole.Whole):
                     if self.execution not in ("auto", "captured"):
                         raise
                     self._most[_key(objective, tasks)] = 0
@@ -95,12 +118,11 @@ class Planner:
     def executor(
         self, objective: Objective, tasks: TaskBatch, rule: GradientRule | None = None
     ) -> Executor:
-        """The executor for such tasks; arguments and errors are those of `run`."""
-        if self._captures(objective, tasks, rule):
-            return self._captured(objective, tasks)
+        """The executor where nothing is recorded; arguments and errors are those of `run`."""
         chunk = self._chunk(objective, tasks)
-        traceable = None if self.execution == "captured" else objective.traceable
-        compiles = traceable is not None and not traceable.functions.given_up
+        traceable = objective.traceable
+        functions = None if traceable is None else traceable.functions
+        compiles = functions is not None and not functions.given_up
         if compiles and rule is not None and chunk >= len(tasks):
             single_thread = self._single_thread(objective, tasks, rule)
             if single_thread is not None:
@@ -108,6 +130,16 @@ class Planner:
         if compiles and (rule is not None or not chunk):
             return Compiled(objective)
         return Vmapped(objective, chunk) if chunk else Looped(objective)
+
+    def may_record(self, tasks: TaskBatch) -> bool:
+        """Whether meta-gradients may be recorded, as far as the tasks tell.
+
+        Unasked, not of tasks of different sizes, since these are others each time.
+        """
+        on_device = tasks.device.type == "cuda" or not self.recordings.recorded
+        if self.execution == "auto":
+            return on_device and not tasks.is_uneven
+        return on_device and self.execution == "captured"
 
     def _divide(
         self, objective: Objective, rule: GradientRule | None, tasks: TaskBatch
@@ -119,37 +151,43 @@ class Planner:
             return unpadded(objective, tasks)
         return parts
 
-    def _captures(self, objective: Objective, tasks: TaskBatch, rule: GradientRule | None) -> bool:
-        """Whether to record: of a meta-gradient, until it has turned out to be impossible."""
-        if self.execution != "captured" or rule is None:
-            return False
-        on_any_device = self.recordings is not None and not self.recordings.recorded
-        if tasks.device.type != "cuda" and not on_any_device:
-            raise InputError(
-                f"execution is captured, and the tasks are on {tasks.device}; a CUDA graph is "
-                "recorded on a GPU alone: use device cuda or execution auto"
-            )
-        if objective.traceable is None:
-            self._give_up_recording("outer steps of MAML alone are recorded", objective, tasks)
+    def _recorder(
+        self, objective: Objective, tasks: TaskBatch, rule: GradientRule
+    ) -> Captured | None:
+        """The executor of recorded outer steps, where this is one; a line where none can be."""
+        traceable = objective.traceable
+        if traceable is not None and traceable.functions is not None:
+            return None
+        reason = None
+        if traceable is None or not isinstance(rule, ThroughInnerLoop):
+            reason = "outer steps of MAML alone are recorded"
         elif not objective.vectorisable:
-            self._give_up_recording("the model draws random numbers by itself", objective, tasks)
-        return _key(objective, tasks) not in self._unrecorded
+            reason = "the model draws random numbers by itself"
+        if reason or traceable is None or not isinstance(rule, ThroughInnerLoop):
+            if self._wants(_key(objective, tasks)):
+                self._tell(f"an outer step is not recorded: {reason}")
+            return None
+        recorder = self._captured(objective, traceable, len(tasks))
+        return recorder if self._wants(recorder.key(tasks, rule)) else None
 
-    def _captured(self, objective: Objective, tasks: TaskBatch) -> Executor:
+    def _wants(self, key: Hashable) -> bool:
+        return self.recordings.wants(key, at_once=self.execution == "captured")
+
+    def _captured(self, objective: Objective, traceable: Traceable, tasks: int) -> Captured:
         # What it needs of PyTorch takes seconds to import.
-        from fewstep.execution.captured import Captured, Recordings
+        from fewstep.execution.captured import Captured
 
-        if self.recordings is None:
-            self.recordings = Recordings()
-        assert objective.traceable is not None
-        return Captured(objective, objective.traceable, self.recordings, len(tasks))
+        kept = self.recordings
+        return self._latest.of(
+            [objective, tasks, kept], lambda: Captured(objective, traceable, kept, tasks)
+        )
 
-    def _give_up_recording(self, reason: str, objective: Objective, tasks: TaskBatch) -> None:
-        """Record no such tasks from now on, with a warning, once."""
-        self._unrecorded.add(_key(objective, tasks))
-        if not self._told:
-            log.warning("execution is captured, and %s; computed without", reason)
-        self._told = True
+    def _tell(self, reason: str) -> None:
+        """Say why there is no recording, once; a warning where one was asked for."""
+        if reason not in self._told:
+            level = logging.WARNING if self.execution == "captured" else logging.INFO
+            log.log(level, "%s; computed without", reason)
+        self._told.add(reason)
 
     def _chunk(self, objective: Objective, tasks: TaskBatch) -> int:
         """About how many tasks to vectorise over; 0 for one after another."""

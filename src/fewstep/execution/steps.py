@@ -24,7 +24,7 @@ from fewstep.metagrad.inner_loop import (
     InnerState,
     as_leaf_tensors,
 )
-from fewstep.metagrad.objective import Objective
+from fewstep.metagrad.objective import Labels, Objective
 from fewstep.ops.written_out import layers_written_out
 from fewstep.tasks import Inputs
 
@@ -142,6 +142,21 @@ class Steps:
     def _learned_leaves(self, shared: Params) -> Params:
         learned = {name: value for name, value in shared.items() if name not in self.fixed}
         return {**shared, **as_leaf_tensors(learned)}
+
+
+def among(labels: Labels, *targets: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Targets whose labels are all of the classes, and ``[tasks]``, NaN where one was none.
+
+    A GPU that looks up a label that is none ends the process, and to look before would be to wait.
+    """
+    within, wrong = [], []
+    for y in targets:
+        clamped = y.clamp(0, labels.classes - 1)
+        left_out = y == labels.ignored
+        within.append(torch.where(left_out, y, clamped))
+        wrong.append(((y != clamped) & ~left_out).flatten(1).any(1))
+    spoiled = torch.stack(wrong).any(0)
+    return within, torch.where(spoiled, torch.nan, 0.0)
 
 
 def at_step(loop: InnerLoop, learned: Params, step: int) -> Params:

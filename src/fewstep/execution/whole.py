@@ -39,6 +39,7 @@ class Whole(Vmapped):
         """The gradient of the mean query loss of a meta-batch; metrics are not compiled."""
         objective, traceable = self.objective, self.objective.traceable
         assert traceable is not None
+        assert traceable.functions is not None
         learned, given = objective.learned, tasks.tensors
         unmeasured = replace(objective, metrics=Unmeasured(objective.metrics))
 

@@ -99,6 +99,12 @@ class Learner(NamedModule, ABC):
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """The gradient of `meta_gradient`, with the loss and the metrics of each task."""
 
+    def expect(self, outer_steps: int | None) -> None:
+        """Tell how many outer steps a training takes in all, or None when it has ended.
+
+        What takes long at first and makes each of them faster is done for many of them only.
+        """
+
     @abstractmethod
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
         """``[tasks]``, the losses whose mean `meta_gradient` differentiates, without a graph."""

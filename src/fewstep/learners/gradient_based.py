@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fewstep.choices import Execution, Memory, Norm, Order, Precision
-from fewstep.execution.executor import MetaGradient, Path
+from fewstep.execution.executor import Executor, MetaGradient, Path
 from fewstep.execution.padding import worth_padding
 from fewstep.execution.plan import Planner
 from fewstep.functional.call import LOSS, PureModel
@@ -32,7 +32,7 @@ from fewstep.learners.checks import (
 )
 from fewstep.learners.divergence import check_adapted, check_finite
 from fewstep.learners.objectives import query_function, support_loss_of
-from fewstep.learners.traits import FitCheck, Traits
+from fewstep.learners.traits import FitCheck, Traits, check_labels_of
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
 from fewstep.metagrad.metrics import Metric, Metrics, WithPredictions
 from fewstep.metagrad.objective import Objective, Padding, QueryResult
@@ -103,20 +103,29 @@ class GradientBased(Learner):
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         tasks = self._for_training(tasks)
         with exclusive():
-            objective, traits = self.objective(tasks, self.norm, training=True)
+            # A recorded outer step takes any labels, and to look at them would be to wait for it.
+            look = not self._planner.may_record(tasks)
+            objective, traits = self.objective(tasks, self.norm, training=True, look=look)
             if self._needs_second_derivative(outer_step) and not self._twice_differentiable:
                 check_twice_differentiable(objective, tasks)
                 self._twice_differentiable = True
             check_memory(self.memory, traits.repeats)
             rule = self._gradient(outer_step)
+
+            def compute(executor: Executor) -> MetaGradient:
+                if not look and not executor.takes_any_labels:
+                    check_labels_of(tasks, traits.classes, self.loss)
+                return executor.meta_gradient(tasks, rule)
+
             with multiplying_in(self.precision):
-                found = self._planner.run(
-                    objective, tasks, lambda executor: executor.meta_gradient(tasks, rule), rule
-                )
-            check_finite(
-                found, objective.unmasked, tasks, partial(self._path, steps=self.inner_steps)
-            )
+                found = self._planner.run(objective, tasks, compute, rule)
+            if tasks.device.type != "cuda":
+                path = partial(self._path, steps=self.inner_steps)
+                check_finite(found, objective.unmasked, tasks, path)
             return found
+
+    def expect(self, outer_steps: int | None) -> None:
+        self._planner.recordings.expected = outer_steps
 
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
         weights = self._importances(outer_step)
@@ -162,20 +171,20 @@ class GradientBased(Learner):
             return adapted_module(room, params, x, norm or "inductive", expected)
 
     def objective(
-        self, tasks: TaskBatch, norm: Norm, *, training: bool = False
+        self, tasks: TaskBatch, norm: Norm, *, training: bool = False, look: bool = True
     ) -> tuple[Objective, Traits]:
         """Pure functions of a task for this learner, and properties of the model."""
-        traits = self._check(tasks, "own" if training else "evaluation")
+        traits = self._check(tasks, "own" if training else "evaluation", look)
         if traits.marked is None or traits.marked.mark is None or not worth_padding(tasks):
             return self._objective(tasks, traits, norm, training), traits
         unmasked = partial(self._objective, tasks, traits, norm, training)
         objective = self._objective(tasks, traits.marked, norm, training)
         return replace(objective, padding=Padding(traits.marked.mark, unmasked)), traits
 
-    def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
-        """See that the tasks fit."""
+    def _check(self, tasks: TaskBatch, modes: LayerModes, look: bool = True) -> Traits:
+        """See that the tasks fit; without ``look``, labels are not looked at each time."""
         check_learns(self.model)
-        return self._check_fit(self.model, tasks, modes)
+        return self._check_fit(self.model, tasks, modes, look=look)
 
     def _objective(self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool) -> Objective:
         pure = self._pure("own" if training else "evaluation", traits)

@@ -13,6 +13,8 @@ from fewstep.choices import Execution, HeadRows, Memory, Norm, Order, Precision,
 from fewstep.errors import InputError
 from fewstep.execution.compiled import Compiler
 from fewstep.execution.executor import MetaGradient
+from fewstep.functional.held import held_by
+from fewstep.functional.structure import Latest
 from fewstep.functional.swapped import Params
 from fewstep.learners import meta_parameters as beside
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
@@ -20,14 +22,13 @@ from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.heads import adapting_names, rows_by_class, share_rows
 from fewstep.learners.objectives import query_function
 from fewstep.learners.schedules import importances
+from fewstep.learners.traceable import traceable_of
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop
 from fewstep.metagrad.inner_optimizers import inner_optimizer as optimizer_of
 from fewstep.metagrad.metrics import Metric
-from fewstep.metagrad.objective import Objective, Traceable
+from fewstep.metagrad.objective import Objective
 from fewstep.metagrad.unroll import GradientRule, ThroughInnerLoop
-from fewstep.ops.fuse import has_blocks
-from fewstep.runtime.compile_cache import CompiledFunctions
 from fewstep.tasks import TaskBatch
 
 
@@ -166,6 +167,9 @@ class MAML(GradientBased):
         if step_sizes != "fixed":
             self._step_sizes = beside.learned_step_sizes(step_sizes, start, inner_lr, inner_steps)
         self._shared_rows()
+        # Of tasks without padding, and with it.
+        self._latest: tuple[Latest[Objective], Latest[Objective]] = Latest(), Latest()
+        self._latest_loop: Latest[InnerLoop] = Latest()
 
     def meta_parameters(self) -> dict[str, nn.Parameter]:
         more = self.named("_step_sizes") | self.named("_affine") | self.named("_statistics")
@@ -191,19 +195,28 @@ class MAML(GradientBased):
     def _latest_objective(
         self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
     ) -> Objective:
-        if self._compiler is None or not training:
-            return self._new_objective(tasks, traits, norm, training)
+        """The same as before, unless something it depends on is another."""
+        compiler, records = self._compiler, training and self._planner.may_record(tasks)
+        if not training or (compiler is None and not records):
+            return self._new_objective(tasks, traits, norm, training, None)
         # Making it takes a good part of the time of a small network's outer step.
-        given_up = self._compiler.functions.given_up
-        return self._compiler.latest[traits.mark is not None].of(
-            [norm, self.precision, given_up, self.loss, traits, *self._check_fit.made_of],
-            lambda: self._new_objective(tasks, traits, norm, training),
+        held = held_by(self._check_fit.readers, self.loss) if records else None
+        compiles = compiler is not None and not compiler.functions.given_up
+        latest = compiler.latest if compiler is not None and compiles else self._latest
+        return latest[traits.mark is not None].of(
+            [norm, self.precision, self.loss, self._metrics, traits, *self._loop_of, *(held or [])],
+            lambda: self._new_objective(tasks, traits, norm, training, held),
             # What is not compiled may depend on other attributes of the model's parts.
             lambda objective: objective.traceable is not None,
         )
 
     def _new_objective(
-        self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool
+        self,
+        tasks: TaskBatch,
+        traits: Traits,
+        norm: Norm,
+        training: bool,
+        held: list[object] | None,
     ) -> Objective:
         plain = super()._objective(tasks, traits, norm, training)
         learned: Params = plain.learned | self.named("_step_sizes") | self.named("_affine")
@@ -225,32 +238,13 @@ class MAML(GradientBased):
             evaluate_query=evaluate_query,
             start=start,
             learned=learned,
-            traceable=self._traceable(traits, norm, training),
+            traceable=traceable_of(self, self._compiler, traits, norm, training, held),
         )
-
-    def _traceable(self, traits: Traits, norm: Norm, training: bool) -> Traceable | None:
-        loss = self._loss_for(traits)
-        if self.execution == "captured" and training:
-            pure = self._pure("own", traits)
-            functions, by_query = CompiledFunctions(), norm == "transductive"
-            return Traceable(functions, pure, loss, self.precision, by_query)
-        compiler = self._compiler
-        if compiler is None or compiler.functions.given_up:
-            return None
-        on_cpu = next(self.model.parameters()).device.type == "cpu"
-        if on_cpu and self.precision != "bf16" and has_blocks(self.model):
-            # Its blocks are computed faster by operations of their own.
-            return None
-        if not traits.vectorisable:
-            compiler.functions.give_up("random layers are not compiled: they would draw once")
-            return None
-        by_query = norm == "transductive" and not self.per_step_statistics
-        pure = self._pure("own" if training else "evaluation", traits)
-        return Traceable(compiler.functions, pure, loss, self.precision, by_query)
 
     def _gradient(self, outer_step: int) -> GradientRule:
         counted, order = self._importances(outer_step), self._order(outer_step)
-        return ThroughInnerLoop(self._loop, counted, self.per_step_statistics, order, self.memory)
+        loop = self._latest_loop.of(self._loop_of, lambda: self._loop)
+        return ThroughInnerLoop(loop, counted, self.per_step_statistics, order, self.memory)
 
     def _importances(self, outer_step: int) -> tuple[float, ...]:
         return importances(self.inner_steps, outer_step, self.multi_step_loss)
@@ -260,6 +254,14 @@ class MAML(GradientBased):
 
     def _order(self, outer_step: int) -> Order:
         return "first" if outer_step < self.first_order_steps else self.order
+
+    @property
+    def _loop_of(self) -> list[object]:
+        """What the inner loop depends on, as of the last check that tasks fit the model."""
+        adapting = [self.adapting] if isinstance(self.adapting, str) else self.adapting
+        beside = (*self.named("_step_sizes").values(), *self.named("_affine").values())
+        settings = self.inner_steps, self.inner_lr, self._optimizer, self.step_sizes, self.head
+        return [*settings, *adapting, *beside, self._check_fit.made_of]
 
     @property
     def _loop(self) -> InnerLoop:

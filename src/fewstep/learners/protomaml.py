@@ -115,10 +115,11 @@ class ProtoMAML(GradientBased):
         learned = plain.learned | {_COEFFICIENTS: layer.weight.new_zeros(ways, layer.in_features)}
         return replace(plain, support_loss=support_loss, start=start, learned=learned)
 
-    def _check(self, tasks: TaskBatch, modes: LayerModes) -> Traits:
+    def _check(self, tasks: TaskBatch, modes: LayerModes, look: bool = True) -> Traits:
         check_tasks(tasks)
         ways = _number_of_classes(tasks.support_y)
-        traits = self._check_fit(self.model, tasks, modes, self._new_head(ways), self._replaced())
+        new, replaced = self._new_head(ways), self._replaced()
+        traits = self._check_fit(self.model, tasks, modes, new, replaced, look=look)
         _check_classes(tasks.support_y, ways)
         # Padding would have to be left out of the prototypes too.
         return traits._replace(marked=None)

@@ -13,6 +13,7 @@ from fewstep.errors import InputError, first_line
 from fewstep.functional.by_example import treats_alone
 from fewstep.functional.call import PureModel
 from fewstep.functional.guards import check_layers
+from fewstep.functional.held import readers_in
 from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.loss import loss_module
 from fewstep.functional.structure import same, structure
@@ -64,6 +65,7 @@ class FitCheck:
     def __init__(self, loss: Loss) -> None:
         # The structure of the model and of the loss that were tried last.
         self.made_of: list[object] = []
+        self.readers: list[nn.Module] = []  # its parts whose code may read more than that
         self._loss = loss
         self._traits: dict[Hashable, Traits] = {}
 
@@ -74,10 +76,13 @@ class FitCheck:
         modes: LayerModes = "own",
         params: Params | None = None,
         replaced: dict[str, Callable[..., Any]] | None = None,
+        *,
+        look: bool = True,
     ) -> Traits:
         """Try model and loss once for tasks of a shape, and look at all labels.
 
         Once more where the model has changed. ``params`` stand in the place of its own tensors.
+        Without ``look`` labels are looked at then alone.
         """
         check_tasks(tasks)
         if parametrize._cache_enabled:
@@ -90,7 +95,7 @@ class FitCheck:
         made_of = structure(model) + (structure(module) if module is not None else [])
         if not same(made_of, self.made_of):
             self._traits.clear()
-            self.made_of = made_of
+            self.made_of, self.readers = made_of, readers_in(model)
         first = next(model.parameters())
         shape = (
             *(modes, first.dtype, first.device, tasks.device, tasks.is_uneven),
@@ -103,7 +108,8 @@ class FitCheck:
             pure = PureModel(model, self._loss, modes=modes, replaced=replaced)
             self._traits[shape] = _Trial(pure, self._loss, params or {}).of(tasks)
         traits = self._traits[shape]
-        _check_labels(tasks, traits.classes, self._loss)
+        if look:
+            check_labels_of(tasks, traits.classes, self._loss)
         return traits
 
 
@@ -179,7 +185,7 @@ class _Trial:
                     if y is None:
                         return None, []
                     classes = _classes(prediction, self._loss)
-                    _check_labels(tasks, classes, self._loss)
+                    check_labels_of(tasks, classes, self._loss)
                     tensors = [t for t in pytree.tree_leaves(prediction) if isinstance(t, Tensor)]
                     results = [t.detach().clone() for t in tensors if t.layout is torch.strided]
                     results.append(_try_loss(self._loss, prediction, y).detach())
@@ -268,7 +274,7 @@ def _classes(prediction: Any, loss: Loss) -> int | None:
     return prediction.shape[1]
 
 
-def _check_labels(tasks: TaskBatch, classes: int | None, loss: Loss) -> None:
+def check_labels_of(tasks: TaskBatch, classes: int | None, loss: Loss) -> None:
     """Out-of-range labels are undefined behaviour on a GPU and an obscure error elsewhere."""
     if classes is None:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fewstep.choices import Precision
 from fewstep.functional.call import PureModel
+from fewstep.functional.held import token
 from fewstep.functional.structure import settings
 from fewstep.functional.swapped import Params
 from fewstep.metagrad.masking import Mark
@@ -42,20 +43,32 @@ class QueryResult(NamedTuple):
 EvaluateQuery = Callable[[Params], QueryResult]  # of adapted parameters
 
 
+class Labels(NamedTuple):
+    """Labels of ``classes`` classes, from 0, and one more that does not count."""
+
+    classes: int
+    ignored: int
+
+
 @dataclass(frozen=True, eq=False)
 class Traceable:
     """The parts of a task's losses, for a compiler to follow.
 
     Attributes:
+        functions: What is compiled for one task; None where outer steps may be recorded instead.
         by_query: Whether batch norm uses the statistics of the query set; only then is the query
             loss compiled.
+        held: Values that the code of model and loss may read, beside tensors and settings.
+        labels: Those that targets are; None where they are none.
     """
 
-    functions: CompiledFunctions
+    functions: CompiledFunctions | None
     pure: PureModel
     loss: Callable[[Any, Tensor], Tensor]
     precision: Precision
     by_query: bool
+    held: list[object] = field(default_factory=list)
+    labels: Labels | None = None
 
     @property
     def learned_alone(self) -> bool:
@@ -65,12 +78,13 @@ class Traceable:
 
     @cached_property
     def kind(self) -> Hashable:
-        """The layers with their settings, the precision, the loss, and how it is evaluated."""
+        """The layers with their settings, the precision, the loss, and what their code reads."""
         layers = tuple(
             (type(part), training or type(part) in _WITHOUT_MODES, settings(part))
             for part, training in self.pure.modes
         )
-        return layers, self.precision, self.loss
+        read = tuple(map(token, (self.loss, *self.held)))
+        return layers, self.precision, read, self.labels
 
 
 @dataclass(frozen=True)

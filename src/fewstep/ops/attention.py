@@ -14,10 +14,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fewstep.ops import attention_blocks as blocks
+from fewstep.ops.third import second_gradient_of
 from fewstep.ops.vmap import with_task_dim
 from fewstep.runtime.modes import at_least_float32
 
@@ -116,10 +116,20 @@ class _Gradient(torch.autograd.Function):
         ctx.save_for_backward(*tensors)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *cotangents: Tensor) -> Any:
-        *found, dm = blocks.second_gradient(*cotangents, *ctx.saved_tensors, *ctx.settings)
-        return *found, dm if ctx.settings[-1] else None, *(None,) * 5
+        scale, causal, of_mask = ctx.settings
+        if not torch.is_grad_enabled():
+            *found, dm = blocks.second_gradient(*cotangents, *ctx.saved_tensors, *ctx.settings)
+            return *found, dm if of_mask else None, *(None,) * 5
+        g, *inputs, mask, _, _ = ctx.saved_tensors
+
+        def plain(q: Tensor, k: Tensor, v: Tensor, *learned: Tensor) -> Tensor:
+            (given,) = learned or (mask,)
+            return _plain(q, k, v, given, is_causal=causal, scale=scale)
+
+        inputs, cotangents = ([*inputs, mask], cotangents) if of_mask else (inputs, cotangents[:3])
+        found = second_gradient_of(plain, inputs, g, cotangents)
+        return *found, *(None,) * (10 - len(found))
 
 
 def _calling(function: Any, **replaced: Any) -> Any:

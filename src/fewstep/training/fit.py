@@ -122,7 +122,7 @@ def fit(
             with ``train/loss``, ``train/score`` (the first metric) and ``train/gradient_norm``, and
             after each validation with ``val/score``, ``val/ci95``, ``val/loss`` and further
             metrics. A scheduler of ``torch.optim.lr_scheduler`` is one, too: it takes a step after
-            each outer step.
+            each outer step. A GPU has to wait for functions, and not for schedulers.
         meta_batch: Tasks of an outer step.
         val_every: Outer steps between validations.
         val_tasks: Tasks of a validation at most.
@@ -133,7 +133,7 @@ def fit(
             never.
         ema_decay: The initialisation that is validated and kept is the exponential moving average
             of the learned one with this decay; 0 for none.
-        checkpoint_every: Outer steps between checkpoints.
+        checkpoint_every: Outer steps between checkpoints; on a GPU ten seconds pass at least.
         seed: Of random layers and of the tasks' random numbers.
         workers: Processes that share each outer step's tasks, of one thread each: on a CPU the
             fastest way for networks such as Conv-4. Where torchrun started several, all of these

@@ -68,6 +68,7 @@ class OuterLoop:
         first, steps = self.progress.step, self.settings.steps
         self.kept = first
         self.reporter.start(first, steps)
+        self.learner.expect(steps)
         try:
             if first == steps:
                 self.reporter.say(f"all {steps:,} outer steps are done")
@@ -82,6 +83,7 @@ class OuterLoop:
             kept = kept if self.kept else "there is no checkpoint yet"
             raise InputError(f"{error}; {kept}: {self.settings.remedy}") from error
         finally:
+            self.learner.expect(None)
             self.reporter.stop()
 
     def _train_from(self, first: int) -> None:

@@ -79,7 +79,9 @@ def meta_batches(
     numbers = [range(s * meta_batch, (s + 1) * meta_batch) for s in range(first, steps)]
     here, needed = made_on(source, device), [part(of_step) for of_step in numbers]
     batches: Iterator[TaskBatch] = map(here.batch, needed)
-    if device.type == "cuda" and here is source:
+    if hasattr(here, "in_order"):
+        batches = here.in_order(needed)
+    elif device.type == "cuda" and here is source:
         batches = prefetched(source, needed, pin_memory=True)
     for of_step, batch in zip(numbers, batches, strict=True):
         yield of_step, batch.to(device)

@@ -1,5 +1,6 @@
 """A page as a browser takes it: elements with their attributes and their text."""
 
+import itertools
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -73,7 +74,7 @@ def check_page(text):
     levels = [int(e.name[1]) for e in root.every("h1", "h2", "h3", "h4")]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(b <= a + 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
     _check_named(root)
     return root
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from fewstep.choices import Split
 from fewstep.data.columns.naming import listed
 from fewstep.data.columns.preparation import TablePreparation
-from fewstep.data.episodes import generator
+from fewstep.data.draws import generator
 from fewstep.data.source import TaskSource, TaskSpec
 from fewstep.data.tables.rows import Integers, TableRows
 from fewstep.errors import InputError

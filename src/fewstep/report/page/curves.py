@@ -19,13 +19,13 @@ POINTS = 120
 def curves(report: Report) -> Html | None:
     """Charts of the training loss and of validation, of runs on the same data; None without any."""
     files = [run.files for run in report.runs]
-    kinds: dict[tuple[str, str], list[tuple[int, RunFiles]]] = {}
+    kinds: dict[tuple[str, str], list[RunFiles]] = {}
     # Losses and scores of other data are not on one scale.
-    for number, run in enumerate(files):
-        kinds.setdefault((run.score, _data(run)), []).append((number, run))
+    for run in files:
+        kinds.setdefault((run.score, _data(run)), []).append(run)
     figures = []
     for (score, _), group in kinds.items():
-        of = f" ({', '.join(run.name for _, run in group)})" if len(kinds) > 1 else ""
+        of = f" ({', '.join(run.name for run in group)})" if len(kinds) > 1 else ""
         figures += [_of_loss(group, of), _of_validation(score, group, of)]
     drawn = [one for one in figures if one is not None]
     without = [run.name for run in files if not run.metrics]
@@ -67,9 +67,9 @@ def _data(run: RunFiles) -> str:
     return f"{run.config.data_name} {run.config.target}" if run.config else run.name
 
 
-def _of_loss(group: Sequence[tuple[int, RunFiles]], of: str) -> Html | None:
-    lines, files = [], [run for _, run in group]
-    for number, run in group:
+def _of_loss(files: Sequence[RunFiles], of: str) -> Html | None:
+    lines = []
+    for number, run in enumerate(files):
         steps, values = in_bins(*told(run.metrics, "train/loss"), POINTS)
         if steps:
             lines.append(Line(run.name, steps, values, style=number))
@@ -88,9 +88,9 @@ def _of_loss(group: Sequence[tuple[int, RunFiles]], of: str) -> Html | None:
     )
 
 
-def _of_validation(score: str, group: Sequence[tuple[int, RunFiles]], of: str) -> Html | None:
-    lines, files = [], [run for _, run in group]
-    for number, run in group:
+def _of_validation(score: str, files: Sequence[RunFiles], of: str) -> Html | None:
+    lines = []
+    for number, run in enumerate(files):
         steps, values = told(run.metrics, "val/score")
         halves = dict(zip(*told(run.metrics, "val/ci95"), strict=True))
         if steps:

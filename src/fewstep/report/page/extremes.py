@@ -44,20 +44,15 @@ def _task(level: str, which: str, place: int, name: str, one: TaskPictures) -> H
     right = f"{one.right} of {one.queries} right"
     title = f"{which} task {place}: {right}"
     label = f"{name}, {which.lower()} task {place}"
-    more = f"{one.left_out} classes of it are not shown. " if one.left_out else ""
-    return element(
-        "div",
-        element(level, title),
-        element("p", f"{more}Test task {one.number}. Learned from:", class_="soft"),
-        _tiles(one.support, f"{label}, learned from"),
-        element("p", "Predicted, mistakes first:", class_="soft"),
-        _tiles(one.query, f"{label}, predicted"),
-        class_="task",
-    )
+    more = f"{one.left_out} of its classes are not shown." if one.left_out else ""
+    rows = [[row.name, _tiles(row.support), _tiles(row.query)] for row in one.rows]
+    heading = ["class", "learned from", "predicted, mistakes first"]
+    caption = f"{label}: test task {one.number}. {more}"
+    return element("div", element(level, title), table(caption, heading, rows, class_="tasks"))
 
 
-def _tiles(shown_ones: Sequence[Shown], label: str) -> Html:
-    return element("ul", *map(tile, shown_ones), class_="tiles", aria_label=label)
+def _tiles(pictures: Sequence[Shown]) -> Html:
+    return element("ul", *map(tile, pictures), class_="tiles")
 
 
 def _by_name(name: str, run: Measured) -> Html:

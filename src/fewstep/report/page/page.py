@@ -23,7 +23,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Report], Html | None]], ...] = (
     ("training", "Training", curves),
     ("reliability", "How sure it is", sureness),
     ("confusion", "Confused classes", confused),
-    ("tasks", "Best and worst tasks", extremes),
+    ("tasks", "Worst and best tasks", extremes),
     ("repeat", "What was trained, and how to repeat it", repeat),
 )
 

@@ -28,7 +28,7 @@ class RunFiles:
         path: The run directory.
         config: Its settings; None of a run of `fewstep.fit`, whose network is the user's.
         settings: The same as JSON values.
-        progress: Of the last checkpoint; None where there is none.
+        progress: Of the latest checkpoint; None where there is none.
         metrics: Figures of outer steps and validations.
         summary: The final test, ``summary.json``; None where it has not come to that.
         results: Its figures by norm; empty without a summary.
@@ -107,12 +107,14 @@ def read_run(path: Path, name: str) -> RunFiles:
         except (LookupError, TypeError, ValueError, AttributeError, StopIteration):
             notes.append(f"{files.summary} is damaged or of another version; left out")
             summary, results = None, {}
-    progress = None
+    found = []
     for file in (files.last, files.best):
         try:
-            progress = checkpoint.load(file)[1] if file.exists() and progress is None else progress
+            found += [checkpoint.load(file)[1]] if file.exists() else []
         except InputError as error:
             notes.append(str(error))
+    # A kill may leave a best one that is later than the last one.
+    progress = max(found, key=lambda one: one.step, default=None)
     metrics = read_metrics(files.metrics, _ALL)
     if not metrics and files.metrics.exists() and files.metrics.stat().st_size:
         notes.append(f"{files.metrics} has a line that is no metrics; the curves are left out")

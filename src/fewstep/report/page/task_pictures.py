@@ -33,6 +33,21 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class OfClass:
+    """Some pictures of a class of a task.
+
+    Attributes:
+        name: Of the class.
+        support: That were learned from.
+        query: That were predicted, mistakes first.
+    """
+
+    name: str
+    support: list[Shown]
+    query: list[Shown]
+
+
+@dataclass(frozen=True)
 class TaskPictures:
     """A task of pictures.
 
@@ -40,22 +55,21 @@ class TaskPictures:
         number: By which its source makes it again.
         right: How many query pictures were right.
         queries: Of how many.
-        support: Of each class some pictures that were learned from.
-        query: Some query pictures; those that are wrong come first.
+        rows: Some of its classes, those with the most mistakes first.
         left_out: How many classes are not among them.
     """
 
     number: int
     right: int
     queries: int
-    support: list[Shown] = field(default_factory=list)
-    query: list[Shown] = field(default_factory=list)
+    rows: list[OfClass] = field(default_factory=list)
     left_out: int = 0
 
     @property
     def size(self) -> int:
         """Bytes of all its pictures."""
-        return sum(len(one.content) for one in (*self.support, *self.query))
+        every = (one for row in self.rows for one in (*row.support, *row.query))
+        return sum(len(one.content) for one in every)
 
 
 def task_pictures(
@@ -76,19 +90,20 @@ def task_pictures(
     # The classes with mistakes first: they are the ones to look at.
     mistakes = [int((wrong & (answers.labels == way)).sum()) for way in range(len(own))]
     ways = sorted(range(len(own)), key=lambda way: -mistakes[way])[:MOST_CLASSES]
-    support, query = [], []
+    rows = []
     for way in ways:
         learned = (task.support_y[0] == way).nonzero()[:, 0].tolist()[:MOST_SUPPORT]
-        support += [Shown(content(support_x[n], ink), own[way]) for n in learned]
+        support = [Shown(content(support_x[n], ink), own[way]) for n in learned]
         asked = (answers.labels == way).nonzero()[:, 0].tolist()
         asked.sort(key=lambda n: not wrong[n])
-        query += [
+        query = [
             Shown(content(query_x[n], ink), own[way], own[int(answers.predicted[n])])
             for n in asked[:MOST_QUERY]
         ]
+        rows.append(OfClass(own[way], support, query))
     right = int((~wrong).sum())
     left_out = len(own) - len(ways)
-    return TaskPictures(number, right, len(wrong), support, query, left_out)
+    return TaskPictures(number, right, len(wrong), rows, left_out)
 
 
 def content(picture: Tensor, ink: bool) -> bytes:
@@ -113,12 +128,18 @@ def tile(one: Shown) -> Html:
     kind = "png" if one.content.startswith(b"\x89PNG") else "jpeg"
     source = f"data:image/{kind};base64,{b64encode(one.content).decode()}"
     if one.predicted is None:
-        told, under, class_ = one.label, one.label, None
+        told, under, class_ = f"{one.label}, learned from", None, None
     elif one.is_right:
-        told, under, class_ = f"{one.label}, predicted right", f"✓ {one.label}", "right"
+        told, under, class_ = f"{one.label}, predicted right", "✓", "right"
     else:
         told = f"{one.label}, predicted {one.predicted}, which is wrong"
-        under, class_ = f"✗ {one.predicted}, is {one.label}", "wrong"
-    picture = element("img", src=source, alt=told, width=64, height=64)
+        under, class_ = f"✗ {_short(one.predicted)}", "wrong"
+    picture = element("img", src=source, alt=told, title=told, width=64, height=64)
     # The picture's own text tells the same to who hears it.
-    return element("li", picture, element("span", under, aria_hidden="true"), class_=class_)
+    below = element("span", under, aria_hidden="true") if under else None
+    return element("li", picture, below, class_=class_)
+
+
+def _short(name: str) -> str:
+    """A long name without its middle: names often differ at their end."""
+    return name if len(name) <= 20 else f"{name[:7]}…{name[-12:]}"
