@@ -10,6 +10,7 @@ from fewstep.cli.results import final_test, show_finished
 from fewstep.cli.table_changes import changes
 from fewstep.config.schema import Config
 from fewstep.data.source import KeptSplit
+from fewstep.distributed.ranks import ranks
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Tasks, check_goes_on, trained
 from fewstep.training.split_file import kept_split
@@ -24,7 +25,8 @@ def train_and_test(
         if config.folder and not run.contact_sheet.exists():
             picture_folder.draw(run.contact_sheet, config, tasks, console)
 
-    if show_finished(config, run_dir, console):
+    # What others find there depends on how far the first is.
+    if ranks().from_first(lambda: show_finished(config, run_dir, console)):
         if config.table and (told := changes(config, run_dir)):
             console.print(told, soft_wrap=True, highlight=False, markup=False)
     else:

@@ -48,6 +48,8 @@ class OuterLoop:
 
     def __post_init__(self) -> None:
         self.ranks = ranks()
+        if len({*self.ranks.gather((self.settings.digest, self.settings.steps))}) > 1:
+            raise InputError("the ranks train by other settings; give all of them the same")
         start_alike(self.learner)
         self.state = State(self.learner, self.optimizer, self.settings.ema_decay)
         self.device = device_of(self.learner)
