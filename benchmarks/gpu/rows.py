@@ -217,7 +217,6 @@ class Peers(Row):
 
     def prepare(self) -> None:
         """Compare; the loop comes first."""
-        self.findings.limit(self.workload, self.worker.ask("operations"))
         for library in self.libraries:
             path = self.references.path(self.workload, library)
             try:
@@ -238,8 +237,6 @@ class Peers(Row):
 
     def alone(self) -> None:
         """Time those that are exact."""
-        if not self.findings.told["best_rate"]:
-            self.findings.told["best_rate"] = self.worker.ask("rate")
         rows = self.findings.rows(self.workload)
         for library in self.libraries:
             if rows.get(library, {}).get("deviation", SAME) < SAME:
@@ -248,3 +245,6 @@ class Peers(Row):
                 row |= self.worker.ask("memory", library)
                 setup = max(0.0, first - row["ms"] / 1000)
                 self.findings.row(self.workload, library, setup_seconds=setup, **row)
+        self.findings.limit(self.workload, self.worker.ask("operations"))
+        if not self.findings.told["best_rate"]:
+            self.findings.told["best_rate"] = self.worker.ask("rate")
