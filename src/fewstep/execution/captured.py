@@ -16,10 +16,10 @@ from torch import Tensor
 
 from fewstep.errors import UnsuitableError, first_line
 from fewstep.execution.executor import MetaGradient
+from fewstep.execution.kernels import NotCompiledError
 from fewstep.execution.outer_step import Outcome, OuterStep
 from fewstep.execution.packed import Packed, by_type
 from fewstep.execution.recordings import Recordings
-from fewstep.execution.traced import NotCompiledError
 from fewstep.execution.vmapped import Vmapped
 from fewstep.functional.guards import layer_at_fault
 from fewstep.functional.swapped import Params

@@ -17,6 +17,11 @@ Function = Callable[..., tuple[Tensor, ...]]  # takes tensors, one by one
 
 log = logging.getLogger("fewstep")
 
+OPTIONS: dict[str, Any] = {"comprehensive_padding": False}
+"""Of the compiler. Up to PyTorch 2.11 kernels read padding that others had not written, and so were
+silently wrong on a GPU (pytorch/pytorch#194281): the gradient of 84 x 84 pictures was.
+"""
+
 
 class CompiledFunctions:
     """Keeps what was compiled, by key. After a first failure it has given up: no more is tried."""
@@ -115,6 +120,6 @@ def _compiled(function: Function, single_thread: bool) -> Function:
 
     # The compiler keeps few versions of the same code, and this code serves every function.
     call.__code__ = call.__code__.replace(co_name=f"function_{id(function)}")
-    options: dict[str, Any] | None = {"cpp.threads": 1} if single_thread else None
+    options = {**OPTIONS, "cpp.threads": 1} if single_thread else OPTIONS
     compiled: Any = torch.compile(call, fullgraph=True, dynamic=False, options=options)
     return one_thread()(compiled) if single_thread else compiled  # type: ignore[no-any-return]
