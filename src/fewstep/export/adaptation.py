@@ -20,11 +20,9 @@ from fewstep.choices import Norm
 from fewstep.errors import InputError
 from fewstep.export.batch_norm import by_given_statistics, collecting
 from fewstep.export.program import Program
-from fewstep.functional.call import PureModel
 from fewstep.functional.swapped import Params
 from fewstep.learners.finetune import FineTune
 from fewstep.learners.gradient_based import GradientBased
-from fewstep.learners.maml import MAML
 from fewstep.learners.protomaml import ProtoMAML
 from fewstep.learners.protonet import ProtoNet
 from fewstep.learners.r2d2 import R2D2
@@ -37,7 +35,6 @@ from fewstep.metagrad.inner_loop import (
     as_leaf_tensors,
 )
 from fewstep.metagrad.inner_optimizers import InnerOptimizer
-from fewstep.metagrad.objective import Objective
 from fewstep.ops.written_out import layers_written_out
 from fewstep.runtime.modes import exclusive
 from fewstep.tasks import TaskBatch

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from fewstep.choices import Norm
 from fewstep.errors import InputError
+from fewstep.export.check import difference
 from fewstep.export.program import operations_of
 from fewstep.export.source import Export, What, export_of
 from fewstep.files import write_whole
@@ -63,16 +65,20 @@ def to_onnx(
 
 
 def write_onnx(export: Export, out: Path, bits: int = 32) -> list[Path]:
-    """Write the files of an export, all or none."""
-    from fewstep.export.writer import model_of
+    """Write the files of an export, all or none; what they compute is checked if it can be."""
+    from fewstep.export.onnx_graph import model_of
 
+    few = export.large if bits == 8 else ()
     written = {}
     for ending, program in export.programs.items():
-        model = model_of(operations_of(program), ending or "predict", export.about)
-        written[ending] = model.SerializeToString(deterministic=True)
+        name = ending or "predict"
+        content = model_of(operations_of(program), name, export.about, few).SerializeToString()
+        if bits == 32 and find_spec("onnxruntime") is not None:
+            difference(content, program, name)
+        written[ending] = content
     places = export.places(out)
     for ending, content in written.items():
-        write_whole(places[ending], lambda part, content=content: part.write_bytes(content))
+        write_whole(places[ending], partial(Path.write_bytes, data=content))
     return list(places.values())
 
 

@@ -127,6 +127,7 @@ def _exported(program: Program, operations: Operations) -> torch.export.Exported
     inputs = {name: given[name].detach() for name in operations.inputs}
     module: nn.Module
     arguments: tuple[Any, ...]
+    dynamic: Any
     if not inputs:
         module, arguments, dynamic = _OfNone(operations), (), None
     elif operations.inputs == ("x",):

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from fewstep import __version__
 from fewstep.choices import Norm
 from fewstep.data.any_preparation import preparation_as_json
 from fewstep.errors import InputError
 from fewstep.export.adaptation import OUTPUTS, X, adaptation_of, as_tensor, before_adaptation
+from fewstep.export.eight_bits import names_of
 from fewstep.export.program import Program
 from fewstep.functional.batch_norm import by_own_statistics
 from fewstep.functional.overrides import TwiceDifferentiable
@@ -25,6 +25,7 @@ from fewstep.learners.finetune import FineTune
 from fewstep.learners.protonet import ProtoNet
 from fewstep.learners.r2d2 import R2D2
 from fewstep.ops.written_out import layers_written_out
+from fewstep.predictors.adapted_dir import versions
 from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.regressor import AdaptedRegressor
 
@@ -40,10 +41,12 @@ class Export:
         programs: By what stands behind the name of the file, as in ``owls-step.onnx``; "" for
             nothing.
         about: The metadata, texts by name; all but ``fewstep`` and ``what`` are JSON.
+        large: Names of constants that may be kept in eight bits.
     """
 
     programs: Mapping[str, Program]
     about: Mapping[str, str]
+    large: frozenset[str] = frozenset()
 
     def places(self, out: Path) -> dict[str, Path]:
         """The file of each program."""
@@ -78,7 +81,7 @@ def export_of(
             f"a {type(source).__name__} is given with x of {type(x).__name__}; expected an adapted "
             "model, a learner with x and y, or a module with examples x"
         )
-    return Export({"": _of_module(source, x)}, _texts({"what": "adapted"}))
+    return Export({"": _of_module(source, x)}, _texts({"what": "adapted"}), names_of(source))
 
 
 def _fitting(is_learner: bool) -> str:
@@ -105,7 +108,8 @@ def _of_adapted(adapted: Adapted, x: Any) -> Export:
         told |= {"temperature": adapted.temperature, "threshold": adapted.threshold}
     else:
         told |= {"kind": "regression", "half_width": adapted.half_width}
-    return Export({"": _of_module(adapted.module, x)}, _texts(told))
+    program = _of_module(adapted.module, x)
+    return Export({"": program}, _texts(told), names_of(adapted.module))
 
 
 def _of_module(module: nn.Module, x: Tensor) -> Program:
@@ -139,9 +143,16 @@ def _of_learner(learner: Learner, what: What, x: Tensor, y: Tensor, norm: Norm) 
         "temperature": learner.temperature,
         "norm": norm if what == "adaptation" else "transductive",
     }
+    large = names_of(network_of(learner))
     if what == "meta-learned":
-        return Export({"": before_adaptation(learner, x, y)}, _texts(told))
-    return Export(adaptation_of(learner, x, y, norm), _texts(told))
+        return Export({"": before_adaptation(learner, x, y)}, _texts(told), large)
+    return Export(adaptation_of(learner, x, y, norm), _texts(told), large)
+
+
+def network_of(learner: Any) -> nn.Module:
+    """The network of a learner."""
+    model: nn.Module = learner.wide if isinstance(learner, FineTune) else learner.model
+    return model
 
 
 def _step_sizes(learner: Learner) -> dict[str, list[float]]:
@@ -151,4 +162,4 @@ def _step_sizes(learner: Learner) -> dict[str, list[float]]:
 
 def _texts(told: Mapping[str, Any]) -> dict[str, str]:
     values = {name: json.dumps(value) for name, value in told.items() if name != "what"}
-    return {"fewstep": __version__, "what": told["what"], **values}
+    return {"fewstep": versions()["fewstep"], "what": told["what"], **values}

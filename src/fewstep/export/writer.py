@@ -1,9 +1,8 @@
-"""Recorded operations as an ONNX graph."""
+"""Writes the nodes of an ONNX graph."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,15 +10,11 @@ import numpy.typing as npt
 import onnx
 import torch
 from onnx import helper, numpy_helper
-from torch import Tensor, fx
+from torch import Tensor
 
-from fewstep.errors import InputError
-from fewstep.export.program import Dims, Operations
+from fewstep.export.eight_bits import quantised
+from fewstep.export.program import Dims
 
-OPSET, IR_VERSION = 18, 8
-"""Versions that runtimes of 2023 and later read."""
-
-EXAMPLES = "examples"  # the size that may be any
 Array = npt.NDArray[Any]
 
 
@@ -95,8 +90,14 @@ class Writer:
             self._tensors[key] = numpy_helper.from_array(array, self._new("constant"))
         return str(self._tensors[key].name)
 
-    def hold(self, name: str, value: Tensor) -> Value:
+    def hold(self, name: str, value: Tensor, *, in_eight_bits: bool = False) -> Value:
         """A tensor of the file, under a name."""
+        if in_eight_bits:
+            whole, scale = quantised(value)
+            for ending, part in (("", whole), (".scale", scale)):
+                self._tensors[name + ending] = numpy_helper.from_array(part.numpy(), name + ending)
+            found = self.node("DequantizeLinear", name, f"{name}.scale", axis=0)
+            return Value(found, value.dtype, tuple(value.shape))
         self._tensors[name] = numpy_helper.from_array(as_array(value, value.dtype), name)
         return Value(name, value.dtype, tuple(value.shape))
 
@@ -121,6 +122,11 @@ class Writer:
         ]
         return str(parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=0))
 
+    def result(self, value: Value, name: str) -> Value:
+        """A tensor as a result of the graph, under a name."""
+        self._nodes.append(helper.make_node("Identity", [value.name], [name]))
+        return value._replace(name=name)
+
     def graph(
         self, name: str, inputs: Sequence[onnx.ValueInfoProto], outputs: Iterable[Any]
     ) -> onnx.GraphProto:
@@ -133,92 +139,3 @@ class Writer:
         self._number += 1
         # No attribute of a module has such a name.
         return f"{kind}:{self._number}"
-
-
-def model_of(
-    operations: Operations, name: str, about: Mapping[str, str] | None = None
-) -> onnx.ModelProto:
-    """The ONNX model of recorded operations, with metadata.
-
-    Raises:
-        InputError: It has no operator for one of them.
-    """
-    from fewstep.export import operators  # noqa: F401  (enters what writes them)
-
-    writer = Writer()
-    known: dict[fx.Node, Any] = {}
-    inputs = []
-    names = iter((*operations.inputs, *operations.constants))
-    for node in operations.graph.graph.nodes:
-        if node.op == "placeholder":
-            given = next(names)
-            if given in operations.constants:
-                # What a file starts from, its result has the name of.
-                held = f"initial.{given}" if given in operations.outputs else given
-                known[node] = writer.hold(held, operations.constants[given])
-            else:
-                known[node] = Value(given, node.meta["dtype"], node.meta["dims"])
-                inputs.append(_info(known[node]))
-        elif node.op == "get_attr":
-            known[node] = writer.hold(node.target, getattr(operations.graph, node.target))
-        elif node.op == "call_function":
-            known[node] = _written(writer, node, known)
-    (results,) = operations.graph.graph.output_node().args
-    outputs = []
-    for output, node in zip(operations.outputs, results, strict=True):
-        value = known[node]._replace(name=output)
-        writer._nodes.append(helper.make_node("Identity", [known[node].name], [output]))
-        outputs.append(_info(value))
-    graph = writer.graph(name, inputs, outputs)
-    opset = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(
-        graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="fewstep"
-    )
-    helper.set_model_props(model, dict(about or {}))
-    onnx.checker.check_model(model)
-    return model
-
-
-def _info(value: Value) -> onnx.ValueInfoProto:
-    dims = [EXAMPLES if size is None else size for size in value.dims]
-    return helper.make_tensor_value_info(value.name, type_of(value.dtype), dims)
-
-
-def _written(writer: Writer, node: fx.Node, known: Mapping[fx.Node, Any]) -> Any:
-    args, kwargs = fx.map_arg((node.args, dict(node.kwargs)), known.__getitem__)
-    if node.target is operator.getitem:
-        value = args[0][args[1]]
-        return Value(value, node.meta["dtype"], node.meta["dims"])
-    if node.target in _OF_NUMBERS:
-        return _OF_NUMBERS[node.target](writer, *args)
-    handler = HANDLERS.get(node.target)
-    if handler is None:
-        raise InputError(
-            f"the model uses {node.target}, which fewstep does not write as ONNX; use another "
-            "operation for it, or format pt2"
-        )
-    writer.dtype, writer.dims = node.meta.get("dtype", torch.float32), node.meta.get("dims", ())
-    found = handler(writer, *args, **kwargs)
-    return Value(found, writer.dtype, writer.dims) if isinstance(found, str) else found
-
-
-def _size(writer: Writer, value: Value, dim: int) -> Number:
-    shape = writer.node("Shape", value, start=dim, end=dim + 1)
-    return Number(writer.node("Squeeze", shape, writer.constant([0])))
-
-
-def _arithmetic(kind: str) -> Handler:
-    def write(writer: Writer, one: Any, two: Any) -> Number:
-        dtype = torch.float32 if kind == "Div" else torch.int64
-        names = [writer.cast(value, dtype) for value in (one, two)]
-        return Number(writer.node(kind, *names))
-
-    return write
-
-
-_OF_NUMBERS: dict[Any, Handler] = {
-    torch.ops.aten.sym_size.int: _size,
-    operator.mul: _arithmetic("Mul"),
-    operator.add: _arithmetic("Add"),
-    operator.truediv: _arithmetic("Div"),
-}

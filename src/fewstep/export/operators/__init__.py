@@ -1,5 +1,6 @@
 """Operations of PyTorch as operators of ONNX, by kind (internal)."""
 
-from fewstep.export.operators import layers, pointwise, reductions, shapes
+from fewstep.export.operators import layers, pointwise, reductions, shapes  # noqa: F401
+from fewstep.export.writer import HANDLERS
 
-__all__ = ["layers", "pointwise", "reductions", "shapes"]
+__all__ = ["HANDLERS"]  # with all that these modules enter

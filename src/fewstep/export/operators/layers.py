@@ -27,7 +27,7 @@ def _convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> Any:
-    how = {
+    how: dict[str, Any] = {
         "strides": list(stride),
         "pads": [*padding, *padding],
         "dilations": list(dilation),
@@ -60,10 +60,10 @@ def _max_pool2d(
         ceil_mode=int(ceil_mode),
     )
     # Among the pixels of its picture, and not of all.
-    pixels = x.dims[-2:]
-    if None in pixels:
+    height, width = x.dims[-2:]
+    if height is None or width is None:
         raise InputError("the model pools over the examples, which a file cannot say")
-    return found, w.node("Mod", place, w.constant(prod(pixels)))  # type: ignore[type-var]
+    return found, w.node("Mod", place, w.constant(height * width))
 
 
 @writes(_aten.avg_pool2d.default)

@@ -51,8 +51,8 @@ def _squeeze(w: Writer, x: Value, dims: int | Sequence[int] | None = None) -> An
 
 @writes(_aten.expand.default)
 def _expand(w: Writer, x: Value, sizes: Sequence[Any], *, implicit: bool = False) -> Any:
-    own: list[int | None] = [1] * (len(w.dims) - len(x.dims)) + list(x.dims)
-    if own == list(w.dims):
+    own = (*[1] * (len(w.dims) - len(x.dims)), *x.dims)
+    if own == w.dims:
         return x.name
     pairs = zip(sizes, own, strict=True)
     wanted = [size if before == 1 and size != -1 else 1 for size, before in pairs]
@@ -79,10 +79,10 @@ def _select(w: Writer, x: Value, dim: int, index: int) -> Any:
 def _slice_backward(
     w: Writer, g: Value, sizes: Sequence[Any], dim: int, start: int, end: int, step: int
 ) -> Any:
-    whole = w.dims[dim]
-    if whole is None or g.dims[dim] is None:
+    whole, own = w.dims[dim], g.dims[dim]
+    if whole is None or own is None:
         raise InputError("the model takes some of the examples apart, which a file cannot say")
-    name, many = g.name, g.dims[dim]
+    name, many = g.name, own
     if step > 1:
         # Each number with zeros behind it.
         dim = dim % len(w.dims)
