@@ -1,11 +1,13 @@
 """Time every library on every workload, interleaved, after a comparison of their gradients.
 
 ``python -m benchmarks`` writes ``benchmarks/results/MACHINE.json`` and ``.md``; with the names of
-some workloads (``W1 W2``) it measures those again and keeps the others.
+some workloads (``W1 W2``) it measures those again and keeps the others. With ``--device cuda`` it
+is the table of a GPU that is written, ``CARD.json`` and ``.md``.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import subprocess
@@ -15,23 +17,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks import MEMORY_KEPT
+from benchmarks.gpu import __main__ as gpu
+from benchmarks.gradients import SAME, Gradient, distance
 from benchmarks.libraries import OWN, libraries_for
 from benchmarks.process import Timing, Worker, take_turns
 from benchmarks.report import Rows, machine, page, table, versions
 from benchmarks.workloads import WORKLOADS, Workload
 
 RESULTS = Path(__file__).parent / "results"
+SECONDS = 3600.0
+"""For the table of a GPU; it takes minutes."""
 REFERENCE = "fewstep, loop"
-SAME = 1e-8
-"""Gradients that differ by more, relative and in float64, are not the same gradient."""
 
 
 def main(names: list[str]) -> None:
     """Measure the workloads of these names, all of them where none is given, and keep the rest."""
-    RESULTS.mkdir(exist_ok=True)
     stem = RESULTS / f"{platform.machine()}-{torch.get_num_threads()}-threads"
     kept = json.loads(stem.with_suffix(".json").read_text())["workloads"] if names else {}
     for name in names or WORKLOADS:
@@ -40,6 +42,18 @@ def main(names: list[str]) -> None:
         told = {"machine": machine(), "versions": versions(), "workloads": kept}
         stem.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
         stem.with_suffix(".md").write_text(page(told))
+
+
+def on_gpu(names: list[str]) -> None:
+    """The same on a GPU, with the precisions."""
+    with tempfile.TemporaryDirectory() as folder:
+        findings = gpu.main(Path(folder), SECONDS, [*(names or WORKLOADS), "precision"])
+    path, told = RESULTS / findings.path.name, findings.told
+    kept = json.loads(path.read_text()) if names else {}
+    for part in ("operations", "workloads", "precision"):
+        told[part] = kept.get(part, {}) | told[part]
+    path.write_text(json.dumps(told, indent=2) + "\n")
+    path.with_suffix(".md").write_text(gpu.page(told))
 
 
 def measure(workload: Workload) -> Rows:
@@ -108,24 +122,21 @@ def limits(workload: str) -> dict[str, float]:
     return told
 
 
-def gradient(workload: str, library: str) -> dict[str, Tensor]:
+def gradient(workload: str, library: str) -> Gradient:
     """The float64 gradient, from a process that ends before anything is timed."""
     worker = Worker(workload, library)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "gradient.pt")
         try:
-            worker.ask(f"gradient {path}")
-            loaded: dict[str, Tensor] = torch.load(path)
+            loaded: Gradient = torch.load(worker.ask("gradient", library, "float64", str(path)))
         finally:
             worker.stop()
     return loaded
 
 
-def distance(found: dict[str, Tensor], reference: dict[str, Tensor]) -> float:
-    """Relative to the length of the reference; a gradient that is missing counts as zero."""
-    off = sum(float((found.get(n, 0 * g) - g).square().sum()) for n, g in reference.items())
-    return float((off / sum(float(g.square().sum()) for g in reference.values())) ** 0.5)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*WORKLOADS, []])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    given = parser.parse_args()
+    (on_gpu if given.device == "cuda" else main)(given.names)

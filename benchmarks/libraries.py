@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks import MEMORY_KEPT
@@ -31,6 +32,27 @@ def by_fewstep(workers: int = 1, **settings: Any) -> Prepare:
         return lambda: chosen.meta_gradient(tasks)[1]
 
     return prepare
+
+
+def by_plain_loop(workload: Workload, model: nn.Module, tasks: TaskBatch) -> OuterGradient:
+    """PyTorch alone: ``functional_call``, and gradients with ``create_graph``."""
+    start = dict(model.named_parameters())
+
+    def gradient() -> dict[str, Tensor]:
+        losses = []
+        for x, y, query_x, query_y in _each(tasks):
+            params = start
+            for _ in range(workload.steps):
+                loss = workload.loss(functional_call(model, params, (x,)), y)
+                found = torch.autograd.grad(loss, list(params.values()), create_graph=True)
+                pairs = zip(params.items(), found, strict=True)
+                params = {name: value - workload.lr * g for (name, value), g in pairs}
+            loss = workload.loss(functional_call(model, params, (query_x,)), query_y)
+            losses.append(torch.autograd.grad(loss / len(tasks), list(start.values())))
+        means = map(sum, zip(*losses, strict=True))
+        return dict(zip(start, means, strict=True))
+
+    return gradient
 
 
 def by_higher(workload: Workload, model: nn.Module, tasks: TaskBatch) -> OuterGradient:
@@ -108,7 +130,7 @@ def by_parallel_metalearn(workload: Workload, model: nn.Module, tasks: TaskBatch
             if isinstance(layer, nn.BatchNorm2d):
                 own = BatchNorm(layer.num_features, layer.eps, track_running_stats=False)
                 own.load_state_dict(layer.state_dict())
-                setattr(block, name, own.to(layer.weight.dtype))
+                setattr(block, name, own.to(layer.weight))
 
     class Wrapped(nn.Module):
         def __init__(self) -> None:
@@ -126,13 +148,14 @@ def by_parallel_metalearn(workload: Workload, model: nn.Module, tasks: TaskBatch
             loss = workload.loss(out_dict["prediction"], targets)
             return loss, loss.detach()
 
-    wrapped = Wrapped().to(next(model.parameters()).dtype)
+    like = next(model.parameters())
+    wrapped = Wrapped().to(like)
     inner = InnerSGD(
         wrapped.get_fast_weights(),
         inner_lr=workload.lr,
         max_inner_steps=workload.steps,
         learn_lr=False,
-    ).to(next(model.parameters()).dtype)
+    ).to(like)
     for value in (*inner.parameters(), *inner.buffers()):
         # It was rounded to float32.
         value.data.fill_(workload.lr)
@@ -143,7 +166,7 @@ def by_parallel_metalearn(workload: Workload, model: nn.Module, tasks: TaskBatch
         inner_optimizer=inner,
         support_loss_fn=Loss(),
         inner_steps=workload.steps,
-        device=torch.device("cpu"),
+        device=like.device,
     )
 
     def gradient() -> dict[str, Tensor]:
@@ -187,7 +210,18 @@ OWN: dict[str, Prepare] = {
     "fewstep, compiled": by_fewstep(compile=True),
     COMPILED_PROCESSES: by_fewstep(CORES, compile=True),
 }
+OWN_ON_GPU: dict[str, Prepare] = {
+    "fewstep": by_fewstep(),
+    "fewstep, captured": by_fewstep(execution="captured"),
+    "fewstep, vectorised": by_fewstep(execution="vectorised"),
+    "fewstep, loop": by_fewstep(execution="loop"),
+}
+LESS_EXACT: dict[str, Prepare] = {
+    "fewstep, tf32": by_fewstep(precision="tf32"),
+    "fewstep, bf16": by_fewstep(precision="bf16"),
+}
 PEERS: dict[str, Prepare] = {
+    "plain loop": by_plain_loop,
     "higher": by_higher,
     "TorchOpt": by_torchopt,
     "iteryne": by_iteryne,
@@ -203,12 +237,23 @@ def _memory_kept(libraries: dict[str, Prepare]) -> dict[str, Prepare]:
 
 
 LIBRARIES = (
-    OWN | PEERS | WITH_PLAIN_ATTENTION | _memory_kept(PEERS) | _memory_kept(WITH_PLAIN_ATTENTION)
+    OWN
+    | OWN_ON_GPU
+    | LESS_EXACT
+    | PEERS
+    | WITH_PLAIN_ATTENTION
+    | _memory_kept(PEERS)
+    | _memory_kept(WITH_PLAIN_ATTENTION)
 )
 
 
 def libraries_for(workload: Workload) -> list[str]:
-    """Those that are worth a row."""
+    """Those that are worth a row on a CPU."""
     if workload.attention:
         return list(OWN | PEERS | WITH_PLAIN_ATTENTION | _memory_kept(WITH_PLAIN_ATTENTION))
     return list(OWN | PEERS | _memory_kept(PEERS))
+
+
+def peers_for(workload: Workload) -> list[str]:
+    """Other libraries that can compute a workload."""
+    return list(WITH_PLAIN_ATTENTION if workload.attention else PEERS)

@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.limit WORKLOAD`` prints both as JSON: the floating-point operations of an
 outer gradient that keeps what it computes, and the highest rate, in operations a second, that one
-of its convolutions or matrix products, of one task or of many at once, reaches alone.
+of its convolutions or matrix products, of one task or of many at once, reaches alone. None of them
+keeps a GPU busy: there it is the rate of a large product of matrices.
 """
 
 from __future__ import annotations
@@ -15,18 +16,24 @@ from typing import Any
 
 from fewstep import keep_memory
 
-keep_memory()
+if __name__ == "__main__":
+    keep_memory()
 
-import torch  # noqa: E402 - after the allocator is set
-from torch import Tensor  # noqa: E402
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
-from torch.utils.flop_counter import FlopCounterMode, flop_registry  # noqa: E402
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
-from fewstep import MAML  # noqa: E402
+from benchmarks.device import wait
+from benchmarks.workloads import WORKLOADS, Workload
+from fewstep import MAML
 
 ROUNDS, REPEATS, PAUSE = 5, 20, 1.0
 """The speed of a shared machine changes from second to second; its limit is the best of it."""
+
+
+SIDE = 8192
+"""Rows and columns of the matrices that a GPU multiplies."""
 
 
 def main(workload: Workload) -> None:
@@ -34,11 +41,9 @@ def main(workload: Workload) -> None:
     model = workload.build(torch.float32)
     tasks = workload.batch(torch.float32)
     learner = MAML(model, workload.lr, workload.steps, loss=workload.loss, execution="loop")
-    learner.meta_gradient(tasks)
-    with FlopCounterMode(display=False) as counter:
-        learner.meta_gradient(tasks)
     at_once = MAML(model, workload.lr, workload.steps, loss=workload.loss)
     at_once.meta_gradient(tasks)
+    flops = operations(workload)
     with _Calls() as calls:
         learner.meta_gradient(tasks[:1])
         at_once.meta_gradient(tasks)
@@ -46,7 +51,24 @@ def main(workload: Workload) -> None:
     for _ in range(ROUNDS):
         best = max(best, *(_rate(function, given) for function, given in calls.found.values()))
         time.sleep(PAUSE)
-    print(json.dumps({"flops": counter.get_total_flops(), "best_rate": best}))
+    print(json.dumps({"flops": flops, "best_rate": best}))
+
+
+def operations(workload: Workload, device: str = "cpu") -> int:
+    """Floating-point operations of an outer gradient that keeps what it computes."""
+    model, tasks = workload.build(torch.float32).to(device), workload.batch(torch.float32)
+    learner = MAML(model, workload.lr, workload.steps, loss=workload.loss, execution="loop")
+    # A first time, since looks at the model count too.
+    learner.meta_gradient(tasks.to(device))
+    with FlopCounterMode(display=False) as counter:
+        learner.meta_gradient(tasks.to(device))
+    return counter.get_total_flops()
+
+
+def rate_on_gpu() -> float:
+    """Operations a second of a large product of float32 matrices."""
+    one, other = (torch.randn(SIDE, SIDE, device="cuda") for _ in range(2))
+    return max(_rate(torch.mm, (one, other), "cuda") for _ in range(ROUNDS))
 
 
 class _Calls(TorchDispatchMode):
@@ -67,14 +89,18 @@ def _shape(value: object) -> object:
     return tuple(value.shape) if isinstance(value, Tensor) else value
 
 
-def _rate(function: Callable[..., object], arguments: tuple[Any, ...]) -> float:
+def _rate(
+    function: Callable[..., object], arguments: tuple[Any, ...], device: str = "cpu"
+) -> float:
     """Operations a second of one call, the fastest of several."""
     with FlopCounterMode(display=False) as counter:
         function(*arguments)
+    wait(device)
     fastest = float("inf")
     for _ in range(REPEATS):
         began = time.perf_counter()
         function(*arguments)
+        wait(device)
         fastest = min(fastest, time.perf_counter() - began)
     return counter.get_total_flops() / fastest
 

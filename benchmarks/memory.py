@@ -30,8 +30,8 @@ def _median(library: str, steps: int) -> float:
 
 def _peak(library: str, steps: int) -> float:
     worker = Worker(f"W2:{steps}", library)
-    worker.ask("steps 2")
-    peak = float(worker.ask("peak"))
+    worker.ask("steps", library, 2)
+    peak: float = worker.ask("memory", library)["peak_mib"]
     worker.stop()
     return peak
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable
-from typing import NamedTuple
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 WARM_UP, REPEATS = 6, 10
 """Turns that do not count, while the memory of a process still grows, and turns that do."""
@@ -15,41 +20,75 @@ TURN = 0.3
 
 
 class Worker:
-    """A process that holds one library and one workload."""
+    """A process that holds one workload, and libraries.
 
-    def __init__(self, workload: str, library: str) -> None:
+    Args:
+        workload: By name.
+        libraries: On a CPU one of them: they would be in the way of one another.
+        device: Where it computes.
+        nice: How much it stands back for others that compute.
+        environment: Variables beside those of this process.
+    """
+
+    def __init__(
+        self,
+        workload: str,
+        *libraries: str,
+        device: str = "cpu",
+        nice: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        command = ["nice", "-n", str(nice), sys.executable, "-W", "ignore"]
+        self.messages = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it lives as long as the process
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "benchmarks.worker", workload, library],
+            [*command, "-m", "benchmarks.worker", device, workload, *libraries],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.messages,
             text=True,
+            env={**os.environ, **(environment or {})},
+            process_group=0,
         )
 
-    def ask(self, line: str) -> str:
+    def ask(self, *what: str | int) -> Any:
         """Send one line, wait for the answer.
 
         Raises:
-            RuntimeError: The process ended; holds the last line of what it complained of.
+            RuntimeError: The process failed, or ended; holds what it complained of.
         """
         assert self.process.stdin
         assert self.process.stdout
-        assert self.process.stderr
-        try:
-            self.process.stdin.write(line + "\n")
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(what) + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
-        answer = self.process.stdout.readline()
-        if not answer:
-            lines = self.process.stderr.read().strip().splitlines()
-            raise RuntimeError(lines[-1] if lines else "ended without a word")
-        return answer.strip()
+        line = self.process.stdout.readline()
+        answer = json.loads(line) if line else {"failed": self._last_words()}
+        if isinstance(answer, dict) and "failed" in answer:
+            raise RuntimeError(answer["failed"])
+        return answer
 
-    def stop(self) -> None:
-        """End the process."""
-        self.process.kill()
-        self.process.communicate()
+    def signal(self, what: signal.Signals) -> None:
+        """Send a signal to the process and to those that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, what)
+
+    def stop(self) -> str:
+        """End the process, and return what it had to say."""
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            # One that another thread reads from stays open.
+            with suppress(BrokenPipeError, RuntimeError):
+                assert pipe
+                pipe.close()
+        self.messages.seek(0)
+        return self.messages.read()
+
+    def _last_words(self) -> str:
+        self.process.wait()
+        self.messages.seek(0)
+        lines = self.messages.read().strip().splitlines()
+        return lines[-1] if lines else "ended without a word"
 
 
 class Timing(NamedTuple):
@@ -78,13 +117,13 @@ def take_turns(workload: str, libraries: Iterable[str]) -> dict[str, Timing | st
             # One step alone, after the turns of the others, would find all caches cold.
             together = 1 if turn < 2 else max(1, round(TURN / seconds[library][1]))
             try:
-                seconds[library].append(float(worker.ask(f"steps {together}")))
+                seconds[library].append(worker.ask("steps", library, together))
             except RuntimeError as error:
                 found[library] = str(error)
     for library, worker in workers.items():
         if library not in found:
             median = statistics.median(seconds[library][WARM_UP:])
             setup = max(seconds[library][0] - median, 0.0)
-            found[library] = Timing(median, setup, float(worker.ask("peak")))
+            found[library] = Timing(median, setup, worker.ask("memory", library)["peak_mib"])
         worker.stop()
     return found

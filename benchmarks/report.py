@@ -9,11 +9,21 @@ from typing import Any
 
 import torch
 
+from benchmarks.gradients import SAME
 from benchmarks.process import REPEATS
 from benchmarks.workloads import WORKLOADS
 
 Rows = dict[str, dict[str, Any]]
 """The findings for each library."""
+COLUMNS = {
+    "ms": ".1f",
+    "tasks_per_second": ".0f",
+    "beside_best": ".2f",
+    "peak_mib": ".0f",
+    "setup_seconds": ".1f",
+    "share_of_limit": ".0%",
+}
+"""Of the table, and how many digits."""
 
 
 def table(rows: Rows) -> str:
@@ -24,30 +34,29 @@ def table(rows: Rows) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name, row in rows.items():
-        if "failed" in row:
+        if "ms" in row:
+            cells = [format(row[key], form) if key in row else "" for key, form in COLUMNS.items()]
+        elif "failed" in row:
             cells = [f"failed: {row['failed']}", *5 * [""]]
-        elif "ms" not in row:
+        elif row.get("deviation", 0.0) >= SAME:
             cells = [f"not timed: its gradient differs by {row['deviation']:.1e}", *5 * [""]]
         else:
-            cells = [
-                f"{row['ms']:.1f}",
-                f"{row['tasks_per_second']:.0f}",
-                f"{row['beside_best']:.2f}",
-                f"{row['peak_mib']:.0f}",
-                f"{row['setup_seconds']:.1f}",
-                f"{row['share_of_limit']:.0%}",
-            ]
+            cells = ["not timed", *5 * [""]]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
+def head(told: dict[str, Any]) -> str:
+    """The versions."""
+    return ", ".join(f"{name} {number}" for name, number in told["versions"].items())
+
+
 def page(told: dict[str, Any]) -> str:
     """All tables with the machine and the versions."""
-    head = f"{told['machine']}; " + ", ".join(f"{n} {v}" for n, v in told["versions"].items())
     text = (
         f"# Speed\n\nExact meta-gradients in float32, median of {REPEATS} interleaved outer steps, "
-        f"one process a library.\n{head}.\nBy `make bench`; columns and rows are explained in "
-        "[docs/speed.md](../../docs/speed.md). On a GPU: not measured.\n"
+        f"one process a library.\n{told['machine']}; {head(told)}.\nBy `make bench`; columns and "
+        "rows are explained in [docs/speed.md](../../docs/speed.md).\n"
     )
     for name, rows in told["workloads"].items():
         text += f"\n## {name}: {WORKLOADS[name].text}\n\n{table(rows)}\n"

@@ -3,8 +3,10 @@
 import contextlib
 import multiprocessing
 import os
+import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
@@ -40,6 +42,29 @@ def end(process, out, timeout=120):
     return process.exitcode, Path(out).read_text()
 
 
+def start_ranks(arguments, folder, size=2, prepare=None):
+    """Start a command as so many ranks, with the variables that torchrun gives them.
+
+    Args:
+        arguments: The words after ``fewstep``.
+        folder: Takes what rank N says as N.txt; made where it is missing.
+        size: How many there are.
+        prepare: Called in each process with its rank; a function at the top of a module.
+    """
+    folder.mkdir(exist_ok=True)
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    ready = [partial(_as_rank, rank, size, port, prepare) for rank in range(size)]
+    return [start(arguments, folder / f"{n}.txt", each) for n, each in enumerate(ready)]
+
+
+def end_ranks(processes, folder, timeout=120):
+    """The exit statuses of ranks that were started, and what each of them said."""
+    found = [end(each, folder / f"{n}.txt", timeout) for n, each in enumerate(processes)]
+    return [status for status, _ in found], [said for _, said in found]
+
+
 def until(what, process, timeout=60):
     """Wait for something to be true while a process goes on."""
     deadline = time.monotonic() + timeout
@@ -66,6 +91,14 @@ def _command(arguments, out, prepare):
         sys.argv = ["fewstep", *arguments]
         status = main()
     sys.exit(status)
+
+
+def _as_rank(rank, size, port, prepare):
+    given = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+    given |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
+    os.environ.update({name: str(value) for name, value in given.items()})
+    if prepare is not None:
+        prepare(rank)
 
 
 def no_pictures():

@@ -9,7 +9,7 @@ def slopes_of(loss, parameters, directions=3, width=1e-6):
     found = []
     for _ in range(directions):
         direction = {
-            name: torch.randn(p.shape, generator=generator, dtype=p.dtype)
+            name: torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p.device)
             for name, p in parameters.items()
         }
         ahead, behind = (_loss_at(loss, parameters, direction, d) for d in (width, -width))

@@ -1,13 +1,16 @@
 """The documents tell the truth about the code."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch.distributed as dist
 from PIL import Image
 
+from fewstep.cli.train import _options
 from tests.own_rows import rows_of_task, rows_of_tasks
 
 ROOT = Path(__file__).parents[1]
@@ -88,6 +91,46 @@ def test_mixed_effects_for_a_new_task(tmp_path, monkeypatch):
     errors = names["predicted"] - new.score[6:].to_numpy(), new.score[6:] - new.score[:6].mean()
     found, mean = (np.sqrt(np.mean(error**2)) for error in errors)
     assert found < 2 < mean
+
+
+def _blocks(page, language):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
+
+
+def test_the_loop_of_several_ranks_runs(monkeypatch):
+    """As a rank that is alone."""
+    there = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    for name, value in there.items():
+        monkeypatch.setenv(name, value)
+    (example,) = _blocks("scale.md", "python")
+    exec(example.replace("range(100)", "range(2)").replace("32", "4"), names := {})
+    assert names["loss"].isfinite()
+    assert not dist.is_initialized()
+
+
+def test_scripts_for_clusters_are_well_formed():
+    yaml = pytest.importorskip("yaml")
+    (script,) = _blocks("scale.md", "bash")
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    service, job, train_job = [
+        part for block in _blocks("scale.md", "yaml") for part in yaml.safe_load_all(block)
+    ]
+    assert service["spec"]["selector"]["job-name"] == job["metadata"]["name"]
+    pod = job["spec"]["template"]["spec"]
+    assert pod["subdomain"] == service["metadata"]["name"]
+    (container,) = pod["containers"]
+    assert {m["name"] for m in container["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
+    assert f"--nnodes={job['spec']['parallelism']}" in container["args"]
+    assert job["spec"]["parallelism"] == job["spec"]["completions"]
+    of_script = script.replace("\\\n", " ").split("-m fewstep train")[1].replace('"', "").split()
+    for command in (
+        container["command"] + container["args"],
+        train_job["spec"]["trainer"]["command"],
+        ["train", *of_script],
+    ):
+        options, _ = _options(command[command.index("train") + 1 :])
+        assert options.config.meta_batch == 1024
 
 
 def _draw_photos(folder):

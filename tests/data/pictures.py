@@ -5,6 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from fewstep.data.images import ImageClasses
+
 
 def noise(seed, mode="RGB", size=(20, 16)):
     """A picture of random pixels."""
@@ -36,3 +38,10 @@ def drawing(seed, paper=255, ink=0):
     for place in np.random.default_rng(seed).integers(2, 28, 3):
         pixels[place - 1 : place + 1, 4:26] = ink
     return Image.fromarray(pixels)
+
+
+def random_classes(counts=(9, 4, 7, 6, 5, 8), side=(6, 6), channels=1):
+    """Pictures of noise, so many of each class."""
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (sum(counts), channels, *side), np.uint8)
+    return ImageClasses(pictures, tuple(map(str, range(len(counts)))), np.array(counts))

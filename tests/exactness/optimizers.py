@@ -18,8 +18,12 @@ def _nesterov(gradients, velocity, _):
     return {n: g + 0.9 * velocity[n] for n, g in gradients.items()}, velocity
 
 
-def _once(_):
-    return {"norms": [torch.zeros(())]}
+def _device(params):
+    return next(iter(params.values())).device
+
+
+def _once(params):
+    return {"norms": [torch.zeros((), device=_device(params))]}
 
 
 def _clipped(gradients, slots, _):
@@ -30,7 +34,8 @@ def _clipped(gradients, slots, _):
 
 
 def _share(params):
-    return {name: 0.3 * value.tanh() for name, value in params.items()}, torch.ones(1)
+    start = {name: 0.3 * value.tanh() for name, value in params.items()}
+    return start, torch.ones(1, device=_device(params))
 
 
 def _fading(gradients, slots, _):

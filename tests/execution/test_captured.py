@@ -62,8 +62,6 @@ def _close(found, expected):
 @on_every_device
 @pytest.mark.parametrize(("name", "settings"), SETTINGS, ids=_id)
 def test_every_algorithm_gives_the_same(name, settings, device):
-    if device == "cuda" and name in ("clipped", "from start"):
-        pytest.skip("the optimiser makes tensors on the CPU")
     learner = family_learner(name, execution="loop", **settings)
     tasks = CASE.tasks().to(device)
     found = _recorded(learner, device)(tasks, OUTER_STEP)

@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fewstep import MAML, InputError, Parallel
 from tests.learners.every import LEARNERS, every_learner, model, plus_plus, seeded, tasks
+from tests.ranks import in_ranks
 
 
 @every_learner
@@ -167,25 +168,61 @@ def test_copies_are_the_same_and_apart(make, duplicate):
     torch.testing.assert_close(seeded(learner.meta_gradient, batch), expected, rtol=0, atol=0)
 
 
-@pytest.fixture
-def one_process(tmp_path):
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/init", rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
+def frozen():
+    network = model()
+    network[0].requires_grad_(False)
+    return MAML(network, 0.3)
 
 
-def test_distributed_data_parallel(one_process):
-    for make in (plus_plus, LEARNERS["protomaml"], LEARNERS["finetune"]):
-        learner, plain, batch = make(), make(), tasks()
-        plain.load_state_dict(learner.state_dict())
-        wrapped = DistributedDataParallel(learner)
-        optimizers = [torch.optim.Adam(each.parameters(), lr=0.01) for each in (learner, plain)]
-        for _ in range(3):
-            for each, optimizer in zip((wrapped, plain), optimizers, strict=True):
-                optimizer.zero_grad()
-                each(batch).backward()
-                optimizer.step()
-        torch.testing.assert_close(learner.state_dict(), plain.state_dict())
-        plain = DistributedDataParallel(make())
-        plain.load_state_dict(wrapped.state_dict())
-        torch.testing.assert_close(plain.module.state_dict(), learner.state_dict())
+# One of each way that a learner differs for PyTorch: what it holds, and who gets a gradient.
+IN_RANKS = {
+    **{name: LEARNERS[name] for name in ("maml", "maml++", "protomaml", "finetune", "reptile")},
+    "with a loss of its own": LEARNERS["with a loss of its own"],
+    "with batch norm": lambda: MAML(model(nn.BatchNorm1d(6).double()), 0.3),
+    "with parts that do not adapt": lambda: MAML(model(), 0.3, adapting=["2"]),
+    "frozen in part": frozen,
+}
+
+
+def trained(name, share=None):
+    """The gradients and states of three steps of Adam; of DDP where it is a share of the tasks."""
+    learner, batch, first = IN_RANKS[name](), tasks(8), True
+    if share is not None:
+        first = dist.get_rank() == 0
+        size = len(batch) // dist.get_world_size()
+        batch = batch[dist.get_rank() * size :][:size]
+    if not first:
+        # The first rank's values hold.
+        with torch.no_grad():
+            for value in learner.parameters():
+                value += 1
+    module = learner if share is None else DistributedDataParallel(learner)
+    optimizer, found = torch.optim.Adam(learner.parameters(), lr=0.01), []
+    for step in range(3):
+        optimizer.zero_grad()
+        module(batch, step).backward()
+        of = {n: p.grad for n, p in learner.named_parameters() if p.grad is not None}
+        found.append(copy.deepcopy(of))
+        optimizer.step()
+    with torch.no_grad():
+        found.append(module(batch))
+    return [*found, {name: p.detach() for name, p in learner.named_parameters()}]
+
+
+def trained_in_ranks():
+    return {name: trained(name, share=True) for name in IN_RANKS}
+
+
+def test_distributed_data_parallel(tmp_path):
+    """Two processes, each with half of the tasks: one process with all of them."""
+    ranks = in_ranks(trained_in_ranks, 2, tmp_path / "ranks")
+    for name in IN_RANKS:
+        *gradients, loss, learned = trained(name)
+        for rank in ranks:
+            torch.testing.assert_close(rank[name][:3], gradients, rtol=1e-10, atol=1e-12)
+            for key, value in learned.items():
+                # Those of the first rank, as of batch norm's own.
+                expected = ranks[0][name][-1][key] if "running" in key else value
+                torch.testing.assert_close(rank[name][-1][key], expected, rtol=1e-7, atol=1e-9)
+        mean = sum(rank[name][3] for rank in ranks) / len(ranks)
+        torch.testing.assert_close(mean, loss, rtol=1e-7, atol=1e-9)

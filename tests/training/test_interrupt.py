@@ -14,6 +14,7 @@ from multiprocessing.util import Finalize
 import pytest
 
 from fewstep import cli
+from fewstep.training import interrupt
 from fewstep.training.interrupt import SIGNALS
 from fewstep.training.lock import locked
 from tests.processes import end, finish, no_pictures, start, until
@@ -108,9 +109,20 @@ def test_two_ctrl_c_end_quietly(phase, apart, tmp_path):
     assert status == 130, said
     assert "Traceback" not in said
     assert "ignored" not in said
-    assert "stopped" in said.splitlines()[-1]
+    # Launchers and schedulers hand on a signal that the process has, too.
+    where = "after outer step" if phase == "training" else "in the final test"
+    assert f"stopped {where}" in said.splitlines()[-1]
     with locked(tmp_path / "run"):
         pass
+
+
+def test_a_signal_that_is_given_again_acts(monkeypatch):
+    monkeypatch.setattr(interrupt, "AGAIN", 0)
+    with interrupt.Interrupt() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("apart", [0.001, 0.05])

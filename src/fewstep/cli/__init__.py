@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "meta-train a recipe, a folder of pictures or a table; again, it goes on",
     "evaluate": "accuracy (or error) of a run after 0, 1, ... inner steps",
     "compare": "adaptation curves of several runs side by side: table and picture",
+    "report": "runs as one HTML page: results, curves, tasks, how to repeat them",
     "adapt": "learn a task of your own from a few pictures or rows of a table",
     "predict": "predict pictures or rows of a table with an adapted model",
     "export": "write a model, or adaptation itself, for runtimes without PyTorch",

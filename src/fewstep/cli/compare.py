@@ -16,6 +16,7 @@ from fewstep.cli.options import (
     data_folder,
     parse,
 )
+from fewstep.cli.run_names import run_names
 from fewstep.config.limits import Count, Limit
 from fewstep.errors import InputError
 from fewstep.files import make_folder
@@ -74,7 +75,7 @@ def main(arguments: list[str]) -> int:
 
     runs = {
         name: load_run(path, folder, options.device, moved=options.data_dir)
-        for name, path in zip(_names(options.run_dirs), options.run_dirs, strict=True)
+        for name, path in zip(run_names(options.run_dirs), options.run_dirs, strict=True)
     }
     check_comparable(runs)
     if next(iter(runs.values())).config.table:
@@ -113,13 +114,3 @@ def main(arguments: list[str]) -> int:
     if not options.json:
         output.print(f"picture: {options.picture}", soft_wrap=True)
     return 0
-
-
-def _names(paths: tuple[Path, ...]) -> list[str]:
-    """The folders' own names where they tell the runs apart, else their whole paths."""
-    whole = [str(path.resolve()) for path in paths]
-    if len(set(whole)) < len(whole):
-        twice = next(name for name in whole if whole.count(name) > 1)
-        raise InputError(f"{twice} is given twice; name each run directory once")
-    short = [path.resolve().name for path in paths]
-    return whole if len({*short, "random"}) <= len(short) else short

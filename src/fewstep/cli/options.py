@@ -100,9 +100,15 @@ def check_is_text(run_dir: Path) -> None:
 
 def check_picture(path: Path) -> None:
     """See that a picture may be written, as far as can be told before."""
-    target = check_may_replace(path)
     if path.suffix.lower() != ".png":
+        check_may_replace(path)
         raise InputError(f"picture {path} is no PNG file by its name; expected one that ends .png")
+    check_file(path)
+
+
+def check_file(path: Path) -> None:
+    """See that a file may be written, as far as can be told before."""
+    target = check_may_replace(path)
     folder = next(above for above in target.parents if above.exists())
     if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         raise InputError(

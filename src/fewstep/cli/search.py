@@ -23,7 +23,7 @@ from fewstep.evaluation.numbers import shown
 from fewstep.files import read_json_object, rounded
 from fewstep.report.summary import results_of
 from fewstep.training import lock
-from fewstep.training.loop import NotFiniteError
+from fewstep.training.figures import NotFiniteError
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run, trained
 from fewstep.training.search import (

@@ -15,11 +15,10 @@ from fewstep.data.augmentation import UNCHANGED, Augmentation
 from fewstep.data.images import ImageClasses
 from fewstep.data.on_demand import OnDemand
 from fewstep.data.preparation import Preparation
-from fewstep.data.source import TaskSource, TaskSpec
+from fewstep.data.resident import Integers, ResidentEpisodes, fits
+from fewstep.data.source import Sampler, TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
-
-Integers = npt.NDArray[np.int64]
 
 
 def generator(seed: int, split: str, index: int) -> np.random.Generator:
@@ -86,10 +85,11 @@ class EpisodeSampler(TaskSource):
     @property
     def classes(self) -> int:
         """How many classes tasks are drawn from, rotated ones included."""
-        return len(self.images) * self._turns
+        return len(self.images) * self.turns
 
     @property
-    def _turns(self) -> int:
+    def turns(self) -> int:
+        """How many classes are made of each by turning its pictures."""
         return 4 if self.rotations else 1
 
     def batch(self, indices: Sequence[int]) -> TaskBatch:
@@ -109,19 +109,55 @@ class EpisodeSampler(TaskSource):
             torch.from_numpy(classes),
         )
 
+    def on_device(self, device: torch.device) -> Sampler | None:
+        """The same tasks, from pictures that lie on a device; None where they change or are many.
+
+        >>> pictures = np.zeros((12, 1, 28, 28), np.uint8)
+        >>> images = ImageClasses(pictures, ("a", "b", "c"), np.array([4, 4, 4]))
+        >>> here = EpisodeSampler(images, 2, 1, 3).on_device(torch.device("cpu"))
+        >>> here.batch([7]).query_x.shape
+        torch.Size([1, 6, 1, 28, 28])
+        """
+        if self.augmentation != UNCHANGED or not fits(self.images, self.turns, device):
+            return None
+        return ResidentEpisodes(self, device)
+
     def content(self) -> Iterator[bytes | memoryview]:
         """The split and the pictures."""
         yield f"{self.split} ".encode()
         yield from self.images.content()
 
+    def chosen(self, indices: Sequence[int]) -> tuple[Integers, Integers]:
+        """Which classes the tasks of these numbers have, and which of their pictures.
+
+        Returns:
+            ``int64 [tasks, n_way]``, the numbers of classes, of which turned ones have their own;
+            ``int64 [tasks, n_way, examples]``, the numbers of pictures within each class, those of
+            the support set first.
+        """
+        numbers = np.empty((len(indices), self.n_way), np.int64)
+        rows = np.empty((*numbers.shape, self.k_shot + self.q_query), np.int64)
+        for number, index in enumerate(indices):
+            random = generator(self.seed, self.split, index)
+            numbers[number] = self._choose(random, rows[number])
+        return numbers, rows
+
+    def _choose(self, random: np.random.Generator, rows: Integers) -> Integers:
+        """The classes of a task; the pictures of each, ``[n_way, examples]``, are put into rows."""
+        counts, turns, wanted = self.images.counts, self.turns, rows.shape[1]
+        # Each call of NumPy takes a microsecond, and a GPU is not to wait for them.
+        numbers: Integers = random.choice(len(self.images) * turns, self.n_way, replace=False)
+        for way, number in enumerate(numbers.tolist()):
+            rows[way] = random.permutation(counts[number // turns])[:wanted]
+        return numbers
+
     def _draw(self, index: int) -> tuple[Integers, npt.NDArray[np.uint8]]:
         """One task: its classes and ``uint8 [n_way, examples, channels, height, width]``."""
         random = generator(self.seed, self.split, index)
-        numbers = random.choice(self.classes, self.n_way, replace=False)
-        classes, turns = np.divmod(numbers, self._turns)
-        wanted = self.k_shot + self.q_query
-        rows = [random.permutation(self.images.counts[c])[:wanted] for c in classes]
-        pictures = self.images.pictures[np.stack(rows) + self.images.starts[classes][:, None]]
+        rows = np.empty((self.n_way, self.k_shot + self.q_query), np.int64)
+        numbers = self._choose(random, rows)
+        classes, turns = np.divmod(numbers, self.turns)
+        pictures = self.images.pictures[rows + self.images.starts[classes][:, None]]
         turned = np.stack(list(map(partial(np.rot90, axes=(-2, -1)), pictures, turns)))
         # Drawn last, so that it changes nothing of what was drawn before.
         changed = self.augmentation(turned.reshape(-1, *turned.shape[2:]), random)

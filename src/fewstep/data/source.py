@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, get_args
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -126,6 +127,10 @@ class TaskSource(ABC):
         """How a picture or a row of one's own becomes an example, if the examples are such."""
         return None
 
+    def on_device(self, device: torch.device) -> Sampler | None:  # noqa: ARG002
+        """The same tasks bit for bit, made on a device; None where they are made on the host."""
+        return None
+
     def with_shots(self, k_shot: int, q_query: int) -> Self:
         """The same source with other numbers of support and query examples."""
         return replace(self, k_shot=k_shot, q_query=q_query)  # type: ignore[type-var]
@@ -133,3 +138,13 @@ class TaskSource(ABC):
     def content(self) -> Iterable[bytes | memoryview]:
         """The data themselves, if there are any: a resumed run tells where they changed."""
         return ()
+
+
+def made_on(tasks: Any, device: torch.device) -> Any:
+    """The same tasks, made on the GPU where that is the device and their source can; or as given.
+
+    On the CPU there is nothing to gain.
+    """
+    make = getattr(tasks, "on_device", None) if device.type == "cuda" else None
+    found = make(device) if make else None
+    return tasks if found is None else found

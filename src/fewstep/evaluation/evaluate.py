@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -11,14 +11,24 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewstep.choices import Norm
+from fewstep.data.source import made_on
+from fewstep.distributed.forked import check_number
+from fewstep.distributed.ranks import joined, ranks
+from fewstep.distributed.shared import together
 from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import Calibration
 from fewstep.evaluation.numbers import shown, student
-from fewstep.evaluation.task_sets import TaskSet, check_count, task_batches
+from fewstep.evaluation.task_sets import (
+    EVALUATED,
+    EVALUATED_ON_GPU,
+    TaskSet,
+    check_count,
+    task_parts,
+)
 from fewstep.evaluation.unit import in_unit_of
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
-from fewstep.runtime.rng import preserve_rng_state
+from fewstep.runtime.rng import numbered_call, preserve_rng_state
 
 
 class Means(NamedTuple):
@@ -85,6 +95,7 @@ def evaluate(
     norm: Norm | None = None,
     *,
     n: int | None = None,
+    workers: int = 1,
 ) -> Result:
     """Adapt to each task and evaluate it after 0, 1, ..., steps inner steps. Nothing is learned.
 
@@ -97,6 +108,8 @@ def evaluate(
         norm: Which statistics batch norm uses on the query sets; the learner's own choice unless
             given.
         n: How many tasks at most: all unless given, and 600 of a source or a function.
+        workers: Processes that share the tasks, of one thread each; with more than one, the ranks
+            of torchrun where it started this one.
 
     Returns:
         Mean and 95% interval of each metric and of the loss; it prints as a table. The metrics are
@@ -118,7 +131,8 @@ def evaluate(
     check_learner(learner)
     check_count("n", 1 if n is None else n)
     steps = int(own(learner, "inner_steps")) if steps is None else steps
-    with preserve_rng_state(device_of(learner)):
+    check_number(workers)
+    with joined(workers) if workers > 1 else nullcontext(), preserve_rng_state(device_of(learner)):
         measured = in_unit_of(learner, tasks)
         result = means(evaluate_tasks(measured, tasks, n, steps, norm))
     norms = any(isinstance(part, _BatchNorm) for part in learner.modules())
@@ -138,13 +152,17 @@ def evaluate_tasks(
     ``advance`` is told how many tasks were done since its last call. Where the tasks have names, as
     those of a table, the draws of one task count as one task, by their mean.
     """
-    device, parts = device_of(learner), []
-    for batch in task_batches(tasks, n):
-        parts.append(learner.evaluate(batch.to(device), steps, norm))
-        advance(len(batch))
+    device, here, parts = device_of(learner), ranks(), list[Evaluation | None]()
+    at_once = EVALUATED_ON_GPU if device.type == "cuda" else EVALUATED
+    for numbers, own, batch in task_parts(made_on(tasks, device), n, at_once, here.share):
+        # What random layers draw does not depend on which rank computes a task.
+        with numbered_call(device, own.start - numbers.start) if here.size > 1 else nullcontext():
+            part = None if batch is None else learner.evaluate(batch.to(device), steps, norm)
+        parts.append(part)
+        advance(len(numbers))
     if not parts:
         raise InputError("tasks is empty; expected at least one task")
-    found, names_of = Evaluation.cat(parts), getattr(tasks, "names_of", None)
+    found, names_of = Evaluation.cat(together(here, parts)), getattr(tasks, "names_of", None)
     return by_name(found, names_of(range(len(found.losses)))) if names_of else found
 
 
@@ -178,9 +196,8 @@ def check_learner(learner: Any) -> None:
 
 
 def own(learner: Any, name: str) -> Any:
-    """A setting of a learner, or of the one that it shares out; None where there is none."""
-    inner = getattr(learner, "learner", learner)
-    return getattr(learner, name, getattr(inner, name, None))
+    """A setting of a learner; None where there is none."""
+    return getattr(learner, name, None)
 
 
 def device_of(learner: Learner) -> torch.device:

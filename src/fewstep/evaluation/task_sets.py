@@ -14,6 +14,8 @@ from fewstep.tasks import TaskBatch
 
 EVALUATED = 20
 """Tasks that are evaluated by one call."""
+EVALUATED_ON_GPU = 100
+"""The same on a GPU, which takes as long for few as for many."""
 OF_A_SOURCE = 600
 """Tasks of a source that `evaluate` takes unless told otherwise."""
 TaskSet = Sampler | TaskBatch | Callable[[int], TaskBatch] | Iterable[Any]
@@ -21,12 +23,22 @@ TaskSet = Sampler | TaskBatch | Callable[[int], TaskBatch] | Iterable[Any]
 batches or tasks."""
 
 
-def task_batches(tasks: TaskSet, n: int | None) -> Iterator[TaskBatch]:
-    """The first ``n`` tasks, in batches of `EVALUATED` at most."""
+def task_batches(tasks: TaskSet, n: int | None, at_once: int = EVALUATED) -> Iterator[TaskBatch]:
+    """The first ``n`` tasks, in batches of ``at_once`` at most."""
+    parts = task_parts(tasks, n, at_once, lambda numbers: numbers)
+    return (batch for _, _, batch in parts if batch is not None)
+
+
+def task_parts(
+    tasks: TaskSet, n: int | None, at_once: int, share: Callable[[range], range]
+) -> Iterator[tuple[range, range, TaskBatch | None]]:
+    """Of each batch the numbers of its tasks, those of a share of them, and the share if any."""
     if hasattr(tasks, "batch"):
         end = OF_A_SOURCE if n is None else n
-        for start in range(0, end, EVALUATED):
-            yield tasks.batch(range(start, min(start + EVALUATED, end)))
+        for start in range(0, end, at_once):
+            numbers = range(start, min(start + at_once, end))
+            own = share(numbers)
+            yield numbers, own, tasks.batch(own) if own else None
         return
     if callable(tasks) and not isinstance(tasks, nn.Module):
         check_takes_number("tasks", tasks)
@@ -34,7 +46,10 @@ def task_batches(tasks: TaskSet, n: int | None) -> Iterator[TaskBatch]:
     left = math.inf if n is None else n
     for whole in [tasks] if isinstance(tasks, TaskBatch) else iterate(tasks):
         batch = whole[: int(min(left, len(whole)))]
-        yield from (batch[start : start + EVALUATED] for start in range(0, len(batch), EVALUATED))
+        for start in range(0, len(batch), at_once):
+            numbers = range(start, min(start + at_once, len(batch)))
+            own = share(numbers)
+            yield numbers, own, batch[own.start : own.stop] if own else None
         left -= len(batch)
         if left <= 0:
             return

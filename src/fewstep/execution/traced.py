@@ -11,8 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch._functorch.partitioners import min_cut_rematerialization_partition
+from torch._guards import TracingContext, tracing
+from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils import _pytree as pytree
+
+from fewstep.errors import first_line
 
 log = logging.getLogger("fewstep")
 
@@ -173,16 +178,37 @@ def _part(graph: fx.GraphModule, inputs: Sequence[fx.Node | None], outputs: Any)
     return fx.GraphModule(graph, part)
 
 
+class NotCompiledError(Exception):
+    """The compiler failed; the message is its reason, in a line."""
+
+
 def _made(graph: fx.GraphModule, tensors: list[Tensor], name: str, compiled: bool) -> Run:
     if not compiled:
         return graph
     began = time.monotonic()
-    log.info("compiling %s: once, up to a minute", name)
+    log.info("compiling %s: up to a minute, once for this network and these shapes", name)
     inputs = [tensor.detach() for tensor in tensors]
-    with warnings.catch_warnings():
-        # The compiler's own business.
-        warnings.simplefilter("ignore")
-        made: Any = torch._inductor.compile(graph, inputs)  # type: ignore[arg-type]
-        made(*inputs)
+    try:
+        with warnings.catch_warnings():
+            # The compiler's own business.
+            warnings.simplefilter("ignore")
+            made = _from_cache_or_compiled(graph, inputs)
+            made(*inputs)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        cause = getattr(error, "inner_exception", error)
+        raise NotCompiledError(f"{type(cause).__name__}: {first_line(cause)}") from error
     log.info("compiled in %.0f s", time.monotonic() - began)
-    return made  # type: ignore[no-any-return]
+    return made
+
+
+def _from_cache_or_compiled(graph: fx.GraphModule, inputs: list[Tensor]) -> Run:
+    """The compiled graph, of an earlier process where PyTorch has it on disk.
+
+    Without a context that knows the shapes the compiler would leave its cache out.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True, shape_env=ShapeEnv())
+    like: Any = [mode.from_tensor(tensor, static_shapes=True) for tensor in inputs]
+    with tracing(TracingContext(mode)):
+        return torch._inductor.compile(graph, like)  # type: ignore[no-any-return]

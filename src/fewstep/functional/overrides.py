@@ -1,19 +1,17 @@
 """Table of what stands in for functions of PyTorch while a model is called."""
 
 from collections.abc import Callable
-from contextlib import ContextDecorator
 from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from fewstep.functional.batch_norm import InTraining, stateless_batch_norm
 from fewstep.functional.guards import refuse_checkpointing
-from fewstep.ops import elementary, fast, traceable
+from fewstep.ops import attention, elementary, fast, traceable
 from fewstep.ops.recurrent import RECURRENT
 from fewstep.ops.vmap import under_vmap
 from fewstep.ops.written_out import WRITTEN_OUT, are_written_out
@@ -36,13 +34,6 @@ def _both(function: Function) -> tuple[Function, Function]:
     return function, function
 
 
-def _inside(
-    context: ContextDecorator, *functions: Function
-) -> dict[Function, tuple[Function, Function]]:
-    return {function: _both(context(function)) for function in functions}
-
-
-_plain_attention: Any = sdpa_kernel(SDPBackend.MATH)
 # The backends' own `flags` change other settings as well, and warn about some of them.
 _plain_recurrence: Any = setting_of((torch.backends.mkldnn, torch.backends.cudnn), "enabled", False)
 
@@ -70,7 +61,8 @@ _TABLE: dict[Function, tuple[Function | None, Function | None]] = {
     torch.cdist: _both(elementary.cdist),
     torch.pdist: _both(elementary.pdist),
     F.embedding: _both(elementary.embedding),
-    **_inside(_plain_attention, F.scaled_dot_product_attention, F.multi_head_attention_forward),
+    F.scaled_dot_product_attention: _both(attention.scaled_dot_product_attention),
+    F.multi_head_attention_forward: _both(attention.multi_head_attention_forward),
     **{of: _both(_plain_recurrence(layers)) for of, layers in RECURRENT.items()},
     # vmap hides the graph, so that a model that asks would be another one.
     _REQUIRES_GRAD: _both(_not_under_vmap("requires_grad", _REQUIRES_GRAD)),

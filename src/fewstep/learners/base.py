@@ -18,7 +18,7 @@ from fewstep.functional.swapped import Params
 from fewstep.learners.checks import check_at_least_zero
 from fewstep.learners.known_gradient import with_gradient_of
 from fewstep.learners.meta_parameters import move_statistics
-from fewstep.learners.names import NamedModule
+from fewstep.learners.names import NamedModule, ParameterTree
 from fewstep.metagrad.metrics import Metric
 from fewstep.tasks import Inputs, TaskBatch
 
@@ -209,6 +209,18 @@ class Learner(NamedModule, ABC):
         # A learner holds none but in its parts.
         for name, parameter in self.meta_parameters().items() if recurse else ():
             yield f"{prefix}.{name}" if prefix else name, parameter
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The buffers of the model and the loss, and the running statistics recorded beside them.
+
+        `DistributedDataParallel` gives all ranks the first one's, as it does for batch norm.
+        """
+        yield from super().named_buffers(prefix, recurse, remove_duplicate)
+        for part, tree in self.named_modules(prefix=prefix) if recurse else ():
+            if isinstance(tree, ParameterTree) and not tree.learned:
+                yield from tree.named_parameters(part)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let every parameter of the model, the loss and what is learned beside them, or none."""

@@ -15,7 +15,7 @@ class ParameterTree(nn.Module):
 
     def __init__(self, values: Mapping[str, nn.Parameter], learned: bool = True) -> None:
         super().__init__()
-        self._learned = learned
+        self.learned = learned
         for name, value in values.items():
             *path, last = name.split(".")
             part: nn.Module = self
@@ -25,7 +25,7 @@ class ParameterTree(nn.Module):
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let them be learned or not, where they are learned at all."""
-        return super().requires_grad_(requires_grad) if self._learned else self
+        return super().requires_grad_(requires_grad) if self.learned else self
 
     def __repr__(self) -> str:
         return f"{len(list(self.parameters()))} tensors"

@@ -36,6 +36,13 @@ def numbered_from(seed: int, first: int) -> Iterator[None]:
         _first.reset(before)
 
 
+@contextmanager
+def numbered_call(device: torch.device, first: int) -> Iterator[None]:
+    """Let one call of a learner draw, for its tasks, what those from ``first`` on of one call do."""
+    with seeded_calls(device) as seed, numbered_from(seed, first):
+        yield
+
+
 def first_task() -> int:
     """Return the number, in the whole meta-batch, of the first task that is computed here."""
     return _first.get()[1]
@@ -62,6 +69,17 @@ def outside_generators() -> tuple[object, ...]:
 def seed_of(seed: int, task: int, step: int | None) -> int:
     """Return the seed of an inner step of a task, or of its query set where there is none."""
     return seed + task * (_MOST_STEPS + 1) + (_MOST_STEPS if step is None else step)
+
+
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Start PyTorch's generators of the CPU and of a device anew."""
+    # torch.manual_seed takes half a millisecond, most of it for devices that are not there.
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type != "cpu":
+        torch.manual_seed(seed)
 
 
 def reseed(seed: int) -> None:

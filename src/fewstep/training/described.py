@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 from fewstep.learners.base import Learner
+from fewstep.training.optimizer import HOW
 from fewstep.training.settings import SHARED, OuterSettings
 
 BY_FIT = "fewstep.fit"  # under "made_by" in the config of a run not of the command line
@@ -46,7 +47,7 @@ def _groups(learner: Learner, optimizer: Optimizer) -> list[dict[str, Any]] | No
     told = []
     for group in optimizer.param_groups:
         of = [names.get(id(parameter), "other") for parameter in group["params"]]
-        usual = {n: v for n, v in optimizer.defaults.items() if n not in _MOVED}
+        usual = {n: v for n, v in optimizer.defaults.items() if n not in (*_MOVED, *HOW)}
         own = {n: _plain(group[n]) for n, value in usual.items() if group[n] != value}
         first = _plain(group.get("initial_lr", group.get("lr")))
         told.append({"parameters": of, "lr": first, **own})

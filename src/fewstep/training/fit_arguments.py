@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from torch.optim import LBFGS, Adam, Optimizer, SparseAdam
+from torch.optim import LBFGS, Optimizer, SparseAdam
 
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import check_learner
 from fewstep.evaluation.task_sets import TaskSet, check_count, task_batches
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_learns
+from fewstep.training.optimizer import adam
 
 
 def check_fit(
@@ -38,7 +39,7 @@ def optimizer_over(learner: Learner, given: Any) -> Optimizer:
     """The optimiser over a learner's parameters: the one given, made by a function, or Adam."""
     parameters = [parameter for _, parameter in learner.named_parameters()]
     if given is None:
-        return Adam(parameters, lr=1e-3)
+        return adam(parameters, 1e-3)
     made = given if isinstance(given, Optimizer) else given(parameters) if callable(given) else None
     if not isinstance(made, Optimizer):
         raise InputError(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-AGAIN = 1.0  # seconds after which a further signal acts, where the first was swallowed
+AGAIN = 1.0  # seconds after which a further signal is another one
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error
@@ -53,10 +53,14 @@ def quiet_end(for_good: bool = True) -> Iterator[None]:
 
 
 class Interrupt:
-    """While it is entered, a first signal only sets `requested`; a second one acts at once."""
+    """While it is entered, a first signal only sets `requested`; one that is given again acts.
+
+    Those that follow at once are the same: launchers and schedulers hand on what the process has.
+    """
 
     def __init__(self) -> None:
         self.requested = False
+        self._since = math.inf
         self._before: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> "Interrupt":
@@ -71,6 +75,9 @@ class Interrupt:
             signal.signal(number, handler)
         self._before = {}
 
-    def _request(self, _number: int, _frame: FrameType | None) -> None:
-        self.requested = True
-        self.__exit__()
+    def _request(self, number: int, _frame: FrameType | None) -> None:
+        if not self.requested:
+            self.requested, self._since = True, time.monotonic()
+        elif time.monotonic() - self._since > AGAIN:
+            self.__exit__()
+            signal.raise_signal(number)

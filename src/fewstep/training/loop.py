@@ -7,25 +7,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from fewstep.config.algorithms import steps_in_words
+from fewstep.distributed import shared
+from fewstep.distributed.ranks import ranks
 from fewstep.errors import InputError
-from fewstep.evaluation.evaluate import borrowed, evaluate_tasks, means
+from fewstep.evaluation.evaluate import assign, borrowed, device_of, evaluate_tasks, means
 from fewstep.evaluation.task_sets import TaskSet
+from fewstep.execution.executor import MetaGradient
 from fewstep.learners.base import Learner
 from fewstep.learners.divergence import DivergedError
+from fewstep.runtime.rng import seed_torch
 from fewstep.tasks import TaskBatch
+from fewstep.training.figures import NotFiniteError, Read, Waiting, figures_every, measured
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.keeping import Keeper
 from fewstep.training.provenance import Provenance, differences
-from fewstep.training.reporter import Figures, Reporter
+from fewstep.training.reporter import Reporter
 from fewstep.training.settings import OuterSettings
 from fewstep.training.state import State
 from fewstep.training.streams import Stream
 
-
-class NotFiniteError(Exception):
-    """A loss or a gradient is not finite; the message says which and where."""
+CHECKPOINT_SECONDS = 10.0
+"""Between checkpoints on a GPU at least, which waits while one is written."""
 
 
 @dataclass
@@ -42,7 +47,14 @@ class OuterLoop:
     conditions: Provenance  # what decides the bits beside the settings
 
     def __post_init__(self) -> None:
+        self.ranks = ranks()
+        shared.start_alike(self.ranks, self.learner)
         self.state = State(self.learner, self.optimizer, self.settings.ema_decay)
+        self.device = device_of(self.learner)
+        self.waiting = Waiting(figures_every(self.device, self.reporter.prompt))
+        self._good: dict[str, Tensor] = {}
+        self.written = -math.inf  # when a checkpoint was
+        self.asked: Tensor | None = None  # of how many ranks to stop, where there are several
 
     def run(self) -> None:
         """Train, from what the keeper has, and leave the learner with the last parameters.
@@ -65,6 +77,7 @@ class OuterLoop:
             if first < steps and not self._is_stopped_early():
                 self._train_from(first)
         except NotFiniteError as error:
+            assign({name: self.state.parameters[name] for name in self._good}, self._good)
             kept = f"the checkpoint of outer step {self.kept} is kept"
             kept = kept if self.kept else "there is no checkpoint yet"
             raise InputError(f"{error}; {kept}: {self.settings.remedy}") from error
@@ -84,26 +97,30 @@ class OuterLoop:
                     f"{log.path} lacks {log.missing:,} of the {first:,} outer steps done; "
                     "the weights are whole, so training goes on"
                 )
-            self._take_steps(first, self.settings.steps, interrupt)
+            self._keep_good()
+            try:
+                self._take_steps(first, self.settings.steps, interrupt)
+            except Exception:
+                # Where something went wrong in an earlier step, that is what has to be told.
+                self._tell(self.waiting.rest())
+                raise
 
     def _take_steps(self, first: int, steps: int, interrupt: Interrupt) -> None:
         for numbers, batch in self.train(first, steps):
-            figures = self._take_step(numbers, batch)
+            self._tell(self._take_step(numbers, batch, interrupt))
             step = self.progress.step
-            self.keeper.add(step, figures)
-            self.reporter.step(step, figures)
             last = step == steps
             self._validate_after(step, last)
-            # Read once: a signal that comes later is taken after the next outer step.
-            stop = interrupt.requested
+            stop = self._is_to_stop(interrupt)
             done = (
                 last
                 or stop
                 or self.progress.is_spent(self.settings.patience, self.settings.val_every)
             )
-            if step % self.settings.checkpoint_every == 0 or done:
+            if done or self._is_due(step):
                 self._checkpoint()
             if stop:
+                self.ranks.wait()  # until the first has written
                 raise Interrupted(f"stopped after outer step {step}")
             if last or self._is_stopped_early():
                 return
@@ -116,36 +133,64 @@ class OuterLoop:
             self._validate_after(step, last=True)
             self._checkpoint()
 
-    def _take_step(self, numbers: Sequence[int], batch: TaskBatch) -> Figures:
-        """Lines 4 to 10 of Algorithm 2, on tasks of these numbers; the figures of the step."""
+    def _is_to_stop(self, interrupt: Interrupt) -> bool:
+        """Whether a signal came; one that comes later is taken after the next outer step."""
+        if self.asked is None:
+            return interrupt.requested
+        # All ranks have to read it after the same step.
+        return self.progress.step % figures_every(self.device, False) == 0 and bool(self.asked)
+
+    def _take_step(self, numbers: Sequence[int], batch: TaskBatch, interrupt: Interrupt) -> Read:
+        """Lines 4 to 10 of Algorithm 2, on tasks of these numbers; figures that are to be told."""
         step = self.progress.step
         # Random layers depend on the step alone, so that a resumed run draws what this one drew.
-        torch.manual_seed(zlib.crc32(f"{self.settings.seed}/{step}".encode()))
+        seed_torch(zlib.crc32(f"{self.settings.seed}/{step}".encode()), self.device)
         try:
-            result = self.learner.differentiate(batch, step)
+            result = self._differentiated(len(numbers), batch, interrupt)
         except DivergedError as error:
             task = "" if error.task is None else f" in task {numbers[error.task]}"
             raise NotFiniteError(f"{error.what}{task} of outer step {step + 1}") from error
-        losses = result.query.losses
-        norm = float(torch.stack([g.norm() for g in result.gradient.values()]).norm())
-        bad = (~losses.isfinite()).nonzero()
-        if len(bad):
-            where = f"in task {numbers[int(bad[0])]} of outer step {step + 1}"
-            raise NotFiniteError(f"the loss is {losses[bad[0]].item()} {where}")
-        if not math.isfinite(norm):
-            where = f"in tasks {numbers[0]} to {numbers[-1]} of outer step {step + 1}"
-            raise NotFiniteError(f"the gradient is {norm} {where}")
+        found = self.waiting.add(measured(step + 1, numbers, result))
+        if found.bad:
+            # On the CPU before anything changes.
+            self._tell(found)
         self.state.descend(result.gradient, self.settings.lr(step) if self.settings.lr else None)
         self.learner.update_statistics(result.statistics or {})
         self.state.average_in()
         self.progress.step = step + 1
-        loss, score = losses.mean().item(), result.query.scores.mean().item()
-        return {"train/loss": loss, "train/score": score, "train/gradient_norm": norm}
+        self.reporter.advance()
+        return found
+
+    def _differentiated(self, tasks: int, batch: TaskBatch, interrupt: Interrupt) -> MetaGradient:
+        """The gradient of a meta-batch of so many tasks, of which these are this rank's."""
+        step = self.progress.step
+        if self.ranks.size == 1:
+            return self.learner.differentiate(batch, step)
+        share = shared.share_of(self.ranks, self.learner, tasks)
+        asked = interrupt.requested
+        found, self.asked = shared.differentiate(
+            self.ranks, self.learner, batch, share, step, asked
+        )
+        return found
+
+    def _tell(self, read: Read) -> None:
+        """Keep and report figures; an error where something is not finite behind them."""
+        for step, figures in read.told:
+            self.keeper.add(step, figures)
+            self.reporter.step(step, figures)
+        if read.bad:
+            raise read.bad
+
+    def _keep_good(self) -> None:
+        """Keep the parameters where those of later steps may turn out to be none too late."""
+        if self.waiting.every > 1:
+            self._good = {name: p.detach().clone() for name, p in self.state.parameters.items()}
 
     def _validate_after(self, step: int, last: bool) -> None:
         """Validate after every ``val_every`` outer steps and after the last one."""
         regular = step % self.settings.val_every == 0
         if self.validation is not None and (regular or last):
+            self._tell(self.waiting.rest())
             self._validate(self.validation)
             if last and self.progress.best_score is None:
                 self.reporter.say("no validation was finite: the last initialisation is kept")
@@ -195,9 +240,18 @@ class OuterLoop:
             )
         return spent
 
+    def _is_due(self, step: int) -> bool:
+        """Whether it is time for a checkpoint: not many a second, where steps take milliseconds."""
+        waited = time.monotonic() - self.written
+        regular = step % self.settings.checkpoint_every == 0
+        return regular and (self.waiting.every == 1 or waited > CHECKPOINT_SECONDS)
+
     def _checkpoint(self) -> None:
+        self._tell(self.waiting.rest())
+        self._keep_good()
         if self.validation is None:
             self._keep_best()
         self.progress.seconds = time.monotonic() - self.began
         if self.keeper.keep_last(self.state):
             self.kept = self.progress.step
+        self.written = time.monotonic()

@@ -18,7 +18,14 @@ Callback = Callable[[int, Figures], object]  # of outer steps done and figures, 
 
 
 class Reporter:
-    """Is told what happens in the outer loop, as it happens; this one is silent."""
+    """Is told what happens in the outer loop; this one is silent.
+
+    Attributes:
+        prompt: Whether it has to be told the figures of an outer step before the next one. Else
+            those of many steps come at once on a GPU, which would have to wait.
+    """
+
+    prompt: bool = False
 
     def start(self, step: int, steps: int) -> None:
         """Outer steps done before, and in all."""
@@ -26,8 +33,11 @@ class Reporter:
     def say(self, line: str) -> None:
         """A line for people."""
 
+    def advance(self) -> None:
+        """One more outer step is done, whose figures may come later."""
+
     def step(self, step: int, figures: Figures) -> None:
-        """One more outer step is done."""
+        """The figures of an outer step, in order."""
 
     def validated(self, step: int, figures: Figures, result: Result) -> None:
         """A validation is done."""
@@ -49,6 +59,8 @@ class FitReporter(Reporter):
                     f"callbacks has a {type(callback).__name__}; expected functions of (step, "
                     "figures), or schedulers of torch.optim that need no metric"
                 )
+        # Functions may change what the next outer step does, and are called in the order given.
+        self.prompt = not all(isinstance(each, LRScheduler) for each in self._callbacks)
         self._shows = sys.stderr is not None and sys.stderr.isatty()
         self._steps, self._next, self._validation = 0, 0.0, ""
 
@@ -65,13 +77,19 @@ class FitReporter(Reporter):
         if not self._shows:
             logging.getLogger("fewstep").info("%s", line)
 
+    def advance(self) -> None:
+        """Let schedulers take a step, where they are alone."""
+        if not self.prompt:
+            for callback in self._callbacks:
+                callback.step()
+
     def step(self, step: int, figures: Figures) -> None:
         """Write the line anew, a few times a second, and call the callbacks."""
         if time.monotonic() > self._next:
             self._next = time.monotonic() + 0.2
             loss = shown("loss", figures["train/loss"])
             self._write(f"step {step:,}/{self._steps:,}  loss {loss}{self._validation}")
-        for callback in self._callbacks:
+        for callback in self._callbacks if self.prompt else ():
             if isinstance(callback, LRScheduler):
                 callback.step()
             else:

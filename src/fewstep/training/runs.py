@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fewstep.choices import Split
 from fewstep.config.file import (
     decisive,
@@ -34,6 +32,7 @@ from fewstep.training.checkpoint import Progress
 from fewstep.training.interval_file import read_half_widths
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
+from fewstep.training.optimizer import adam
 from fewstep.training.provenance import Provenance, fingerprint, provenance
 from fewstep.training.reporter import Reporter
 from fewstep.training.run_dir import RunDir
@@ -88,7 +87,7 @@ def trained(
         OuterLoop(
             settings=settings,
             learner=new,
-            optimizer=torch.optim.Adam((p for _, p in new.named_parameters()), config.outer_lr),
+            optimizer=adam((p for _, p in new.named_parameters()), config.outer_lr),
             train=stream_of(tasks["train"], config.meta_batch, config.seed, device_of(new)),
             validation=tasks["val"],
             keeper=keeper,

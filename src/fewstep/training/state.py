@@ -12,6 +12,7 @@ from fewstep.functional.swapped import Params
 from fewstep.learners.base import Learner
 from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress, check_complete, with_prefix, without_prefix
+from fewstep.training.optimizer import HOW
 
 
 class State:
@@ -81,7 +82,9 @@ class State:
                 packed["state"][number] = kept
         for group, saved in zip(packed["param_groups"], told.get("groups", ()), strict=False):
             # JSON has lists alone.
-            group |= {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+            told_of = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+            # The checkpoint may be of another device.
+            group |= {k: v for k, v in told_of.items() if k not in HOW}
         self.optimizer.load_state_dict(packed)
 
     @property

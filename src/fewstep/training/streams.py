@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fewstep.data.source import Sampler
+from fewstep.data.source import Sampler, made_on
 from fewstep.errors import InputError
 from fewstep.evaluation.task_sets import check_takes_number, iterate
 from fewstep.runtime.rng import preserve_rng_state, reseed
@@ -18,20 +18,28 @@ from fewstep.tasks import TaskBatch
 
 Numbered = Iterator[tuple[Sequence[int], TaskBatch]]  # numbers are for messages
 Stream = Callable[[int, int], Numbered]  # the meta-batches from outer step ``first`` to ``steps``
+Part = Callable[[range], range]  # the numbers, of those of a meta-batch, whose tasks are needed
 
 
-def stream_of(train: Any, meta_batch: int, seed: int, device: torch.device) -> Stream:
+def whole(numbers: range) -> range:
+    """All of them are needed."""
+    return numbers
+
+
+def stream_of(
+    train: Any, meta_batch: int, seed: int, device: torch.device, part: Part = whole
+) -> Stream:
     """The stream of a source, a callable or an iterable, on a device.
 
     A callable is called with the number of the outer step. Single tasks of an iterable are stacked
     to meta-batches, across its end too where it can be gone through again; batches are taken as
-    they are. The random numbers that either draws from PyTorch, NumPy or Python follow from the
+    they are, and of each meta-batch this ``part`` is given. The random numbers that either draws from PyTorch, NumPy or Python follow from the
     seed and the outer step alone.
     """
     if hasattr(train, "batch"):
-        return lambda first, steps: meta_batches(train, meta_batch, first, steps, device)
+        return lambda first, steps: meta_batches(train, meta_batch, first, steps, device, part)
     if isinstance(train, TaskBatch):
-        numbered = range(len(train)), train.to(device)
+        numbered = range(len(train)), _part_of(train, part).to(device)
         return lambda first, steps: repeat(numbered, steps - first)
     if not callable(train) or isinstance(train, nn.Module):
         iterate(train)
@@ -54,19 +62,25 @@ def stream_of(train: Any, meta_batch: int, seed: int, device: torch.device) -> S
             if batch is None:
                 return
             if step >= first:
-                yield range(len(batch)), batch.to(device)
+                yield range(len(batch)), _part_of(batch, part).to(device)
 
     return drawn
 
 
 def meta_batches(
-    source: Sampler, meta_batch: int, first: int, steps: int, device: torch.device
+    source: Sampler,
+    meta_batch: int,
+    first: int,
+    steps: int,
+    device: torch.device,
+    part: Part = whole,
 ) -> Numbered:
     """Meta-batches of a source, in which outer step s has the tasks from s * meta_batch on."""
     numbers = [range(s * meta_batch, (s + 1) * meta_batch) for s in range(first, steps)]
-    batches: Iterator[TaskBatch] = map(source.batch, numbers)
-    if device.type == "cuda":
-        batches = prefetched(source, numbers, pin_memory=True)
+    here, needed = made_on(source, device), [part(of_step) for of_step in numbers]
+    batches: Iterator[TaskBatch] = map(here.batch, needed)
+    if device.type == "cuda" and here is source:
+        batches = prefetched(source, needed, pin_memory=True)
     for of_step, batch in zip(numbers, batches, strict=True):
         yield of_step, batch.to(device)
 
@@ -85,6 +99,11 @@ def prefetched(source: Sampler, numbers: list[range], pin_memory: bool) -> Itera
         pin_memory=pin_memory,
     )
     return iter(loader)
+
+
+def _part_of(batch: TaskBatch, part: Part) -> TaskBatch:
+    needed = part(range(len(batch)))
+    return batch if len(needed) == len(batch) else batch[needed.start : needed.stop]
 
 
 def _called(train: Callable[[int], Any], step: int) -> Iterator[TaskBatch]:

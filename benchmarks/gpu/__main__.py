@@ -1,0 +1,120 @@
+"""Correctness and speed on a GPU, in one call of a few minutes, without a network.
+
+``python -m benchmarks.gpu OUT [SECONDS] [PART ...]``: parts are ``W1`` to ``W5``, the table;
+``precision``; ``again``, a second start; ``tests``, the tests that need a GPU; and the names of the
+programs in `PROGRAMS`. All that may is done side by side first, then each is timed alone, the most
+important ones first. Each figure is written as it comes: ``OUT/CARD.json``, at the end ``CARD.md``,
+the kernels that take longest in ``kernels.txt``, all that was said in ``log.txt``, ``tests.txt``
+and ``programs.txt``. Without a GPU the same is done, smaller, to try the script.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from benchmarks.gpu.commands import Command, Program, results_of_tests
+from benchmarks.gpu.findings import Findings
+from benchmarks.gpu.report import page, summary
+from benchmarks.gpu.rows import LOOP, Again, Exact, LessExact, Own, Peers, References, Row
+from benchmarks.gpu.schedule import Clock, Job, run
+from benchmarks.libraries import LESS_EXACT, peers_for
+from benchmarks.workloads import WORKLOADS
+
+OWN = "fewstep"
+"""As it chooses to compute."""
+ORDER = "W3", "W2", "W1", "W5", "W4"
+"""What takes longest to compile comes first."""
+ROOT = Path(__file__).parents[2]
+PROGRAMS = {
+    "end-to-end": Program(
+        "-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 32",
+        "-m benchmarks.end_to_end",
+    ),
+}
+"""What is timed beside the table, each alone."""
+SMALLER = {
+    "end-to-end": Program(
+        alone="-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 4"
+        " --meta-batch 2"
+    ),
+}
+"""The same without a GPU."""
+AT_ONCE = 16
+
+
+def jobs(names: list[str], findings: Findings, references: References, out: Path) -> Iterator[Job]:
+    """What is to be done, by importance.
+
+    Args:
+        names: Of the parts.
+        findings: Where figures go.
+        references: What gradients are compared with.
+        out: A folder for what programs print.
+    """
+    on_gpu = findings.device == "cuda"
+
+    def row(kind: type[Row], name: str, *libraries: str, nice: int = 0) -> Row:
+        spec = name if on_gpu or name == "W4" else f"{name}:1:2"
+        return kind(spec, list(libraries), findings, references, nice)
+
+    workloads = [name for name in ORDER if name in names]
+    yield from (row(Own, name, OWN) for name in workloads)
+    for name in workloads:
+        others = (LOOP, "fewstep, vectorised", *peers_for(WORKLOADS[name]))
+        yield row(Peers, name, *others, nice=2)
+    if "tests" in names:
+        yield _tests(findings, out / "tests.txt")
+    for name, program in (PROGRAMS if on_gpu else SMALLER).items():
+        if name in names:
+            yield Command(name, program, findings, out / "programs.txt")
+    yield from (row(Exact, name, OWN, nice=4) for name in workloads)
+    if "precision" in names:
+        for name in workloads:
+            yield from (row(LessExact, name, library, nice=6) for library in LESS_EXACT)
+    if "again" in names:
+        yield from (row(Again, name, OWN) for name in ("W1", "W3") if name in workloads)
+
+
+def _tests(findings: Findings, output: Path) -> Command:
+    """The tests that need a GPU, none of which a warning of this version of PyTorch may fail."""
+    workers = "8" if findings.device == "cuda" else "1"
+    plugins = ["-p", "no:cacheprovider", "-p", "no:benchmark", "-n", workers, "-v"]
+    every = sorted(ROOT.glob("tests/*/test_*.py"))
+    files = [str(path) for path in every if "mark.cuda" in path.read_text()]
+    command = ["-m", "pytest", "-m", "cuda", "-W", "default", "--tb=short", *plugins, *files]
+    return Command(
+        "tests", Program(shlex.join(command)), findings, output, nice=8, read=results_of_tests
+    )
+
+
+def main(out: Path, seconds: float, names: list[str]) -> Findings:
+    """Measure, write what was found, and return it."""
+    clock = Clock(seconds)
+    findings = Findings(out, "cuda" if torch.cuda.is_available() else "cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        references = References(Path(folder), clock)
+        every = list(jobs(names, findings, references, out))
+        try:
+            run(every, clock, AT_ONCE)
+            for job in every:
+                if isinstance(job, Own):
+                    job.compare()
+        finally:
+            (out / "log.txt").write_text("\n".join(f"== {j.name}\n{j.messages}" for j in every))
+            findings.path.with_suffix(".md").write_text(page(findings.told))
+            print(summary(findings.told), flush=True)
+    return findings
+
+
+if __name__ == "__main__":
+    given = sys.argv[3:] or [*ORDER, "tests", *PROGRAMS, "precision", "again"]
+    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 550.0, given)
+    # A thread may still wait for something that a killed process had started.
+    os._exit(0)

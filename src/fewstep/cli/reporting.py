@@ -1,0 +1,172 @@
+"""The measurements of a report, with progress on standard error."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from rich.console import Console
+from rich.progress import Progress
+
+from fewstep.choices import Norm
+from fewstep.cli.calibrate import choose_on_validation
+from fewstep.config.algorithms import ALGORITHMS
+from fewstep.data.preparation import Preparation
+from fewstep.data.source import TaskSource
+from fewstep.data.tables.tasks import TableTasks
+from fewstep.errors import InputError
+from fewstep.evaluation.by_task import ByTask, evaluate_by_task
+from fewstep.evaluation.calibrated import Calibration, calibrated
+from fewstep.evaluation.evaluate import Result, evaluate_tasks, means
+from fewstep.report.page.measured import Measured, Reported, SideBySide
+from fewstep.report.page.run_files import RunFiles
+from fewstep.report.page.task_pictures import TaskPictures, task_pictures
+from fewstep.training.runs import Run, load_run
+from fewstep.training.side_by_side import check_comparable, untrained, ways_to_adapt
+
+BEST, WORST = 2, 3
+"""Tasks that are shown as pictures."""
+LEAST_STEPS = 5
+"""Inner steps of the curves at least, where so many can be taken."""
+
+
+@dataclass
+class Measuring:
+    """Measures runs one after another, and then side by side.
+
+    Attributes:
+        tasks: Test tasks of each.
+        data_dir: The folder of the data, if one is known.
+        moved: The new place of a run's own data, if it is given.
+        device: Where to compute.
+        console: For progress.
+    """
+
+    tasks: int
+    data_dir: str | None
+    moved: str | None
+    device: str
+    console: Console
+    _loaded: dict[str, Run] = field(default_factory=dict)
+
+    def reported(self, files: RunFiles) -> Reported:
+        """The run as it is told; without measurements, with the reason, where it has none."""
+        if files.config is None:
+            return Reported(files, "its network is your own, so it is evaluated in Python alone")
+        try:
+            run = load_run(files.path, self.data_dir, self.device, moved=self.moved)
+            measured = self._measured(files, run)
+        except (InputError, OSError) as error:
+            self.console.print(f"{files.name} is not evaluated: {error}", soft_wrap=True)
+            return Reported(files, str(error))
+        self._loaded[files.name] = run
+        return Reported(files, measured)
+
+    def groups(self) -> list[SideBySide]:
+        """The runs that were measured, those of the same tasks together, with a random start."""
+        groups: list[dict[str, Run]] = []
+        for name, run in self._loaded.items():
+            for group in groups:
+                with suppress(InputError):
+                    check_comparable({**group, name: run})
+                    group[name] = run
+                    break
+            else:
+                groups.append({name: run})
+        return [self._side_by_side(group) for group in groups]
+
+    def _measured(self, files: RunFiles, run: Run) -> Measured:
+        config, source = run.config, run.tasks["test"]
+        norm, steps = config.norm, config.test_inner_steps
+        with self._bar(f"{files.name}: {self.tasks} test tasks") as advance:
+            found = evaluate_by_task(run.learner, source, self.tasks, steps, norm, advance)
+        result = self._means(run, means(found.evaluation))
+        # Chosen again only where no final test has.
+        told = files.results.get(norm)
+        chosen = told.calibration if told else None
+        if chosen is None and config.kind == "classification":
+            with suppress(InputError):
+                chosen = choose_on_validation(run, self.tasks, steps, norm)[norm]
+        result = replace(result, calibration=_at(found, chosen))
+        larger = source.spec.larger_is_better
+        best, worst = found.extremes(max(BEST, WORST), larger_is_better=larger)
+        drawn = partial(_pictures, run, source, found, class_names(source))
+        return Measured(
+            config,
+            norm,
+            result,
+            found,
+            class_names(source),
+            drawn(best[:BEST]),
+            drawn(worst[:WORST]),
+            larger,
+            run.note,
+        )
+
+    def _side_by_side(self, group: dict[str, Run]) -> SideBySide:
+        first = next(iter(group.values()))
+        starts = {
+            start: adapting
+            for name, run in group.items()
+            for start, adapting in ways_to_adapt(name, run)
+        }
+        steps = common_steps(list(group.values()))
+        # Solved in closed form there is no step that another start could take.
+        if not all(ALGORITHMS[run.config.algorithm].closed_form for run in group.values()):
+            starts["random"] = untrained(first)
+        norm: Norm = first.config.norm
+        found = {}
+        for name, run in starts.items():
+            with self._bar(f"{name}: {steps} inner steps on {self.tasks} test tasks") as advance:
+                evaluation = evaluate_tasks(
+                    run.learner, run.tasks["test"], self.tasks, steps, norm, advance
+                )
+            found[name] = {norm: self._means(run, means(evaluation))}
+        return SideBySide(list(group), first.config, found)
+
+    def _means(self, run: Run, result: Result) -> Result:
+        return replace(result, draws=self.tasks if run.config.table else None)
+
+    @contextmanager
+    def _bar(self, told: str) -> Iterator[Callable[[int], None]]:
+        console = self.console
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+            yield partial(bar.advance, bar.add_task(told, total=self.tasks))
+
+
+def common_steps(runs: Sequence[Run]) -> int:
+    """The inner steps that all runs can take, at least those of their tests and `LEAST_STEPS`."""
+    wanted = max(run.config.test_inner_steps for run in runs)
+    if not all(ALGORITHMS[run.config.algorithm].closed_form for run in runs):
+        wanted = max(wanted, LEAST_STEPS)
+    most = [run.config.inner_steps for run in runs if run.config.learns_per_step]
+    return min([wanted, *most])
+
+
+def class_names(source: TaskSource) -> Sequence[str]:
+    """The names of the classes of a data set, by number; empty where they have none."""
+    if isinstance(source, TableTasks):
+        return [str(name) for name in source.how.classes or ()]
+    images = getattr(source, "images", None)
+    return () if images is None else images.names
+
+
+def _at(found: ByTask, chosen: Calibration | None) -> Calibration | None:
+    predictions = found.evaluation.predictions
+    if chosen is None or predictions is None:
+        return None
+    return calibrated(predictions, chosen.temperature, chosen.threshold)
+
+
+def _pictures(
+    run: Run, source: TaskSource, found: ByTask, names: Sequence[str], numbers: Sequence[int]
+) -> list[TaskPictures]:
+    """Tasks as pictures; none where the examples are no pictures."""
+    if run.config.data_set.examples != "pictures" or not names:
+        return []
+    how = source.preparation
+    ink = not isinstance(how, Preparation) or how.ink
+    return [
+        task_pictures(number, source.batch([number]), found.answers[number], names, ink=ink)
+        for number in numbers
+    ]

@@ -1,0 +1,108 @@
+"""Tasks shared out among ranks: the gradient of an outer step, and an evaluation."""
+
+from functools import reduce
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fewstep.distributed.ranks import Ranks
+from fewstep.execution.executor import MetaGradient
+from fewstep.functional.swapped import Params
+from fewstep.learners.base import Evaluation, Learner, Predictions
+from fewstep.metagrad.objective import QueryResult
+from fewstep.runtime.rng import numbered_call
+from fewstep.tasks import TaskBatch
+
+
+class Share(NamedTuple):
+    """A rank's part of a meta-batch.
+
+    Attributes:
+        own: The places of its tasks there. One without any computes the first, which does not
+            count, so that it knows the shapes of what is summed.
+        counted: How many of them count.
+        tasks: How many there are in the whole meta-batch.
+    """
+
+    own: range
+    counted: int
+    tasks: int
+
+
+def share_of(ranks: Ranks, learner: Learner, tasks: int) -> Share:
+    """A rank's part of so many tasks."""
+    own = ranks.share(range(tasks), apart=learner.tasks_are_independent)
+    return Share(own or range(1), len(own), tasks)
+
+
+def differentiate(
+    ranks: Ranks, learner: Learner, batch: TaskBatch, share: Share, step: int, asked: bool
+) -> tuple[MetaGradient, Tensor]:
+    """The gradient of the whole meta-batch, of which ``batch`` is this rank's part.
+
+    Returns:
+        It, the same to the bit on every rank; and how many of them were ``asked`` to stop.
+    """
+    # As one process would draw them: random layers do not depend on the rank.
+    with numbered_call(batch.device, share.own.start):
+        found = learner.differentiate(batch, step)
+    flat = ranks.sum(packed(found, share, asked))
+    return unpacked(flat, found, share)
+
+
+def packed(found: MetaGradient, share: Share, asked: bool) -> Tensor:
+    """One flat tensor whose sum over all ranks is the result of the whole meta-batch."""
+    means = [*found.gradient.values(), *(found.statistics or {}).values()]
+    rows = [found.query.losses, *found.query.metrics.values()]
+    kind = reduce(torch.promote_types, (t.dtype for t in (*means, *rows)))
+    own = slice(share.own.start, share.own.start + share.counted)
+    flat = [mean.reshape(-1).to(kind) * (share.counted / share.tasks) for mean in means]
+    for row in rows:
+        whole = row.new_zeros(share.tasks, dtype=kind)
+        whole[own] = row[: share.counted].to(kind)
+        flat.append(whole)
+    return torch.cat([*flat, flat[0].new_full((1,), float(asked))])
+
+
+def unpacked(flat: Tensor, like: MetaGradient, share: Share) -> tuple[MetaGradient, Tensor]:
+    """What `packed` tensors add up to, and how many ranks were asked to stop."""
+    statistics, (losses, metrics, _) = like.statistics, like.query
+    means = [*like.gradient.values(), *(statistics or {}).values()]
+    sizes = [mean.numel() for mean in means] + [share.tasks] * (1 + len(metrics))
+    *parts, asked = torch.split(flat, [*sizes, 1])
+    found = iter(parts)
+
+    def means_like(params: Params) -> Params:
+        return {n: next(found).view(p.shape).to(p.dtype) for n, p in params.items()}
+
+    gradient = means_like(like.gradient)
+    moved = None if statistics is None else means_like(statistics)
+    query = QueryResult(
+        next(found).to(losses.dtype), {n: next(found).to(m.dtype) for n, m in metrics.items()}
+    )
+    return MetaGradient(query, gradient, moved), asked
+
+
+def together(ranks: Ranks, parts: list[Evaluation | None]) -> list[Evaluation]:
+    """The evaluations of all ranks, in the order of the tasks: each had a part of every batch."""
+    if ranks.size == 1:
+        return [part for part in parts if part is not None]
+    of_ranks = ranks.gather([part and _on_cpu(part) for part in parts])
+    return [part for batch in zip(*of_ranks, strict=True) for part in batch if part is not None]
+
+
+def _on_cpu(part: Evaluation) -> Evaluation:
+    found = part.predictions and Predictions(*map(Tensor.cpu, part.predictions))
+    return Evaluation(part.losses.cpu(), {n: m.cpu() for n, m in part.metrics.items()}, found)
+
+
+def start_alike(ranks: Ranks, learner: Learner) -> None:
+    """Give the learner of every rank the values that the first one's has."""
+    if ranks.size == 1:
+        return
+    values = {n: t for n, t in learner.state_dict().items() if isinstance(t, Tensor)}
+    given = ranks.from_first(lambda: {name: value.cpu() for name, value in values.items()})
+    with torch.no_grad():
+        for name, value in values.items():
+            value.copy_(given[name])

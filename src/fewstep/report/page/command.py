@@ -1,0 +1,86 @@
+"""The command that trains a run again, and its settings that are not the usual ones."""
+
+import shlex
+from dataclasses import fields
+from typing import Any
+
+from fewstep.config.recipes import find_recipe, folder_config, table_config, with_algorithm
+from fewstep.config.schema import Config
+from fewstep.errors import InputError
+
+_OF_DATA = ("recipe", "data", "folder", "table")  # told by the first word
+LATER = "recipe no more"
+
+
+def usual(config: Config) -> Config | None:
+    """The settings that the recipe, the folder or the table and the algorithm have by themselves.
+
+    Returns:
+        None where there is no such recipe, as of another version.
+    """
+    if config.folder:
+        base = folder_config(config.folder)
+    elif config.table:
+        # What follows from the rows is given in full, so that they need not be read.
+        series: dict[str, Any] = {"time": config.time, "window": config.window}
+        base = table_config(config.table, config.n_way, **series)
+    else:
+        try:
+            base = find_recipe(config.recipe).config
+        except InputError:
+            return None
+    return with_algorithm(base, config.algorithm)
+
+
+def differences(config: Config) -> list[tuple[str, Any, Any]]:
+    """The settings that differ from the usual ones: name, usual value, that of the run.
+
+    >>> from dataclasses import replace
+    >>> differences(replace(find_recipe("sinusoid").config, steps=10))
+    [('steps', 70000, 10)]
+    """
+    base = usual(config)
+    if base is None:
+        return []
+    both = (
+        (f.name, getattr(base, f.name), getattr(config, f.name))
+        for f in fields(Config)
+        if f.name not in (*_OF_DATA, "algorithm")
+    )
+    return [(name, before, own) for name, before, own in both if before != own]
+
+
+def command(config: Config) -> str | None:
+    """The command line that trains by these settings; None where the recipe is there no more.
+
+    >>> from dataclasses import replace
+    >>> command(replace(find_recipe("sinusoid").config, steps=10, rotations=True))
+    'fewstep train sinusoid --steps 10 --rotations'
+    """
+    base = usual(config)
+    if base is None:
+        return None
+    words = ["fewstep", "train", config.folder or config.table or config.recipe]
+    plain = with_algorithm_of_itself(config)
+    if config.algorithm != plain:
+        words += ["--algorithm", config.algorithm]
+    for name, _, value in differences(config):
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        # A table has the classes of its target.
+        elif not (config.table and name == "n_way"):
+            words += [f"--{flag}", str(value)]
+    if config.table:
+        told = (("time", config.time), ("window", config.window))
+        words += [word for name, v in told if v is not None for word in (f"--{name}", str(v))]
+    return shlex.join(words)
+
+
+def with_algorithm_of_itself(config: Config) -> str:
+    """The algorithm that the recipe, the folder or the table has by itself."""
+    if config.folder:
+        return folder_config(config.folder).algorithm
+    if config.table:
+        return table_config(config.table, config.n_way).algorithm
+    return find_recipe(config.recipe).config.algorithm
