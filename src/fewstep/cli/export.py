@@ -78,13 +78,20 @@ def main(arguments: list[str]) -> int:
     lost = ""
     if options.bits == 8:
         lost = loss_of_bits(chosen, options.source, data_folder(options.data_dir), options.data_dir)
-    about = dict(chosen.export.about)
     if options.json:
         told = [{"file": str(path), "bytes": path.stat().st_size} for path in files]
-        print(json.dumps({"files": told, "what": about["what"], "loss_of_bits": lost or None}))
+        print(
+            json.dumps(
+                {
+                    "files": told,
+                    "what": json.loads(chosen.export.about["what"]),
+                    "loss_of_bits": lost or None,
+                }
+            )
+        )
         return 0
     for name, path in zip(chosen.export.programs, files, strict=True):
-        size = f"{path.stat().st_size / 1e6:.2f} MB"
+        size = f"{path.stat().st_size / 1000:,.0f} kB"
         console.print(f"{path}  {size}  {_TOLD[name]}", soft_wrap=True)
     if lost:
         console.print(lost, soft_wrap=True)

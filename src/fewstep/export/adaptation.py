@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 from fewstep.choices import Norm
 from fewstep.errors import InputError
 from fewstep.export.batch_norm import by_given_statistics, collecting
+from fewstep.export.decompositions import layers_for_files
 from fewstep.export.program import Program
 from fewstep.functional.swapped import Params
 from fewstep.learners.finetune import FineTune
@@ -35,7 +36,6 @@ from fewstep.metagrad.inner_loop import (
     as_leaf_tensors,
 )
 from fewstep.metagrad.inner_optimizers import InnerOptimizer
-from fewstep.ops.written_out import layers_written_out
 from fewstep.runtime.modes import exclusive
 from fewstep.tasks import TaskBatch
 
@@ -176,20 +176,20 @@ class _Pieces:
 
     def _grad_fn(self, t: Mapping[str, Tensor]) -> GradFn:
         def loss(params: Params, _: int) -> Tensor:
-            with layers_written_out():
+            with layers_for_files():
                 return self._objective.support_loss(params, t[SUPPORT_X], t[SUPPORT_Y])
 
         return GradFn(loss)
 
     def _statistics(self, t: Mapping[str, Tensor], x: Tensor) -> Params:
         statistics: Params = {}
-        with layers_written_out(), self._pure.having(self._model(t), collecting(statistics)):
+        with layers_for_files(), self._pure.having(self._model(t), collecting(statistics)):
             self._pure.predict(x)
         return statistics
 
     def _predict(self, t: Mapping[str, Tensor]) -> Params:
         given = by_given_statistics(t) if self._norm == "inductive" else None
-        with layers_written_out(), self._pure.having(self._model(t), given):
+        with layers_for_files(), self._pure.having(self._model(t), given):
             return {OUTPUTS: as_tensor(self._pure.predict(t[X]))}
 
     def _model(self, t: Mapping[str, Tensor]) -> Params:

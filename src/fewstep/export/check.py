@@ -13,7 +13,7 @@ from fewstep.runtime.modes import exclusive
 
 EXAMPLES = 5  # other than those that the program was traced with
 MOST = 1e-3
-"""Difference in units of the largest number that is no fault: ReLU and pooling decide by rounding."""
+"""Difference, in units of the largest number, that rounding may make where ReLU decides by it."""
 
 assert EXAMPLES not in COUNTS
 

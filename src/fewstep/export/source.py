@@ -16,6 +16,7 @@ from fewstep.choices import Norm
 from fewstep.data.any_preparation import preparation_as_json
 from fewstep.errors import InputError
 from fewstep.export.adaptation import OUTPUTS, X, adaptation_of, as_tensor, before_adaptation
+from fewstep.export.decompositions import layers_for_files
 from fewstep.export.eight_bits import names_of
 from fewstep.export.program import Program
 from fewstep.functional.batch_norm import by_own_statistics
@@ -24,7 +25,6 @@ from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
 from fewstep.learners.protonet import ProtoNet
 from fewstep.learners.r2d2 import R2D2
-from fewstep.ops.written_out import layers_written_out
 from fewstep.predictors.adapted_dir import versions
 from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.regressor import AdaptedRegressor
@@ -40,7 +40,7 @@ class Export:
     Attributes:
         programs: By what stands behind the name of the file, as in ``owls-step.onnx``; "" for
             nothing.
-        about: The metadata, texts by name; all but ``fewstep`` and ``what`` are JSON.
+        about: The metadata by name, as JSON.
         large: Names of constants that may be kept in eight bits.
     """
 
@@ -118,7 +118,7 @@ def _of_module(module: nn.Module, x: Tensor) -> Program:
 
     def predict(t: Mapping[str, Tensor]) -> dict[str, Tensor]:
         own = {name: t[name] for name in tensors}
-        with torch.no_grad(), layers_written_out(), TwiceDifferentiable(by_own_statistics, {}):
+        with torch.no_grad(), layers_for_files(), TwiceDifferentiable(by_own_statistics, {}):
             return {OUTPUTS: as_tensor(functional_call(module, own, (t[X],)))}
 
     return Program(predict, {X: x}, frozenset({X}), tensors)
@@ -161,5 +161,5 @@ def _step_sizes(learner: Learner) -> dict[str, list[float]]:
 
 
 def _texts(told: Mapping[str, Any]) -> dict[str, str]:
-    values = {name: json.dumps(value) for name, value in told.items() if name != "what"}
-    return {"fewstep": versions()["fewstep"], "what": told["what"], **values}
+    whole = {"fewstep": versions()["fewstep"], **told}
+    return {name: json.dumps(value) for name, value in whole.items()}
