@@ -30,7 +30,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.first = nn.Linear(3, 8)
         layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
-        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
         self.last = nn.Linear(8, 3)
 
     def forward(self, x):
@@ -43,8 +43,8 @@ NETWORKS = {
     "resnet12": (lambda: resnet12(3, 3, widths=(2, 3, 4, 5)), (3, 16, 16)),
     "mlp": (lambda: mlp(2 + 8, (6,), 1, categories=(5, 3)), (10,)),
     "conv1d": (lambda: conv1d(6, 3, 1, width=5), (6, 3)),
-    "lstm": (lambda: lstm(3, 1, width=5), (4, 3)),
-    "gru": (lambda: gru(3, 1, width=5), (4, 3)),
+    "lstm": (lambda: lstm(3, 1, width=5), (3, 3)),
+    "gru": (lambda: gru(3, 1, layers=1, width=5), (3, 3)),
     "transformer": (Transformer, (5, 3)),
 }
 

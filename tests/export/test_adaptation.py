@@ -46,7 +46,7 @@ ALGORITHMS = {
     "shared-rows": lambda: MAML(cnn(), 0.1, 2, head_rows="shared"),
     "cavia": lambda: MAML(WithContext(cnn(), 3, "0", 4), 1.0, 2, adapting=["context"]),
     "reptile": lambda: Reptile(cnn(), 0.1, 2),
-    "imaml": lambda: ImplicitMAML(cnn().eval().requires_grad_(), 0.1, 2),
+    "imaml": lambda: ImplicitMAML(nn.Sequential(nn.Flatten(), mlp(inputs=16, dtype=None)), 0.1, 2),
     "protomaml": lambda: ProtoMAML(cnn(), 0.1, 2),
     "protonet": lambda: ProtoNet(cnn()),
     "finetune": lambda: FineTune(cnn(), classes=7, inner_lr=0.1, inner_steps=2),

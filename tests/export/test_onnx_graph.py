@@ -7,8 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from fewstep import InputError
+from fewstep.export.decompositions import layers_for_files
 from fewstep.export.onnx_graph import model_of
 from fewstep.export.program import Program, operations_of
+from fewstep.functional.batch_norm import by_own_statistics
+from fewstep.functional.overrides import TwiceDifferentiable
 
 X = torch.randn(5, 4, 6, generator=torch.Generator().manual_seed(0))
 INDEX = torch.tensor([2, 0, 2])
@@ -17,9 +20,7 @@ KERNEL = torch.randn(6, 2, 3, 2, generator=torch.Generator().manual_seed(2))
 
 FUNCTIONS = {
     "unary": lambda x: x.exp().log1p().sqrt().neg().sigmoid().reciprocal().abs().sin() + x.erf(),
-    "rounding": lambda x: (
-        x.floor() + x.ceil().sign() + x.round() + x.expm1() + x.rsqrt().nan_to_num()
-    ),
+    "rounding": lambda x: x.floor() + x.ceil().sign() + x.round() + x.expm1() + x.exp().rsqrt(),
     "powers": lambda x: x**3 + (x * x) ** 0.5 + 2.0**x + x.abs() ** 1.7 - 3 / x,
     "activations": lambda x: F.gelu(x) + F.gelu(x, approximate="tanh") + F.elu(x) + F.silu(x),
     "more-activations": lambda x: F.softplus(x) + F.hardtanh(x) + F.leaky_relu(x) + F.mish(x),
@@ -29,7 +30,14 @@ FUNCTIONS = {
     "places": lambda x: x.argmax(1) + x.max(2, keepdim=True).values.sum(1) + x.cumsum(1)[:, 0],
     "softmax": lambda x: x.softmax(1) + x.log_softmax(-1) + x.logsumexp(1, keepdim=True),
     "products": lambda x: torch.baddbmm(x @ x.mT, x, x.mT, alpha=0.5, beta=2),
-    "shapes": lambda x: x.permute(0, 2, 1).flatten(1).unflatten(1, (4, 6)).flip(1).roll(1, 2),
+    "shapes": lambda x: (
+        x.permute(0, 2, 1)
+        .flatten(1)
+        .unflatten(1, (4, 6))
+        .flip(1)
+        .squeeze()
+        .transpose(1, 2)[:, None]
+    ),
     "parts": lambda x: torch.cat([x[:, 1:, ::2], x[:, :1, :3]], 1).repeat(1, 2, 1),
     "splits": lambda x: (
         sum(x.split(2, 1)) + sum(x.chunk(2, 1)) + torch.stack(x.unbind(2)[:2], 1)[..., :1]
@@ -40,11 +48,11 @@ FUNCTIONS = {
 }
 
 
-def in_onnxruntime(function, x, other=None):
+def in_onnxruntime(function, x):
     program = Program(lambda t: {"y": function(t["x"])}, {"x": x}, frozenset({"x"}))
     model = model_of(operations_of(program), "test")
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    return model, session.run(None, {"x": (x if other is None else other).numpy()})[0]
+    return model, session.run(None, {"x": x.numpy()})[0]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -63,7 +71,7 @@ GRADIENTS = {
     "max-pool": lambda x: F.max_pool2d(x.tanh(), 3, 2, 1),
     "average-pool": lambda x: F.avg_pool2d(x, 2) + F.adaptive_avg_pool2d(x, 1),
     "slices": lambda x: x[:, 1:, ::2] * x[:, :-1, 1::2].sum() + x[:, 3:4, :4],
-    "embedding": lambda x: F.embedding(INDEX, x[0, 0])[:, None],
+    "embedding": lambda x: F.embedding(INDEX, x.sum(0)[0])[:, None],
     "norms": lambda x: F.group_norm(x, 2) + F.layer_norm(x, x.shape[2:]) + F.instance_norm(x),
 }
 
@@ -74,7 +82,8 @@ def test_gradients_are_those_of_pytorch(name):
 
     def gradients(x):
         x, w = x.detach().requires_grad_(), weight.clone().requires_grad_()
-        value = GRADIENTS[name](x * w).square().sum()
+        with layers_for_files(), TwiceDifferentiable(by_own_statistics, {}):
+            value = GRADIENTS[name](x * w).square().sum()
         return torch.cat([g.flatten() for g in torch.autograd.grad(value, (x, w))])
 
     _, found = in_onnxruntime(gradients, PICTURES)

@@ -215,7 +215,8 @@ class _Pieces:
                 value = value.index_select(-2, t[STEP][None])
             elif name.startswith(INNER_LR) and self._loop.step_sizes == "per-step":
                 value = value.index_select(-1, t[STEP][None])
-            found[name] = value
+            # A layer may count in its buffers.
+            found[name] = value.clone() if name in self._pure.buffers else value
         return found
 
 

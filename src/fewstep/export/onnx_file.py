@@ -9,7 +9,7 @@ from typing import Any
 
 from fewstep.choices import Norm
 from fewstep.errors import InputError
-from fewstep.export.check import difference
+from fewstep.export.check import check_file
 from fewstep.export.program import operations_of
 from fewstep.export.source import Export, What, export_of
 from fewstep.files import write_whole
@@ -74,7 +74,7 @@ def write_onnx(export: Export, out: Path, bits: int = 32) -> list[Path]:
         name = ending or "predict"
         content = model_of(operations_of(program), name, export.about, few).SerializeToString()
         if bits == 32 and find_spec("onnxruntime") is not None:
-            difference(content, program, name)
+            check_file(content, program, name)
         written[ending] = content
     places = export.places(out)
     for ending, content in written.items():

@@ -88,7 +88,48 @@ def operations_of(program: Program) -> Operations:
     graph.recompile()
     inputs = tuple(name for name in used if name in program.inputs)
     constants = {name: program.constants[name] for name in used if name in program.constants}
-    return Operations(graph, inputs, constants, outputs)
+    found = Operations(graph, inputs, constants, outputs)
+    _check(found, program)
+    return found
+
+
+OTHER = 5
+"""Examples that an export is checked with; none of `COUNTS`."""
+MOST = 1e-3
+"""Difference, in units of the largest number, that rounding may make where ReLU decides by it."""
+
+
+def _check(operations: Operations, program: Program) -> None:
+    """See that the operations are the program's for another number of examples."""
+    given = program.with_examples(OTHER)
+    expected = program.function(given)
+    try:
+        found = operations.graph(*(given[n] for n in (*operations.inputs, *operations.constants)))
+        pairs = zip(found, expected.values(), strict=True)
+        right = all(apart(one.detach(), other.detach()) <= MOST for one, other in pairs)
+    except RuntimeError:
+        right = False
+    if not right:
+        raise InputError(
+            "what the model computes depends otherwise than linearly on the number of examples, "
+            "which a file for any number of them cannot say"
+        )
+
+
+def apart(found: Tensor, expected: Tensor) -> float:
+    """The largest difference, in units of the largest number.
+
+    Raises:
+        RuntimeError: They are of other shapes.
+    """
+    if found.shape != expected.shape:
+        raise RuntimeError(f"{list(found.shape)} and {list(expected.shape)}")
+    found, expected = found.double(), expected.double()
+    known = expected.isfinite()
+    # Where all is rounding, it is no unit.
+    unit = max(float(expected[known].abs().max()), 1e-2) if known.any() else 1.0
+    differences = (found - expected)[known].abs()
+    return float(differences.max()) / unit if len(differences) else 0.0
 
 
 def _trace(program: Program, number: int) -> tuple[fx.GraphModule, tuple[str, ...]]:

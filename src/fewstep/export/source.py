@@ -116,8 +116,10 @@ def _of_module(module: nn.Module, x: Tensor) -> Program:
     """A module as it is; `PureModel` would have its batch norm see each batch again."""
     tensors = {n: v.detach() for n, v in (*module.named_parameters(), *module.named_buffers())}
 
+    buffers = {name for name, _ in module.named_buffers()}
+
     def predict(t: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        own = {name: t[name] for name in tensors}
+        own = {name: t[name].clone() if name in buffers else t[name] for name in tensors}
         with torch.no_grad(), layers_for_files(), TwiceDifferentiable(by_own_statistics, {}):
             return {OUTPUTS: as_tensor(functional_call(module, own, (t[X],)))}
 
