@@ -35,7 +35,7 @@ def environment(tmp_path_factory):
 
 
 def run(environment, script, *arguments):
-    """The lines that a script prints, in a Python that sees that folder and the standard library."""
+    """The lines that a script prints, where there is that folder and the standard library."""
     code = (
         f"import sys, runpy; sys.path += [{str(environment)!r}, {str(EDGE)!r}]\n"
         "from importlib.util import find_spec; assert not find_spec('torch')\n"

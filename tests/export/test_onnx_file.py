@@ -1,6 +1,8 @@
 """Files of adapted models: what they predict, what they tell, in eight bits, and refusals."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -77,6 +79,14 @@ def test_eight_bits_are_a_quarter_and_round_as_told(tmp_path):
     expected = MAML(rounded(model), 0.1).adapt(X, Y)(X).detach().numpy()
     found = reader.predict(reader.adapt(X.numpy(), Y.numpy()), X.numpy())
     assert apart(found, expected) < 1e-5
+
+
+def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(example, {})
+    assert (tmp_path / "start.pt2").exists()
 
 
 @pytest.mark.parametrize(

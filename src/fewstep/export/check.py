@@ -41,7 +41,7 @@ def check_file(content: bytes, program: Program, name: str) -> None:
             )
 
 
-def as_input(value: torch.Tensor) -> np.ndarray:  # type: ignore[type-arg]
+def as_input(value: torch.Tensor) -> np.ndarray:
     """A tensor as the file takes it."""
     wanted = torch.float32 if value.is_floating_point() else torch.int64
     return value.detach().to(value.dtype if value.dtype == torch.bool else wanted).numpy()

@@ -138,6 +138,26 @@ _KEPT = {
 }
 
 
+def adaptive_avg_pool2d(x: Tensor, output_size: Sequence[int]) -> Tensor:
+    """Compute ``aten._adaptive_avg_pool2d`` where windows are all alike; else `NotImplemented`."""
+    pairs = list(zip(x.shape[-2:], output_size, strict=True))
+    if any(size % wanted for size, wanted in pairs):
+        return NotImplemented
+    (high, wide) = (size // wanted for size, wanted in pairs)
+    tiles = x.reshape(*x.shape[:-2], output_size[0], high, output_size[1], wide)
+    return tiles.mean((-3, -1))
+
+
+def adaptive_avg_pool2d_backward(g: Tensor, x: Tensor) -> Tensor:
+    """Compute its gradient, likewise."""
+    pairs = list(zip(x.shape[-2:], g.shape[-2:], strict=True))
+    if any(size % found for size, found in pairs):
+        return NotImplemented
+    (high, wide) = (size // found for size, found in pairs)
+    shares = (g / (high * wide))[..., :, None, :, None]
+    return shares.expand(*g.shape[:-1], high, g.shape[-1], wide).reshape(x.shape)
+
+
 def _one_by_one(operation: Callable[[Tensor, Any], Tensor]) -> Callable[..., list[Tensor]]:
     """An operation on lists of tensors as one on each."""
 
@@ -160,6 +180,8 @@ TABLE: dict[Any, Callable[..., Any]] = {
     _aten.convolution_backward.default: convolution_backward,
     _aten.max_pool2d_with_indices_backward.default: max_pool2d_backward,
     _aten.avg_pool2d_backward.default: avg_pool2d_backward,
+    _aten._adaptive_avg_pool2d.default: adaptive_avg_pool2d,
+    _aten._adaptive_avg_pool2d_backward.default: adaptive_avg_pool2d_backward,
     **dict.fromkeys((_aten._foreach_mul.Scalar, _aten._foreach_mul.List), _mul),
     **dict.fromkeys((_aten._foreach_sub.Scalar, _aten._foreach_sub.List), _sub),
 }

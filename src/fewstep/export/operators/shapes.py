@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from fewstep.errors import InputError
-from fewstep.export.writer import Number, Value, Writer, type_of, writes
+from fewstep.export.writer import Number, Value, Writer, writes
 
 _aten = torch.ops.aten
 _MOST = 2**31
@@ -176,121 +175,14 @@ def _repeat(w: Writer, x: Value, times: Sequence[Any]) -> Any:
     return w.node("Tile", name, w.sizes(times))
 
 
-@writes(_aten.gather.default)
-def _gather(w: Writer, x: Value, dim: int, index: Value, **_: Any) -> Any:
-    return w.node("GatherElements", x, w.cast(index, torch.int64), axis=dim)
-
-
-@writes(_aten.scatter.value)
-def _scatter_value(w: Writer, x: Value, dim: int, index: Value, value: float) -> Any:
-    updates = w.node("Expand", w.constant(value, w.dtype), w.node("Shape", index))
-    return w.node("ScatterElements", x, index, updates, axis=dim)
-
-
-@writes(_aten.scatter.src)
-def _scatter(w: Writer, x: Value, dim: int, index: Value, source: Value) -> Any:
-    return w.node("ScatterElements", x, index, source, axis=dim)
-
-
-@writes(_aten.scatter_add.default)
-def _scatter_add(w: Writer, x: Value, dim: int, index: Value, source: Value) -> Any:
-    return w.node("ScatterElements", x, index, source, axis=dim, reduction="add")
-
-
-@writes(_aten.index_select.default)
-def _index_select(w: Writer, x: Value, dim: int, index: Value) -> Any:
-    return w.node("Gather", x, index, axis=dim)
-
-
-@writes(_aten.embedding.default)
-def _embedding(w: Writer, weight: Value, index: Value, *_: Any) -> Any:
-    return w.node("Gather", weight, index, axis=0)
-
-
-@writes(_aten.index.Tensor)
-def _index(w: Writer, x: Value, indices: Sequence[Value | None]) -> Any:
-    given = [(dim, index) for dim, index in enumerate(indices) if index is not None]
-    if len(given) != 1 or given[0][1].dtype == torch.bool:
-        raise InputError(
-            "the model indexes by several tensors or by a mask, which fewstep does not write as "
-            "ONNX; use torch.where or one index"
-        )
-    ((dim, index),) = given
-    return w.node("Gather", x, index, axis=dim)
-
-
-@writes(_aten.index_put.default, _aten._unsafe_index_put.default)
-def _index_put(
-    w: Writer, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False
-) -> Any:
-    if len(indices) != 1 or indices[0] is None or indices[0].dtype == torch.bool:
-        raise InputError(
-            "the model writes by several indices or by a mask, which fewstep does not write as "
-            "ONNX; use torch.where or one index"
-        )
-    index = w.node("Unsqueeze", indices[0], w.constant([-1]))
-    reduction = "add" if accumulate else "none"
-    return w.node("ScatterND", x, index, values, reduction=reduction)
-
-
-@writes(_aten.full.default)
-def _full(w: Writer, sizes: Sequence[Any], value: float, **_: Any) -> Any:
-    filling = np.asarray([value], np.dtype(_NUMPY[type_of(w.dtype)]))
-    return (
-        w.node("Expand", w.constant(filling, w.dtype), w.sizes(sizes))
-        if sizes
-        else (w.constant(value, w.dtype))
-    )
-
-
-_NUMPY = {1: "float32", 7: "int64", 9: "bool"}
-
-
-@writes(_aten.scalar_tensor.default)
-def _scalar(w: Writer, value: float, **_: Any) -> Any:
-    return w.constant(value, w.dtype)
-
-
-@writes(_aten.full_like.default)
-def _full_like(w: Writer, x: Value, value: float, **_: Any) -> Any:
-    if not w.dims:
-        return w.constant(value, w.dtype)
-    return w.node("Expand", w.constant(value, w.dtype), w.node("Shape", x))
-
-
-@writes(_aten.fill.Scalar)
-def _fill(w: Writer, x: Value, value: float) -> Any:
-    return _full_like(w, x, value)
-
-
-@writes(_aten.zero.default, _aten.zeros_like.default)
-def _zero(w: Writer, x: Value, **_: Any) -> Any:
-    return _full_like(w, x, 0)
-
-
-@writes(_aten.ones_like.default)
-def _one(w: Writer, x: Value, **_: Any) -> Any:
-    return _full_like(w, x, 1)
-
-
-@writes(_aten.zeros.default, _aten.new_zeros.default)
-def _zeros(w: Writer, *given: Any, **_: Any) -> Any:
-    return _full(w, given[-1], 0)
-
-
-@writes(_aten.ones.default, _aten.new_ones.default)
-def _ones(w: Writer, *given: Any, **_: Any) -> Any:
-    return _full(w, given[-1], 1)
-
-
-@writes(_aten.copy.default)
-def _copy(w: Writer, x: Value, source: Value, *_: Any) -> Any:
-    name = w.cast(source, w.dtype)
-    return name if source.dims == x.dims else w.node("Expand", name, w.node("Shape", x))
-
-
-@writes(_aten.arange.start_step)
-def _arange(w: Writer, start: Any, end: Any, step: Any = 1, **_: Any) -> Any:
-    if not any(isinstance(end, Number) for end in (start, end, step)):
-        return w.constant(np.arange(start, end, step), w.dtype)
-    return w.node("Range", *(w.cast(place, w.dtype) for place in (start, end, step)))
+@writes(_aten.roll.default)
+def _roll(w: Writer, x: Value, shifts: Sequence[int], dims: Sequence[int] = ()) -> Any:
+    name = x.name
+    if not dims:
+        raise InputError("the model rolls a tensor without dimensions; name them, as in roll(1, 2)")
+    for shift, dim in zip(shifts, dims, strict=True):
+        first, last = (w.constant([value]) for value in (-shift, _MOST))
+        axis, start = w.constant([dim]), w.constant([0])
+        parts = w.node("Slice", name, first, last, axis), w.node("Slice", name, start, first, axis)
+        name = w.node("Concat", *parts, axis=dim)
+    return name
