@@ -16,7 +16,7 @@ def structure(module: nn.Module) -> list[object]:
     for part in parts_of(module):
         own = part.__dict__
         found += (part, *own["_buffers"].values())
-        found += (value for value in own.values() if type(value) in _SETTINGS)
+        found += [value for value in own.values() if type(value) in _SETTINGS]
         found += (h for name in _HOOKS if own[name] for h in own[name].values())
         for parameter in own["_parameters"].values():
             found += (parameter, parameter is not None and parameter.requires_grad)
