@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -118,7 +119,9 @@ class Captured(Vmapped):
             reason = _reason(error)
         # Outside, where no traceback holds what was allocated.
         if tasks.device.type == "cuda":
-            torch.cuda.empty_cache()
+            # A recording that broke off may have left PyTorch's allocator unwilling.
+            with suppress(RuntimeError):
+                torch.cuda.empty_cache()
         raise UnsuitableError(f"an outer step is not recorded: {reason}")
 
     def _recorded(

@@ -1,4 +1,4 @@
-"""Kernels that PyTorch's compiler makes of a graph of operations, beside the operations once."""
+"""Kernels that PyTorch's compiler makes of a graph of operations, held beside these once."""
 
 from __future__ import annotations
 
@@ -15,31 +15,19 @@ from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from fewstep.errors import first_line
-from fewstep.runtime.compile_cache import OPTIONS
+from fewstep.runtime.compile_cache import compiler_options
 
 log = logging.getLogger("fewstep")
 
 Run = Callable[..., Sequence[Tensor]]
 
-MOST_APART = 0.1
-"""How far a result of kernels may be from that of the operations, relative to its length.
-
-Rounding can move a kink of a network, which is far less; kernels that are wrong are off by as much
-as there is.
-"""
-NEGLIGIBLE = 1e-4
-"""Length of a result, relative to the longest, that is told from nothing but rounding.
-
-The gradient of a bias before batch norm is zero, so that all of it is rounding.
-"""
-
 
 class NotCompiledError(Exception):
-    """A function cannot be compiled, or was compiled to another one; the message says why."""
+    """The compiler failed; the message is its reason, in a line."""
 
 
 def made(graph: fx.GraphModule, tensors: list[Tensor], name: str, compiled: bool) -> Run:
-    """A graph's operations, compiled or as they are.
+    """A graph's operations: compiled where that is wanted and right, else one by one.
 
     Args:
         graph: Of tensors, to a list of tensors.
@@ -48,27 +36,78 @@ def made(graph: fx.GraphModule, tensors: list[Tensor], name: str, compiled: bool
         compiled: Whether to compile.
 
     Raises:
-        NotCompiledError: It cannot be compiled, or compiles to something else.
+        NotCompiledError: The compiler failed.
     """
     if not compiled:
         return graph
     began = time.monotonic()
     log.info("compiling %s: up to a minute, once for this network and these shapes", name)
     inputs = [tensor.detach() for tensor in tensors]
+    # The compiler changes what it is given.
+    copy = fx.Graph()
+    copy.output(copy.graph_copy(graph.graph, {}))
     try:
         with warnings.catch_warnings():
             # The compiler's own business.
             warnings.simplefilter("ignore")
             kernels = _from_cache_or_compiled(graph, inputs)
-            found = kernels(*inputs)
+            found = list(kernels(*inputs))
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
         cause = getattr(error, "inner_exception", error)
         raise NotCompiledError(f"{type(cause).__name__}: {first_line(cause)}") from error
-    _check_same(found, graph, inputs, name)
     log.info("compiled in %.0f s", time.monotonic() - began)
-    return kernels
+    plain = fx.GraphModule(graph, copy)
+    try:
+        expected = list(plain(*inputs))
+    except torch.OutOfMemoryError:
+        # They need more than kernels do.
+        return kernels
+    if is_right(found, expected, _tolerance(copy)):
+        return kernels
+    log.warning(
+        "what PyTorch %s compiles of %s is wrong; it is computed operation by operation: slower",
+        torch.__version__,
+        name,
+    )
+    return plain
+
+
+def is_right(found: list[Any], expected: list[Any], tolerance: float) -> bool:
+    """Whether compiled results are those of the operations they were made of, but for rounding.
+
+    Compilers have bugs for some shapes, and a meta-gradient that is wrong by half still learns.
+
+    Args:
+        found: The results; what is no floating-point tensor is left out.
+        expected: Those of the operations.
+        tolerance: Relative, of each tensor's length; of one that is nearly 0 as if it were a
+            hundredth of the usual length.
+    """
+    pairs = [(a, b) for a, b in zip(found, expected, strict=True) if _is_floating(b)]
+    if not pairs:
+        return True
+    lengths = torch.stack([b.double().norm() for _, b in pairs])
+    off = torch.stack([(a.double() - b.double()).norm() for a, b in pairs])
+    finite = lengths[lengths.isfinite()].sort().values
+    usual = finite[len(finite) // 2].item() if len(finite) else 1.0
+    near = off <= tolerance * lengths.clamp(min=usual * 1e-2)
+    # What is not finite in both ways is told where losses are looked at.
+    return bool((near | ~lengths.isfinite()).all())
+
+
+def _is_floating(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 0
+
+
+def _tolerance(graph: fx.Graph) -> float:
+    """Far above rounding, whose effect kinks enlarge, and far below a mistake."""
+    values = [node.meta.get("val") for node in graph.nodes]
+    kinds = {value.dtype for value in values if isinstance(value, Tensor)}
+    if kinds & {torch.bfloat16, torch.float16} or torch.backends.cuda.matmul.allow_tf32:
+        return 0.5
+    return 0.05 if torch.float32 in kinds else 1e-6
 
 
 def _from_cache_or_compiled(graph: fx.GraphModule, inputs: list[Tensor]) -> Run:
@@ -79,24 +118,4 @@ def _from_cache_or_compiled(graph: fx.GraphModule, inputs: list[Tensor]) -> Run:
     mode = FakeTensorMode(allow_non_fake_inputs=True, shape_env=ShapeEnv())
     like: Any = [mode.from_tensor(tensor, static_shapes=True) for tensor in inputs]
     with tracing(TracingContext(mode)):
-        return torch._inductor.compile(graph, like, options=OPTIONS)  # type: ignore[no-any-return]
-
-
-def _check_same(
-    found: Sequence[Tensor], graph: fx.GraphModule, inputs: list[Tensor], name: str
-) -> None:
-    """Compute the same by the graph's operations, where there is memory for it, and compare."""
-    try:
-        expected = graph(*inputs)
-    except torch.OutOfMemoryError:
-        return
-    pairs = [
-        (float((a - b).norm()), float(b.norm()))
-        for a, b in zip(found, expected, strict=True)
-        if isinstance(b, Tensor) and b.is_floating_point()
-    ]
-    longest = max((length for _, length in pairs), default=0.0)
-    for apart, length in pairs:
-        # Also where it is not a number.
-        if not apart <= MOST_APART * length + NEGLIGIBLE * longest:
-            raise NotCompiledError(f"{name} compiles to kernels that compute something else")
+        return torch._inductor.compile(graph, like, compiler_options())  # type: ignore[no-any-return]
