@@ -14,10 +14,14 @@ from signal import SIGKILL
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 
+import fewstep
 from tests.crash.killer import Killer
+from tests.factory import make_tasks, mlp
 from tests.processes import end_ranks, finish, no_pictures, start_ranks, until
+from tests.ranks import in_ranks
 from tests.training.shared import lines, same
 
 COMMAND = [
@@ -83,6 +87,24 @@ def test_ranks_train_as_one_process_does(whole):
     assert len(said[0].splitlines()) == len(told[0].splitlines())
     assert {path.name for path in run_dir.iterdir()} == {path.name for path in alone.iterdir()}
     assert_close(run_dir, alone)
+
+
+def fitted(run_dir):
+    """The history and the state of a short training in float64, and an evaluation."""
+    learner = fewstep.MAML(mlp(), 0.3, 2)
+    tasks = [make_tasks(3, seed=step) for step in range(6)]
+    result = fewstep.fit(learner, tasks, tasks[:2], steps=6, val_every=3, run_dir=run_dir)
+    found = fewstep.evaluate(learner, tasks, workers=2 if dist.is_initialized() else 1)
+    return result.history, dict(learner.state_dict()), found.loss.mean
+
+
+def test_a_script_with_a_group_of_its_own(tmp_path):
+    """Also with a run directory, of which only the first rank knows."""
+    history, state, loss = fitted(tmp_path / "alone")
+    for other in in_ranks(fitted, 2, tmp_path / "ranks", tmp_path / "run"):
+        assert len(other[0]) == len(history) or not other[0]
+        torch.testing.assert_close(other[1], state, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(other[2], loss, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.crash
