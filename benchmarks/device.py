@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 
 import torch
@@ -34,14 +33,20 @@ def memory(device: str, imports: float) -> dict[str, float]:
             "peak_mib": torch.cuda.max_memory_reserved() / 2**20,
             "allocated_mib": torch.cuda.max_memory_allocated() / 2**20,
         }
-    children = [str(process.pid) for process in multiprocessing.active_children()]
-    return {"peak_mib": sum(resident(process) - imports for process in ("self", *children))}
+    return {"peak_mib": sum(resident(process) - imports for process in ("self", *_forks()))}
 
 
 def resident(process: str = "self") -> float:
     """The most memory a process ever held, in MiB."""
     status = Path(f"/proc/{process}/status").read_text()
     return float(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def _forks() -> list[str]:
+    """Processes that were forked from this one, without those that only compile."""
+    own = Path("/proc/self/cmdline").read_text()
+    found = " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children"))
+    return [child for child in found.split() if Path(f"/proc/{child}/cmdline").read_text() == own]
 
 
 def kernels(function: object, most: int = 16) -> str:

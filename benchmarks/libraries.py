@@ -28,13 +28,16 @@ Prepare = Callable[[Workload, nn.Module, TaskBatch], OuterGradient]
 
 _TO_THE_END = ExitStack()
 """What stands until the process ends."""
+OUTER_STEPS = 60_000
+"""Of a long training, for which it pays to compile and to record."""
 
 
 def by_fewstep(workers: int = 1, **settings: Any) -> Prepare:
-    """`fewstep.MAML` with some settings, in a number of processes."""
+    """`fewstep.MAML` with some settings, in a number of processes, as in a long training."""
 
     def prepare(workload: Workload, model: nn.Module, tasks: TaskBatch) -> OuterGradient:
         learner = MAML(model, workload.lr, workload.steps, loss=workload.loss, **settings)
+        learner.expect(OUTER_STEPS)
         if workers == 1:
             return lambda: learner.meta_gradient(tasks)[1]
         ranks = _TO_THE_END.enter_context(joined(workers))
@@ -42,10 +45,12 @@ def by_fewstep(workers: int = 1, **settings: Any) -> Prepare:
         part = tasks[share.own.start : share.own.stop]
 
         def gradient() -> dict[str, Tensor]:
+            # None of them begins before the first does.
+            ranks.sum(torch.zeros(1))
             return differentiate(ranks, learner, part, share, 0, False)[0].gradient
 
         while not ranks.is_first:
-            gradient()  # as often as the first asks
+            gradient()
         return gradient
 
     return prepare

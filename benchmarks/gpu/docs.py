@@ -17,6 +17,7 @@ from benchmarks.report import Rows
 ROWS = {
     "fewstep, as it chooses": ("fewstep", "ms", ".2f"),
     "of these, the host's work": ("fewstep", "host_ms", ".2f"),
+    "kernels": ("fewstep", "kernels", ""),
     '`execution="vectorised"`': ("fewstep, vectorised", "ms", ".1f"),
     '`execution="loop"`': ("fewstep, loop", "ms", ".0f"),
     "plain loop": ("plain loop", "ms", ".0f"),

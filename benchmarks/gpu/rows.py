@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -217,34 +218,44 @@ class Peers(Row):
 
     def prepare(self) -> None:
         """Compare; the loop comes first."""
-        self.findings.limit(self.workload, self.worker.ask("operations"))
         for library in self.libraries:
-            path = self.references.path(self.workload, library)
             try:
-                self.worker.ask("gradient", library, "float64", path)
-            except RuntimeError as error:
-                if self.worker.process.poll() is not None:
-                    raise
-                self.findings.row(self.workload, library, failed=str(error))
-                continue
+                self._each(library, self._compare)
             finally:
                 self.references.of(self.workload).set()
-            found = self.references.deviation(self.workload, path)
-            self.findings.row(self.workload, library, deviation=found["deviation"])
+
+    def alone(self) -> None:
+        """Time those that are exact."""
+        rows = self.findings.rows(self.workload)
+        for library in self.libraries:
+            if rows.get(library, {}).get("deviation", SAME) < SAME:
+                self._each(library, self._time)
+        self.findings.limit(self.workload, self.worker.ask("operations"))
+        if not self.findings.told["best_rate"]:
+            self.findings.told["best_rate"] = self.worker.ask("rate")
 
     def failed(self, why: str) -> None:
         """Keep it beside the table."""
         self.findings.part(self.name, failed=why)
 
-    def alone(self) -> None:
-        """Time those that are exact."""
-        if not self.findings.told["best_rate"]:
-            self.findings.told["best_rate"] = self.worker.ask("rate")
-        rows = self.findings.rows(self.workload)
-        for library in self.libraries:
-            if rows.get(library, {}).get("deviation", SAME) < SAME:
-                first = self.worker.ask("steps", library, 1)
-                row = {"ms": self.timed(library, 1.0, 20)}
-                row |= self.worker.ask("memory", library)
-                setup = max(0.0, first - row["ms"] / 1000)
-                self.findings.row(self.workload, library, setup_seconds=setup, **row)
+    def _each(self, library: str, measure: Callable[[str], dict[str, Any]]) -> None:
+        """One that fails stops no other, unless the worker has ended."""
+        try:
+            self.findings.row(self.workload, library, **measure(library))
+        except RuntimeError as error:
+            if self.worker.process.poll() is not None:
+                raise
+            self.findings.row(self.workload, library, failed=str(error))
+
+    def _compare(self, library: str) -> dict[str, Any]:
+        path = self.references.path(self.workload, library)
+        self.worker.ask("gradient", library, "float64", path)
+        if library == LOOP:
+            self.references.of(self.workload).set()
+        return {"deviation": self.references.deviation(self.workload, path)["deviation"]}
+
+    def _time(self, library: str) -> dict[str, Any]:
+        first = self.worker.ask("steps", library, 1)
+        ms = self.timed(library, 1.0, 20)
+        setup = max(0.0, first - ms / 1000)
+        return {"ms": ms, "setup_seconds": setup, **self.worker.ask("memory", library)}

@@ -32,6 +32,7 @@ Packages:
     models: Networks of the few-shot literature.
     data: Where tasks come from.
     functional: A module as a pure function of its tensors.
+    export: Models and adaptation as files for other runtimes.
 
 >>> import torch, fewstep
 >>> learner = fewstep.MAML(torch.nn.Linear(4, 3), inner_lr=0.1, inner_steps=2)
@@ -51,6 +52,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fewstep import data as data
+    from fewstep import export as export
     from fewstep import functional as functional
     from fewstep import models as models
     from fewstep.errors import InputError as InputError
@@ -92,14 +94,15 @@ _HOMES = {
     "keep_memory": "fewstep.runtime.startup",
 }
 _HIDDEN = [] if find_spec("sklearn") else ["FewShotClassifier", "FewShotRegressor"]
-__all__ = ["__version__", "data", "functional", "models", *(n for n in _HOMES if n not in _HIDDEN)]
+_PACKAGES = ["data", "export", "functional", "models"]
+__all__ = ["__version__", *_PACKAGES, *(n for n in _HOMES if n not in _HIDDEN)]
 
 
 def __getattr__(name: str) -> Any:
     # Loaded on first use: PyTorch takes seconds to import, and the command line's help needs none.
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    if name in ("data", "functional", "models"):
+    if name in _PACKAGES:
         return import_module(f"fewstep.{name}")
     raise AttributeError(f"module 'fewstep' has no attribute {name!r}")
 

@@ -6,11 +6,11 @@ import logging
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fewstep import MAML, ProtoMAML, TaskBatch, errors
-from fewstep.execution import captured, recordings, traced
+from fewstep.execution import captured, kernels, recordings
 from fewstep.execution.recordings import MOST_KEPT, RECORD_AFTER, WORTH_RECORDING, Recordings
 from fewstep.learners import gradient_based
 from tests.execution.recorded import Recorded
@@ -125,6 +125,28 @@ def test_without_a_compiler_it_is_recorded_all_the_same(monkeypatch, told):
     assert "(AssertionError: no triton)" in line
 
 
+def test_a_compiler_that_is_wrong_is_not_believed(monkeypatch, told):
+    """Each function is compared with its operations once; one line names those that differ."""
+
+    def compile_wrongly(graph, _inputs, _options):
+        plain = fx.GraphModule(graph, fx.Graph())
+        plain.graph.output(plain.graph.graph_copy(graph.graph, {}))
+        plain.recompile()
+        return lambda *given: [v * 1.5 if v.is_floating_point() else v for v in plain(*given)]
+
+    monkeypatch.setattr(torch._inductor, "compile", compile_wrongly)
+    learner = _learner()
+    learner._planner.recordings = Recordings(recorded=False)
+    learner.expect(WORTH_RECORDING)
+    assert _is_right(learner, make_tasks())
+    lines = [line for line in told() if "is wrong" in line]
+    assert [line.split(" of ", 1)[1].split(" is ")[0] for line in lines] == [
+        "an inner step",
+        "the gradient of the query loss",
+        "the derivative of an inner step",
+    ]
+
+
 def test_without_memory_it_is_vectorised(monkeypatch, told):
     def fail(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -225,7 +247,7 @@ def test_a_recorded_outer_step_does_not_wait(settings, monkeypatch):
 
 
 def test_compiling_is_told(monkeypatch, told):
-    monkeypatch.setattr(traced, "_from_cache_or_compiled", lambda graph, _: graph)
+    monkeypatch.setattr(kernels, "_from_cache_or_compiled", lambda graph, _: graph)
     learner = _learner()
     _ = Recorded(learner, compiled=True)(make_tasks())
     line = "compiling an inner step: up to a minute, once for this network and these shapes"

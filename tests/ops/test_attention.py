@@ -141,22 +141,28 @@ def _case(name):
     return next(case for case in CASES if case.name == name)
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 @pytest.mark.parametrize("name", ["attention-fused", "transformer"])
-def test_meta_gradient_on_every_path(name, by_blocks, monkeypatch):
+def test_meta_gradient_on_every_path(name, device, by_blocks, monkeypatch):
     """Layers of PyTorch come here; also in eval mode, where it has a fused encoder layer."""
     case = _case(name)
-    tasks = case.tasks()
-    found = {
-        path: case.learner(2, **settings).meta_gradient(tasks)[1]
-        for path, settings in PATHS.items()
-    }
-    if name == "attention-fused":
-        found["recorded"] = Recorded(case.learner(2, execution="loop"))(tasks).gradient
-    found["evaluating"] = case.learner(2, case.model().eval()).meta_gradient(tasks)[1]
+    tasks = case.tasks().to(device)
+
+    def learner(model=None, **settings):
+        return case.learner(2, model, **settings).to(device)
+
+    # As it chooses by itself, it may compile.
+    eager = {path: settings for path, settings in PATHS.items() if path != "auto"}
+    found = {path: learner(**settings).meta_gradient(tasks)[1] for path, settings in eager.items()}
+    if name == "attention-fused" or device == "cuda":
+        recorded = Recorded(learner(execution="loop"), recorded=device == "cuda")
+        found["recorded"] = recorded(tasks).gradient
+    evaluating = learner(case.model().eval(), execution="loop")
+    found["evaluating"] = evaluating.meta_gradient(tasks)[1]
     calls = []
     monkeypatch.setattr(attention, "LONG", 10**9)
     monkeypatch.setattr(attention, "_attend", lambda *_, **__: calls.append(0))
-    expected = case.learner(2, execution="loop").meta_gradient(tasks)[1]
+    expected = learner(execution="loop").meta_gradient(tasks)[1]
     assert not calls
     for path, gradient in found.items():
         assert deviation(gradient, expected) < 1e-10, path

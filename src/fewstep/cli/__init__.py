@@ -22,6 +22,7 @@ COMMANDS = {
     "report": "runs as one HTML page: results, curves, tasks, how to repeat them",
     "adapt": "learn a task of your own from a few pictures or rows of a table",
     "predict": "predict pictures or rows of a table with an adapted model",
+    "export": "write a model, or adaptation itself, for runtimes without PyTorch",
 }
 
 _LISTED = "\n".join(f"  {name:10}{text}" for name, text in COMMANDS.items())

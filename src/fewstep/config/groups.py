@@ -188,6 +188,6 @@ class Specialist:
     memory: Annotated[choices.Memory, Only("order", ("exact",)), FREE] = "fast"
     """Keep the graph of every inner step, or of one at a time (flat)."""
     execution: Annotated[choices.Execution, FREE] = "auto"
-    """Tasks one by one, all at once, or as many as suit memory; captured: experimental, on cuda."""
+    """Tasks one by one, all at once, or as many as suit memory; auto: also recorded, on cuda."""
     compile: Annotated[bool, FREE] = False
     """Compute by compiled functions; compiling takes up to a minute, once."""

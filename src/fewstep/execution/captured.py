@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +17,10 @@ from torch import Tensor
 
 from fewstep.errors import UnsuitableError, first_line
 from fewstep.execution.executor import MetaGradient
+from fewstep.execution.kernels import NotCompiledError
 from fewstep.execution.outer_step import Outcome, OuterStep
 from fewstep.execution.packed import Packed, by_type
 from fewstep.execution.recordings import Recordings
-from fewstep.execution.traced import NotCompiledError
 from fewstep.execution.vmapped import Vmapped
 from fewstep.functional.guards import layer_at_fault
 from fewstep.functional.swapped import Params
@@ -118,7 +119,9 @@ class Captured(Vmapped):
             reason = _reason(error)
         # Outside, where no traceback holds what was allocated.
         if tasks.device.type == "cuda":
-            torch.cuda.empty_cache()
+            # A recording that broke off may have left PyTorch's allocator unwilling.
+            with suppress(RuntimeError):
+                torch.cuda.empty_cache()
         raise UnsuitableError(f"an outer step is not recorded: {reason}")
 
     def _recorded(

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import logging
-import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch._functorch.partitioners import min_cut_rematerialization_partition
-from torch._guards import TracingContext, tracing
-from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils import _pytree as pytree
 
-from fewstep.errors import first_line
+from fewstep.execution.kernels import Run, made
 
 log = logging.getLogger("fewstep")
 
 Tree = Any
 """Tensors in dicts, lists and tuples."""
-Run = Callable[..., Sequence[Tensor]]
 
 
 class Traced:
@@ -46,7 +40,7 @@ class Traced:
         tensors = pytree.tree_leaves(trees)
         if self._run is None:
             graph, (self._form,) = _trace(lambda *trees: (self._function(*trees),), trees)
-            self._run = _made(graph, tensors, self._name, self._compiled)
+            self._run = made(graph, tensors, self._name, self._compiled)
         assert self._form is not None
         return pytree.tree_unflatten(list(self._run(*tensors)), self._form)
 
@@ -79,7 +73,7 @@ class Linearised:
             graph, self._forms = _trace(self._joint, (*arguments, like))
             number = self._forms[0].num_leaves
             forward, self._back_graph, self._kept = _split(graph, len(tensors), number, self._kept)
-            self._forward = _made(forward, tensors, self._name, self._compiled)
+            self._forward = made(forward, tensors, self._name, self._compiled)
         found = list(self._forward(*tensors))
         number = self._forms[0].num_leaves
         kept = found[number:] if self._kept else tensors
@@ -90,7 +84,7 @@ class Linearised:
         tensors = [*kept, *pytree.tree_leaves(cotangent)]
         if self._back is None:
             name = f"the derivative of {self._name}"
-            self._back = _made(self._back_graph, tensors, name, self._compiled)
+            self._back = made(self._back_graph, tensors, name, self._compiled)
         return pytree.tree_unflatten(list(self._back(*tensors)), self._forms[1])
 
 
@@ -176,39 +170,3 @@ def _part(graph: fx.GraphModule, inputs: Sequence[fx.Node | None], outputs: Any)
     part.output([None if node is None else copies[node] for node in wanted])
     part.eliminate_dead_code()
     return fx.GraphModule(graph, part)
-
-
-class NotCompiledError(Exception):
-    """The compiler failed; the message is its reason, in a line."""
-
-
-def _made(graph: fx.GraphModule, tensors: list[Tensor], name: str, compiled: bool) -> Run:
-    if not compiled:
-        return graph
-    began = time.monotonic()
-    log.info("compiling %s: up to a minute, once for this network and these shapes", name)
-    inputs = [tensor.detach() for tensor in tensors]
-    try:
-        with warnings.catch_warnings():
-            # The compiler's own business.
-            warnings.simplefilter("ignore")
-            made = _from_cache_or_compiled(graph, inputs)
-            made(*inputs)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:
-        cause = getattr(error, "inner_exception", error)
-        raise NotCompiledError(f"{type(cause).__name__}: {first_line(cause)}") from error
-    log.info("compiled in %.0f s", time.monotonic() - began)
-    return made
-
-
-def _from_cache_or_compiled(graph: fx.GraphModule, inputs: list[Tensor]) -> Run:
-    """The compiled graph, of an earlier process where PyTorch has it on disk.
-
-    Without a context that knows the shapes the compiler would leave its cache out.
-    """
-    mode = FakeTensorMode(allow_non_fake_inputs=True, shape_env=ShapeEnv())
-    like: Any = [mode.from_tensor(tensor, static_shapes=True) for tensor in inputs]
-    with tracing(TracingContext(mode)):
-        return torch._inductor.compile(graph, like)  # type: ignore[no-any-return]

@@ -38,7 +38,7 @@ def stateless_batch_norm(
     # Where all that a task depends on requires a gradient, recorded statistics do too.
     mean, var = (None if s is None else s.detach() for s in (running_mean, running_var))
     if are_written_out() and mean is not None and var is not None:
-        return _normalised(x, mean, var, weight, bias, eps)
+        return normalised(x, mean, var, weight, bias, eps)
     return F.batch_norm(x, mean, var, weight, bias, False, momentum, eps)
 
 
@@ -59,7 +59,7 @@ def in_elementary_operations(
     """Normalise by the statistics of ``x`` alone, in operations that a compiler can fuse."""
     other = [dim for dim in range(x.dim()) if dim != 1]
     mean = x.mean(other, keepdim=True)
-    return _normalised(x, mean, (x - mean).square().mean(other), weight, bias, eps)
+    return normalised(x, mean, (x - mean).square().mean(other), weight, bias, eps)
 
 
 def recording(statistics: Statistics) -> InTraining:
@@ -84,7 +84,7 @@ def replaying(statistics: Statistics) -> InTraining:
                 'has no statistics to use; use norm="transductive"'
             )
         mean, var = next(recorded[layer])
-        return _normalised(x, mean, var, weight, bias, eps)
+        return normalised(x, mean, var, weight, bias, eps)
 
     return in_training
 
@@ -100,7 +100,7 @@ def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.mean(other), x.var(other, unbiased=False)
 
 
-def _normalised(
+def normalised(
     x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
     """Batch norm by given statistics; PyTorch's own cannot be differentiated through them."""

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from fewstep.functional.loss import reached_by
 from fewstep.functional.structure import parts_of
 
+Held = list[object] | None
+"""Such values, or None where nobody asks for them."""
 _KNOWN = ("torch.nn.", "fewstep.")
 """Begin the modules of classes whose code reads its own tensors and settings alone."""
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))

@@ -14,7 +14,7 @@ from fewstep.functional.guards import refuse_checkpointing
 from fewstep.ops import attention, elementary, fast, traceable
 from fewstep.ops.recurrent import RECURRENT
 from fewstep.ops.vmap import under_vmap
-from fewstep.ops.written_out import WRITTEN_OUT, are_written_out
+from fewstep.ops.written_out import WRITTEN_OUT, are_written_out, left_alone
 from fewstep.runtime.modes import setting_of
 
 Function = Callable[..., Any]
@@ -92,6 +92,9 @@ class TwiceDifferentiable(TorchFunctionMode):
         super().__init__()
         self._batch_norm = partial(stateless_batch_norm, in_training)
         self._overrides = RECORDABLE if are_written_out() else overrides
+        if alone := left_alone():
+            kept = {f: other for f, other in self._overrides.items() if f not in alone}
+            self._overrides = kept
         self._with_gradients = torch.is_grad_enabled()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

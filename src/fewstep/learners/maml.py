@@ -13,7 +13,7 @@ from fewstep.choices import Execution, HeadRows, Memory, Norm, Order, Precision,
 from fewstep.errors import InputError
 from fewstep.execution.compiled import Compiler
 from fewstep.execution.executor import MetaGradient
-from fewstep.functional.held import held_by
+from fewstep.functional.held import Held, held_by
 from fewstep.functional.structure import Latest
 from fewstep.functional.swapped import Params
 from fewstep.learners import meta_parameters as beside
@@ -55,9 +55,10 @@ class MAML(GradientBased):
         execution: ``"loop"`` computes the tasks of a meta-batch one after another;
             ``"vectorised"`` all at once, which suits small networks without random layers;
             ``"chunked"`` as many at once as suit the machine's memory; ``"auto"`` decides between
-            the loop and chunks by the size of a task. All give the same gradient. ``"captured"``,
-            experimental and for CUDA alone, records an outer step once as a CUDA graph and replays
-            it (docs/speed.md); what cannot be is vectorised or looped, with a warning.
+            the loop and chunks by the size of a task, and on CUDA records outer steps as CUDA
+            graphs where many of one kind come: all of a training of 1,000 or more, else after 100
+            in a row. What cannot be recorded is vectorised or looped, with a line that says why.
+            ``"captured"`` records from the first. All give the same gradient (docs/speed.md).
         compile: Compute by functions that `torch.compile` makes, once for each shape of tasks: the
             whole meta-gradient of a meta-batch where it has few operations; otherwise the inner
             gradient and the query, one task after another; nothing of a network with blocks (batch
@@ -211,12 +212,7 @@ class MAML(GradientBased):
         )
 
     def _new_objective(
-        self,
-        tasks: TaskBatch,
-        traits: Traits,
-        norm: Norm,
-        training: bool,
-        held: list[object] | None,
+        self, tasks: TaskBatch, traits: Traits, norm: Norm, training: bool, held: Held
     ) -> Objective:
         plain = super()._objective(tasks, traits, norm, training)
         learned: Params = plain.learned | self.named("_step_sizes") | self.named("_affine")

@@ -2,6 +2,7 @@
 
 from fewstep.choices import Norm
 from fewstep.execution.compiled import Compiler
+from fewstep.functional.held import Held
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.metrics import ignored_label
@@ -15,7 +16,7 @@ def traceable_of(
     traits: Traits,
     norm: Norm,
     training: bool,
-    held: list[object] | None,
+    held: Held,
 ) -> Traceable | None:
     """The parts of a learner's losses; None where nothing is compiled or recorded.
 

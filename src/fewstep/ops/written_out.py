@@ -5,7 +5,7 @@ They stand in for PyTorch's own while a function is traced to be recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import reduce
@@ -19,13 +19,19 @@ from torch import Tensor
 from fewstep.ops.max_pool import Window, window_of
 from fewstep.ops.unfolded_conv import conv1d, conv2d
 
-_active: ContextVar[bool] = ContextVar("whether layers are written out", default=False)
+Function = Callable[..., Any]
+
+_active: ContextVar[Collection[Function] | None] = ContextVar("functions left alone", default=None)
 
 
 @contextmanager
-def layers_written_out() -> Iterator[None]:
-    """Have models called inside compute with the functions of this file."""
-    token = _active.set(True)
+def layers_written_out(but: Collection[Function] = ()) -> Iterator[None]:
+    """Have models called inside compute with the functions of this file.
+
+    Args:
+        but: Functions of PyTorch that are left as they are.
+    """
+    token = _active.set(but)
     try:
         yield
     finally:
@@ -34,7 +40,12 @@ def layers_written_out() -> Iterator[None]:
 
 def are_written_out() -> bool:
     """Whether `layers_written_out` is entered."""
-    return _active.get()
+    return _active.get() is not None
+
+
+def left_alone() -> Collection[Function]:
+    """The functions that `layers_written_out` was told to leave."""
+    return _active.get() or ()
 
 
 def max_pool2d(input: Tensor, *args: Any, **kwargs: Any) -> Any:

@@ -18,6 +18,21 @@ Function = Callable[..., tuple[Tensor, ...]]  # takes tensors, one by one
 log = logging.getLogger("fewstep")
 
 
+def compiler_options() -> dict[str, Any]:
+    """Settings of PyTorch's compiler for all that is compiled here.
+
+    Two of its ways are silently wrong on a GPU for some shapes: rows that are padded, of which some
+    kernels read what no other has written (pytorch/pytorch#194281; pictures of 84 x 84 had a wrong
+    gradient), and sums over rows and over columns by one kernel (#177419, #195845).
+    """
+    # Takes seconds to import.
+    from torch._inductor import config
+
+    has_it = hasattr(config.triton, "mix_order_reduction")
+    off: dict[str, Any] = {"triton.mix_order_reduction": False} if has_it else {}
+    return {"comprehensive_padding": False, **off}
+
+
 class CompiledFunctions:
     """Keeps what was compiled, by key. After a first failure it has given up: no more is tried."""
 
@@ -115,6 +130,6 @@ def _compiled(function: Function, single_thread: bool) -> Function:
 
     # The compiler keeps few versions of the same code, and this code serves every function.
     call.__code__ = call.__code__.replace(co_name=f"function_{id(function)}")
-    options: dict[str, Any] | None = {"cpp.threads": 1} if single_thread else None
+    options = compiler_options() | ({"cpp.threads": 1} if single_thread else {})
     compiled: Any = torch.compile(call, fullgraph=True, dynamic=False, options=options)
     return one_thread()(compiled) if single_thread else compiled  # type: ignore[no-any-return]

@@ -115,7 +115,7 @@ class OuterLoop:
             step = self.progress.step
             last = step == steps
             self._validate_after(step, last)
-            stop = self._is_to_stop(interrupt)
+            stop = self._is_to_stop(interrupt, last)
             done = (
                 last
                 or stop
@@ -137,10 +137,10 @@ class OuterLoop:
             self._validate_after(step, last=True)
             self._checkpoint()
 
-    def _is_to_stop(self, interrupt: Interrupt) -> bool:
+    def _is_to_stop(self, interrupt: Interrupt, last: bool) -> bool:
         """Whether a signal came; one that comes later is taken after the next outer step."""
-        if self.asked is None:
-            return interrupt.requested
+        if last or self.asked is None:
+            return any(self.ranks.gather(interrupt.requested))
         # All ranks have to read it after the same step.
         return self.progress.step % figures_every(self.device, False) == 0 and bool(self.asked)
 
