@@ -183,7 +183,7 @@ class Learner(NamedModule, ABC):
 
         Raises:
             InputError: The tasks do not fit the model or the loss, or the loss or the gradient is
-                not finite. On CUDA a loss that is not finite is NaN instead, since to look is to wait.
+                not finite. On CUDA, where to look is to wait, the loss itself tells that.
         """
         check_at_least_zero("outer_step", outer_step, whole=True)
         result = self.differentiate(tasks, outer_step)
