@@ -21,7 +21,7 @@ _aten = torch.ops.aten
 
 # A runtime pools and finds the places at once; of the others, fewstep's own have operations that
 # no file has.
-_LEFT_ALONE = {
+_LEFT_ALONE: set[Callable[..., Any]] = {
     *(torch.max_pool2d, F.max_pool2d, torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu),
     *(F.scaled_dot_product_attention, F.multi_head_attention_forward),
 }
