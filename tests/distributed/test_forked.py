@@ -132,7 +132,7 @@ def test_an_error_of_the_user_s_code_in_another_rank(tmp_path):
     trained(2, lambda: fewstep.MAML(network, 0.1))
 
 
-def test_callbacks_are_called_by_the_first_and_schedulers_by_all():
+def test_callbacks_are_of_the_first_and_schedulers_of_all():
     def make():
         return LEARNERS["maml"]()
 
