@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewstep import MAML, R2D2, FineTune, ImplicitMAML, InputError, ProtoMAML, ProtoNet, Reptile
+from fewstep import MAML, R2D2, FineTune, ImplicitMAML, InputError, ProtoMAML, ProtoNet
 from fewstep.export import to_onnx
 from fewstep.models.context import WithContext
 from tests.export.shared import NETWORKS, adaptation, apart, network_and_task
@@ -41,11 +41,9 @@ ALGORITHMS = {
     "maml++": lambda: MAML(
         cnn(), 0.1, 2, step_sizes="per-step", per_step_affine=True, per_step_statistics=True
     ),
-    "momentum": lambda: MAML(cnn(), 0.1, 2, inner_optimizer="momentum"),
     "adam": lambda: MAML(cnn(), 0.01, 2, inner_optimizer="adam"),
     "shared-rows": lambda: MAML(cnn(), 0.1, 2, head_rows="shared"),
     "cavia": lambda: MAML(WithContext(cnn(), 3, "0", 4), 1.0, 2, adapting=["context"]),
-    "reptile": lambda: Reptile(cnn(), 0.1, 2),
     "imaml": lambda: ImplicitMAML(nn.Sequential(nn.Flatten(), mlp(inputs=16, dtype=None)), 0.1, 2),
     "protomaml": lambda: ProtoMAML(cnn(), 0.1, 2),
     "protonet": lambda: ProtoNet(cnn()),

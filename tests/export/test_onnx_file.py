@@ -15,7 +15,7 @@ from fewstep import MAML, InputError
 from fewstep.export import to_onnx
 from fewstep.export.eight_bits import rounded
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
-from tests.export.shared import adaptation, apart
+from tests.export.shared import adaptation, apart, network_and_task
 from tests.factory import cnn, mlp
 
 X, Y = torch.randn(6, 1, 4, 4), torch.arange(6) % 3
@@ -50,6 +50,15 @@ def test_a_regression_and_a_module_alone(tmp_path):
     expected = module(x[:2]).detach().numpy()
     for one in (path, other):
         assert apart(predicted(one, x[:2])[0], expected) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["transformer", "lstm"])
+def test_adapted_models_without_fast_paths(name, tmp_path):
+    """PyTorch predicts by operations of their own, which no file has."""
+    model, loss, x, y = network_and_task(name)
+    module = MAML(model, 0.05, loss=loss).adapt(x, y)
+    (path,) = to_onnx(module, tmp_path / "a.onnx", x=x)
+    assert apart(predicted(path, x[:1])[0], module(x[:1]).detach().numpy()) < 1e-5
 
 
 def test_transductive_models_use_each_batch(tmp_path):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
@@ -11,16 +11,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch._decomp import core_aten_decompositions
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fewstep.ops.written_out import layers_written_out
+from fewstep.runtime.modes import setting_of
 
 _aten = torch.ops.aten
 
 
-def layers_for_files() -> AbstractContextManager[None]:
+# A runtime pools and finds the places at once; of the others, fewstep's own have operations that
+# no file has.
+_LEFT_ALONE: set[Callable[..., Any]] = {
+    *(torch.max_pool2d, F.max_pool2d, torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu),
+    *(F.scaled_dot_product_attention, F.multi_head_attention_forward),
+}
+
+
+@contextmanager
+def layers_for_files() -> Iterator[None]:
     """Have models called inside compute in operations that a file has."""
-    # A runtime pools and finds the places at once.
-    return layers_written_out(but=(torch.max_pool2d, F.max_pool2d))
+    recurrence = setting_of((torch.backends.mkldnn,), "enabled", False)
+    attention: Any = sdpa_kernel(SDPBackend.MATH)
+    with layers_written_out(but=_LEFT_ALONE), recurrence, attention:
+        yield
 
 
 def convolution_backward(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx
 
 from fewstep.errors import InputError, first_line
-from fewstep.export.recorder import record
+from fewstep.export.recorder import Recorded, record
 
 COUNTS = 7, 11
 """Numbers of examples that a function is traced with. What differs between the two traces depends
@@ -76,19 +76,18 @@ def operations_of(program: Program) -> Operations:
         InputError: What its code does depends on values, or otherwise than linearly on the number
             of examples.
     """
-    (graph, outputs), (other, _) = (_trace(program, number) for number in COUNTS)
+    (graph, held, outputs), (other, *_) = (_trace(program, number) for number in COUNTS)
     _join(graph, other, program)
     names = list(program.with_examples(1))
     used = []
-    for name, node in zip(names, graph.graph.find_nodes(op="placeholder"), strict=True):
+    for name, node in zip(names, graph.find_nodes(op="placeholder"), strict=True):
         if node.users:
             used.append(name)
         else:
-            graph.graph.erase_node(node)
-    graph.recompile()
+            graph.erase_node(node)
     inputs = tuple(name for name in used if name in program.inputs)
     constants = {name: program.constants[name] for name in used if name in program.constants}
-    found = Operations(graph, inputs, constants, outputs)
+    found = Operations(fx.GraphModule(held, graph), inputs, constants, outputs)
     _check(found, program)
     return found
 
@@ -132,25 +131,25 @@ def apart(found: Tensor, expected: Tensor) -> float:
     return float(differences.max()) / unit if len(differences) else 0.0
 
 
-def _trace(program: Program, number: int) -> tuple[fx.GraphModule, tuple[str, ...]]:
+def _trace(program: Program, number: int) -> Recorded:
     try:
-        graph, names = record(program.function, program.with_examples(number))
+        found = record(program.function, program.with_examples(number))
     except InputError:
         raise
     except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
         raise InputError(
             f"the model cannot be written down as operations ({first_line(error)})"
         ) from error
-    for node in list(graph.graph.nodes):
+    for node in list(found.graph.nodes):
         if node.target in _SAME:
             node.replace_all_uses_with(node.args[0])
-    graph.graph.eliminate_dead_code()
-    return graph, names
+    found.graph.eliminate_dead_code()
+    return found
 
 
-def _join(graph: fx.GraphModule, other: fx.GraphModule, program: Program) -> None:
+def _join(graph: fx.Graph, other: fx.Graph, program: Program) -> None:
     """Make a graph one for any number of examples, by another of another number."""
-    nodes, others = list(graph.graph.nodes), list(other.graph.nodes)
+    nodes, others = list(graph.nodes), list(other.nodes)
     if [n.target for n in nodes if n.op == "call_function"] != [
         n.target for n in others if n.op == "call_function"
     ]:
@@ -176,8 +175,8 @@ def _note(node: fx.Node, its: fx.Node) -> None:
 class _Sizes:
     """Numbers of a graph that depend on the number of examples, as nodes in front of it."""
 
-    def __init__(self, graph: fx.GraphModule, program: Program) -> None:
-        self._graph = graph.graph
+    def __init__(self, graph: fx.Graph, program: Program) -> None:
+        self._graph = graph
         self._found: dict[Any, fx.Node] = {}
         inputs = self._graph.find_nodes(op="placeholder")
         names = zip(program.with_examples(1), inputs, strict=True)

@@ -64,11 +64,11 @@ class Recorder(TorchDispatchMode):
         self._record(func, args, kwargs, found)
         return found
 
-    def finish(self, outputs: list[Tensor]) -> fx.GraphModule:
+    def finish(self, outputs: list[Tensor]) -> fx.Graph:
         """The graph, with these tensors as its results."""
         self.graph.output([self._node(tensor) for tensor in outputs])
         self.graph.eliminate_dead_code()
-        return fx.GraphModule(self.constants, self.graph)
+        return self.graph
 
     def _record(self, func: Any, args: Any, kwargs: Any, found: Any) -> None:
         nodes = pytree.tree_map_only(Tensor, self._node, (args, kwargs))
@@ -133,13 +133,27 @@ def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
+class Recorded(NamedTuple):
+    """The operations of a function of named tensors.
+
+    Attributes:
+        graph: Its placeholders are all tensors that the function was given.
+        constants: Tensors that it found elsewhere.
+        outputs: Names of its results.
+    """
+
+    graph: fx.Graph
+    constants: dict[str, Tensor]
+    outputs: tuple[str, ...]
+
+
 def record(
     function: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]], given: Mapping[str, Tensor]
-) -> tuple[fx.GraphModule, tuple[str, ...]]:
-    """The operations of a function of named tensors, and the names of its results."""
+) -> Recorded:
+    """The operations of a function of named tensors."""
     # The same tensor given twice would be one.
     given = {name: value.detach().clone() for name, value in given.items()}
     recorder = Recorder(given)
     with recorder, torch.enable_grad():
         found = {name: value.detach() for name, value in function(given).items()}
-    return recorder.finish(list(found.values())), tuple(found)
+    return Recorded(recorder.finish(list(found.values())), recorder.constants, tuple(found))
