@@ -64,7 +64,8 @@ def main(revision: str | None) -> None:
         reduced = {size: together.ask(f"reduce {size}") for size in SIZES}
     size = sum(p.numel() for p in WORKLOAD.build(torch.float32).parameters()) * 4e-6
     parts = [
-        f"# Several ranks\n\n`python -m benchmarks.ranks {revision or ''}`, {machine()}. "
+        f"# Several ranks\n\n`python -m benchmarks.ranks {revision or ''}`, "
+        f"{machine().rpartition(',')[0]}, {CORES} cores. "
         f"W1: {WORKLOAD.text}; a gradient of {size:.2f} MB; outer steps of one rank deviate by "
         f"{100 * deviation:.1f}%.\n",
         steps,

@@ -161,8 +161,10 @@ class Exact(Row):
         self.findings.row(self.workload, library, deviation=found["deviation"])
 
     def failed(self, why: str) -> None:
-        """Keep it beside the timing, which may be known."""
-        self.findings.row(self.workload, self.libraries[0], not_compared=why)
+        """Keep it beside the timing, unless the comparison was done before."""
+        (library,) = self.libraries
+        if "deviation" not in self.findings.rows(self.workload).get(library, {}):
+            self.findings.row(self.workload, library, not_compared=why)
 
 
 class LessExact(Row):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fewstep import MAML
-from fewstep.runtime.modes import multiplying_in
+from fewstep.runtime.modes import arithmetic_of
 from tests.factory import cnn, make_pictures, make_tasks
 
 
@@ -53,9 +53,11 @@ def test_compiled_functions_round_too(layer):
 def test_the_flags_of_a_gpu_are_given_back(precision):
     backends = torch.backends.cuda.matmul, torch.backends.cudnn
     before = [backend.allow_tf32 for backend in backends]
-    with multiplying_in(precision):
+    with arithmetic_of(precision):
         assert [backend.allow_tf32 for backend in backends] == 2 * [precision == "tf32"]
+        assert torch.backends.cudnn.deterministic
     assert [backend.allow_tf32 for backend in backends] == before
+    assert not torch.backends.cudnn.deterministic
 
 
 def test_four_threads_get_what_one_gets():

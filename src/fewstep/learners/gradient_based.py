@@ -37,7 +37,7 @@ from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
 from fewstep.metagrad.metrics import Metric, Metrics, WithPredictions
 from fewstep.metagrad.objective import Objective, Padding, QueryResult
 from fewstep.metagrad.unroll import GradientRule, last_only
-from fewstep.runtime.modes import exclusive, multiplying_in
+from fewstep.runtime.modes import arithmetic_of, exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 
@@ -117,7 +117,7 @@ class GradientBased(Learner):
                     check_labels_of(tasks, traits.classes, self.loss)
                 return executor.meta_gradient(tasks, rule)
 
-            with multiplying_in(self.precision):
+            with arithmetic_of(self.precision):
                 found = self._planner.run(objective, tasks, compute, rule)
             if tasks.device.type != "cuda":
                 path = partial(self._path, steps=self.inner_steps)
@@ -220,7 +220,7 @@ class GradientBased(Learner):
         with exclusive():
             objective, _ = self.objective(tasks, norm, training=training)
             objective = replace(objective, metrics=measured(objective.metrics))
-            with multiplying_in(self.precision):
+            with arithmetic_of(self.precision):
                 return self._planner.run(
                     objective, tasks, lambda executor: executor.evaluate(tasks, path)
                 )

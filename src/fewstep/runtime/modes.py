@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor
@@ -31,10 +31,18 @@ def setting_of(backends: Iterable[object], name: str, value: bool) -> Iterator[N
         yield
 
 
-def multiplying_in(precision: Precision) -> AbstractContextManager[None]:
-    """Let a GPU round the factors of float32 products to TF32, or not, forward and backward."""
+@contextmanager
+def arithmetic_of(precision: Precision) -> Iterator[None]:
+    """Let a GPU round the factors of float32 products to TF32, or not, forward and backward.
+
+    Its convolutions add up in one order, so that the same outer step has the same bits again.
+    """
     backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    return setting_of(backends, "allow_tf32", precision == "tf32")
+    with (
+        setting_of(backends, "allow_tf32", precision == "tf32"),
+        setting_of(backends[1:], "deterministic", True),
+    ):
+        yield
 
 
 @contextmanager
