@@ -7,6 +7,9 @@ from fewstep.cli import main
 
 @pytest.fixture
 def rank(monkeypatch):
+    # Other tests of the same process may have left something there.
+    monkeypatch.setattr("fewstep.distributed.ranks.failed_first", None)
+
     def become(number, here):
         monkeypatch.setenv("MASTER_ADDR", "there")
         for name, value in (("WORLD_SIZE", 4), ("RANK", number), ("LOCAL_RANK", here)):
