@@ -83,8 +83,9 @@ def test_compiled(case, caplog):
 
 @pytest.mark.parametrize(("case", "norm"), SETTINGS, ids=_id)
 def test_ranks_give_the_same_gradient(case, norm):
-    torch.manual_seed(0)
-    _, gradient = meta_gradient(case.learner(2, norm=norm), case.tasks())
+    learner, tasks = case.learner(2, norm=norm), case.tasks()
+    torch.manual_seed(2)
+    _, gradient = meta_gradient(learner, tasks)
     assert deviation(gradient, _gradient(case, norm, 2, "loop")) < 1e-10
 
 

@@ -4,8 +4,8 @@ import os
 
 
 def launched() -> bool:
-    """Whether this process was started as one of several ranks."""
-    return _number("WORLD_SIZE", 1) > 1 and "RANK" in os.environ
+    """Whether this process was started as one of several ranks, and told where they meet."""
+    return _number("WORLD_SIZE", 1) > 1 and {"RANK", "MASTER_ADDR"} <= os.environ.keys()
 
 
 def rank() -> int:
