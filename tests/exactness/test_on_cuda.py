@@ -127,7 +127,8 @@ def test_models_of_real_packages(case):
     expected = PlainLoop(case).gradient()
     for path in ("loop", "flat", "vectorised")[: 3 if case.vectorised else 2]:
         found = _gradient(case.learner(case.model(), **PATHS[path]), case.tasks())
-        assert deviation(found, expected) < 1e-10, path
+        # Llama turns by angles in float32 whatever its type, and a GPU's cosine is another.
+        assert deviation(found, expected) < (1e-6 if case.name == "llama" else 1e-10), path
 
 
 @pytest.mark.parametrize("name", COMPILED)

@@ -40,11 +40,11 @@ def test_nothing_waits_between_readings(monkeypatch):
     """After the first ten steps, in which much is made for the first time."""
     take = loop.OuterLoop._take_step
 
-    def without_waiting(self, numbers, batch):
+    def without_waiting(self, *given):
         watched = self.progress.step >= 10
         torch.cuda.set_sync_debug_mode("error" if watched else "default")
         try:
-            return take(self, numbers, batch)
+            return take(self, *given)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 

@@ -3,6 +3,7 @@
 import torch
 
 from fewstep import MAML
+from fewstep.functional.call import functional_call, trainable
 from fewstep.models.conv4 import conv4
 
 
@@ -13,3 +14,18 @@ def test_a_hook_of_the_user_is_called():
     x, y = torch.randn(5, 1, 28, 28), torch.arange(5)
     MAML(model, 0.1, 1).adapt(x, y)
     assert len(calls) > 1
+
+
+def test_the_weights_of_recurrent_layers_stay_where_they_are(monkeypatch):
+    """A GPU's layers would move them, in every call, and cannot under vmap."""
+    layer = torch.nn.LSTM(2, 3)
+    method = torch.nn.RNNBase.flatten_parameters
+
+    def refuse(_):
+        raise AssertionError
+
+    monkeypatch.setattr(torch.nn.RNNBase, "flatten_parameters", refuse)
+    given = {name: value + 1 for name, value in trainable(layer).items()}
+    functional_call(layer, given, torch.ones(4, 2))
+    monkeypatch.undo()
+    assert torch.nn.RNNBase.flatten_parameters is method
