@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 DEVICE ?= cpu
 
-.PHONY: run test lint compiled crash bench docs clean
+.PHONY: run test lint compiled crash bench docs release-check clean
 
 run: $(VENV)/run.ready
 	$(BIN)/fewstep train glyphs-5way-1shot --test-tasks 100 --run-dir $(DEMO)/maml
@@ -51,6 +51,9 @@ $(VENV)/bench.ready: $(VENV)/run.ready
 $(VENV)/docs.ready: $(VENV)/run.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	touch $@
+
+release-check:
+	$(PYTHON) scripts/release_check.py
 
 clean:
 	rm -rf $(VENV) runs site
