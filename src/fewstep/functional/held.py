@@ -96,9 +96,11 @@ class _Look:
         owner = getattr(function, "__self__", function)
         if isinstance(owner, nn.Module):
             self.at_parts(readers_in(owner))
-        if not is_library(loss):
+        if isinstance(loss, partial):
             self._at(loss)
-            self.at_all([] if isinstance(loss, partial) else read_by(loss))
+        elif not is_library(loss):
+            self._at(loss)
+            self.at_all(read_by(loss))
 
     def at_all(self, values: Iterable[object]) -> None:
         """Look at some values."""
