@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 DEVICE ?= cpu
 
-.PHONY: run test lint compiled crash bench clean
+.PHONY: run test lint compiled crash bench release-check clean
 
 run: $(VENV)/run.ready
 	$(BIN)/fewstep train glyphs-5way-1shot --test-tasks 100 --run-dir $(DEMO)/maml
@@ -43,6 +43,9 @@ $(VENV)/test.ready: $(VENV)/run.ready
 $(VENV)/bench.ready: $(VENV)/run.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	touch $@
+
+release-check:
+	$(PYTHON) scripts/release_check.py
 
 clean:
 	rm -rf $(VENV) runs

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch.distributed as dist
-from PIL import Image
 
 from fewstep.cli.train import _options
-from tests.own_rows import rows_of_task, rows_of_tasks
+from tests.own_rows import rows_of_task
+from tests.readme import blocks, run_examples
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -54,22 +54,7 @@ def test_translations_have_the_same_code_and_figures(one, other):
 def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FEWSTEP_CACHE", str(tmp_path / "cache"))
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    pictures, table, *own_model = [
-        re.sub(r"steps=[12]000", "steps=2", block).replace("84", "16") for block in blocks
-    ]
-    _draw_photos(tmp_path)
-    names = {}
-    exec(pictures, names)
-    assert names["classifier"].predict(["new.jpg"])[0] in ("photo0", "photo1", "photo2")
-    rows_of_tasks(30, 22).to_csv("exams.csv", index=False)
-    rows_of_task("new", 5).to_csv("new_school.csv", index=False)
-    rows_of_task("new", 4, seed=1).to_csv("pupils.csv", index=False)
-    exec(table.replace("n=400", "n=4"), names)
-    assert names["regressor"].predict("pupils.csv").shape == (4,)
-    names = {}
-    for block in own_model:
-        exec(block, names)
+    run_examples()
 
 
 def test_mixed_effects_for_a_new_task(tmp_path, monkeypatch):
@@ -82,10 +67,7 @@ def test_mixed_effects_for_a_new_task(tmp_path, monkeypatch):
     pd.concat(every).to_csv("exams.csv", index=False)
     new[:6].to_csv("new_school.csv", index=False)
     new[6:].to_csv("pupils.csv", index=False)
-    page = (ROOT / "docs" / "tables.md").read_text()
-    (example,) = [
-        code for code in re.findall(r"```python\n(.*?)```", page, re.S) if "mixedlm" in code
-    ]
+    (example,) = [code for code in blocks("docs/tables.md") if "mixedlm" in code]
     names = {}
     exec(example, names)
     errors = names["predicted"] - new.score[6:].to_numpy(), new.score[6:] - new.score[:6].mean()
@@ -93,17 +75,12 @@ def test_mixed_effects_for_a_new_task(tmp_path, monkeypatch):
     assert found < 2 < mean
 
 
-def _blocks(page, language):
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
-
-
 def test_the_loop_of_several_ranks_runs(monkeypatch):
     """As a rank that is alone."""
     there = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     for name, value in there.items():
         monkeypatch.setenv(name, value)
-    (example,) = _blocks("scale.md", "python")
+    (example,) = blocks("docs/scale.md")
     exec(example.replace("range(100)", "range(2)").replace("32", "4"), names := {})
     assert names["loss"].isfinite()
     assert not dist.is_initialized()
@@ -111,10 +88,10 @@ def test_the_loop_of_several_ranks_runs(monkeypatch):
 
 def test_scripts_for_clusters_are_well_formed():
     yaml = pytest.importorskip("yaml")
-    (script,) = _blocks("scale.md", "bash")
+    (script,) = blocks("docs/scale.md", "bash")
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     service, job, train_job = [
-        part for block in _blocks("scale.md", "yaml") for part in yaml.safe_load_all(block)
+        part for block in blocks("docs/scale.md", "yaml") for part in yaml.safe_load_all(block)
     ]
     assert service["spec"]["selector"]["job-name"] == job["metadata"]["name"]
     pod = job["spec"]["template"]["spec"]
@@ -131,15 +108,3 @@ def test_scripts_for_clusters_are_well_formed():
     ):
         options, _ = _options(command[command.index("train") + 1 :])
         assert options.config.meta_batch == 1024
-
-
-def _draw_photos(folder):
-    """Small pictures in the folders that the README names."""
-    random = np.random.default_rng(0)
-    for name in [f"photos/photo{c}/{i}" for c in range(10) for i in range(10)] + [
-        *(f"my_products/photo{c}/0" for c in range(3)),
-        "new",
-    ]:
-        path = folder / f"{name}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.integers(0, 255, (20, 24, 3), np.uint8)).save(path)
