@@ -11,6 +11,7 @@ let query;
 let found = null; // the last answer
 let shownClasses = []; // the classes that it is about
 let asking = false, again = false;
+let complained = false; // whether the problem that is told is the server's
 let tasks = 0; // counts how often there was nothing to ask: an answer from before is about something else
 
 function setUp() {
@@ -94,14 +95,19 @@ async function ask() {
     } else if (!answer.ok) {
       found = null;
       show();
+      say("");
+      complained = true;
       fail(told.error);
     } else {
       found = told;
+      if (complained) fail("");
+      complained = false;
       shownClasses = full.map((one, n) => ({ name: one.name ?? `Symbol ${classes.indexOf(one) + 1}`, picture: support[n][0] }));
       $("seconds").textContent = `The last adaptation took ${Math.round(1000 * told.seconds)} ms.`;
       show();
     }
   } catch {
+    complained = true;
     fail("The server does not answer. Is fewstep demo still running?");
   }
   await new Promise((done) => setTimeout(done, PAUSE));
@@ -161,13 +167,12 @@ function percent(chance) {
 }
 
 function say(text) {
-  $("status").className = "";
   $("status").textContent = text;
 }
 
+// It stays until photos are given again, or the server answers.
 function fail(text) {
-  $("status").className = "wrong";
-  $("status").textContent = text;
+  $("problem").textContent = text;
 }
 
 setUp();
