@@ -28,6 +28,7 @@ import numpy as np
 import torch
 
 import fewstep
+from benchmarks.device import wait
 from fewstep.choices import Split
 from fewstep.config.recipes import find_recipe
 from fewstep.config.schema import Config
@@ -90,25 +91,19 @@ def sources(config: Config) -> Mapping[Split, TaskSource]:
     return episodes({"train": noise(1100), "val": noise(100)}, config)
 
 
-def wait(device: torch.device) -> None:
-    """Until the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
 def gradient_alone(learner: Learner, tasks: fewstep.TaskBatch, times: int) -> tuple[float, float]:
     """Seconds of a gradient: the median, waiting for each; and of many, one behind the other."""
     each = []
     for number in range(times):
-        wait(tasks.device)
+        wait(tasks.device.type)
         began = time.perf_counter()
         learner.differentiate(tasks, number)
-        wait(tasks.device)
+        wait(tasks.device.type)
         each.append(time.perf_counter() - began)
     began = time.perf_counter()
     for number in range(times):
         learner.differentiate(tasks, number)
-    wait(tasks.device)
+    wait(tasks.device.type)
     return median(each), (time.perf_counter() - began) / times
 
 
@@ -137,7 +132,7 @@ def host_parts(learner: Learner, source: Any, config: Config, times: int) -> dic
     for name, part in parts.items():
         each = []
         for _ in range(times):
-            wait(device)
+            wait(device.type)
             began = time.perf_counter()
             part()
             each.append(time.perf_counter() - began)

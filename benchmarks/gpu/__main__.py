@@ -53,8 +53,8 @@ SMALLER = {
     "attention": Program("-m benchmarks.attention exact", "-m benchmarks.attention times"),
 }
 """The same without a GPU."""
-AT_ONCE = 16
-"""Jobs that prepare side by side, about as many as there are cores."""
+AT_ONCE = 8
+"""Jobs that prepare side by side, on sixteen cores: a compiler keeps two busy."""
 
 
 def jobs(names: list[str], findings: Findings, references: References, out: Path) -> Iterator[Job]:
@@ -95,7 +95,7 @@ def jobs(names: list[str], findings: Findings, references: References, out: Path
 
 def _tests(findings: Findings, output: Path) -> Command:
     """The tests that need a GPU, none of which a warning of this version of PyTorch may fail."""
-    workers = "8" if findings.device == "cuda" else "1"
+    workers = "4" if findings.device == "cuda" else "1"
     plugins = ["-p", "no:cacheprovider", "-p", "no:benchmark", "-n", workers, "-v"]
     every = sorted(ROOT.glob("tests/*/test_*.py"))
     files = [str(path) for path in every if "mark.cuda" in path.read_text()]

@@ -15,3 +15,4 @@ HeadRows = Literal["separate", "shared"]
 NewHead = Literal["random", "zeros"]
 Downsample = Literal["stride", "max-pool"]
 ModelNorm = Literal["batch", "group", "none"]
+What = Literal["adapted", "meta-learned", "adaptation"]  # is exported

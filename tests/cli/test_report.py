@@ -11,6 +11,7 @@ import fewstep
 from fewstep.cli import main, reporting
 from fewstep.cli.train import _options
 from fewstep.config.file import read_config
+from fewstep.evaluation.evaluate import evaluate_tasks
 from fewstep.report.page.command import command
 from fewstep.training import checkpoint
 from tests.cli.shared import refused
@@ -111,6 +112,22 @@ def test_data_that_are_gone_cost_their_part_alone(table_runs, tmp_path):
     assert "gone.csv, which is not there any more" in text
     assert "final test" in text
     assert "Worst and best tasks" not in text
+
+
+def test_a_run_is_evaluated_once(run, tmp_path, monkeypatch):
+    """Its curve by inner steps is that of its own test, where that goes as far."""
+    seen = []
+
+    def noted(learner, *given):
+        seen.append(learner)
+        return evaluate_tasks(learner, *given)
+
+    monkeypatch.setattr(reporting, "evaluate_tasks", noted)
+    monkeypatch.setattr(reporting, "LEAST_STEPS", 1)
+    _, root = _report(run, tmp_path)
+    chart = next(f for f in root.every("figure") if "by inner steps" in f.every("b")[0].text)
+    assert [item.text for item in chart.every("li")] == ["run", "random"]
+    assert len(seen) == 1  # from the random start
 
 
 def test_damaged_files_are_left_out(run, tmp_path):

@@ -6,7 +6,7 @@ from fewstep.config.algorithms import ALGORITHMS
 from fewstep.config.effects import check_effects
 from fewstep.config.recipes import folder_config, with_algorithm
 from fewstep.data import TaskSpec
-from fewstep.training.build import learner_for
+from fewstep.learners.build import learner_for
 
 
 @pytest.mark.parametrize("algorithm", [n for n, row in ALGORITHMS.items() if not row.needs_numbers])

@@ -23,6 +23,7 @@ COMMANDS = {
     "adapt": "learn a task of your own from a few pictures or rows of a table",
     "predict": "predict pictures or rows of a table with an adapted model",
     "export": "write a model, or adaptation itself, for runtimes without PyTorch",
+    "demo": "draw, or drop in photos, and watch a run adapt, in a browser",
 }
 
 _LISTED = "\n".join(f"  {name:10}{text}" for name, text in COMMANDS.items())

@@ -87,11 +87,7 @@ def main(arguments: list[str]) -> int:
         compare_tables(*given, *consoles, json_alone=options.json)
         return 0
     check_inner_steps(runs, options.inner_steps)
-    starts = {
-        start: adapting
-        for name, run in runs.items()
-        for start, adapting in ways_to_adapt(name, run)
-    }
+    starts = ways_to_adapt(runs)
     first = next(iter(starts.values()))
     starts["random"] = untrained(first)
     config, output, errors = first.config, plain_console(), error_console()

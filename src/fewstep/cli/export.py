@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from fewstep.choices import What
 from fewstep.cli.console import error_console, plain_console
 from fewstep.cli.options import DataDir, data_folder, parse
 from fewstep.config.limits import OptionalCount
@@ -29,7 +30,7 @@ class ExportOptions:
     """A run directory of fewstep train, or the folder of an adapted model."""
     out: Annotated[Path, _FILE]
     """The file, as in owls.onnx; of adaptation owls-start.onnx, owls-step.onnx, ..."""
-    what: Annotated[Literal["adapted", "meta-learned", "adaptation"] | None, _WHAT] = None
+    what: Annotated[What | None, _WHAT] = None
     """The adapted model, the one before it adapts, or adaptation; by default the adapted model of
     an adapted model, and of a run adaptation."""
     format: Literal["onnx", "pt2"] = "onnx"

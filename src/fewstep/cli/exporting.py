@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fewstep.choices import What
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.source import TaskSpec
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import evaluate
 from fewstep.export.eight_bits import rounded
-from fewstep.export.source import Adapted, Export, What, export_of, network_of
+from fewstep.export.source import Adapted, Export, export_of, network_of
 from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune

@@ -18,6 +18,7 @@ from fewstep.errors import InputError
 from fewstep.evaluation.by_task import ByTask, evaluate_by_task
 from fewstep.evaluation.calibrated import Calibration, calibrated
 from fewstep.evaluation.evaluate import Result, evaluate_tasks, means
+from fewstep.learners.base import Evaluation, Learner
 from fewstep.report.page.measured import Measured, Reported, SideBySide
 from fewstep.report.page.run_files import RunFiles
 from fewstep.report.page.task_pictures import TaskPictures, task_pictures
@@ -48,6 +49,7 @@ class Measuring:
     device: str
     console: Console
     _loaded: dict[str, Run] = field(default_factory=dict)
+    _known: list[tuple[Learner, Evaluation]] = field(default_factory=list)
 
     def reported(self, files: RunFiles) -> Reported:
         """The run as it is told; without measurements, with the reason, where it has none."""
@@ -80,6 +82,7 @@ class Measuring:
         norm, steps = config.norm, config.test_inner_steps
         with self._bar(f"{files.name}: {self.tasks} test tasks") as advance:
             found = evaluate_by_task(run.learner, source, self.tasks, steps, norm, advance)
+        self._known.append((run.learner, found.evaluation))
         result = self._means(run, means(found.evaluation))
         # Chosen again only where no final test has.
         told = files.results.get(norm)
@@ -105,11 +108,7 @@ class Measuring:
 
     def _side_by_side(self, group: dict[str, Run]) -> SideBySide:
         first = next(iter(group.values()))
-        starts = {
-            start: adapting
-            for name, run in group.items()
-            for start, adapting in ways_to_adapt(name, run)
-        }
+        starts = ways_to_adapt(group)
         steps = common_steps(list(group.values()))
         # Solved in closed form there is no step that another start could take.
         if not all(ALGORITHMS[run.config.algorithm].closed_form for run in group.values()):
@@ -117,12 +116,18 @@ class Measuring:
         norm: Norm = first.config.norm
         found = {}
         for name, run in starts.items():
-            with self._bar(f"{name}: {steps} inner steps on {self.tasks} test tasks") as advance:
-                evaluation = evaluate_tasks(
-                    run.learner, run.tasks["test"], self.tasks, steps, norm, advance
-                )
+            evaluation = self._evaluation(name, run, steps, norm)
             found[name] = {norm: self._means(run, means(evaluation))}
         return SideBySide(list(group), first.config, found)
+
+    def _evaluation(self, name: str, run: Run, steps: int, norm: Norm) -> Evaluation:
+        """The evaluation of a starting point; of a run that has no more steps it is known."""
+        for learner, known in self._known:
+            same = learner is run.learner and run.config.norm == norm
+            if same and known.losses.shape[1] == 1 + steps:
+                return known
+        with self._bar(f"{name}: {steps} inner steps on {self.tasks} test tasks") as advance:
+            return evaluate_tasks(run.learner, run.tasks["test"], self.tasks, steps, norm, advance)
 
     def _means(self, run: Run, result: Result) -> Result:
         return replace(result, draws=self.tasks if run.config.table else None)

@@ -19,6 +19,7 @@ from fewstep.errors import InputError
 Numbers = Tensor | NDArray[Any] | Sequence[Any]
 
 BINS = 15
+FEWEST = 10  # predictions of a bin that is shown: of fewer the accuracy says nothing
 """Of equal width, as in Guo et al."""
 LEAST, MOST = 1e-3, 1e3
 """Temperatures that are searched."""
@@ -37,6 +38,11 @@ class Reliability(NamedTuple):
     confidence: list[float]
     accuracy: list[float]
     share: list[float]
+
+    def points(self, predictions: int) -> list[tuple[float, float]]:
+        """Confidence and accuracy of the bins that hold enough of so many predictions."""
+        rows = zip(*self, strict=True)
+        return [(sure, right) for sure, right, part in rows if part * predictions > FEWEST - 0.5]
 
     @property
     def error(self) -> float:

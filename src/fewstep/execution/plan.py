@@ -26,7 +26,7 @@ from fewstep.functional.structure import Latest
 from fewstep.metagrad.inner_loop import as_leaf_tensors
 from fewstep.metagrad.objective import Objective, Traceable
 from fewstep.metagrad.unroll import GradientRule, ThroughInnerLoop
-from fewstep.runtime.compile_cache import operations_of
+from fewstep.runtime.compile_cache import count_operations
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch, map_tensors
 
@@ -238,7 +238,7 @@ class Planner:
         if key not in self._whole:
             x, y, *_ = tasks.task(0)
             with preserve_rng_state(tasks.device):
-                forward = operations_of(lambda: objective.support_loss(objective.start, x, y))
+                forward = count_operations(lambda: objective.support_loss(objective.start, x, y))
             # A gradient is about three times its function, and its derivative three times that.
             few = forward * (9 * rule.loop.steps + 3) <= whole.MOST_OPERATIONS
             kept = graph_bytes(objective, tasks) * len(tasks)

@@ -67,8 +67,13 @@ def adaptation_of(
     return _Pieces(_gradient_based(learner), x, y, norm).programs()
 
 
+def few_shot_of(learner: Any) -> Any:
+    """The learner that adapts; of a pre-trained network, the one that fine-tunes it."""
+    return learner.few_shot() if isinstance(learner, FineTune) else learner
+
+
 def _gradient_based(learner: Any) -> GradientBased:
-    one = learner.few_shot() if isinstance(learner, FineTune) else learner
+    one = few_shot_of(learner)
     if isinstance(one, R2D2):
         raise InputError(
             "R2D2 adapts by solving a linear system, for which ONNX has no operator; export the "
@@ -94,8 +99,7 @@ def before_adaptation(learner: Any, x: Tensor, y: Tensor) -> Program:
             f"{type(learner).__name__} makes its last layer for each task, so it predicts nothing "
             "before it adapts; export adaptation (--what adaptation) or an adapted model"
         )
-    one = learner.few_shot() if isinstance(learner, FineTune) else learner
-    return _Pieces(one, x, y, "transductive").before()
+    return _Pieces(few_shot_of(learner), x, y, "transductive").before()
 
 
 class _Pieces:

@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fewstep.choices import Norm
+from fewstep.choices import Norm, What
 from fewstep.errors import InputError
 from fewstep.export.check import check_file
 from fewstep.export.program import operations_of
-from fewstep.export.source import Export, What, export_of
+from fewstep.export.source import Export, export_of
 from fewstep.files import write_whole
 
 

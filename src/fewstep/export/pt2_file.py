@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewstep.choices import Norm
+from fewstep.choices import Norm, What
 from fewstep.errors import InputError, first_line
 from fewstep.export.program import COUNTS, Operations, Program, operations_of
-from fewstep.export.source import Export, What, export_of
+from fewstep.export.source import Export, export_of
 from fewstep.files import write_whole
 
 

@@ -6,16 +6,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from fewstep.choices import Norm
+from fewstep.choices import Norm, What
 from fewstep.data.any_preparation import preparation_as_json
 from fewstep.errors import InputError
-from fewstep.export.adaptation import OUTPUTS, X, adaptation_of, as_tensor, before_adaptation
+from fewstep.export.adaptation import (
+    OUTPUTS,
+    X,
+    adaptation_of,
+    as_tensor,
+    before_adaptation,
+    few_shot_of,
+)
 from fewstep.export.decompositions import layers_for_files
 from fewstep.export.eight_bits import names_of
 from fewstep.export.program import Program
@@ -29,7 +36,6 @@ from fewstep.predictors.adapted_dir import versions
 from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.regressor import AdaptedRegressor
 
-What = Literal["adapted", "meta-learned", "adaptation"]
 Adapted = AdaptedClassifier | AdaptedRegressor
 
 
@@ -158,8 +164,8 @@ def network_of(learner: Any) -> nn.Module:
 
 
 def _step_sizes(learner: Learner) -> dict[str, list[float]]:
-    one: Any = learner.few_shot() if isinstance(learner, FineTune) else learner
-    return {name: value.tolist() for name, value in one.named("_step_sizes").items()}
+    step_sizes = few_shot_of(learner).named("_step_sizes")
+    return {name: value.tolist() for name, value in step_sizes.items()}
 
 
 def _texts(told: Mapping[str, Any]) -> dict[str, str]:

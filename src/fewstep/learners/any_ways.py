@@ -1,7 +1,6 @@
 """A learner for tasks of another number of classes, from the same initialisation."""
 
 import inspect
-from typing import Any
 
 import torch
 from torch import nn
@@ -45,23 +44,22 @@ def for_ways(learner: Learner, n_way: int) -> tuple[Learner, str]:
     >>> for_ways(learner, 12)[0].adapt(x, y)(x).shape
     torch.Size([15, 12])
     """
-    one: Any = learner
     if n_way < 2:
         raise InputError(f"n_way is {n_way}; expected 2 or more classes")
-    if isinstance(one, ProtoMAML):
+    if isinstance(learner, ProtoMAML):
         return learner, ""
-    if isinstance(one, FineTune):
-        if one.classes is None or one.ways == n_way:
+    if isinstance(learner, FineTune):
+        if learner.classes is None or learner.ways == n_way:
             return learner, ""
-        return one.for_ways(n_way), f"fine-tuned under a new last layer of {n_way} outputs"
-    if not isinstance(one, GradientBased):
+        return learner.for_ways(n_way), f"fine-tuned under a new last layer of {n_way} outputs"
+    if not isinstance(learner, GradientBased):
         raise InputError(
-            f"learner is a {type(one).__name__}, whose number of classes cannot be told; expected "
-            "a learner of fewstep"
+            f"learner is a {type(learner).__name__}, whose number of classes cannot be told; "
+            "expected a learner of fewstep"
         )
-    given = getattr(one, "head", None)
-    head = head_of(one.model) if given is None else given
-    layer = one.model.get_submodule(head)
+    given = getattr(learner, "head", None)
+    head = head_of(learner.model) if given is None else given
+    layer = learner.model.get_submodule(head)
     if not isinstance(layer, nn.Linear):
         raise InputError(
             f"the head {head!r} is a {type(layer).__name__}, whose number of classes is fixed; end "
@@ -70,13 +68,17 @@ def for_ways(learner: Learner, n_way: int) -> tuple[Learner, str]:
     if layer.out_features == n_way:
         return learner, ""
     trained = f"trained in tasks of {layer.out_features} classes"
-    if isinstance(one, MAML) and one.head_rows == "shared":
-        return _with_rows(one, head, n_way), f"{trained}: all {n_way} start from the row they share"
+    if isinstance(learner, MAML) and learner.head_rows == "shared":
+        return _with_rows(
+            learner, head, n_way
+        ), f"{trained}: all {n_way} start from the row they share"
     means = f"{trained}: the last layer is made of the mean features of each of the {n_way}"
-    check_plain(one.model, head)
-    if _body_adapts(one):
-        return _from_prototypes(one, head, steps=True), f"{means}, then the whole network adapts"
-    return _from_prototypes(one, head, steps=False), f"{means}, and takes no inner steps"
+    check_plain(learner.model, head)
+    if _body_adapts(learner):
+        return _from_prototypes(
+            learner, head, steps=True
+        ), f"{means}, then the whole network adapts"
+    return _from_prototypes(learner, head, steps=False), f"{means}, and takes no inner steps"
 
 
 STEPS = 5

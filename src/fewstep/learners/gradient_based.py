@@ -27,6 +27,7 @@ from fewstep.learners.checks import (
     check_learns,
     check_memory,
     check_module,
+    check_tasks,
     check_twice_differentiable,
     loss_of,
 )
@@ -101,6 +102,7 @@ class GradientBased(Learner):
         return {**self._plain(), **self._of_loss()}
 
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
+        check_tasks(tasks)
         tasks = self._for_training(tasks)
         with exclusive():
             # A recorded outer step takes any labels, and to look at them would be to wait for it.

@@ -18,7 +18,7 @@ from fewstep.evaluation.evaluate import Means, Results, device_of
 from fewstep.evaluation.numbers import shown
 from fewstep.files import write_whole
 from fewstep.learners.base import Learner
-from fewstep.report.table import protocol
+from fewstep.report.table import IN_WORDS, protocol
 from fewstep.tasks import TaskBatch
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
@@ -46,7 +46,7 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
             draw(axes, f"start {number}", COLOURS[number % len(COLOURS)], row[metric])
         if not any(value < 0 for row in rows for value in row[metric].mean):
             axes.set_ylim(bottom=0)
-        label = {"mse": "mean squared error", "rmse": "root mean squared error"}.get(metric, metric)
+        label = IN_WORDS.get(metric, metric)
         if metric == "loss" and config.kind == "classification":
             label = "cross-entropy, nats,"
         axes.set_ylabel(f"{label} on the query set", parse_math=False)

@@ -16,8 +16,6 @@ from fewstep.files import write_whole
 from fewstep.report.pictures import COLOURS, in_width
 from fewstep.report.table import protocol
 
-FEWEST = 10
-"""Predictions of a bin that has a point; of fewer the accuracy says nothing."""
 BEFORE, AFTER = (COLOURS[1], "o-"), (COLOURS[0], "s-")
 
 
@@ -60,14 +58,13 @@ def draw_reliability(path: Path, config: Config, results: Results, split: Split)
 def _draw_accuracy(axes: Axes, one: Calibration) -> None:
     axes.plot((0, 1), (0, 1), ":", color="grey", label="as sure as right")
     for label, found, (colour, line) in _both(one):
-        rows = zip(*found, strict=True)
-        filled = [row[:2] for row in rows if row[2] * one.predictions > FEWEST - 0.5]
-        sure, right = ([row[part] for row in filled] for part in (0, 1))
+        points = found.points(one.predictions)
+        sure, right = ([point[part] for point in points] for part in (0, 1))
         (drawn,) = axes.plot(
             sure, right, line, color=colour, label=label, markersize=4, linewidth=1
         )
         # A point at 100% is drawn whole. No points count as one at the corner of the figure.
-        drawn.set_clip_on(not filled)
+        drawn.set_clip_on(not points)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(alpha=0.3)

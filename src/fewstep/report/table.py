@@ -12,6 +12,8 @@ from fewstep.choices import Split
 from fewstep.config.schema import Config, batch_norm
 from fewstep.evaluation.evaluate import Results
 
+IN_WORDS = {"mse": "mean squared error", "rmse": "root mean squared error"}
+"""Metrics whose names are no words."""
 SHOWN_STEPS = (0, 1, 3, 5, 10)
 NAME = 9  # columns of a name that may be folded; less than that is no name any more
 WORD = len("transductive,")  # columns of a word that is not broken

@@ -89,7 +89,7 @@ class CompiledFunctions:
         self.given_up = True
 
 
-def operations_of(function: Callable[[], object]) -> int:
+def count_operations(function: Callable[[], object]) -> int:
     """Count the operations that a function runs, views left out."""
     counting = _Counting()  # type: ignore[no-untyped-call]
     with torch.no_grad(), counting:

@@ -1,6 +1,5 @@
 """Runs beside one another: what they are adapted as, measured by, and whether they compare."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +25,13 @@ def untrained(run: Run) -> Run:
     return Run(config, new, run.tasks, Progress(), Progress())
 
 
-def ways_to_adapt(name: str, run: Run) -> Iterator[tuple[str, Run]]:
-    """The run, by its name; twice where it is pre-trained: the whole network and the head only."""
-    for way, variant in run.learner.variants().items():
-        yield f"{name}, {way}" if way else name, replace(run, learner=variant)
+def ways_to_adapt(runs: dict[str, Run]) -> dict[str, Run]:
+    """All runs by name; twice one that is pre-trained: the whole network and the head only."""
+    return {
+        f"{name}, {way}" if way else name: replace(run, learner=variant)
+        for name, run in runs.items()
+        for way, variant in run.learner.variants().items()
+    }
 
 
 def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figures:

@@ -7,8 +7,12 @@ from importlib.resources import files as resources
 
 import pytest
 import torch
+from torch.nn import Linear
 
+from fewstep import MAML
 from fewstep.report.page.page import page
+from fewstep.training.checkpoint import Progress
+from fewstep.training.provenance import provenance
 from tests.report.page.parsed import check_page
 from tests.report.page.reports import files, measured, report, table_files
 
@@ -86,6 +90,16 @@ def test_a_run_without_anything_is_a_page():
     root = check_page(page(report((run, "it has no checkpoint"))))
     assert root.every("figure") == []
     assert "no outer step done" in root.text
+
+
+def test_conditions_are_told_by_the_names_they_are_kept_under():
+    now = provenance(MAML(Linear(2, 2)), {})
+    run = files(progress=Progress(2, 3.5, computed_with=now | {"ranks": 3}))
+    root = check_page(page(report((run, "gone"))))
+    told = dict(zip(*([e.text for e in root.every(name)] for name in ("dt", "dd")), strict=True))
+    assert told["ranks"] == "3"
+    for name in ("device", "processor", "threads"):
+        assert told[name] == str(now[name])
 
 
 def test_figures_that_are_not_finite_are_told():

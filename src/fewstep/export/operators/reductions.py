@@ -54,7 +54,7 @@ def _amin(w: Writer, x: Value, dims: Sequence[int] = (), keep: bool = False) -> 
 @writes(_aten.any.dim)
 def _any(w: Writer, x: Value, dim: int, keep: bool = False) -> Any:
     found = _reduce(w, "ReduceMax", w.cast(x, torch.int64), [dim], keep)
-    return w.node("Cast", found, to=9)
+    return w.cast(Value(found, torch.int64, w.dims), torch.bool)
 
 
 @writes(_aten.max.dim)

@@ -4,9 +4,7 @@ from fewstep.report.page.chart import Axes, Line
 from fewstep.report.page.figure import figure, grid
 from fewstep.report.page.html import Html, joined
 from fewstep.report.page.measured import Report, SideBySide
-from fewstep.report.table import protocol
-
-_LABELS = {"mse": "mean squared error", "rmse": "root mean squared error"}
+from fewstep.report.table import IN_WORDS, protocol
 
 
 def adapting(report: Report) -> Html | None:
@@ -27,7 +25,7 @@ def _figures(group: SideBySide, several: bool) -> list[Html]:
     figures = []
     for metric in next(iter(rows.values())):
         percent = metric == "accuracy"
-        label = _LABELS.get(metric, metric)
+        label = IN_WORDS.get(metric, metric)
         if metric == "loss" and config.kind == "classification":
             label = "cross-entropy in nats"
         lines = [

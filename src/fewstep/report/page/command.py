@@ -9,7 +9,6 @@ from fewstep.config.schema import Config
 from fewstep.errors import InputError
 
 _OF_DATA = ("recipe", "data", "folder", "table")  # told by the first word
-LATER = "recipe no more"
 
 
 def usual(config: Config) -> Config | None:

@@ -71,7 +71,7 @@ def _facts(run: Reported) -> Html:
         ("processor", by.get("processor")),
         ("machine", by.get("machine") or files.versions.get("machine")),
         ("threads", by.get("threads")),
-        ("workers", by.get("workers")),
+        ("ranks", by.get("ranks")),
     ]
     versions = ", ".join(f"{n} {v}" for n, v in files.versions.items() if n != "machine")
     facts.append(("versions", versions or None))

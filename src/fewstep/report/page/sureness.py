@@ -1,11 +1,10 @@
 """The section of reliability: how often predictions are right, by how sure they are."""
 
-from fewstep.evaluation.calibration import Reliability
+from fewstep.evaluation.calibration import FEWEST, Reliability
 from fewstep.report.page.chart import Axes, Line
 from fewstep.report.page.figure import figure, grid
 from fewstep.report.page.html import Html, element
 from fewstep.report.page.measured import Measured, Report
-from fewstep.report.reliability import FEWEST
 from fewstep.report.table import protocol
 
 
@@ -54,5 +53,5 @@ def _of_run(name: str, run: Measured, several: bool) -> Html:
 
 
 def _line(name: str, found: Reliability, predictions: int, style: int) -> Line:
-    rows = [row for row in zip(*found, strict=True) if row[2] * predictions > FEWEST - 0.5]
-    return Line(name, [row[0] for row in rows], [row[1] for row in rows], style=style)
+    points = found.points(predictions)
+    return Line(name, [sure for sure, _ in points], [right for _, right in points], style=style)
