@@ -61,6 +61,11 @@ class Export:
             for ending in self.programs
         }
 
+    def remove_earlier(self, out: Path) -> None:
+        """Remove the statistics of an earlier export of this name, which readers would use."""
+        if "start" in self.programs and "statistics" not in self.programs:
+            out.with_name(f"{out.stem}-statistics{out.suffix}").unlink(missing_ok=True)
+
 
 def export_of(
     source: Any, what: What | None, x: Any = None, y: Any = None, norm: Norm = "inductive"
