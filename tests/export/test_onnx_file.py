@@ -9,11 +9,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image, ImageOps
 from torch import nn
 
 from fewstep import MAML, InputError
+from fewstep.data.preparation import Preparation
 from fewstep.export import to_onnx, to_pt2
 from fewstep.export.eight_bits import rounded
+from fewstep.models import conv4
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
 from tests.export.shared import adaptation, apart, network_and_task
 from tests.factory import cnn, mlp
@@ -96,6 +99,27 @@ def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
     (example,) = re.findall(r"```python\n(.*?)```", page, re.S)
     exec(example, {})
     assert (tmp_path / "start.pt2").exists()
+
+
+def test_the_page_predicts_a_picture_as_fewstep_does(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    learner = MAML(conv4(3, 16, 3, filters=4), 0.3, 3)
+    learner.preparation = Preparation(size=16, channels=3)
+    learner.temperature = 0.5
+    adapted = adapt_classifier(learner, torch.rand(6, 3, 16, 16), [*"aabbcc"])
+    to_onnx(adapted, "products.onnx")
+    pixels = np.random.default_rng(0).integers(256, size=(40, 61, 3), dtype=np.uint8)
+    # Of a JPEG file fewstep reads a smaller version; by its name alone this is one.
+    Image.fromarray(pixels).save("new.jpg", format="PNG")
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    example = next(b for b in re.findall(r"```py\n(.*?)```", page, re.S) if "products.onnx" in b)
+    given = {"InferenceSession": onnxruntime.InferenceSession, "Image": Image}
+    exec(example, {**given, "ImageOps": ImageOps, "json": json, "np": np})
+    label, probability = capsys.readouterr().out.split()
+    assert adapted.predict(["new.jpg"]) == [label]
+    expected = adapted.predict_proba(["new.jpg"]).max()
+    assert float(probability) == pytest.approx(float(expected), abs=1e-4)
 
 
 @pytest.mark.parametrize(
