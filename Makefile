@@ -45,7 +45,7 @@ $(VENV)/bench.ready: $(VENV)/run.ready
 	touch $@
 
 release-check:
-	$(PYTHON) scripts/release_check.py
+	$(PYTHON) -m scripts.release_check
 
 clean:
 	rm -rf $(VENV) runs
