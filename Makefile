@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 DEVICE ?= cpu
 
-.PHONY: run test lint compiled crash bench release-check clean
+.PHONY: run test lint compiled crash bench docs release-check clean
 
 run: $(VENV)/run.ready
 	$(BIN)/fewstep train glyphs-5way-1shot --test-tasks 100 --run-dir $(DEMO)/maml
@@ -30,6 +30,10 @@ crash: $(VENV)/test.ready
 bench: $(VENV)/bench.ready
 	$(BIN)/python -m benchmarks --device $(DEVICE)
 
+# The site, in site/; any warning or dead link is an error.
+docs: $(VENV)/docs.ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 $(VENV)/run.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fewstep needs Python 3.11 or later; name one with: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
@@ -44,8 +48,12 @@ $(VENV)/bench.ready: $(VENV)/run.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	touch $@
 
+$(VENV)/docs.ready: $(VENV)/run.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 release-check:
 	$(PYTHON) -m scripts.release_check
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site

@@ -2,13 +2,18 @@
 
 import re
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import torch.distributed as dist
+import torch.nn.functional as F
+from torch.func import functional_call
 
+import fewstep
 from fewstep.cli.train import _options
 from tests.own_rows import rows_of_task
 from tests.readme import blocks, run_examples
@@ -20,7 +25,11 @@ TRANSLATIONS = [
     ("docs/algorithm.md", "docs/algorithm.zh-CN.md"),
     ("docs/evaluation.md", "docs/evaluation.zh-CN.md"),
     ("docs/tables.md", "docs/tables.zh-CN.md"),
+    ("docs/index.md", "docs/index.zh-CN.md"),
+    ("docs/quick-start.md", "docs/quick-start.zh-CN.md"),
+    ("docs/for-you.md", "docs/for-you.zh-CN.md"),
 ]
+PUBLIC = ["data", "export", "functional", "models"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -28,6 +37,27 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_every_page_is_in_the_navigation_once():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
+    named = re.findall(r"- (\S+\.md)$", navigation, re.M)
+    assert sorted(named) == sorted(page.name for page in ROOT.glob("docs/*.md"))
+
+
+def test_the_reference_has_every_public_name_once():
+    pages = "".join(page.read_text() for page in ROOT.glob("docs/reference*.md"))
+    names = {f"fewstep.{name}" for name in fewstep._HOMES} | {
+        f"fewstep.{package}.{name}"
+        for package in PUBLIC
+        for name in getattr(fewstep, package).__all__
+    }
+    assert sorted(re.findall(r"^::: (\S+)$", pages, re.M)) == sorted(names)
+
+
+def test_the_citation_has_the_version():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {fewstep.__version__}\n" in citation
 
 
 @pytest.mark.parametrize("name", ["docs/algorithm.md", "docs/algorithm.zh-CN.md"])
@@ -116,3 +146,54 @@ def test_scripts_for_clusters_are_well_formed():
     ):
         options, _ = _options(command[command.index("train") + 1 :])
         assert options.config.meta_batch == 1024
+
+
+@pytest.mark.parametrize("library", ["higher", "learn2learn", "torchopt"])
+def test_both_sides_of_a_migration_agree(library):
+    """The other side where it is installed."""
+    tasks, theirs, ours = blocks(f"docs/from-{library}.md")
+    exec(tasks, names := {})
+    model = names["model"]
+    assert f"import {library}" in theirs
+    if find_spec(library):
+        exec(theirs, names)
+        expected = [parameter.grad.clone() for parameter in model.parameters()]
+    else:
+        compile(theirs, library, "exec")
+        expected = _gradient_by_autograd(names)
+    exec(ours, names)
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=0, atol=1e-7)
+
+
+def _gradient_by_autograd(names):
+    """Of two inner steps of 0.1 on the tasks of the pages."""
+    model, start = names["model"], dict(names["model"].named_parameters())
+    total = 0
+    tasks = (names[name] for name in ("support_x", "support_y", "query_x", "query_y"))
+    for x, y, query_x, query_y in zip(*tasks, strict=True):
+        params = start
+        for _ in range(2):
+            loss = F.cross_entropy(functional_call(model, params, (x,)), y)
+            found = torch.autograd.grad(loss, list(params.values()), create_graph=True)
+            params = {n: v - 0.1 * g for (n, v), g in zip(params.items(), found, strict=True)}
+        total += F.cross_entropy(functional_call(model, params, (query_x,)), query_y) / 16
+    return torch.autograd.grad(total, list(start.values()))
+
+
+@pytest.mark.parametrize(
+    ("page", "shorter"),
+    [
+        ("quick-start.md", {"steps=200": "steps=2", "n=200": "n=2"}),
+        ("own-loop.md", {"range(1000)": "range(2)", "n=200": "n=2"}),
+        ("from-maml-plus-plus.md", {"100 * 500": "2", "10 * 500": "1", "randn(8": "randn(1",
+                                    "repeat(8": "repeat(1", "filters=64": "filters=4"}),
+    ],
+)  # fmt: skip
+def test_the_example_of_a_page_runs(page, shorter, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks(f"docs/{page}")
+    for long, short in shorter.items():
+        assert long in example
+        example = example.replace(long, short)
+    exec(example, {})
