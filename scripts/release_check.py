@@ -5,10 +5,7 @@ outside of the repository. A line a step; the first that fails ends it, with the
 """
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -17,28 +14,12 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+from scripts.apart import CONSTRAINTS, INSTALL, FailedError, find_python, installed, run
+
 ROOT = Path(__file__).parents[1]
-CONSTRAINTS = ROOT / "constraints.txt"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OTHER_PYTHONS = ("3.12", "3.13")
-INSTALL = ("-m", "pip", "install", "--disable-pip-version-check", "--constraint", CONSTRAINTS)
-OF_METADATA = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
-
-
-class FailedError(Exception):
-    """A step does not hold; the text tells why."""
-
-
-def run(*command, folder, **environment):
-    """What a command prints, run in a folder that is not the repository's."""
-    apart = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        command, cwd=folder, env=apart | environment, capture_output=True, text=True
-    )
-    if done.returncode:
-        told = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        raise FailedError(f"{' '.join(map(str, command))} ended with {done.returncode}\n{told}")
-    return done.stdout
+OF_METADATA = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
 
 
 def check_same(what, found, expected):
@@ -48,75 +29,60 @@ def check_same(what, found, expected):
             raise FailedError(f"{what} {problem}: {', '.join(sorted(names))}")
 
 
-def environment(python, folder):
-    """The interpreter of a new environment."""
-    run(python, "-m", "venv", folder, folder=folder.parent)
-    return folder / "bin" / "python"
-
-
-def find_python(version):
-    """A path to that Python, or None; pyenv's stand-ins on the path run only where chosen."""
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    installed = sorted(root.glob(f"versions/{version}.*/bin/python"))
-    for path in (shutil.which(f"python{version}"), *installed):
-        if path and not subprocess.run([path, "-c", ""], capture_output=True).returncode:
-            return path
-    return None
+def made(folder, suffix):
+    """The one file that was built, by its suffix."""
+    (path,) = (folder / "dist").glob(f"*{suffix}")
+    return path
 
 
 def check_version(folder):
     """One version, at all places that name it."""
-    version = PROJECT["version"]
-    heading = re.search(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)[1]
-    if heading.split(",")[0] != version:
-        raise FailedError(f"pyproject.toml has {version}, CHANGELOG.md begins with {heading!r}")
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    heading = re.search(r"^## (.*)$", changes, re.M)[1]
     program = "import fewstep; print(fewstep.__version__)"
     own = run(sys.executable, "-c", program, folder=folder, PYTHONPATH=str(ROOT / "src")).strip()
-    if own != version:
-        raise FailedError(f"pyproject.toml has {version}, fewstep.__version__ is {own}")
+    named = {PROJECT["version"], own, heading.split(",")[0]}
+    if len(named) > 1:
+        raise FailedError(f"pyproject.toml, fewstep and CHANGELOG.md differ: {sorted(named)}")
     return heading
 
 
 def build(folder):
     """The wheel, made from the sdist, as ``dist`` has it."""
-    python = environment(sys.executable, folder / "tools")
-    run(python, *INSTALL, "build", "twine", folder=folder)
+    python = installed(folder / "tools", "build", "twine")
     run(python, "-m", "build", "--outdir", folder / "dist", ROOT, folder=folder)
-    made = sorted((folder / "dist").iterdir())
-    run(python, "-m", "twine", "check", "--strict", *made, folder=folder)
-    return ", ".join(f"{path.name} ({path.stat().st_size // 1024} KiB)" for path in made)
+    both = made(folder, ".whl"), made(folder, ".tar.gz")
+    run(python, "-m", "twine", "check", "--strict", *both, folder=folder)
+    return ", ".join(f"{path.name} ({path.stat().st_size // 1024} KiB)" for path in both)
 
 
 def check_contents(folder):
     """The sdist holds what git holds, the wheel the package alone."""
     tracked = set(run("git", "-C", ROOT, "ls-files", folder=folder).splitlines())
-    (wheel,), (sdist,) = (folder / "dist").glob("*.whl"), (folder / "dist").glob("*.gz")
-    with tarfile.open(sdist) as archive:
+    with tarfile.open(made(folder, ".tar.gz")) as archive:
         there = {m.name.partition("/")[2] for m in archive.getmembers() if m.isfile()}
     check_same("the sdist", there, tracked | {"PKG-INFO"})
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(made(folder, ".whl")) as archive:
         within = {re.sub(r"^fewstep-[^/]*\.dist-info/", "", name) for name in archive.namelist()}
     of_package = {name[4:] for name in tracked if name.startswith("src/fewstep/")}
-    check_same("the wheel", within, of_package | {*OF_METADATA})
+    check_same("the wheel", within, of_package | OF_METADATA)
     return f"{len(there)} files in the sdist, {len(within)} in the wheel"
 
 
 def check_installed(folder):
     """The wheel without extras: it imports, and the command tells its version."""
-    python = environment(sys.executable, folder / "bare")
-    run(python, *INSTALL, *(folder / "dist").glob("*.whl"), folder=folder)
+    python = installed(folder / "bare", made(folder, ".whl"))
     run(python, "-m", "pip", "check", folder=folder)
-    names = "import fewstep, torch; [getattr(fewstep, name) for name in fewstep.__all__ if "
-    names += "not name.startswith('FewShot')]; print('torch', torch.__version__)"
+    program = "import fewstep, torch; fewstep.MAML; print('torch', torch.__version__)"
     told = run(folder / "bare/bin/fewstep", "--version", folder=folder).strip()
-    return f"{told}, {run(python, '-c', names, folder=folder).strip()}"
+    return f"{told}, {run(python, '-c', program, folder=folder).strip()}"
 
 
 def check_extras(folder):
     """All extras resolve together, and to nothing but pinned versions."""
-    python, (wheel,) = folder / "bare/bin/python", (folder / "dist").glob("*.whl")
     extras = PROJECT["optional-dependencies"]
-    every = f"{wheel}[{','.join(extras)}]"
+    every = f"{made(folder, '.whl')}[{','.join(extras)}]"
+    python = folder / "bare/bin/python"
     report = run(python, *INSTALL, "--quiet", "--dry-run", "--report", "-", every, folder=folder)
     pinned = re.findall(r"^([\w.-]+)==", CONSTRAINTS.read_text(), re.M)
     found = [item["metadata"]["name"] for item in json.loads(report)["install"]]
@@ -128,8 +94,8 @@ def check_extras(folder):
 
 def check_readme(folder):
     """The README's examples, on the wheel with the extra that they name."""
-    python, (wheel,) = folder / "bare/bin/python", (folder / "dist").glob("*.whl")
-    run(python, *INSTALL, f"{wheel}[tables]", folder=folder)
+    python = folder / "bare/bin/python"
+    run(python, *INSTALL, f"{made(folder, '.whl')}[tables]", folder=folder)
     place = folder / "readme"
     place.mkdir()
     here = {"PYTHONPATH": str(ROOT), "FEWSTEP_CACHE": str(folder / "cache")}
@@ -144,8 +110,7 @@ def check_other_python(folder, version):
     """Without PyTorch: metadata, byte compilation without a warning, and the help."""
     if not (base := find_python(version)):
         return "left out: it is not on this machine"
-    python, (wheel,) = environment(base, folder / version), (folder / "dist").glob("*.whl")
-    run(python, *INSTALL, "--no-deps", wheel, folder=folder)
+    python = installed(folder / version, "--no-deps", made(folder, ".whl"), base=base)
     program = "import fewstep; print(fewstep.__path__[0])"
     package = run(python, "-c", program, folder=folder).strip()
     run(python, "-W", "error", "-m", "compileall", "-q", "-f", package, folder=folder)

@@ -74,7 +74,7 @@ def test_the_pooled_model_of_a_table(table_runs, tmp_path, capsys):
         ("run", ["--n-way", "1"], "n_way is 1; expected 2 or more"),
         ("adapted", ["--what", "meta-learned"], "is an adapted model; give the run"),
         ("adapted", ["--n-way", "3"], "whose classes are known; leave --n-way out"),
-        ("nothing", [], "has no config.json"),
+        ("nothing", [], "has no config.json; expected a run directory of fewstep train, or"),
     ],
 )
 def test_refusals(source, given, told, glyph_runs, adapted, tmp_path, monkeypatch, capsys):

@@ -45,7 +45,7 @@ def test_nothing_is_said_where_all_is_well():
         ({"support_loss_after": math.nan}, "the inner loop diverges, so try a smaller --inner-lr"),
         ({"support_loss_before": math.nan}, "not finite before adaptation: the initialisation is"),
         ({"support_loss_after": 1.5}, "it hardly adapts, so try a larger --inner-lr"),
-        ({"worse": 0.3}, "adaptation makes 30% of the tasks worse"),
+        ({"worse": 0.3}, "adaptation raises the query loss of 30% of the validation tasks"),
         ({"pretraining": 0.002, "classes": 940}, "is 0.2% over 940 classes, where chance is 0.1%"),
     ],
 )

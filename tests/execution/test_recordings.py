@@ -202,6 +202,31 @@ def test_what_code_reads_is_no_constant(monkeypatch):
     assert _is_right(learner, tasks)
 
 
+def test_other_data_in_the_place_of_a_tensors_is_seen():
+    """As ``load_state_dict(assign=False)`` of some libraries does it, of what is not learned."""
+    model = nn.Sequential(_net(), nn.BatchNorm1d(3, momentum=None).double())
+    model[0][0].weight.requires_grad_(False)
+    model(make_tasks().support_x[0])
+    learner, tasks = _learner(model=model.eval()), make_tasks()
+    learner.expect(WORTH_RECORDING)
+    assert _is_right(learner, tasks)
+    model[0][0].weight.data = 2 * model[0][0].weight.data
+    assert _is_right(learner, tasks)
+    model[1].running_mean.data = model[1].running_mean + 1
+    assert _is_right(learner, tasks)
+    assert len(learner._planner.recordings) == 1
+
+
+def test_code_that_reads_too_much_is_not_recorded(told):
+    model = _Scaled()
+    model.table = list(range(20_000))
+    learner = _learner(model=model)
+    learner.expect(WORTH_RECORDING)
+    assert _is_right(learner, make_tasks())
+    assert len(learner._planner.recordings) == 0
+    assert "reads more than can be looked through each time" in told()[0]
+
+
 def test_a_label_that_is_none_spoils_its_task_alone(monkeypatch):
     """Nobody looks at labels before a recorded outer step, which would be to wait for a GPU."""
     monkeypatch.setattr(gradient_based, "check_finite", lambda *_: None)

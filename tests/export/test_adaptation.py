@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fewstep import MAML, R2D2, FineTune, ImplicitMAML, InputError, ProtoMAML, ProtoNet
-from fewstep.export import to_onnx
+from fewstep.export import to_onnx, to_pt2
 from fewstep.models.context import WithContext
 from tests.export.shared import NETWORKS, adaptation, apart, network_and_task
 from tests.factory import cnn, mlp
@@ -85,10 +85,26 @@ def test_the_learner_and_its_model_stay_as_they_are(tmp_path):
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize(("write", "ending"), [(to_onnx, "onnx"), (to_pt2, "pt2")])
+def test_nothing_is_left_of_an_earlier_adaptation(write, ending, tmp_path):
+    """A reader would take the statistics of another network."""
+    out, x, y = tmp_path / f"a.{ending}", torch.randn(6, 4), torch.arange(6) % 3
+    files = {part: tmp_path / f"a-{part}.{ending}" for part in ("start", "step", "predict")}
+    stale, mine = tmp_path / f"a-statistics.{ending}", tmp_path / f"a-b-statistics.{ending}"
+    for path in (out, stale, mine):
+        path.touch()
+    assert write(MAML(mlp(dtype=None), 0.1), out, x=x, y=y) == [*files.values()]
+    assert sorted(tmp_path.iterdir()) == sorted([*files.values(), out, mine])
+    write(ProtoNet(mlp(dtype=None)), out, x=x, y=y)
+    assert not files["step"].exists()
+    write(nn.Linear(4, 3), out, x=x)
+    assert files["predict"].exists()
+
+
 def test_what_cannot_be_exported_is_told(tmp_path):
     x, numbers, labels = torch.randn(6, 4), torch.randn(6, 1), torch.arange(6) % 3
     for learner, y, what, told in (
-        (R2D2(nn.Linear(4, 1)), numbers, "adaptation", "R2D2 adapts by solving a linear system"),
+        (R2D2(nn.Linear(4, 1)), numbers, "adaptation", "R2D2 .* folder of fewstep adapt --out"),
         (ProtoNet(mlp(dtype=None)), labels, "meta-learned", "makes its last layer for each task"),
     ):
         with pytest.raises(InputError, match=told):

@@ -9,11 +9,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image, ImageOps
 from torch import nn
 
 from fewstep import MAML, InputError
-from fewstep.export import to_onnx
+from fewstep.data.preparation import Preparation
+from fewstep.export import to_onnx, to_pt2
 from fewstep.export.eight_bits import rounded
+from fewstep.models import conv4
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
 from tests.export.shared import adaptation, apart, network_and_task
 from tests.factory import cnn, mlp
@@ -98,6 +101,27 @@ def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
     assert (tmp_path / "start.pt2").exists()
 
 
+def test_the_page_predicts_a_picture_as_fewstep_does(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    learner = MAML(conv4(3, 16, 3, filters=4), 0.3, 3)
+    learner.preparation = Preparation(size=16, channels=3)
+    learner.temperature = 0.5
+    adapted = adapt_classifier(learner, torch.rand(6, 3, 16, 16), [*"aabbcc"])
+    to_onnx(adapted, "products.onnx")
+    pixels = np.random.default_rng(0).integers(256, size=(40, 61, 3), dtype=np.uint8)
+    # Of a JPEG file fewstep reads a smaller version; by its name alone this is one.
+    Image.fromarray(pixels).save("new.jpg", format="PNG")
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    example = next(b for b in re.findall(r"```py\n(.*?)```", page, re.S) if "products.onnx" in b)
+    given = {"InferenceSession": onnxruntime.InferenceSession, "Image": Image}
+    exec(example, {**given, "ImageOps": ImageOps, "json": json, "np": np})
+    label, probability = capsys.readouterr().out.split()
+    assert adapted.predict(["new.jpg"]) == [label]
+    expected = adapted.predict_proba(["new.jpg"]).max()
+    assert float(probability) == pytest.approx(float(expected), abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("source", "given", "told"),
     [
@@ -125,3 +149,13 @@ def test_files_that_a_runtime_computes_otherwise(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="differs in onnxruntime from PyTorch by"):
         to_onnx(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), tmp_path / "a.onnx", x=X)
     assert not np.any([*tmp_path.iterdir()])
+
+
+@pytest.mark.parametrize(("write", "ending"), [(to_onnx, "onnx"), (to_pt2, "pt2")])
+def test_no_statistics_of_an_earlier_export_stay(write, ending, tmp_path):
+    """A reader takes those that lie there."""
+    out = tmp_path / f"task.{ending}"
+    write(MAML(cnn(), 0.1, 1), out, x=torch.randn(3, 1, 4, 4), y=torch.arange(3))
+    assert (tmp_path / f"task-statistics.{ending}").exists()
+    written = write(MAML(mlp(dtype=None), 0.1, 1), out, x=torch.randn(3, 4), y=torch.arange(3))
+    assert sorted(tmp_path.iterdir()) == sorted(written)

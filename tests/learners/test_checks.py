@@ -78,6 +78,8 @@ def test_a_model_in_distributed_data_parallel(tmp_path):
         model = nn.parallel.DistributedDataParallel(nn.Linear(4, 3))
         with pytest.raises(InputError, match=r"wrapped to share .*torch.distributed.all_reduce"):
             MAML(model).meta_gradient(make_tasks(dtype=torch.float32))
+        # Freed after the group, it waits for the group's threads, and one of them for it.
+        del model
     finally:
         torch.distributed.destroy_process_group()
 

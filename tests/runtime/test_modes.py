@@ -32,6 +32,16 @@ def test_bfloat16_rounds_the_model_and_not_the_gradients(settings):
     assert {g.dtype for g in rounded.values()} == {torch.float32}
 
 
+@pytest.mark.parametrize("execution", ["loop", "vectorised"])
+def test_autocast_of_a_caller_reaches_no_derivative(execution):
+    """The precision is a setting of the learner; of a backward pass PyTorch's is none."""
+    expected = _gradient("float32", execution=execution)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = _gradient("float32", execution=execution)
+        assert torch.is_autocast_enabled("cpu")
+    assert _distance(found, expected) == 0
+
+
 @pytest.mark.parametrize("layer", [nn.Identity(), nn.BatchNorm1d(16)], ids=["whole", "by step"])
 def test_compiled_functions_round_too(layer):
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fewstep.choices import What
+from fewstep.config.file import check_not_several
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.source import TaskSpec
 from fewstep.errors import InputError
@@ -60,6 +61,12 @@ def to_export(path: Path, what: What | None, n_way: int | None) -> Chosen:
                 f"{path} is an adapted model, whose classes are known; leave --n-way out"
             )
         return _of_adapted(path, what or "adapted")
+    if not (path / "config.json").is_file():
+        check_not_several(path)
+        raise InputError(
+            f"{path} has no config.json; expected a run directory of fewstep train, or the folder "
+            "of an adapted model, as fewstep adapt --out makes it"
+        )
     if what == "adapted":
         raise InputError(
             f"{path} is a run, which is not adapted yet; give the folder that fewstep adapt --out "

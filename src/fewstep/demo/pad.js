@@ -35,7 +35,7 @@ export function pad(name, side, changed) {
       context.lineWidth = 3;
       if (drawing) context.fill(); else context.stroke();
     }
-    canvas.setAttribute("aria-label", `${name}, ${strokes.length ? `${strokes.length} strokes` : "empty"}`);
+    canvas.setAttribute("aria-label", `${name}, ${strokes.length === 1 ? "1 stroke" : strokes.length ? `${strokes.length} strokes` : "empty"}`);
   }
 
   function tell(ended) {

@@ -11,6 +11,8 @@ let query;
 let found = null; // the last answer
 let shownClasses = []; // the classes that it is about
 let asking = false, again = false;
+let complained = false; // whether the problem that is told is the server's
+let tasks = 0; // counts how often there was nothing to ask: an answer from before is about something else
 
 function setUp() {
   const many = about.ways;
@@ -69,6 +71,7 @@ async function ask() {
   const missing = (about.draws ? classes.length : 2) - full.length;
   if (missing > 0 || query.empty) {
     found = null;
+    tasks++;
     show();
     const what = about.draws ? (missing > 1 ? "symbols" : "symbol") : (missing > 1 ? "classes" : "class");
     return say(missing > 0 ? `${missing} ${what} to go` : `Now ${about.draws ? "draw one of them again" : "a photo to recognise"}`);
@@ -76,6 +79,8 @@ async function ask() {
   if (asking) { again = true; return; }
   asking = true;
   again = false;
+  const task = tasks;
+  $("starts").setAttribute("aria-busy", "true");
   try {
     const support = full.map(picturesOf), asked = picturesOf(query)[0];
     const content = (url) => url.slice(url.indexOf(",") + 1);
@@ -85,22 +90,30 @@ async function ask() {
     if (answer.status === 429) {
       await new Promise((done) => setTimeout(done, 1000 * (Number(answer.headers.get("retry-after")) || 1)));
       again = true;
+    } else if (task !== tasks) {
+      again = true;
     } else if (!answer.ok) {
       found = null;
       show();
+      say("");
+      complained = true;
       fail(told.error);
-    } else if (!query.empty) {
+    } else {
       found = told;
+      if (complained) fail("");
+      complained = false;
       shownClasses = full.map((one, n) => ({ name: one.name ?? `Symbol ${classes.indexOf(one) + 1}`, picture: support[n][0] }));
       $("seconds").textContent = `The last adaptation took ${Math.round(1000 * told.seconds)} ms.`;
       show();
     }
   } catch {
+    complained = true;
     fail("The server does not answer. Is fewstep demo still running?");
   }
   await new Promise((done) => setTimeout(done, PAUSE));
   asking = false;
   if (again) ask();
+  else $("starts").removeAttribute("aria-busy");
 }
 
 function show() {
@@ -154,13 +167,12 @@ function percent(chance) {
 }
 
 function say(text) {
-  $("status").className = "";
   $("status").textContent = text;
 }
 
+// It stays until photos are given again, or the server answers.
 function fail(text) {
-  $("status").className = "wrong";
-  $("status").textContent = text;
+  $("problem").textContent = text;
 }
 
 setUp();

@@ -20,6 +20,7 @@ export function photos(name, { side, several, most, changed, failed }) {
   }
 
   async function add(files) {
+    failed("");
     for (const file of files) {
       try {
         const found = await smaller(file, side);

@@ -60,7 +60,8 @@ class Start:
         asked = {str(c): partial(_probability, of=c, temperature=temperature) for c in range(ways)}
         measured = learner.with_metrics(asked).evaluate(tasks, self._steps(learner), "inductive")
         steps = torch.stack([measured.metrics[name][0] for name in asked], 1).tolist()
-        return {"name": self.name, "note": note, "steps": steps}
+        # What it was trained for stands in front, and random weights were not.
+        return {"name": self.name, "note": note.partition(": ")[2] or note, "steps": steps}
 
     def _examples(self, pictures: Sequence[bytes]) -> Tensor:
         pixels = torch.stack([torch.from_numpy(self.preparation(one)) for one in pictures])

@@ -218,7 +218,8 @@ def _worse(f: Figures) -> Finding | None:
     if not f.worse - 1.96 * math.sqrt(f.worse * (1 - f.worse) / f.tasks) > WORSE:
         return None
     return Finding(
-        f"adaptation makes {100 * f.worse:.0f}% of the tasks worse: it overfits the support set",
+        f"adaptation raises the query loss of {100 * f.worse:.0f}% of the validation tasks: it "
+        "overfits the support set",
         "",
         (
             Remedy("test_inner_steps", -1, "take fewer --test-inner-steps"),

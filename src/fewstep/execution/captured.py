@@ -53,7 +53,8 @@ class Captured(Vmapped):
         self._traceable = traceable
         learned = objective.learned
         self._fixed: Params = {
-            name: value.detach()
+            # Not detached: another may be put in the place of its data.
+            name: value
             for name, value in traceable.pure.tensors.items()
             if name not in learned and PER_STEP + name not in learned
         }

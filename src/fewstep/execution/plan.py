@@ -21,6 +21,7 @@ from fewstep.execution.looped import Looped
 from fewstep.execution.padding import Part, padded, unpadded
 from fewstep.execution.recordings import Recordings
 from fewstep.execution.vmapped import Vmapped, can_vectorise
+from fewstep.functional.held import TOO_MUCH
 from fewstep.functional.structure import Latest
 from fewstep.metagrad.inner_loop import as_leaf_tensors
 from fewstep.metagrad.objective import Objective, Traceable
@@ -163,6 +164,8 @@ class Planner:
             reason = "outer steps of MAML alone are recorded"
         elif not objective.vectorisable:
             reason = "the model draws random numbers by itself"
+        elif traceable.held[-1:] == [TOO_MUCH]:
+            reason = f"the code of the model or of the loss reads {TOO_MUCH}"
         if reason or traceable is None or not isinstance(rule, ThroughInnerLoop):
             if self._wants(_key(objective, tasks)):
                 self._tell(f"an outer step is not recorded: {reason}")

@@ -76,8 +76,8 @@ def _gradient_based(learner: Any) -> GradientBased:
     one = few_shot_of(learner)
     if isinstance(one, R2D2):
         raise InputError(
-            "R2D2 adapts by solving a linear system, for which ONNX has no operator; export the "
-            "adapted model (--what adapted)"
+            "R2D2 adapts by solving a linear system, for which ONNX has no operator; export an "
+            "adapted model, such as the folder of fewstep adapt --out"
         )
     if not isinstance(one, GradientBased):
         raise InputError(

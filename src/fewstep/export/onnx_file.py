@@ -79,6 +79,7 @@ def write_onnx(export: Export, out: Path, bits: int = 32) -> list[Path]:
     places = export.places(out)
     for ending, content in written.items():
         write_whole(places[ending], partial(Path.write_bytes, data=content))
+    export.remove_others(out)
     return list(places.values())
 
 

@@ -73,6 +73,7 @@ def write_pt2(export: Export, out: Path) -> list[Path]:
             whole.replace(part)
 
         write_whole(places[name], write)
+    export.remove_others(out)
     return list(places.values())
 
 

@@ -61,6 +61,16 @@ class Export:
             for ending in self.programs
         }
 
+    def remove_others(self, out: Path) -> None:
+        """Remove parts of an earlier adaptation by that name that this one does not have.
+
+        A reader takes all parts that it finds, as the example of the documentation does.
+        """
+        if "predict" not in self.programs:
+            return
+        for ending in {"step", "statistics"} - set(self.programs):
+            out.with_name(f"{out.stem}-{ending}{out.suffix}").unlink(missing_ok=True)
+
 
 def export_of(
     source: Any, what: What | None, x: Any = None, y: Any = None, norm: Norm = "inductive"

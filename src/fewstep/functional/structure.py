@@ -5,7 +5,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Generic, TypeVar
 
 from torch import nn
-from torch.nn.modules.module import _has_any_global_hook as _any_hook
+from torch.nn.modules import module as of_all
 
 Value = TypeVar("Value")
 
@@ -41,11 +41,26 @@ _NUMBERS = (bool, int, float, str)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
+def is_setting(value: object) -> bool:
+    """Return whether a value is all that it tells: a number, a text, or a tuple of these."""
+    return isinstance(value, _NUMBERS) or (isinstance(value, tuple) and _can_be_key(value))
+
+
+def has_own_hooks(part: nn.Module) -> bool:
+    """Return whether hooks of its own may change what a part computes."""
+    return any(part.__dict__[name] for name in _HOOKS)
+
+
+def global_hooks() -> list[object]:
+    """Return the hooks of all modules."""
+    of_backward = (of_all._global_backward_hooks, of_all._global_backward_pre_hooks)
+    of_forward = (of_all._global_forward_hooks, of_all._global_forward_pre_hooks)
+    return [hook for hooks in (*of_forward, *of_backward) for hook in hooks.values()]
+
+
 def has_hooks(part: nn.Module) -> bool:
     """Return whether hooks, its own or those of all modules, may change what a part computes."""
-    return any(part.__dict__[name] for name in _HOOKS) or bool(
-        _any_hook()  # type: ignore[no-untyped-call]
-    )
+    return has_own_hooks(part) or bool(global_hooks())
 
 
 def settings(part: nn.Module) -> tuple[object, ...]:

@@ -58,12 +58,16 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def exclusive() -> Iterator[None]:
-    """Let no other thread compute with any learner, and have gradients inside.
+    """Let no other thread compute with any learner, and have gradients, without autocast, inside.
 
     While a model is called, its parameters are others, and PyTorch's generators are seeded for a
-    task: what one thread has put in place another would find.
+    task: what one thread has put in place another would find. Autocast is a learner's own setting;
+    that of a caller would reach derivatives, and those of some plans only.
     """
-    with _lock:
+    with _lock, ExitStack() as stack:
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
             yield
         else:
