@@ -1,5 +1,7 @@
 """A call of a model as a pure function."""
 
+import threading
+
 import torch
 
 from fewstep import MAML
@@ -28,4 +30,21 @@ def test_the_weights_of_recurrent_layers_stay_where_they_are(monkeypatch):
     given = {name: value + 1 for name, value in trainable(layer).items()}
     functional_call(layer, given, torch.ones(4, 2))
     monkeypatch.undo()
+    assert torch.nn.RNNBase.flatten_parameters is method
+
+
+def test_threads_leave_layers_of_pytorch_as_they_were():
+    method = torch.nn.RNNBase.flatten_parameters
+
+    def call():
+        model = torch.nn.GRU(2, 2)
+        for _ in range(100):
+            functional_call(model, dict(model.named_parameters()), torch.ones(2, 1, 2))
+        assert "flatten_parameters" not in vars(model)
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert torch.nn.RNNBase.flatten_parameters is method

@@ -27,7 +27,6 @@ from fewstep.functional.loss import loss_module, reached_by
 from fewstep.functional.overrides import EAGER, TRACEABLE, Overrides, TwiceDifferentiable
 from fewstep.functional.swapped import Layout, Params, Swapped
 from fewstep.ops.fuse import fused_forward
-from fewstep.runtime.modes import setting_of
 from fewstep.tasks import Inputs, fresh, map_tensors
 
 LOSS = "loss."  # begins the names of the parameters of a loss
@@ -152,9 +151,7 @@ class PureModel:
         """
         entries = self._fused_entries(inputs_repeat) if fused else {}
         mode = TwiceDifferentiable(batch_norm or by_own_statistics, overrides)
-        # cuDNN's layout of weights is for kernels that are not used here, and it moves the tensors.
-        apart = setting_of((nn.RNNBase,), "flatten_parameters", _leave)
-        with Swapped(self._layout, params, entries), apart, mode:
+        with Swapped(self._layout, params, entries), mode:
             try:
                 yield
             except CheckpointingError as error:
@@ -205,7 +202,3 @@ class PureModel:
                 and (forward := fused_forward(slot.part, inputs_repeat))
             }
         return self._fused[inputs_repeat]
-
-
-def _leave(_: nn.Module) -> None:
-    """Stand in for a method that does nothing on a CPU."""

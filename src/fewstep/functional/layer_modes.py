@@ -39,6 +39,9 @@ def attributes_of(part: nn.Module, modes: LayerModes) -> dict[str, Any]:
             (number, spectral.pre_hook(hook) if isinstance(hook, SpectralNorm) else hook)
             for number, hook in part._forward_pre_hooks.items()
         )
+    if isinstance(part, nn.RNNBase):
+        # cuDNN's layout of weights is for kernels that are not used here, and it moves the tensors.
+        found["flatten_parameters"] = _leave
     # Compiled for one derivative: its second one would be wrong or refused.
     if part._compiled_call_impl is not None:
         found["_compiled_call_impl"] = None
@@ -46,3 +49,7 @@ def attributes_of(part: nn.Module, modes: LayerModes) -> dict[str, Any]:
     if dynamo is not None and isinstance(part, dynamo.OptimizedModule):
         found["forward"] = part._orig_mod
     return found
+
+
+def _leave() -> None:
+    """Stand in for a method that does nothing on a CPU."""
