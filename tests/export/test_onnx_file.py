@@ -149,13 +149,3 @@ def test_files_that_a_runtime_computes_otherwise(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="differs in onnxruntime from PyTorch by"):
         to_onnx(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), tmp_path / "a.onnx", x=X)
     assert not np.any([*tmp_path.iterdir()])
-
-
-@pytest.mark.parametrize(("write", "ending"), [(to_onnx, "onnx"), (to_pt2, "pt2")])
-def test_no_statistics_of_an_earlier_export_stay(write, ending, tmp_path):
-    """A reader takes those that lie there."""
-    out = tmp_path / f"task.{ending}"
-    write(MAML(cnn(), 0.1, 1), out, x=torch.randn(3, 1, 4, 4), y=torch.arange(3))
-    assert (tmp_path / f"task-statistics.{ending}").exists()
-    written = write(MAML(mlp(dtype=None), 0.1, 1), out, x=torch.randn(3, 4), y=torch.arange(3))
-    assert sorted(tmp_path.iterdir()) == sorted(written)

@@ -71,7 +71,7 @@ def _numbers(
         for x in kept
     ]
     heading = [axes.x, *(line.name for line in lines), *(name for name, _ in more)]
-    out = f", every {len(every) // len(kept)}th of them or so" if len(kept) < len(every) else ""
+    out = f", about one in {len(every) // len(kept)} of them" if len(kept) < len(every) else ""
     caption = f"{title}: {axes.y} by {axes.x}{out}"
     return table(caption, heading, rows, class_="numbers")
 
