@@ -203,7 +203,7 @@ def test_what_code_reads_is_no_constant(monkeypatch):
 
 
 def test_other_data_in_the_place_of_a_tensors_is_seen():
-    """As ``load_state_dict(assign=False)`` of some libraries does it, of what is not learned."""
+    """Of what is not learned; what is learned was given as it is."""
     model = nn.Sequential(_net(), nn.BatchNorm1d(3, momentum=None).double())
     model[0][0].weight.requires_grad_(False)
     model(make_tasks().support_x[0])

@@ -80,15 +80,17 @@ class _Look:
 
     def at_parts(self, parts: Iterable[nn.Module]) -> None:
         """Look at what parts hold, and at what their code reads."""
+        parts = list(parts)
         for part in parts:
             self._seen.add(id(part))
             own = part.__dict__
             self.at_all(value for name, value in own.items() if name not in _OF_EVERY_MODULE)
             for hooks in (own["_forward_hooks"], own["_forward_pre_hooks"]):
                 self.at_all(hooks.values())
-            if not _is_known(part):
-                self.at_all(in_class(type(part)))
-                self.at_all(read_by(type(part).forward, part))
+        # Once a class, since all that its objects have is read.
+        for kind in dict.fromkeys(type(part) for part in parts if not _is_known(part)):
+            self.at_all(in_class(kind))
+            self.at_all(read_by(kind.forward, kind))
 
     def at_loss(self, loss: Callable[..., Any]) -> None:
         """Look at what a loss holds, and at what its code reads."""
