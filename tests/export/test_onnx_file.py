@@ -14,7 +14,7 @@ from torch import nn
 
 from fewstep import MAML, InputError
 from fewstep.data.preparation import Preparation
-from fewstep.export import to_onnx, to_pt2
+from fewstep.export import to_onnx
 from fewstep.export.eight_bits import rounded
 from fewstep.models import conv4
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
