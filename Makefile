@@ -53,7 +53,7 @@ $(VENV)/docs.ready: $(VENV)/run.ready
 	touch $@
 
 release-check:
-	$(PYTHON) scripts/release_check.py
+	$(PYTHON) -m scripts.release_check
 
 clean:
 	rm -rf $(VENV) runs site

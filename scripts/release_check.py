@@ -5,10 +5,7 @@ outside of the repository. A line a step; the first that fails ends it, with the
 """
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -17,28 +14,12 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+from scripts.apart import CONSTRAINTS, INSTALL, FailedError, find_python, installed, run
+
 ROOT = Path(__file__).parents[1]
-CONSTRAINTS = ROOT / "constraints.txt"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OTHER_PYTHONS = ("3.12", "3.13")
-INSTALL = ("-m", "pip", "install", "--disable-pip-version-check", "--constraint", CONSTRAINTS)
 OF_METADATA = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
-
-
-class FailedError(Exception):
-    """A step does not hold; the text tells why."""
-
-
-def run(*command, folder, **environment):
-    """What a command prints, run in a folder that is not the repository's."""
-    apart = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        command, cwd=folder, env=apart | environment, capture_output=True, text=True
-    )
-    if done.returncode:
-        told = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        raise FailedError(f"{' '.join(map(str, command))} ended with {done.returncode}\n{told}")
-    return done.stdout
 
 
 def check_same(what, found, expected):
@@ -48,27 +29,10 @@ def check_same(what, found, expected):
             raise FailedError(f"{what} {problem}: {', '.join(sorted(names))}")
 
 
-def installed(place, *what, base=sys.executable):
-    """The interpreter of a new environment that holds some packages."""
-    run(base, "-m", "venv", place, folder=place.parent)
-    run(place / "bin/python", *INSTALL, *what, folder=place.parent)
-    return place / "bin/python"
-
-
 def made(folder, suffix):
     """The one file that was built, by its suffix."""
     (path,) = (folder / "dist").glob(f"*{suffix}")
     return path
-
-
-def find_python(version):
-    """A path to that Python, or None; pyenv's stand-ins on the path run only where chosen."""
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    installed = sorted(root.glob(f"versions/{version}.*/bin/python"))
-    for path in (shutil.which(f"python{version}"), *installed):
-        if path and not subprocess.run([path, "-c", ""], capture_output=True).returncode:
-            return path
-    return None
 
 
 def check_version(folder):

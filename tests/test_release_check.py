@@ -3,7 +3,8 @@
 import pytest
 
 from scripts import release_check
-from scripts.release_check import FailedError, check_same, find_python, run
+from scripts.apart import FailedError, find_python, run
+from scripts.release_check import check_same
 
 
 def test_a_file_too_few_or_too_many_is_named():

@@ -27,6 +27,8 @@ def run_dir(runs):
         (RuntimeError("[x] DefaultCPUAllocator: can't allocate memory: you"), "out of memory ([x]"),
         (PermissionError(13, "not for you", "/x"), "[Errno 13] not for you: '/x'; see"),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), "a file holds what fewstep ne"),
+        (ModuleNotFoundError("No", name="torch"), "torch is not installed, which fewstep needs; "),
+        (ModuleNotFoundError("No", name="PIL.Image"), "PIL is not installed, which fewstep needs"),
         (RecursionError("too deep"), "a file holds what fewstep never wrote (too deep)"),
     ],
 )
@@ -52,7 +54,8 @@ def test_memory_that_pytorch_and_numpy_do_not_get():
 
 
 def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):
-    for error in (RuntimeError("odd"), ValueError("odd"), AssertionError()):
+    own = ModuleNotFoundError("No module", name="fewstep.odd")
+    for error in (RuntimeError("odd"), ValueError("odd"), AssertionError(), own):
         assert status_and_line(error) is None
     monkeypatch.setattr(cli, "_run", lambda _: {}["odd"])
     with pytest.raises(KeyError):

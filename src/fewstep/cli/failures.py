@@ -31,6 +31,11 @@ def status_and_line(error: BaseException) -> tuple[int, str] | None:
         case InputError():
             # A path may have a line's end in its name.
             told = r"\n".join(str(error).splitlines())
+        case ModuleNotFoundError(name=str(name)) if not name.startswith("fewstep"):
+            told = (
+                f"{name.partition('.')[0]} is not installed, which fewstep needs; install fewstep "
+                "anew, with its dependencies"
+            )
         case OSError():
             told = f"{first_line(error)}; see that it is there and may be used"
         case UnicodeDecodeError() | RecursionError():

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
-from torch.utils import _pytree as pytree
+from torch.fx.node import map_aggregate
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fewstep.errors import InputError
@@ -71,7 +71,7 @@ class Recorder(TorchDispatchMode):
         return self.graph
 
     def _record(self, func: Any, args: Any, kwargs: Any, found: Any) -> None:
-        nodes = pytree.tree_map_only(Tensor, self._node, (args, kwargs))
+        nodes = map_aggregate((args, kwargs), self._node_or_value)
         writes = func._schema.is_mutable
         node = self.graph.call_function(_functional(func) if writes else func, *nodes)
         if isinstance(found, Tensor):
@@ -101,6 +101,9 @@ class Recorder(TorchDispatchMode):
         memory = self._known[id(tensor)].memory
         self._writes[memory] = self._writes.get(memory, 0) + 1
         self._note(tensor, node, memory)
+
+    def _node_or_value(self, value: Any) -> Any:
+        return self._node(value) if isinstance(value, Tensor) else value
 
     def _node(self, tensor: Tensor) -> fx.Node:
         known = self._known.get(id(tensor))
