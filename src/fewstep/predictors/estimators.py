@@ -121,6 +121,7 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
             does not fit.
 
     >>> import torch, fewstep
+    >>> seeded = torch.manual_seed(0)
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 5))
     >>> learner = fewstep.ProtoNet(model)
     >>> classifier = fewstep.FewShotClassifier(learner)
