@@ -27,7 +27,7 @@ Prepare = Callable[[Workload, nn.Module, TaskBatch], OuterGradient]
 
 
 _TO_THE_END = ExitStack()
-"""What stands until the process ends."""
+"""Contexts that stand until the process ends."""
 OUTER_STEPS = 60_000
 """Of a long training, for which it pays to compile and to record."""
 

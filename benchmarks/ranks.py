@@ -180,7 +180,7 @@ def worker() -> None:
 
 @dataclass(frozen=True)
 class Network:
-    """What an all-reduce is made of.
+    """The parts of an all-reduce.
 
     Attributes:
         name: What it is, and where the figures are from.
@@ -315,7 +315,7 @@ def _timed(call: Callable[[], object], number: int) -> list[float]:
 
 
 def _environment(rank: int, size: int, port: int) -> dict[str, str]:
-    """What ``torchrun`` gives a rank."""
+    """The variables that ``torchrun`` gives a rank."""
     path = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
     told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}

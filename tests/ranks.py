@@ -9,7 +9,7 @@ from tests.processes import SERVER
 
 
 def in_ranks(function, size, folder, *arguments, timeout=60):
-    """What a function, at the top of a module, returns in each process of a gloo group.
+    """The values that a function, at the top of a module, returns in each process of a gloo group.
 
     Args:
         function: Called with the arguments in each process.

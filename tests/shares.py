@@ -1,4 +1,4 @@
-"""What several ranks compute together, one rank after another in this process."""
+"""Results of several ranks together, one rank after another in this process."""
 
 from dataclasses import dataclass, field
 

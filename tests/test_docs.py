@@ -106,7 +106,7 @@ def test_mixed_effects_for_a_new_task(tmp_path, monkeypatch):
 
 
 def test_the_loop_of_several_ranks_runs(monkeypatch):
-    """As a rank that is alone."""
+    """Run by a rank that is alone."""
     there = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     for name, value in there.items():
         monkeypatch.setenv(name, value)

@@ -29,9 +29,9 @@ from benchmarks.libraries import LESS_EXACT, peers_for
 from benchmarks.workloads import RECURRENT, WORKLOADS
 
 OWN = "fewstep"
-"""As it chooses to compute."""
+"""The library as it chooses to compute."""
 ORDER = "W3", "W2", "W1", "W5", "W4", *RECURRENT
-"""What takes longest to compile comes first."""
+"""Those that take longest to compile come first."""
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {
     "end-to-end": Program(
@@ -44,7 +44,7 @@ PROGRAMS = {
         "-m benchmarks.attention times crossing captured",
     ),
 }
-"""What is timed beside the table, each alone."""
+"""Programs that are timed beside the table, each alone."""
 SMALLER = {
     "end-to-end": Program(
         alone="-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 4"
@@ -58,7 +58,7 @@ AT_ONCE = 8
 
 
 def jobs(names: list[str], findings: Findings, references: References, out: Path) -> Iterator[Job]:
-    """What is to be done, by importance.
+    """The jobs, by importance.
 
     Args:
         names: Of the parts.

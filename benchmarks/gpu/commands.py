@@ -25,7 +25,7 @@ Read = Callable[[list[str]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Program:
-    """What a command runs.
+    """A program that a command runs.
 
     Attributes:
         beside: What follows ``python`` while others compute: all of it, or what fills a cache of
@@ -116,7 +116,7 @@ class Command:
 
 
 def told_in_json(lines: list[str]) -> dict[str, Any]:
-    """What an object in JSON says that the lines end with, if any; and the last of the others."""
+    """The object in JSON that the lines end with, if any; and the last of the others."""
     for number, line in enumerate(lines):
         if line.startswith("{"):
             with suppress(ValueError):

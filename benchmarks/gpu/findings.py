@@ -1,4 +1,4 @@
-"""What is known so far, in files that are written anew with each figure."""
+"""All that is known so far, in files that are written anew with each figure."""
 
 from __future__ import annotations
 

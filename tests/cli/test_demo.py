@@ -13,7 +13,7 @@ from tests.cli.shared import refused
 
 @pytest.fixture
 def served(monkeypatch):
-    """What a server was given, which is stopped at once as by Ctrl-C."""
+    """The arguments of a server, which is stopped at once as by Ctrl-C."""
     given = []
 
     def run(server, sockets):

@@ -32,6 +32,6 @@ def text(content):
 
 
 def question(ways=5, query=3):
-    """What a page sends: a drawing of each symbol, and another of one of them."""
+    """The question of a page: a drawing of each symbol, and another of one of them."""
     support = [[text(drawn(symbol))] for symbol in range(ways)]
     return {"support": support, "query": text(drawn(query, seed=1))}

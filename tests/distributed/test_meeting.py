@@ -13,7 +13,7 @@ SIZE = 3
 
 
 def met(store, order=range(SIZE)):
-    """What each rank reads of the others, in the part of the store that they agree on."""
+    """The words that each rank reads of the others, in the part of the store that they agree on."""
     with ThreadPoolExecutor(SIZE) as pool:
         found = []
         for rank in order:

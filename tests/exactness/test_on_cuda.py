@@ -23,7 +23,7 @@ pytestmark = pytest.mark.cuda
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 EAGER = {n: s for n, s in PATHS.items() if n != "auto"} | {"chunked": {"execution": "chunked"}}
-"""What compiles nothing."""
+"""Paths that compile nothing."""
 BY_NAME = {case.name: case for case in CASES}
 COMPILED = ("tanh", "convolutional-block", "layer-norm", "transformer")
 """A sample: each takes a compiler a quarter of a minute."""
@@ -133,7 +133,7 @@ def test_models_of_real_packages(case):
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_compiled(name):
-    """As it chooses by itself, which on a GPU is compiled and recorded."""
+    """The plan that it chooses by itself, which on a GPU is compiled and recorded."""
     case = BY_NAME[name]
     learner = case.learner(2)
     learner.expect(WORTH_RECORDING)

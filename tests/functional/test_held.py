@@ -1,4 +1,4 @@
-"""What a model's code may read, to see whether it has changed."""
+"""Values that a model's code may read, to see whether one has changed."""
 
 import dataclasses
 from functools import partial

@@ -1,4 +1,4 @@
-"""What the environment tells of a launcher."""
+"""Launchers, as the environment tells of them."""
 
 import pytest
 

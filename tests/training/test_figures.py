@@ -27,7 +27,7 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 @pytest.fixture
 def late(monkeypatch):
-    """As on a GPU, seven outer steps at once."""
+    """Read together as on a GPU, seven outer steps at once."""
     monkeypatch.setattr(loop, "figures_every", lambda device, prompt: 1 if prompt else 7)
 
 

@@ -14,7 +14,7 @@ from tests.training.shared import FIT, SINUSOID, last, run, small_learner
 
 
 def fused(parameters, lr):
-    """As on a GPU."""
+    """Fused as on a GPU."""
     made = adam(parameters, lr)
     for group in made.param_groups:
         group["fused"] = True

@@ -34,7 +34,7 @@ TASKS = 100  # on which the loss of eight bits is measured
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is exported, and of what.
+    """The object of an export.
 
     Attributes:
         export: Its programs.
@@ -140,7 +140,7 @@ def _with(export: Export, **told: Any) -> Export:
 
 
 def loss_of_bits(chosen: Chosen, path: Path, folder: str | None, moved: str | None) -> str:
-    """What eight bits cost, in one line."""
+    """The cost of eight bits, in one line."""
     if isinstance(chosen.of, Learner):
         if is_adapted(path):
             return "8 bits: the loss is measured on the tasks of a run; export the run"

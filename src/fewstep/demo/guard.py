@@ -1,4 +1,4 @@
-"""What stands before every request: whom it is sent to, by whom, and how often."""
+"""Checks before every request: whom it is sent to, by whom, and how often."""
 
 import ipaddress
 import math

@@ -1,4 +1,4 @@
-"""What a page asks, read from JSON and checked before anything is computed."""
+"""Questions of a page, read from JSON and checked before anything is computed."""
 
 import base64
 import binascii

@@ -70,7 +70,7 @@ def packed(found: MetaGradient, share: Share, asked: bool) -> Tensor:
 
 
 def unpacked(flat: Tensor, like: MetaGradient, share: Share) -> tuple[MetaGradient, Tensor]:
-    """What `packed` tensors add up to, and how many ranks were asked to stop."""
+    """The sum of `packed` tensors as a result, and how many ranks were asked to stop."""
     statistics, (losses, metrics, _) = like.statistics, like.query
     means = [*like.gradient.values(), *(statistics or {}).values()]
     sizes = [mean.numel() for mean in means] + [share.tasks] * (1 + len(metrics))

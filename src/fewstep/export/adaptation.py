@@ -234,7 +234,7 @@ def _at(optimizer: InnerOptimizer, step: Any) -> InnerOptimizer:
 
 
 def as_tensor(found: Any) -> Tensor:
-    """What a model predicted; `InputError` where that is no tensor."""
+    """The prediction of a model; `InputError` where that is no tensor."""
     if not isinstance(found, Tensor):
         raise InputError(
             f"the network returns a {type(found).__name__}; expected one that returns a tensor"

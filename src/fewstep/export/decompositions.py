@@ -198,4 +198,4 @@ TABLE: dict[Any, Callable[..., Any]] = {
     **dict.fromkeys((_aten._foreach_mul.Scalar, _aten._foreach_mul.List), _mul),
     **dict.fromkeys((_aten._foreach_sub.Scalar, _aten._foreach_sub.List), _sub),
 }
-"""What becomes of operations while a function is traced."""
+"""The parts that operations are taken to while a function is traced."""

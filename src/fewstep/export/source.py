@@ -1,4 +1,4 @@
-"""What is exported: programs by the ending of their file's name, and what the files tell."""
+"""Sources of exports: programs by the ending of their file's name, and what the files tell."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Export:
 def export_of(
     source: Any, what: What | None, x: Any = None, y: Any = None, norm: Norm = "inductive"
 ) -> Export:
-    """What is to be exported; see `fewstep.export.to_onnx`."""
+    """The export that is asked for; see `fewstep.export.to_onnx`."""
     is_learner = isinstance(source, Learner)
     what = what or ("adaptation" if is_learner else "adapted")
     if what not in get_args(What):

@@ -1,4 +1,4 @@
-"""What a model's code may read beside its tensors and settings, to see whether that has changed."""
+"""Values that a model's code may read beside its tensors, to see whether one has changed."""
 
 from collections import deque
 from collections.abc import Callable, Iterable

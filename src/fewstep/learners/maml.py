@@ -253,7 +253,7 @@ class MAML(GradientBased):
 
     @property
     def _loop_of(self) -> list[object]:
-        """What the inner loop depends on, as of the last check that tasks fit the model."""
+        """All that the inner loop depends on, as of the last check that tasks fit the model."""
         adapting = [self.adapting] if isinstance(self.adapting, str) else self.adapting
         beside = (*self.named("_step_sizes").values(), *self.named("_affine").values())
         settings = self.inner_steps, self.inner_lr, self._optimizer, self.step_sizes, self.head

@@ -1,4 +1,4 @@
-"""What a compiler, or a recording of outer steps, is given of a learner."""
+"""The parts of a learner that a compiler, or a recording of outer steps, is given."""
 
 from fewstep.choices import Norm
 from fewstep.execution.compiled import Compiler

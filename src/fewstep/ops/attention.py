@@ -66,7 +66,7 @@ def scaled_dot_product_attention(
 
 
 def _lowered(tensor: Tensor, kind: torch.dtype) -> Tensor:
-    """What autocast makes of an argument."""
+    """An argument as autocast would give it."""
     casts = tensor.is_floating_point() and tensor.dtype != torch.float64
     return tensor.to(kind) if casts else tensor
 

@@ -58,18 +58,18 @@ class Plain:
         self._by_tanh = by_tanh
 
     def step(self, x: Tensor, p: Tensor, _: Tensor) -> Tensor:
-        """As for `Cell`."""
+        """The same as in `Cell`."""
         return (x + p).tanh() if self._by_tanh else (x + p).relu()
 
     def slopes(self, x: Tensor, p: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-        """As for `Cell`."""
+        """The same as in `Cell`."""
         by_x = self._slope(self.step(x, p, s)).unsqueeze(-3)
         return by_x, torch.cat((by_x, torch.zeros_like(by_x)), -2)
 
     def bend(
         self, x: Tensor, p: Tensor, s: Tensor, d: Tensor, ux: Tensor, up: Tensor, _: Tensor
     ) -> Bend:
-        """As for `Cell`."""
+        """The same as in `Cell`."""
         h = self.step(x, p, s)
         curve = -2 * h * self._slope(h) if self._by_tanh else torch.zeros_like(h)
         by_x = d * curve * (ux + up)
@@ -85,13 +85,13 @@ class LSTM:
     gates, states = 4, 2
 
     def step(self, x: Tensor, p: Tensor, s: Tensor) -> Tensor:
-        """As for `Cell`."""
+        """The same as in `Cell`."""
         i, f, g, o = self._activations(x, p)
         c = f * s[..., 1, :] + i * g
         return torch.stack((o * c.tanh(), c), -2)
 
     def slopes(self, x: Tensor, p: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-        """As for `Cell`."""
+        """The same as in `Cell`."""
         i, f, g, o = self._activations(x, p)
         c = s[..., 1, :]
         k = (f * c + i * g).tanh()
@@ -106,7 +106,7 @@ class LSTM:
     def bend(
         self, x: Tensor, p: Tensor, s: Tensor, d: Tensor, ux: Tensor, up: Tensor, us: Tensor
     ) -> Bend:
-        """As for `Cell`."""
+        """The same as in `Cell`."""
         i, f, g, o = self._activations(x, p)
         ui, uf, ug, uo = (ux + up).unbind(-2)
         c, uc = s[..., 1, :], us[..., 1, :]
@@ -139,12 +139,12 @@ class GRU:
     gates, states = 3, 1
 
     def step(self, x: Tensor, p: Tensor, s: Tensor) -> Tensor:
-        """As for `Cell`."""
+        """The same as in `Cell`."""
         _, z, n = self._activations(x, p)
         return ((s[..., 0, :] - n) * z + n).unsqueeze(-2)
 
     def slopes(self, x: Tensor, p: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-        """As for `Cell`."""
+        """The same as in `Cell`."""
         r, z, n = self._activations(x, p)
         by_n = (1 - z) * (1 - n * n)
         both = (by_n * p[..., 2, :] * r * (1 - r), (s[..., 0, :] - n) * z * (1 - z))
@@ -154,7 +154,7 @@ class GRU:
     def bend(
         self, x: Tensor, p: Tensor, s: Tensor, d: Tensor, ux: Tensor, up: Tensor, us: Tensor
     ) -> Bend:
-        """As for `Cell`."""
+        """The same as in `Cell`."""
         r, z, n = self._activations(x, p)
         ur, uz, _ = (ux + up).unbind(-2)
         h, uh, d, pn, upn = (t.squeeze(-2) for t in (s, us, d, p[..., 2:, :], up[..., 2:, :]))

@@ -28,7 +28,7 @@ class NotFiniteError(Exception):
 
 
 class Measured(NamedTuple):
-    """What an outer step has found.
+    """The figures of an outer step.
 
     Attributes:
         step: Outer steps done with it.
@@ -132,7 +132,7 @@ class _Sent:
 
 
 def _not_finite(losses: Sequence[float], numbers: Sequence[int], norm: float) -> str | None:
-    """What is not finite and in which task, in words; None where all is."""
+    """The first value that is not finite and its task, in words; None where all is."""
     for number, loss in zip(numbers, losses, strict=True):
         if not math.isfinite(loss):
             return f"the loss is {loss} in task {number}"

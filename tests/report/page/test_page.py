@@ -111,7 +111,7 @@ def test_figures_that_are_not_finite_are_told():
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_the_paper(scheme):
-    """As WCAG 2.2 asks: 4.5 to 1 for text, 3 to 1 for lines of charts."""
+    """WCAG 2.2 asks for 4.5 to 1 for text, 3 to 1 for lines of charts."""
     style = (resources("fewstep.report.page") / "style.css").read_text()
     light, dark = re.findall(r":root \{(.*?)\}", style, re.S)[:2]
     colours = dict(re.findall(r"--(\w+): (#\w+)", light if scheme == "light" else dark))

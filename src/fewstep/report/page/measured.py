@@ -1,4 +1,4 @@
-"""What is measured for a report: the tasks of a run, and runs beside other starting points."""
+"""Measurements for a report: the tasks of a run, and runs beside other starting points."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
