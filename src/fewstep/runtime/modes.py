@@ -22,12 +22,12 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def setting_of(owners: Iterable[object], name: str, value: object) -> Iterator[None]:
-    """Give a setting of several backends, or other parts of PyTorch, a value."""
+def setting_of(backends: Iterable[object], name: str, value: bool) -> Iterator[None]:
+    """Give a setting of several of PyTorch's backends a value."""
     with ExitStack() as stack:
-        for owner in owners:
-            stack.callback(setattr, owner, name, getattr(owner, name))
-            setattr(owner, name, value)
+        for backend in backends:
+            stack.callback(setattr, backend, name, getattr(backend, name))
+            setattr(backend, name, value)
         yield
 
 
