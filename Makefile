@@ -56,4 +56,4 @@ release-check:
 	$(PYTHON) -m scripts.release_check
 
 clean:
-	rm -rf $(VENV) runs site
+	rm -rf $(VENV) runs site .cache
