@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     given = _parser().parse_args(arguments)
     clock, out = Clock(given.seconds), given.out
     out.mkdir(parents=True, exist_ok=True)
-    trainings = planned(given, clock)
+    trainings = planned(given)
     _train(trainings, out, TURN if given.device == "cpu" else given.seconds, clock)
     told = _told(given, trainings, clock)
     stem = out / f"{NAME}-{slug(given.device)}"
@@ -112,7 +112,7 @@ def settings_of(given: argparse.Namespace) -> dict[str, Any]:
     return told
 
 
-def planned(given: argparse.Namespace, clock: Clock) -> list[Training]:
+def planned(given: argparse.Namespace) -> list[Training]:
     """The trainings with their numbers of outer steps, which are kept in ``OUT/plan.json``."""
     path, shared = given.out / "plan.json", settings_of(given)
     plan: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
@@ -141,10 +141,17 @@ def steps_in(seconds: float, seconds_of_a_step: float, setup_seconds: float) -> 
 def ask(what: dict[str, Any]) -> Any:
     """The answer of a process of its own, if it gives one."""
     command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.{NAME}.training"]
-    done = subprocess.run(
-        [*command, json.dumps(what)], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    process = subprocess.Popen(
+        [*command, json.dumps(what)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
-    lines = done.stdout.strip().splitlines()
+    try:
+        lines = process.communicate()[0].strip().splitlines()
+    except KeyboardInterrupt:
+        # It was given the signal too, and keeps what it has.
+        process.wait()
+        raise
+    if process.returncode:
+        sys.exit(f"{what['training']['name']} failed; see above")
     return json.loads(lines[-1]) if lines else None
 
 
@@ -176,7 +183,7 @@ def _told(given: argparse.Namespace, trainings: list[Training], clock: Clock) ->
         "machine": _device(given.device),
         "versions": versions(),
         "recipe": given.recipe,
-        "budget": "fast",
+        "budget": getattr(config, "budget", None) or "fast",
         "command": f"python -m benchmarks.{NAME} {shlex.join(sys.argv[1:])}",
         "tasks": given.tasks,
         "inner_steps": config.test_inner_steps,
@@ -217,4 +224,7 @@ def _write(stem: Path, told: dict[str, Any], picture: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on")

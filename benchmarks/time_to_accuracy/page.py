@@ -70,7 +70,7 @@ def _of_height(value: Any) -> Any:
 def table(told: dict[str, Any]) -> str:
     """Markdown: a row a training."""
     lines = [
-        "| | minutes | outer steps | ms an outer step | first at 98.7 % | at the end, transductive "
+        "| | minutes | outer steps | ms an outer step | first at 98.7 % | end, transductive "
         "| inductive |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -106,21 +106,22 @@ def protocol(told: dict[str, Any]) -> str:
     """What was measured, and how, in a few lines."""
     peers = [run for run in told["runs"] if run["by_peer"]]
     lines = [
-        f"{told['recipe']}, budget {told['budget']}: {told['tasks']} test tasks of characters never "
-        f"seen, the same for all, {told['inner_steps']} inner steps (MAML++: its own number), single "
-        f"model, seed {told['seed']}; 95% intervals are over tasks. The time is that of training: "
-        "points are kept while it goes on (writing them counts) and evaluated afterwards; nothing "
-        "is validated, and no point is chosen by its accuracy. A schedule that depends on the "
-        "number of outer steps is told the number that fits into the minutes, by a rate measured "
-        "before.",
+        f"{told['recipe']}, budget {told['budget']}: {told['tasks']} test tasks of characters "
+        f"never seen, the same for all, after {told['inner_steps']} inner steps (MAML++: its own "
+        f"number), single model, seed {told['seed']}; 95% intervals are over tasks.",
+        "The time is that of training alone: points are kept while it goes on, which counts, and "
+        "evaluated afterwards. Nothing is validated, and no point is chosen by its accuracy. "
+        "A schedule has to know the number of outer steps: each training is told the number that "
+        "fits into its minutes, by a rate measured before, and so ends on its least step size.",
     ]
     if peers:
         off = told["deviation"]
         lines.append(
             "higher has the same network, initial weights, tasks, meta-batch, outer optimiser, "
-            "schedule and moving average as MAML, and the inner loop of its documentation; memory "
-            "is kept for it as for fewstep. Its gradient differs from fewstep's by "
-            f"{off:.0e} (relative, in float64), so that by outer steps both are the same training."
+            "schedule and moving average as MAML, and the loop of its documentation, one task "
+            "after another; memory is kept for it as for fewstep. Its gradient differs from "
+            f"fewstep's by {off:.0e} (relative, in float64): with as many outer steps both are the "
+            "same training, and what differs is the time of one."
         )
     if told["departures"]:
         lines.append(f"For higher: {'; '.join(told['departures'])}.")

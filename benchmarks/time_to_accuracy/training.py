@@ -14,8 +14,10 @@ if __name__ == "__main__":
     keep_memory()
 
 import json
+import os
 import sys
 import tempfile
+import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from fewstep.distributed.shared import part_of
 from fewstep.evaluation.evaluate import device_of
 from fewstep.learners.build import learner_for
 from fewstep.learners.schedules import cosine
+from fewstep.runtime.children import end_with
 from fewstep.training.build import workers_for
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.keeping import kept_in
@@ -54,7 +57,6 @@ def by_fewstep(config: Config, run: Path, seconds: float) -> None:
     tasks = task_sources(config)["train"]
     learner = learner_for(config, tasks.spec)
     settings = _settings(config)
-    until = Until(seconds)
     try:
         with (
             joined(workers_for(config, learner, tasks)) as here,
@@ -68,7 +70,7 @@ def by_fewstep(config: Config, run: Path, seconds: float) -> None:
                 train=stream_of(tasks, config.meta_batch, config.seed, device_of(learner), part),
                 validation=None,
                 keeper=PointKeeper(keeper.run, by_first=not here.is_first),
-                reporter=until,
+                reporter=Until(seconds),
                 conditions=provenance(learner, {"train": tasks}),
             ).run()
     except Interrupted:
@@ -117,4 +119,6 @@ def main(ask: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    # Two at once would be in the way of one another.
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     main(json.loads(sys.argv[1]))
