@@ -64,4 +64,4 @@ release-check:
 	$(PYTHON) -m scripts.release_check
 
 clean:
-	rm -rf $(VENV) runs site scripts/accessibility/node_modules
+	rm -rf $(VENV) runs site .cache scripts/accessibility/node_modules

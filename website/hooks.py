@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 DOCS, OUTSIDE = "docs/", "files/"
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#]+)(#[^)]*)?\)")
 CHINESE = ".zh-CN.md"
+LIVE = "website/demo"  # in the repository the folder, on the site the page
 
 
 def on_files(files, config):
@@ -67,6 +68,8 @@ def _in_repository(page, target):
 
 def _uri(path):
     """The source of the page, or the file of docs/, for a path in the repository."""
+    if path == LIVE:
+        return "demo/index.html"
     if path.startswith(DOCS):
         return path.removeprefix(DOCS)
     return f"{OUTSIDE}{path.removesuffix('.md')}.md"
