@@ -29,7 +29,7 @@ TRANSLATIONS = [
     ("docs/quick-start.md", "docs/quick-start.zh-CN.md"),
     ("docs/for-you.md", "docs/for-you.zh-CN.md"),
 ]
-PUBLIC = ["data", "export", "functional", "models"]
+PUBLIC = ["data", "export", "functional", "models", "report"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -28,6 +28,7 @@ from fewstep.training.reporter import Reporter
 from fewstep.training.settings import OuterSettings
 from fewstep.training.state import State, start_alike
 from fewstep.training.streams import Stream
+from fewstep.training.top import with_validation
 
 CHECKPOINT_SECONDS = 10.0
 """Between checkpoints on a GPU at least, which waits while one is written."""
@@ -228,6 +229,20 @@ class OuterLoop:
         if better and math.isfinite(score):
             self.progress.best_score = score
             self._keep_best()
+        if math.isfinite(score):
+            self._keep_among_the_best(score)
+
+    def _keep_among_the_best(self, score: float) -> None:
+        progress, settings = self.progress, self.settings
+        progress.top = with_validation(
+            progress.top,
+            progress.step,
+            score,
+            settings.top,
+            larger_is_better=settings.larger_is_better,
+        )
+        if any(step == progress.step for step, _ in progress.top):
+            self.keeper.keep_top(self.state)
 
     def _keep_best(self) -> None:
         self.progress.best_step = self.progress.step
