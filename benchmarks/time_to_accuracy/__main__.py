@@ -22,6 +22,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -125,17 +126,18 @@ def planned(given: argparse.Namespace) -> list[Training]:
             training = Training(name, minutes, shared)
             by = "MAML" if name == AS_MANY_STEPS else name
             if by not in rates:
+                print(f"{by}: the rate is measured", flush=True)
                 recorded = given.device != "cpu" and not training.by_peer
                 few = TRIAL_ON_GPU if recorded else TRIAL
                 rates[by] = ask({"training": replace(training, name=by).as_json(), "rate": few})
                 path.write_text(json.dumps(plan, indent=1) + "\n")
-            found.append(replace(training, steps=steps_in(60 * minutes, **rates[by])))
+            found.append(replace(training, steps=steps_in(60 * minutes, rates[by])))
     return found
 
 
-def steps_in(seconds: float, seconds_of_a_step: float, setup_seconds: float) -> int:
+def steps_in(seconds: float, rate: Mapping[str, float]) -> int:
     """Outer steps that fit into a time."""
-    return max(1, round((seconds - setup_seconds) / seconds_of_a_step))
+    return max(1, round((seconds - rate["setup_seconds"]) / rate["seconds_of_a_step"]))
 
 
 def ask(what: dict[str, Any]) -> Any:
@@ -190,6 +192,7 @@ def _told(given: argparse.Namespace, trainings: list[Training], clock: Clock) ->
         "seed": config.seed,
         "deviation": _deviation(given.out, peers),
         "departures": departures(peers[0]) if peers else [],
+        "rates": json.loads((given.out / "plan.json").read_text())["rates"],
         "runs": runs,
     }
 

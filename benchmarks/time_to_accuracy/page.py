@@ -18,6 +18,8 @@ PAPER = 0.987
 LOWEST, HIGHEST = 0.90, 0.995
 TICKS = (0.9, 0.95, 0.97, 0.98, 0.987, 0.99, 0.995)
 BEGIN, END = "<!-- time-to-accuracy -->", "<!-- end -->"
+COMPILED = 5.0
+"""Seconds beyond which something was compiled."""
 STYLES = ("-", "--", ":")
 """Of the budgets, the longest first."""
 
@@ -123,6 +125,10 @@ def protocol(told: dict[str, Any]) -> str:
             f"fewstep's by {off:.0e} (relative, in float64): with as many outer steps both are the "
             "same training, and what differs is the time of one."
         )
+    once = {name: of["once_seconds"] for name, of in told["rates"].items()}
+    if any(seconds > COMPILED for seconds in once.values()):
+        each = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in once.items())
+        lines.append(f"What is compiled once a machine came before and is not counted: {each}.")
     if told["departures"]:
         lines.append(f"For higher: {'; '.join(told['departures'])}.")
     lines.append(f"{told['machine']}; {head(told)}. By `{told['command']}`.")

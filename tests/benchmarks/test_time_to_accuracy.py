@@ -16,6 +16,7 @@ from benchmarks.time_to_accuracy.points import MARKS, Point, chosen, progress_of
 from fewstep.data.episodes import episodes
 from fewstep.data.images import ImageClasses
 from fewstep.training import checkpoint
+from fewstep.training.checkpoint import Progress
 
 SINUSOID = {"recipe": "sinusoid", "meta_batch": 2, "ema_decay": 0.9, "final_outer_lr": 1e-5}
 PICTURES = {"filters": 4, "meta_batch": 1, "test_inner_steps": 1, "rotations": False}
@@ -76,6 +77,16 @@ def test_the_peer_takes_the_same_steps(tmp_path):
         torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-5)
 
 
+def test_a_rate_is_that_of_trainings_of_two_lengths(tmp_path, monkeypatch):
+    seconds = iter([109.0, 9.0, 13.0])
+    monkeypatch.setattr(training, "train", lambda of, run, limit: seen.append(of.steps))
+    monkeypatch.setattr(training, "progress_of", lambda run: Progress(seconds=next(seconds)))
+    seen = []
+    found = training.rate(Training("MAML", 1, {}), 10)
+    assert found == {"seconds_of_a_step": 0.2, "setup_seconds": 7.0, "once_seconds": 100.0}
+    assert seen == [10, 10, 30]
+
+
 def test_the_peer_leaves_out_what_its_loop_has_not():
     settings = {"step_sizes": "per-step", "first_order_share": 0.2, "test_inner_steps": 1}
     told = departures(Training("higher", 1, settings))
@@ -90,8 +101,8 @@ def test_points_are_taken_by_time_and_steps_by_a_rate():
     assert len(of_marks) == len(MARKS)
     assert chosen(points[:1], MARKS) == points[:1]
     assert chosen([], MARKS) == []
-    assert program.steps_in(60, seconds_of_a_step=0.1, setup_seconds=10) == 500
-    assert program.steps_in(60, seconds_of_a_step=0.1, setup_seconds=100) == 1
+    assert program.steps_in(60, {"seconds_of_a_step": 0.1, "setup_seconds": 10.0}) == 500
+    assert program.steps_in(60, {"seconds_of_a_step": 0.1, "setup_seconds": 100.0}) == 1
     rows = [{"seconds": 1.0, "inductive": {"accuracy": 1.0}}]
     rows += [{"seconds": 2.0, "transductive": {"accuracy": 0.987}}]
     assert first_at(rows, 0.987) == 2.0
@@ -100,7 +111,7 @@ def test_points_are_taken_by_time_and_steps_by_a_rate():
 
 def test_trainings_are_evaluated_and_go_on(tmp_path, noise, monkeypatch, capsys):
     monkeypatch.setattr(program, "ask", lambda what: training.main(what))
-    rates = {"MAML": {"seconds_of_a_step": 30.0, "setup_seconds": 0.0}}
+    rates = {"MAML": {"seconds_of_a_step": 30.0, "setup_seconds": 0.0, "once_seconds": 0.0}}
     shared = {"recipe": "omniglot-5way-1shot", "device": "cpu", **PICTURES}
     plan = {"settings": shared, "rates": rates}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
@@ -124,7 +135,8 @@ def test_trainings_are_evaluated_and_go_on(tmp_path, noise, monkeypatch, capsys)
 def told_of(*runs):
     others = {"machine": "one", "versions": {"torch": "2"}, "recipe": "r", "budget": "fast"}
     others |= {"command": "c", "tasks": 600, "inner_steps": 3, "seed": 0, "deviation": 1e-15}
-    return {**others, "departures": [], "runs": list(runs)}
+    rates = {"A": {"once_seconds": 70.0}}
+    return {**others, "rates": rates, "departures": [], "runs": list(runs)}
 
 
 def test_the_page_tells_times_and_what_was_not_reached(tmp_path):
@@ -142,5 +154,6 @@ def test_the_page_tells_times_and_what_was_not_reached(tmp_path):
     assert page.startswith("a\n")
     assert page.endswith("\nb")
     assert "was there" not in page
+    assert "and is not counted: A 70 s." in page
     draw(tmp_path / "x.png", told)
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
