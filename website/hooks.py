@@ -4,6 +4,7 @@ import posixpath
 import re
 from pathlib import Path
 
+from mended import mended
 from mkdocs.structure.files import File, InclusionLevel
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +48,16 @@ def on_page_context(context, page, config, nav):
     """A Chinese page has Chinese words around it."""
     config.theme["language"] = "zh" if page.file.src_uri.endswith(CHINESE) else "en"
     return context
+
+
+def on_post_page(output, page, config):
+    """A page, for screen readers too."""
+    return mended(output)
+
+
+def on_post_template(output_content, template_name, config):
+    """So is the page for a link that leads nowhere."""
+    return mended(output_content) if template_name.endswith(".html") else output_content
 
 
 def _in_repository(page, target):
