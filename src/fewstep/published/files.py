@@ -11,8 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-import fewstep
-from fewstep.choices import Norm
+from fewstep.choices import Budget, Norm
 from fewstep.config.budgets import BUDGETS, FAST
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
@@ -26,7 +25,7 @@ class Cell(NamedTuple):
 
     recipe: str
     algorithm: str
-    budget: str
+    budget: Budget
 
 
 def cells() -> list[Cell]:
@@ -62,7 +61,7 @@ class Measured:
 
     recipe: str
     algorithm: str
-    budget: str
+    budget: Budget
     models: int
     norm: str
     accuracy: dict[str, float]
@@ -117,6 +116,7 @@ class Measured:
 
 
 _KINDS: dict[str, Any] = {
+    "Budget": str,
     "str": str,
     "int": int,
     "float": (int, float),
@@ -132,7 +132,7 @@ def results_folder() -> Path:
     Raises:
         InputError: There is neither.
     """
-    package = Path(fewstep.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "results", package.parents[1] / "results"):
         if folder.is_dir():
             return folder
