@@ -33,4 +33,4 @@ def test_a_summary_tells_how_it_was_trained(budget_run):
     assert summary["wall_seconds"] >= summary["training_seconds"] > 0
     assert summary["trained_on"]["ranks"] == 1
     assert summary["trained_on"]["processor"]
-    assert summary["protocol"].startswith("4 test tasks of glyphs, 5-way 1-shot 1-query; mean ±")
+    assert summary["protocol"].startswith("3 test tasks of glyphs, 5-way 1-shot 1-query; mean ±")
