@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fewstep.choices import Norm
-from fewstep.cli.calibrate import norms_of
+from fewstep.training.calibrate import norms_of
 from fewstep.config.file import training_digest
 from fewstep.distributed.ranks import ranks
 from fewstep.evaluation.averaged import evaluate_average

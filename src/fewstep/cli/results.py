@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
 from fewstep.choices import Norm, Split
 from fewstep.cli.averaging import average_lines, tested_average
-from fewstep.cli.calibrate import Chosen, choose_on_validation, inductive, norms_of
 from fewstep.cli.console import plain_console
 from fewstep.cli.intervals import covered, interval_lines, measured_interval
-from fewstep.cli.progress import after
+from fewstep.cli.progress import after, counting
 from fewstep.config.algorithms import steps_in_words
 from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.schema import Config, batch_norm
@@ -31,6 +28,7 @@ from fewstep.report.reliability import draw_reliability
 from fewstep.report.summary import results_of, summary
 from fewstep.report.table import ScoreTable, calibration_lines, protocol
 from fewstep.training import checkpoint, lock
+from fewstep.training.calibrate import Chosen, choose_on_validation, inductive, norms_of
 from fewstep.training.calibration_file import calibration_as_json
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
@@ -54,9 +52,8 @@ def evaluate(
     """
     results: Results = {}
     for used in norms_of(run, norm):
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-            told = f"{tasks} {split} tasks, {batch_norm(run.config, used)}"
-            advance = partial(bar.advance, bar.add_task(told, total=tasks))
+        told = f"{tasks} {split} tasks, {batch_norm(run.config, used)}"
+        with counting(console, told, tasks) as advance:
             found = evaluate_tasks(run.learner, run.tasks[split], tasks, steps, used, advance)
         results[used] = replace(means(found), draws=tasks if run.config.table else None)
         one = (chosen or {}).get(used)

@@ -13,7 +13,7 @@ from tyro.conf import OmitArgPrefixes, arg
 from fewstep.cli.console import error_console
 from fewstep.cli.first_word import kind_of
 from fewstep.cli.launched import use_own_device
-from fewstep.cli.options import check_is_text, data_folder, parse
+from fewstep.cli.options import data_folder, parse
 from fewstep.config import groups, limits
 from fewstep.config.effects import check_effects
 from fewstep.config.file import read_config, remembered_folder
@@ -30,6 +30,7 @@ from fewstep.config.recipes import (
 from fewstep.config.registry import OF_TABLES
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
+from fewstep.training.run_names import check_is_text
 
 _HELP = {"-h", "--help"}
 _OF_RUNS = ("run_dir", "search", "seeds")  # no settings of a config

@@ -14,16 +14,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from fewstep.demo.about import about_of
 from fewstep.demo.guard import Guard, refusal
-from fewstep.demo.question import LARGEST_BODY, MOST_CLASSES, MOST_PICTURES, Question, question_of
+from fewstep.demo.question import LARGEST_BODY, Question, question_of
 from fewstep.demo.rate import Rate
-from fewstep.demo.starts import STEPS, Start
+from fewstep.demo.starts import Start
 from fewstep.errors import InputError
 
 _PAGE = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/answerer.js": ("answerer.js", "text/javascript"),
     "/pad.js": ("pad.js", "text/javascript"),
     "/photos.js": ("photos.js", "text/javascript"),
 }
@@ -41,17 +43,7 @@ def app_of(
         names: By which the machine is called, beside localhost and its numbers.
         burst: Questions that a client may ask at once; half as many follow in a second.
     """
-    how = starts[0].preparation
-    about = {
-        "starts": [start.name for start in starts],
-        "ways": min(ways, MOST_CLASSES),
-        "steps": min(steps, STEPS),
-        "most_steps": STEPS,
-        "most_classes": MOST_CLASSES,
-        "most_pictures": MOST_PICTURES,
-        "draws": how.ink,
-        "side": min(512, max(128, 4 * how.size)),
-    }
+    about = about_of(starts, ways, steps)
 
     async def told(_request: Request) -> Response:
         return JSONResponse(about)
