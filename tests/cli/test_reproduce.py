@@ -104,7 +104,13 @@ EXAMPLE = {
     **{"recipe": "omniglot-5way-1shot", "algorithm": "maml", "budget": "fast", "models": 1},
     **{"norm": "transductive", "calibration_error": 0.01, "tasks": 600, "seed": 0},
     **{"outer_steps": 5, "kept_after": [5], "wall_seconds": 60.0, "device": "a processor"},
-    **{"protocol": "600 tasks", "command": "fewstep train", "commit": "abc", "versions": {}},
+    **{
+        "protocol": "600 tasks",
+        "command": "fewstep train",
+        "commit": "abc",
+        "settings": "0-5",
+        "versions": {},
+    },
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fewstep import InputError
 from fewstep.published.files import Cell, Measured, read_results
-from fewstep.published.of_run import cell_config, results_of_run
+from fewstep.published.of_run import cell_config, results_of_run, settings_of
 from fewstep.published.table import results_page
 from scripts import results as script
 
@@ -69,6 +69,9 @@ def test_each_norm_and_the_average_is_a_file(run_dir):
         "tasks; transductive batch norm; one model, seed 3"
     )
     assert "mean of the logits of the 5 best checkpoints" in average.protocol
+    # Of the settings alone: neither of the seed nor of where the data are.
+    assert one.settings == settings_of(cell_config(*CELL))
+    assert one.settings != settings_of(cell_config(*CELL[:2], "fast"))
     assert "/somewhere" not in json.dumps([one.as_json() for one in found])
 
 

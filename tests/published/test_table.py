@@ -16,7 +16,7 @@ ONE = Measured(
     **{"calibration_error": 0.0123, "tasks": 600, "seed": 0, "outer_steps": 9000},
     **{"kept_after": [9000], "wall_seconds": 1475.0, "device": "A Chip, 2 processes"},
     **{"protocol": "600 test tasks", "command": "fewstep train omniglot-5way-1shot"},
-    **{"commit": "abc", "versions": {"torch": "2.13.0"}},
+    **{"commit": "abc", "settings": "0-5", "versions": {"torch": "2.13.0"}},
 )
 AVERAGE = replace(ONE, models=5, accuracy={"3": 0.991}, ci95={"3": 0.002})
 

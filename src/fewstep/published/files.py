@@ -55,6 +55,8 @@ class Measured:
         device: Where it was computed, for people.
         protocol: How it was measured, in words.
         command: Trains it again.
+        settings: A digest of the settings that it was trained by, but for the seed: the command
+            trains by the same ones as long as the row has this digest.
         commit: Of the repository; empty where it was not known.
         versions: Of what it was computed with.
     """
@@ -75,6 +77,7 @@ class Measured:
     device: str
     protocol: str
     command: str
+    settings: str
     commit: str
     versions: dict[str, str]
 

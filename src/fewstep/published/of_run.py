@@ -1,11 +1,12 @@
 """The results of a run of a recipe, from the summary that it wrote."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fewstep.choices import Budget
 from fewstep.config.budgets import budgets_of
-from fewstep.config.file import decisive, read_config
+from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.recipes import find_recipe, with_algorithm, with_budget
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
@@ -36,6 +37,11 @@ def command(config: Config) -> str:
         f"fewstep train {config.recipe} --algorithm {config.algorithm} --budget {config.budget} "
         f"--seed {config.seed}{on}"
     )
+
+
+def settings_of(config: Config) -> str:
+    """A digest of the settings of a training, but for the seed."""
+    return f"{training_digest(replace(config, seed=0))}-{config.steps}"
 
 
 def results_of_run(run_dir: Path, fewest: int = 1) -> list[Measured]:
@@ -100,6 +106,7 @@ def _measured(config: Config, told: dict[str, Any]) -> list[Measured]:
         "wall_seconds": told["wall_seconds"],
         "device": _device(told),
         "command": command(config),
+        "settings": settings_of(config),
         "commit": versions.pop("commit", ""),
         "versions": versions,
     }
