@@ -23,7 +23,10 @@ def pages(root):
     before, _, rest = omniglot.read_text(encoding="utf-8").partition(START)
     after = rest.partition(END)[2]
     whole = f"{before}{START}\n\n{omniglot_protocol()}\n\n{END}{after}"
-    return {root / "docs" / "results.md": results_page(read_results(root / "results")), omniglot: whole}
+    return {
+        root / "docs" / "results.md": results_page(read_results(root / "results")),
+        omniglot: whole,
+    }
 
 
 def main(run_dirs, root=ROOT):
