@@ -155,7 +155,7 @@ def main():
         right, taken = recognise(page, tasks, read, options.steps)
         print(f"the right one of {WAYS} is first: {sum(right)} of {len(right)} characters")
         print(
-            f"adaptation of the first start: {statistics.median(taken):.0f} ms, {max(taken)} at most"
+            f"adaptation of the first start: {statistics.median(taken):.0f} ms, {max(taken)} most"
         )
         print(f"{time.perf_counter() - began:.0f} s in all")
         for scheme, width in SCREENS if options.pictures else ():
