@@ -90,8 +90,7 @@ class Page:
 
     def wait(self):
         """Wait for the answer to what is drawn; its milliseconds, by the page itself."""
-        done = "document.querySelector('.start') && !document.querySelector('[aria-busy]')"
-        self._page.wait_for_function(done, timeout=120_000)
+        self._page.wait_for_selector("#starts:not([aria-busy]) .start", timeout=120_000)
         return int(re.search(r"(\d+) ms", self._page.locator("#seconds").inner_text())[1])
 
     def drag(self, steps):
