@@ -104,6 +104,7 @@ const tell = (name, how, lines) => {
 
 async function checkPage(name, url) {
   counted.pages += 1;
+  process.stderr.write(`${counted.pages} ${name}\n`);
   for (const scheme of SCHEMES) {
     const page = await opened(browser, url, WIDTHS[0], scheme);
     for (const width of WIDTHS) {
