@@ -197,3 +197,14 @@ def test_the_example_of_a_page_runs(page, shorter, tmp_path, monkeypatch):
         assert long in example
         example = example.replace(long, short)
     exec(example, {})
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["any-module", "own-loss", "save-and-load", "one-at-a-time", "gpu", "reproducibility"],
+)
+def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks(f"docs/{page}.md"):
+        exec(block, names)

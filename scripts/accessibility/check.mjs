@@ -27,7 +27,7 @@ function browserPath() {
   throw new Error(`no browser found (${BROWSERS.join(", ")}); name one by CHROME_PATH`);
 }
 
-/** A new tab of that width and colour scheme, with the page loaded. */
+/** A new tab in that colour scheme, with the page loaded. */
 async function opened(browser, url, width, scheme) {
   const page = await browser.newPage();
   await page.setViewport({ width, height: 900 });
@@ -39,6 +39,10 @@ async function opened(browser, url, width, scheme) {
   if (!answer.ok()) throw new Error(`${url}: status ${answer.status()}; build the site anew`);
   return page;
 }
+
+/** Waits until two frames of the page were drawn. */
+const settled = (page) =>
+  page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 
 /** Violations as lines; and how far the page is wider than the window. */
 async function byAxe(page) {
@@ -100,12 +104,15 @@ const tell = (name, how, lines) => {
 
 async function checkPage(name, url) {
   counted.pages += 1;
+  process.stderr.write(`${counted.pages} ${name}\n`);
   for (const scheme of SCHEMES) {
+    const page = await opened(browser, url, WIDTHS[0], scheme);
     for (const width of WIDTHS) {
-      const page = await opened(browser, url, width, scheme);
+      await page.setViewport({ width, height: 900 });
+      await settled(page);
       tell(name, `axe, ${scheme}, ${width} pixels`, await byAxe(page));
-      await page.close();
     }
+    await page.close();
   }
   if (withLighthouse) {
     for (const width of WIDTHS) tell(name, `Lighthouse, ${width} pixels`, await byLighthouse(browser, url, width));

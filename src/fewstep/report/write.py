@@ -55,7 +55,7 @@ def write_report(
     """
     given = [run_dirs] if isinstance(run_dirs, str | Path) else run_dirs
     runs = named_runs([Path(path) for path in given])
-    check_count("tasks", tasks)
+    tasks = check_count("tasks", tasks)
     check_page(Path(out))
     moved = None if data_dir is None else str(data_dir)
     folder = moved or os.environ.get("FEWSTEP_DATA")
