@@ -5,12 +5,16 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 DEVICE ?= cpu
 
-.PHONY: run test lint compiled crash bench docs accessibility release-check clean
+.PHONY: run demo test lint compiled crash bench docs accessibility release-check clean
 
 run: $(VENV)/run.ready
 	$(BIN)/fewstep train glyphs-5way-1shot --test-tasks 100 --run-dir $(DEMO)/maml
 	$(BIN)/fewstep train glyphs-5way-1shot --test-tasks 100 --algorithm finetune --run-dir $(DEMO)/finetune
 	$(BIN)/fewstep compare $(DEMO)/maml $(DEMO)/finetune --inner-steps 5 --picture $(DEMO)/comparison.png
+
+# With the runs that `make run` has made.
+demo: $(VENV)/demo.ready
+	$(BIN)/fewstep demo
 
 test: lint
 	$(BIN)/pytest -n logical --maxprocesses 8 --dist worksteal
@@ -50,6 +54,10 @@ $(VENV)/run.ready: pyproject.toml constraints.txt
 
 $(VENV)/test.ready: $(VENV)/run.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,models]'
+	touch $@
+
+$(VENV)/demo.ready: $(VENV)/run.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo]'
 	touch $@
 
 $(VENV)/bench.ready: $(VENV)/run.ready

@@ -185,7 +185,7 @@ def _told(given: argparse.Namespace, trainings: list[Training], clock: Clock) ->
         "machine": _device(given.device),
         "versions": versions(),
         "recipe": given.recipe,
-        "budget": getattr(config, "budget", None) or "fast",
+        "budget": config.budget,
         "command": f"python -m benchmarks.{NAME} {shlex.join(sys.argv[1:])}",
         "tasks": given.tasks,
         "inner_steps": config.test_inner_steps,

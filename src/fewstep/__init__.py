@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from fewstep.training.fit import fit as fit
     from fewstep.training.load import load as load
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 _HOMES = {
     "TaskBatch": "fewstep.tasks",
     "MAML": "fewstep.learners.maml",

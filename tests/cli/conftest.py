@@ -4,11 +4,33 @@ import json
 import shutil
 
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 from fewstep.cli import main
+from tests import tiny_recipe
 from tests.cli.own_pictures import write_classes
 from tests.cli.shared import SHORT, SMALL, TINY
 from tests.own_rows import rows_of_task, rows_of_tasks
+
+
+@pytest.fixture(autouse=True)
+def _unpainted(request, monkeypatch):
+    """Figures are made and not painted, which takes longer than all else of a short run.
+
+    They are painted in ``tests/report``, in the runs that tests share, and where a test asks.
+    """
+    if "painted" not in request.fixturenames:
+        monkeypatch.setattr(Figure, "savefig", _save_blank)
+
+
+@pytest.fixture
+def painted():
+    """Let Matplotlib paint."""
+
+
+def _save_blank(_, out, *, dpi, format):
+    Image.new("L", (dpi, dpi)).save(out, format)
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +63,17 @@ def glyph_runs(tmp_path_factory):
         given = ["train", "glyphs-5way-1shot", "--algorithm", algorithm, *TINY]
         assert main([*given, "--run-dir", str(folder / algorithm)]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def budget_run(tmp_path_factory):
+    """A run of a recipe with budgets; of the recipe itself nothing is left."""
+    path = tmp_path_factory.mktemp("budget") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_recipe.add(patch)
+        tiny_recipe.draw_nothing(patch)
+        assert main(["train", tiny_recipe.NAME, "--run-dir", str(path)]) == 0
+    return path
 
 
 @pytest.fixture(scope="session")

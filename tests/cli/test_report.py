@@ -67,6 +67,14 @@ def test_all_starts_stand_in_one_chart(mixed):
     assert "Accuracy by inner steps (passed)" in figures
 
 
+def test_tasks_of_a_wave_are_drawn_and_those_of_a_table_are_not(mixed):
+    _, root = mixed
+    titles = [figure.every("b")[0].text for figure in root.every("figure")]
+    single = [title for title in titles if " task " in title]
+    assert single == [*(f"{which} task 1 (sinusoid)" for which in ("Worst", "Best")), single[-1]]
+    assert single[-1] == "Best task 2 (sinusoid)"
+
+
 def test_pictures_tell_what_was_predicted(mixed):
     _, root = mixed
     images = root.every("img")

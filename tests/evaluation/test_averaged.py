@@ -14,7 +14,9 @@ from fewstep.learners.base import Learner
 def tasks(number=3):
     torch.manual_seed(1)
     x, y = torch.randn(number, 6, 4), torch.arange(6).remainder(3).expand(number, -1)
-    return fewstep.TaskBatch(x, y, torch.randn(number, 9, 4), torch.arange(9).remainder(3).expand(number, -1))
+    return fewstep.TaskBatch(
+        x, y, torch.randn(number, 9, 4), torch.arange(9).remainder(3).expand(number, -1)
+    )
 
 
 def learner_of(model, **more):

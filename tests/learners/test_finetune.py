@@ -235,5 +235,5 @@ def test_metrics_are_told_in_training_and_of_tasks(classes):
     for learner in (given, plain.with_metrics({"wrong": wrong})):
         found = learner.evaluate(tasks(), 2)
         assert list(found.metrics) == ["wrong"]
-        torch.testing.assert_close(1 - found.scores, plain.evaluate(tasks(), 2).scores.double())
+        torch.testing.assert_close(1 - found.scores, plain.evaluate(tasks(), 2).scores)
         assert list(learner.differentiate(tasks()).query.metrics) == ["wrong"]

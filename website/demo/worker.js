@@ -1,19 +1,38 @@
 // Adaptation by the exported graphs: the start, inner steps, statistics, prediction (docs/export.md).
 
 import * as ort from "./runtime/ort.wasm.min.mjs";
-import { examples } from "./preparation.js";
 
 const PARTS = ["start", "step", "statistics", "predict"];
 // Several threads need headers that a server of plain files does not send.
 ort.env.wasm.numThreads = 1;
 ort.env.logLevel = "error";
 
+const WARM = 6; // adaptations after which a browser has made the fast code of what they take
+let asked = false;
 const loading = load();
 loading.catch(() => {}); // told with the first answer
 
 async function load() {
   const about = await (await fetch("weights/about.json")).json();
-  return { about, starts: await Promise.all(about.files.map(opened)) };
+  const starts = await Promise.all(about.files.map(opened));
+  setTimeout(warmUp, 0, about, starts[0]);
+  return { about, starts };
+}
+
+// While somebody draws, so that the first answer takes no longer than others.
+async function warmUp({ ways, size, most_steps }, parts) {
+  const labels = Array.from({ length: ways }, (_, label) => BigInt(label));
+  const state = stateOf(new Float32Array(ways * size ** 2), labels, new Float32Array(size ** 2), size);
+  for (let n = 0; n < WARM && !asked; n++) {
+    await path(parts, 1, state, most_steps);
+    await new Promise((done) => setTimeout(done)); // a question may come in
+  }
+}
+
+function stateOf(support, labels, query, size) {
+  const pictures = (values) => new ort.Tensor("float32", values, [values.length / size ** 2, 1, size, size]);
+  const support_y = new ort.Tensor("int64", labels, [labels.length]);
+  return { support_x: pictures(support), support_y, x: pictures(query) };
 }
 
 async function opened(file) {
@@ -50,34 +69,19 @@ function softmax(outputs) {
   return powers.map((power) => power / sum);
 }
 
-async function answer({ support, query }) {
+async function answer({ support, labels, query, start }) {
   const { about, starts } = await loading;
-  const { size } = about;
-  const tensor = async (pictures) =>
-    new ort.Tensor("float32", await examples(pictures, size), [pictures.length, 1, size, size]);
-  const labels = support.flatMap((own, label) => own.map(() => BigInt(label)));
   const began = performance.now();
-  const state = {
-    support_x: await tensor(support.flat()),
-    support_y: new ort.Tensor("int64", labels, [labels.length]),
-    x: await tensor([query]),
-  };
-  const told = [];
-  for (const [n, parts] of starts.entries()) {
-    const steps = await path(parts, about.temperatures[n], state, about.most_steps);
-    told.push({ name: about.starts[n], note: "", steps });
-  }
-  return { starts: told, seconds: (performance.now() - began) / 1000 };
+  const state = stateOf(support, labels, query, about.size);
+  const steps = await path(starts[start], about.temperatures[start], state, about.most_steps);
+  return { name: about.starts[start], note: "", steps, seconds: (performance.now() - began) / 1000 };
 }
 
-// One question after the other.
-let last = Promise.resolve();
-onmessage = ({ data }) => {
-  last = last.then(async () => {
-    try {
-      postMessage(await answer(data));
-    } catch (error) {
-      postMessage({ error: `The networks cannot answer (${error.message}).` });
-    }
-  });
+onmessage = async ({ data }) => {
+  asked = true;
+  try {
+    postMessage(await answer(data));
+  } catch (error) {
+    postMessage({ error: `The networks cannot answer (${error.message}).` });
+  }
 };

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fewstep.choices import Norm
-from fewstep.training.calibrate import norms_of
 from fewstep.config.file import training_digest
 from fewstep.distributed.ranks import ranks
 from fewstep.evaluation.averaged import evaluate_average
@@ -16,6 +15,7 @@ from fewstep.evaluation.calibrated import calibrated
 from fewstep.evaluation.evaluate import means
 from fewstep.evaluation.numbers import shown
 from fewstep.training import top
+from fewstep.training.calibrate import norms_of
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run
 

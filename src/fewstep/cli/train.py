@@ -76,15 +76,19 @@ class TrainOptions:
             return Path("runs", Path(self.tasks.folder).name or "folder")
         if self.tasks.table is not None:
             return Path("runs", self.config.data_name)
-        recipe, algorithm = self.tasks.recipe, self.adaptation.algorithm
-        of_budget = f"-{self.tasks.budget}" if self.tasks.budget else ""
-        of_seed = "" if self.seeds > 1 else f"-seed{self.outer_loop.seed}"
-        return Path("runs", f"{recipe}-{algorithm}{of_budget}{of_seed}")
+        return usual_run_dir(self.config, None if self.seeds > 1 else self.outer_loop.seed)
 
     @property
     def first_run(self) -> Path:
         """The run directory of the first seed."""
         return self.kept_in / f"seed{self.outer_loop.seed}" if self.seeds > 1 else self.kept_in
+
+
+def usual_run_dir(config: Config, seed: int | None) -> Path:
+    """Where a run of a recipe is kept unless told otherwise; of several seeds, their folder."""
+    of_budget = f"-{config.budget}" if config.budget else ""
+    of_seed = "" if seed is None else f"-seed{seed}"
+    return Path("runs", f"{config.recipe}-{config.algorithm}{of_budget}{of_seed}")
 
 
 def main(arguments: list[str]) -> int:

@@ -93,8 +93,9 @@ def _omniglot(n_way: int, k_shot: int) -> Config:
     recipe = f"omniglot-{n_way}way-{k_shot}shot"
     config = replace(_OMNIGLOT, recipe=recipe, n_way=n_way, k_shot=k_shot, test_q_query=k_shot)
     # The paper takes five smaller inner steps where there are more classes to fit.
-    more = {"inner_steps": 5, "inner_lr": 0.1, "test_inner_steps": 5} if n_way == 20 else {}
-    return replace(config, **more)
+    if n_way == 20:
+        config = replace(config, inner_steps=5, inner_lr=0.1, test_inner_steps=5)
+    return config
 
 
 _MINI = "mini-ImageNet, from a local folder: 64 / 16 / 20 classes of Ravi and Larochelle"

@@ -1,6 +1,6 @@
 // The page: what is shown to the network, and what it makes of it after so many inner steps.
 
-import { about, answer, kept } from "./answerer.js"; // a server, or the page itself
+import { about, answers, kept } from "./answerer.js"; // a server, or the page itself
 import { drawn, element, pad, symbol } from "./pad.js";
 import { photos } from "./photos.js";
 
@@ -8,7 +8,7 @@ const $ = (id) => document.getElementById(id);
 const PAUSE = 150; // milliseconds between two questions
 const classes = [];
 let query;
-let found = null; // the last answer
+let found = null; // the last answer of each start
 let shownClasses = []; // the classes that it is about
 let asking = false, again = false;
 let complained = false; // whether the problem that is told is the answerer's
@@ -85,17 +85,19 @@ async function ask() {
   if (!found) say("Adapting");
   try {
     const support = full.map(picturesOf);
-    const told = await answer(support, picturesOf(query)[0]);
-    if (!told || task !== tasks) {
-      again = true;
-    } else {
-      found = told;
-      if (complained) fail("");
-      complained = false;
-      shownClasses = full.map((one, n) => ({ name: one.name ?? `Symbol ${classes.indexOf(one) + 1}`, picture: support[n][0] }));
-      $("seconds").textContent = `The last adaptation took ${Math.round(1000 * told.seconds)} ms.`;
+    const shown = full.map((one, n) => ({ name: one.name ?? `Symbol ${classes.indexOf(one) + 1}`, picture: support[n][0] }));
+    // Each start's last answer stays until the next one comes.
+    const starts = found && shown.length === shownClasses.length ? [...found] : [];
+    let arrived = 0;
+    for await (const told of answers(support, picturesOf(query)[0])) {
+      if (task !== tasks) break;
+      starts[arrived++] = told;
+      [found, shownClasses] = [starts, shown];
+      if (arrived === 1) $("seconds").textContent = `The last adaptation took ${Math.round(1000 * told.seconds)} ms.`;
       show();
     }
+    if (!arrived || task !== tasks) again = true;
+    else if (complained) { complained = false; fail(""); }
   } catch (error) {
     if (task !== tasks) {
       again = true;
@@ -117,12 +119,12 @@ function show() {
   const steps = Number($("steps").value);
   $("step").textContent = steps;
   if (!found) { $("starts").replaceChildren(); return; }
-  update(found.starts.map((start) => {
+  update(found.map((start) => {
     const taken = Math.min(steps, start.steps.length - 1);
     const fewer = taken < steps ? (taken ? `takes ${taken} steps at most` : "takes no inner steps") : "";
     return { name: start.name, note: [fewer, start.note].filter(Boolean).join("; "), chances: start.steps[taken] };
   }));
-  const start = found.starts[0];
+  const start = found[0];
   const chances = start.steps[Math.min(steps, start.steps.length - 1)];
   const best = chances.indexOf(Math.max(...chances));
   say(`${shownClasses[best].name}, ${percent(chances[best])} after ${steps} ${steps === 1 ? "step" : "steps"} (${start.name})`);

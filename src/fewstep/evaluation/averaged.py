@@ -1,4 +1,4 @@
-"""The average of several initialisations of one learner: the mean of the logits that each adapts to."""
+"""The average of several initialisations of a learner: the mean of their logits in each task."""
 
 from collections.abc import Callable, Iterable
 

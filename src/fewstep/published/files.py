@@ -11,8 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-import fewstep
-from fewstep.choices import Norm
+from fewstep.choices import Budget, Norm
 from fewstep.config.budgets import BUDGETS, FAST
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
@@ -26,7 +25,7 @@ class Cell(NamedTuple):
 
     recipe: str
     algorithm: str
-    budget: str
+    budget: Budget
 
 
 def cells() -> list[Cell]:
@@ -56,13 +55,15 @@ class Measured:
         device: Where it was computed, for people.
         protocol: How it was measured, in words.
         command: Trains it again.
+        settings: A digest of the settings that it was trained by, but for the seed: the command
+            trains by the same ones as long as the row has this digest.
         commit: Of the repository; empty where it was not known.
         versions: Of what it was computed with.
     """
 
     recipe: str
     algorithm: str
-    budget: str
+    budget: Budget
     models: int
     norm: str
     accuracy: dict[str, float]
@@ -76,6 +77,7 @@ class Measured:
     device: str
     protocol: str
     command: str
+    settings: str
     commit: str
     versions: dict[str, str]
 
@@ -117,6 +119,7 @@ class Measured:
 
 
 _KINDS: dict[str, Any] = {
+    "Budget": str,
     "str": str,
     "int": int,
     "float": (int, float),
@@ -132,7 +135,7 @@ def results_folder() -> Path:
     Raises:
         InputError: There is neither.
     """
-    package = Path(fewstep.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "results", package.parents[1] / "results"):
         if folder.is_dir():
             return folder

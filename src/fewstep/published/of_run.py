@@ -1,11 +1,12 @@
 """The results of a run of a recipe, from the summary that it wrote."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fewstep.choices import Budget
 from fewstep.config.budgets import budgets_of
-from fewstep.config.file import decisive, read_config
+from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.recipes import find_recipe, with_algorithm, with_budget
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
@@ -38,7 +39,12 @@ def command(config: Config) -> str:
     )
 
 
-def results_of_run(run_dir: Path, fewest: int = FEWEST) -> list[Measured]:
+def settings_of(config: Config) -> str:
+    """A digest of the settings of a training, but for the seed."""
+    return f"{training_digest(replace(config, seed=0))}-{config.steps}"
+
+
+def results_of_run(run_dir: Path, fewest: int = 1) -> list[Measured]:
     """What a finished run has for the table: each norm, of the one model and of the average.
 
     Args:
@@ -100,6 +106,7 @@ def _measured(config: Config, told: dict[str, Any]) -> list[Measured]:
         "wall_seconds": told["wall_seconds"],
         "device": _device(told),
         "command": command(config),
+        "settings": settings_of(config),
         "commit": versions.pop("commit", ""),
         "versions": versions,
     }
@@ -107,17 +114,13 @@ def _measured(config: Config, told: dict[str, Any]) -> list[Measured]:
     for norm, figures in told["norms"].items():
         one = {"models": 1, "norm": norm, "kept_after": [told["outer_step"]]}
         error = told.get("calibration", {}).get(norm, {}).get("ece_before")
-        found.append(
-            Measured(**common, **one, **_by_steps(figures), **_how(told, norm, 1, error))
-        )
-    average = told.get("average")
-    for norm, figures in average["norms"].items() if average else ():
-        models = average["models"]
-        one = {"models": models, "norm": norm, "kept_after": sorted(average["outer_steps"])}
-        error = average["calibration_error"][norm]
-        found.append(
-            Measured(**common, **one, **_by_steps(figures), **_how(told, norm, models, error))
-        )
+        found.append(Measured(**common, **one, **_by_steps(figures), **_how(told, norm, 1, error)))
+    average = told.get("average") or {"norms": {}}
+    for norm, figures in average["norms"].items():
+        models, kept = average["models"], sorted(average["outer_steps"])
+        one = {"models": models, "norm": norm, "kept_after": kept}
+        how = _how(told, norm, models, average["calibration_error"][norm])
+        found.append(Measured(**common, **one, **_by_steps(figures), **how))
     return found
 
 
@@ -130,8 +133,8 @@ def _how(told: dict[str, Any], norm: str, models: int, error: float | None) -> d
     size = f"{told['n_way']}-way {told['k_shot']}-shot {told['q_query']}-query"
     which = "one model" if models == 1 else f"mean of the logits of the {models} best checkpoints"
     protocol = (
-        f"{told['tasks']} test tasks of classes never seen, {size}; mean ± 95% interval over tasks; "
-        f"{norm} batch norm; {which}, seed {told['seed']}"
+        f"{told['tasks']} test tasks of classes never seen, {size}; mean ± 95% interval over "
+        f"tasks; {norm} batch norm; {which}, seed {told['seed']}"
     )
     return {"calibration_error": error, "protocol": protocol}
 

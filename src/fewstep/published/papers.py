@@ -47,8 +47,9 @@ class PaperFigure:
         >>> of_paper("omniglot-5way-1shot", "maml").shown
         '98.7 ± 0.4'
         """
-        digits = 1 if round(1000 * self.accuracy, 6) % 1 == 0 == round(1000 * self.half, 6) % 1 else 2
-        return f"{100 * self.accuracy:.{digits}f} ± {100 * self.half:.{digits}f}"
+        both = [100 * self.accuracy, 100 * self.half]
+        digits = 1 if all(abs(10 * v - round(10 * v)) < 1e-6 for v in both) else 2
+        return " ± ".join(f"{value:.{digits}f}" for value in both)
 
     @property
     def note(self) -> str:
@@ -59,7 +60,7 @@ class PaperFigure:
 MAML, REPTILE = "Finn, Abbeel and Levine 2017", "Nichol, Achiam and Schulman 2018"
 MAML_PLUS_PLUS = "Antoniou, Edwards and Storkey 2019"
 _K_QUERY = "600 test tasks, K query pictures of each class, transductive batch norm, one model"
-_OF_REPTILE = "transductive batch norm"
+_OF_REPTILE = "transductive batch norm; its test tasks are not known here"
 _AVERAGE = "600 test tasks, {} of each class, transductive batch norm, average of checkpoints"
 _ONE, _FIFTEEN = _AVERAGE.format("1 query picture"), _AVERAGE.format("15 query pictures")
 

@@ -1,9 +1,10 @@
 """The protocol of each recipe with budgets: the paper's, where ours departs from it, and why.
 
-``fewstep recipes NAME`` and the page on Omniglot are made of these lines alone. What settings say is
-read from the settings, so no line can tell another value than the one that is trained with.
+``fewstep recipes NAME`` and the page on Omniglot are made of these lines alone. What settings say
+is read from the settings, so no line can tell another value than the one that is trained with.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -79,7 +80,9 @@ _SETTINGS = (
     _Setting("network", _network, "a stride is faster, and as accurate"),
     _Setting("inner loop", _inner_loop, "found on validation classes"),
     _Setting("derivative of the inner loop", _derivative, "a step of first order is cheaper"),
-    _Setting("losses after earlier inner steps count", _earlier_steps, "found on validation classes"),
+    _Setting(
+        "losses after earlier inner steps count", _earlier_steps, "found on validation classes"
+    ),
     _Setting("outer steps", lambda c: f"{c.steps:,}", "fewer are enough with the lines below"),
     _Setting(
         "tasks of an outer step",
@@ -109,24 +112,22 @@ _BEST = Line(
     ("the best on validation classes",) * 2,
     "one rule, which no test class decides",
 )
-_OMNIGLOT = (
-    Line(
-        "pictures",
-        "28 x 28; the program asks for Lanczos, but of 1-bit pictures, where Pillow takes the "
-        "nearest pixel",
-        ("28 x 28, ink 1 and paper 0, shrunk with Lanczos in shades of grey",) * 2,
-        "what the program means to do",
-    ),
-    Line(
-        "turned characters",
-        "each class of a training task turned at random by a multiple of 90 degrees",
-        ("characters turned by 90, 180 and 270 degrees are training classes of their own",) * 2,
-        "a character and itself turned may meet in a task; test characters are never turned",
-    ),
+_TURNED = Line(
+    "turned characters",
+    "each class of a training task turned at random by a multiple of 90 degrees",
+    ("characters turned by 90, 180 and 270 degrees are training classes of their own",) * 2,
+    "a character and itself turned may meet in a task; test characters are never turned",
 )
 _DATA: dict[tuple[str, bool], tuple[Line, ...]] = {
     ("omniglot", False): (
-        *_OMNIGLOT,
+        Line(
+            "pictures",
+            "28 x 28; the program asks for Lanczos, but of 1-bit pictures, where Pillow takes the "
+            "nearest pixel",
+            ("28 x 28, ink 1 and paper 0, shrunk with Lanczos in shades of grey",) * 2,
+            "what the program means to do",
+        ),
+        _TURNED,
         Line(
             "classes",
             "1,200 to train, 100 of them to validate in the program; 423 to test",
@@ -136,14 +137,16 @@ _DATA: dict[tuple[str, bool], tuple[Line, ...]] = {
         _BEST,
     ),
     ("omniglot", True): (
-        *_OMNIGLOT,
+        _TURNED,
         Line(
             "classes",
-            "1,151 to train, 50 to validate, 422 to test",
+            "71% to train, 3% to validate, 26% to test",
             ("1,100 to train, 100 to validate, 423 to test",) * 2,
             "the classes that the other recipes have",
         ),
-        Line("activation", "LeakyReLU since 2019", ("ReLU",) * 2, "as in the paper"),
+        Line(
+            "activation", "LeakyReLU since 2019", ("ReLU",) * 2, "the network of the other recipes"
+        ),
     ),
     ("mini-imagenet", False): (
         Line("classes", "64 / 12 / 24, it says", ("64 / 16 / 20",) * 2, "the split that it names"),
@@ -156,7 +159,12 @@ _DATA: dict[tuple[str, bool], tuple[Line, ...]] = {
         _BEST,
     ),
     ("mini-imagenet", True): (
-        Line("pictures", "normalised by ImageNet's mean", ("from 0 to 1",) * 2, "as MAML's"),
+        Line(
+            "pictures",
+            "normalised by ImageNet's mean and deviation",
+            ("from 0 to 1",) * 2,
+            "as MAML's",
+        ),
         Line(
             "outer gradient",
             "each number clipped to ±10",
@@ -179,7 +187,8 @@ def protocol_of(recipe: str, algorithm: str) -> list[Line]:
     lines = [*_DATA[paper.data, plus_plus]]
     for setting in _SETTINGS:
         of_paper, ours = setting.told(paper), tuple(setting.told(config) for config in configs)
-        lines.append(Line(setting.what, of_paper, ours, setting.why if {of_paper} - {*ours} or len({*ours}) > 1 else ""))
+        why = setting.why if {*ours} != {of_paper} else ""
+        lines.append(Line(setting.what, of_paper, ours, why))
     return [*lines, *_of_test(configs, plus_plus)]
 
 
@@ -212,7 +221,8 @@ def _of_test(configs: Sequence[Config], plus_plus: bool) -> list[Line]:
 
 def merged(recipes: Sequence[str], algorithm: str) -> list[Line]:
     """The protocols of several recipes as one, each value with the recipes that have it."""
-    names = [recipe.split("-", 1)[1].replace("-", " ") for recipe in recipes]
+    # As in "5-way 1-shot".
+    names = [re.sub(r"-?(\d+)(way|shot)", r" \1-\2", recipe).split(" ", 1)[1] for recipe in recipes]
     every = [protocol_of(recipe, algorithm) for recipe in recipes]
     found = []
     for lines in zip(*every, strict=True):

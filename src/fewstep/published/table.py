@@ -1,6 +1,6 @@
 """The page of results, made from ``results/*.json`` and from nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fewstep.config.budgets import BUDGETS, FAST
 from fewstep.published.files import ALGORITHMS, Cell, Measured, of_cell
@@ -11,7 +11,7 @@ from fewstep.published.verdict import together
 
 NOT_RUN = "not run"
 _HEADING = (
-    *("algorithm", "budget", "transductive", "inductive", "average of 5, transductive"),
+    *("recipe", "algorithm", "budget", "transductive", "inductive", "average of 5, transductive"),
     *("average of 5, inductive", "calibration error", "paper", "seeds", "test tasks"),
     *("outer steps", "wall time", "device", "commit", "command"),
 )
@@ -19,18 +19,21 @@ _INTRODUCTION = """# Results
 
 <!-- Written by `python -m scripts.results` from results/*.json: do not edit. -->
 
-Accuracy in % on classes never seen, ± half the 95% interval over test tasks, after the last inner step. **transductive**
-and **inductive** are of one model: batch norm on the query pictures uses their own statistics, as in the papers, or
-those of the support pictures, so that one picture at a time is judged as well. **average of 5** is the mean of the
-logits of the five checkpoints that were best in validation, which is what MAML++ reports: a column of its own, beside
-which the papers' averages belong. **calibration error** is the expected one of the one model in points, transductive /
-inductive. **wall time** is that of the training with its validations, over all times that it went on. Of several seeds
-it is the mean, and accuracies are means over seeds with an interval over all their tasks.
+Accuracy in % on classes never seen, ± half the 95% interval over test tasks, after the last inner
+step. **transductive** and **inductive** are of one model: batch norm on the query pictures uses
+their own statistics, as in the papers, or those of the support pictures, so that a picture is
+judged by itself. **average of 5** is the mean of the logits of the five checkpoints that were best
+in validation, as MAML++ reports it: its column stands beside such figures of papers.
+**calibration error** is the expected one of the one model in points, transductive / inductive.
+**wall time** is that of the training with its validations, over all times that it went on. Of
+several seeds it is the mean, and accuracies are means over seeds, with an interval over all their
+tasks.
 
-A test has 600 tasks or more with K query pictures of each class, K being the shots, as in the MAML paper: with transductive batch
-norm, query pictures help one another, so their number is part of the protocol. What each budget does otherwise than
-its paper, and why: `fewstep recipes NAME`, and for Omniglot [on its page](omniglot.md#protocol).
-`fewstep reproduce RECIPE --algorithm A --budget B` runs a row and holds what comes out against it.
+A test has 600 tasks or more, with K query pictures of each class, K being the shots, as in the MAML
+paper: with transductive batch norm they are normalised together, so their number is part of the
+protocol. What each budget does otherwise than its paper, and why: `fewstep recipes NAME`, and for
+Omniglot [on its page](omniglot.md#protocol). `fewstep reproduce RECIPE --algorithm A --budget B`
+runs a row and holds the result against it.
 """
 
 
@@ -46,7 +49,7 @@ def _section(recipe: str, every: Sequence[Measured]) -> str:
         for budget in BUDGETS
     ]
     papers = [
-        f"- {algorithm}: {figure.shown} in {figure.source} ({figure.note}). {figure.protocol[0].upper()}{figure.protocol[1:]}."
+        f"- {algorithm}: {figure.shown} in {figure.source}: {figure.protocol}; {figure.note}."
         for algorithm in ALGORITHMS
         if (figure := of_paper(recipe, algorithm))
     ]
@@ -57,8 +60,8 @@ def _row(cell: Cell, every: Sequence[Measured]) -> list[str]:
     found = of_cell(cell, every)
     figure = of_paper(cell.recipe, cell.algorithm)
     paper = _of_paper(figure.shown, figure.known) if figure else "not given"
-    config = cell_config(cell.recipe, cell.algorithm, cell.budget)  # type: ignore[arg-type]
-    start = [cell.algorithm, cell.budget]
+    config = cell_config(*cell)
+    start = list(cell)
     if not found:
         planned = f"{config.steps:,} planned"
         rest = ["–", "–", planned, "–", "–", "–", f"`{command(config)}`"]
@@ -118,7 +121,8 @@ def duration(seconds: float) -> str:
 
 
 def _of_paper(shown: str, known: str) -> str:
-    return shown if known == "read" else f"{shown} ({'quoted' if known == 'quoted' else 'from memory'})"
+    marks = {"read": "", "quoted": " (quoted)", "memory": " (from memory)"}
+    return shown + marks[known]
 
 
 def _error(single: Sequence[Measured], norm: str) -> str:
@@ -127,9 +131,9 @@ def _error(single: Sequence[Measured], norm: str) -> str:
     return f"{100 * sum(numbers) / len(numbers):.2f}" if numbers else "–"
 
 
-def _each(values: object) -> str:
+def _each(values: Iterable[str]) -> str:
     """Values of several runs, each once."""
-    return ", ".join(dict.fromkeys(values))  # type: ignore[call-overload]
+    return ", ".join(dict.fromkeys(values))
 
 
 def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

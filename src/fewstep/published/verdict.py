@@ -34,9 +34,7 @@ class Verdict:
         return f"{self.word} ({100 * self.difference:+.2f} points, {inside} {100 * self.bound:.2f})"
 
 
-def held_against(
-    own: tuple[float, float], expected: tuple[float, float]
-) -> Verdict:
+def held_against(own: tuple[float, float], expected: tuple[float, float]) -> Verdict:
     """Hold an accuracy against an expected one, each with half its 95% interval.
 
     >>> held_against((0.987, 0.003), (0.990, 0.004)).told

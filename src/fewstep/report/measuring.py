@@ -18,6 +18,7 @@ from fewstep.evaluation.evaluate import Result, evaluate_tasks, means
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.report.page.measured import Measured, Reported, SideBySide
 from fewstep.report.page.run_files import RunFiles
+from fewstep.report.page.task_curves import TaskCurves, is_a_curve, task_curves
 from fewstep.report.page.task_pictures import TaskPictures, task_pictures
 from fewstep.training.calibrate import choose_on_validation
 from fewstep.training.runs import Run, load_run
@@ -25,7 +26,7 @@ from fewstep.training.side_by_side import check_comparable, untrained, ways_to_a
 
 _LOG = logging.getLogger("fewstep")
 BEST, WORST = 2, 3
-"""Tasks that are shown as pictures."""
+"""Tasks that are drawn."""
 LEAST_STEPS = 5
 """Inner steps of the curves at least, where so many can be taken."""
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -99,7 +100,7 @@ class Measuring:
         result = replace(result, calibration=_at(found, chosen))
         larger = source.spec.larger_is_better
         best, worst = found.extremes(max(BEST, WORST), larger_is_better=larger)
-        drawn = partial(_pictures, run, source, found, class_names(source))
+        drawn = partial(_drawn, run, source, found, class_names(source))
         return Measured(
             config,
             norm,
@@ -164,11 +165,15 @@ def _at(found: ByTask, chosen: Calibration | None) -> Calibration | None:
     return calibrated(predictions, chosen.temperature, chosen.threshold)
 
 
-def _pictures(
+def _drawn(
     run: Run, source: TaskSource, found: ByTask, names: Sequence[str], numbers: Sequence[int]
-) -> list[TaskPictures]:
-    """Tasks as pictures; none where the examples are no pictures."""
-    if run.config.data_set.examples != "pictures" or not names:
+) -> list[TaskPictures] | list[TaskCurves]:
+    """Tasks as pictures or curves; none where they are neither, as those of a table."""
+    config = run.config
+    if is_a_curve(source.spec) and found.names is None:
+        told = run.learner, config.test_inner_steps, config.norm
+        return [task_curves(number, source.batch([number]), *told) for number in numbers]
+    if config.data_set.examples != "pictures" or not names:
         return []
     how = source.preparation
     ink = not isinstance(how, Preparation) or how.ink

@@ -21,9 +21,7 @@ Top = list[list[float]]
 """Outer step and validation score of each, the best first."""
 
 
-def with_validation(
-    top: Top, step: int, score: float, many: int, *, larger_is_better: bool
-) -> Top:
+def with_validation(top: Top, step: int, score: float, many: int, *, larger_is_better: bool) -> Top:
     """The best ones with one more validation; of equal ones the earlier is better.
 
     >>> with_validation([[2, 0.9], [4, 0.8]], 6, 0.85, 2, larger_is_better=True)
