@@ -37,7 +37,7 @@ async function opened(browser, url, width, scheme) {
     { name: "prefers-color-scheme", value: scheme },
     { name: "prefers-reduced-motion", value: "reduce" },
   ]);
-  const answer = await page.goto(url, { waitUntil: "load" });
+  const answer = await page.goto(url, { waitUntil: "networkidle0" });
   if (!answer.ok()) throw new Error(`${url}: status ${answer.status()}; build the site anew`);
   await settled(page);
   const shown = await page.evaluate(() => document.body.dataset.mdColorScheme);
