@@ -90,8 +90,7 @@ class Page:
 
     def wait(self):
         """Wait for the answer to what is drawn; its milliseconds, by the page itself."""
-        done = "document.querySelector('.start') && !document.querySelector('[aria-busy]')"
-        self._page.wait_for_function(done, timeout=120_000)
+        self._page.wait_for_selector("#starts:not([aria-busy]) .start", timeout=120_000)
         return int(re.search(r"(\d+) ms", self._page.locator("#seconds").inner_text())[1])
 
     def drag(self, steps):
@@ -154,7 +153,9 @@ def main():
         page = Page(browser.new_page(viewport={"width": 1440, "height": 1000}), options.address)
         right, taken = recognise(page, tasks, read, options.steps)
         print(f"the right one of {WAYS} is first: {sum(right)} of {len(right)} characters")
-        print(f"adaptation of the first start: {statistics.median(taken):.0f} ms, {max(taken)} at most")
+        print(
+            f"adaptation of the first start: {statistics.median(taken):.0f} ms, {max(taken)} most"
+        )
         print(f"{time.perf_counter() - began:.0f} s in all")
         for scheme, width in SCREENS if options.pictures else ():
             size = {"width": width, "height": 900}

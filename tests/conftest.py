@@ -1,5 +1,6 @@
 """Shared by all tests: a cache of their own, and the real Omniglot where there is one."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -12,10 +13,20 @@ torch.set_num_threads(1)
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish():
+    """What PyTorch and the tests consist of is no garbage, and need not be looked through."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
+    """One cache for all workers, so that letters are drawn and Omniglot is read once."""
     before = os.environ.get("FEWSTEP_CACHE")
-    os.environ["FEWSTEP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ["FEWSTEP_CACHE"] = str(shared / "cache")
     yield
     if before is None:
         del os.environ["FEWSTEP_CACHE"]

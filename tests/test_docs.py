@@ -83,7 +83,6 @@ def test_translations_have_the_same_code_and_figures(one, other):
 
 def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FEWSTEP_CACHE", str(tmp_path / "cache"))
     run_examples()
 
 

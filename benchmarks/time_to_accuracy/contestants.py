@@ -27,7 +27,6 @@ PLAIN = {
     "norm": "transductive",
     "adapting": "all",
     "order": "exact",
-    "first_order_share": 0.0,
     "multi_step_loss": 0.0,
     "per_step_affine": False,
     "per_step_statistics": False,

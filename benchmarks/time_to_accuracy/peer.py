@@ -46,7 +46,7 @@ def train(config: Config, run: Path, seconds: float) -> None:
         step = state.progress.step
         first = step * config.meta_batch
         batch = tasks.batch(range(first, first + config.meta_batch)).to(device)
-        gradient = by_higher(workload, model, batch)()
+        gradient = gradient_of(config, step, workload, model, batch)
         lr = cosine(config.outer_lr, config.final_outer_lr, step, config.steps)
         state.descend(gradient, lr)
         state.average_in()
@@ -80,15 +80,50 @@ def prepared(config: Config, spec: object) -> tuple[Learner, nn.Module, Workload
     return learner, model, workload
 
 
+def gradient_of(
+    config: Config, step: int, workload: Workload, model: nn.Module, tasks: TaskBatch
+) -> Gradient:
+    """The library's gradient in an outer step: of first order where the recipe has it so."""
+    if step < round(config.first_order_share * config.steps):
+        return first_order(workload, model, tasks)
+    return by_higher(workload, model, tasks)()
+
+
+def first_order(workload: Workload, model: nn.Module, tasks: TaskBatch) -> Gradient:
+    """By ``track_higher_grads=False``: the query loss's gradient at the adapted parameters."""
+    import higher
+
+    optimizer = torch.optim.SGD(model.parameters(), lr=workload.lr)
+    found = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    for task in range(len(tasks)):
+        x, y, query_x, query_y = tasks.task(task)
+        with higher.innerloop_ctx(model, optimizer, track_higher_grads=False) as (copy, inner):
+            for _ in range(workload.steps):
+                inner.step(workload.loss(copy(x), y))
+            loss = workload.loss(copy(query_x), query_y) / len(tasks)
+            gradients = torch.autograd.grad(loss, list(copy.parameters()))
+        for total, gradient in zip(found.values(), gradients, strict=True):
+            total += gradient
+    return found
+
+
 def deviation(config: Config) -> float:
-    """How far the library's gradient of the first meta-batch is from fewstep's, in float64."""
+    """How far the library's gradient of the first meta-batch is from fewstep's, in float64.
+
+    The larger distance, where the recipe has outer steps of both orders.
+    """
     config = replace(config, device="cpu", execution="auto")
     source = task_sources(config)["train"]
     learner, model, workload = prepared(config, source.spec)
     batch = _in_float64(source.batch(range(config.meta_batch)))
     learner.double()
-    ours: Gradient = learner.differentiate(batch, 0).gradient
-    return distance(by_higher(workload, model, batch)(), ours)
+    return max(
+        distance(
+            gradient_of(config, step, workload, model, batch),
+            learner.differentiate(batch, step).gradient,
+        )
+        for step in (0, config.steps - 1)
+    )
 
 
 def _in_float64(tasks: TaskBatch) -> TaskBatch:

@@ -12,7 +12,8 @@ import puppeteer from "puppeteer-core";
 import { pagesOf, serve } from "./serve.mjs";
 
 const WIDTHS = [360, 1440];
-const SCHEMES = ["light", "dark"];
+const THEMES = { light: "default", dark: "slate" };
+const SCHEMES = Object.keys(THEMES);
 const BROWSERS = ["chromium", "chromium-browser", "google-chrome"];
 
 function browserPath() {
@@ -27,9 +28,10 @@ function browserPath() {
   throw new Error(`no browser found (${BROWSERS.join(", ")}); name one by CHROME_PATH`);
 }
 
-/** A new tab in that colour scheme, with the page loaded. */
+/** A new tab in that colour scheme, with the page loaded; apart, since the site remembers the scheme of a visitor. */
 async function opened(browser, url, width, scheme) {
-  const page = await browser.newPage();
+  const visitor = await browser.createBrowserContext();
+  const page = await visitor.newPage();
   await page.setViewport({ width, height: 900 });
   await page.emulateMediaFeatures([
     { name: "prefers-color-scheme", value: scheme },
@@ -37,6 +39,9 @@ async function opened(browser, url, width, scheme) {
   ]);
   const answer = await page.goto(url, { waitUntil: "load" });
   if (!answer.ok()) throw new Error(`${url}: status ${answer.status()}; build the site anew`);
+  await settled(page);
+  const shown = await page.evaluate(() => document.body.dataset.mdColorScheme);
+  if (shown && shown !== THEMES[scheme]) throw new Error(`${url}: ${shown} instead of ${THEMES[scheme]}`);
   return page;
 }
 
@@ -65,7 +70,7 @@ async function behindButtons(browser, url, scheme) {
       await new Promise((done) => setTimeout(done, 500));
       lines.push(...(await byAxe(page)).map((line) => `${button} open: ${line}`));
     }
-    await page.close();
+    await page.browserContext().close();
   }
   return lines;
 }
@@ -112,7 +117,7 @@ async function checkPage(name, url) {
       await settled(page);
       tell(name, `axe, ${scheme}, ${width} pixels`, await byAxe(page));
     }
-    await page.close();
+    await page.browserContext().close();
   }
   if (withLighthouse) {
     for (const width of WIDTHS) tell(name, `Lighthouse, ${width} pixels`, await byLighthouse(browser, url, width));

@@ -4,12 +4,33 @@ import json
 import shutil
 
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 from fewstep.cli import main
 from tests import tiny_recipe
 from tests.cli.own_pictures import write_classes
 from tests.cli.shared import SHORT, SMALL, TINY
 from tests.own_rows import rows_of_task, rows_of_tasks
+
+
+@pytest.fixture(autouse=True)
+def _unpainted(request, monkeypatch):
+    """Figures are made and not painted, which takes longer than all else of a short run.
+
+    They are painted in ``tests/report``, in the runs that tests share, and where a test asks.
+    """
+    if "painted" not in request.fixturenames:
+        monkeypatch.setattr(Figure, "savefig", _save_blank)
+
+
+@pytest.fixture
+def painted():
+    """Let Matplotlib paint."""
+
+
+def _save_blank(_, out, *, dpi, format):
+    Image.new("L", (dpi, dpi)).save(out, format)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ SHORT = [
 
 TINY = [
     *("--steps", "3", "--val-every", "3", "--val-tasks", "2", "--test-tasks", "3"),
-    *("--meta-batch", "2", "--filters", "4", "--q-query", "2"),
+    *("--meta-batch", "2", "--filters", "4", "--q-query", "2", "--test-inner-steps", "3"),
 ]
 
 

@@ -44,7 +44,7 @@ def test_json_holds_predictions_and_rivals(run, own, capsys):
     assert told["accuracy"] == pytest.approx(right / 6, abs=1e-5)
     assert set(told["rivals"]) == {"nearest_mean_features", "nearest_mean_pixels", "fine_tuning"}
     assert all(0 <= share <= 1 for share in told["rivals"].values())
-    assert (told["norm"], told["shots"], told["steps"]) == ("inductive", [2, 2, 2], 5)
+    assert (told["norm"], told["shots"], told["steps"]) == ("inductive", [2, 2, 2], 3)
 
 
 def test_text_tells_classes_accuracy_and_protocol(run, own, capsys, monkeypatch):
@@ -58,7 +58,7 @@ def test_text_tells_classes_accuracy_and_protocol(run, own, capsys, monkeypatch)
     assert "\nbar/10.png     " in out
     assert "of 6 query pictures (95% interval " in out
     assert "nearest class mean of pixels" in out
-    assert "3-way, 2-shot; 5 inner steps; inductive batch norm; one model, " in out
+    assert "3-way, 2-shot; 3 inner steps; inductive batch norm; one model, " in out
     assert "maml, seed 0" in out
 
 

@@ -13,6 +13,7 @@ from fewstep.cli import main, results
 from tests.cli.shared import SMALL, refused
 
 
+@pytest.mark.usefixtures("painted")
 def test_compare_adds_a_random_start_and_draws(run_dir, tmp_path, capsys):
     picture = tmp_path / "c.png"
     given = ["compare", str(run_dir), "--tasks", "4", "--inner-steps", "2"]
@@ -75,6 +76,7 @@ def test_compare_judges_all_on_the_same_tasks(glyph_runs, tmp_path, capsys):
     assert "transductive and inductive batch norm" in out
 
 
+@pytest.mark.usefixtures("painted")
 def test_compare_tells_loss_and_accuracy_of_each_way_to_adapt(glyph_runs, tmp_path, capsys):
     picture = tmp_path / "c.png"
     given = ["compare", str(glyph_runs / "finetune"), "--tasks", "3", "--picture", str(picture)]

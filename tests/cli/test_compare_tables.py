@@ -71,6 +71,7 @@ def compared(capsys, *words):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.usefixtures("painted")
 def test_all_models_by_the_rows_of_the_task(here, capsys):
     told = compared(capsys, "sites", "plain", "--picture", "new/picture.png")
     assert (told["score"], told["target"]) == ("rmse", "level")

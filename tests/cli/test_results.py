@@ -82,7 +82,7 @@ def test_the_calibration_of_a_run_is_told_and_kept(glyph_runs, capsys):
         *("temperature", "threshold", "norm", "steps", "tasks", "ece_before", "ece_after"),
         *("known_kept", "absent_refused"),
     ]
-    assert (kept["norm"], kept["steps"], kept["tasks"]) == ("inductive", 5, 3)
+    assert (kept["norm"], kept["steps"], kept["tasks"]) == ("inductive", 3, 3)
     assert 0.2 <= kept["threshold"] <= 1
     told = json.loads((run / "summary.json").read_text())["calibration"]
     assert list(told) == ["transductive", "inductive"]

@@ -1,5 +1,6 @@
 // Who answers: the page itself, in a thread beside it, with the exported adaptation.
 
+import { element } from "./pad.js";
 import { examples } from "./preparation.js";
 
 const own = (name) => new URL(name, import.meta.url);
@@ -8,6 +9,8 @@ let waiting; // who waits for the worker's answer
 
 export const about = await (await fetch(own("weights/about.json"))).json();
 export const kept = "What you show stays in this browser, and nothing is kept.";
+
+document.querySelector("header").prepend(element("a", { href: "../index.html" }, "fewstep"));
 
 worker.onmessage = ({ data }) => {
   if (data.error) waiting.failed(new Error(data.error));
