@@ -99,7 +99,7 @@ def test_the_calibration_of_a_run_is_told_and_kept(glyph_runs, capsys):
 
 
 def test_no_test_task_decides_on_the_calibration(glyph_runs):
-    from fewstep.cli import calibrate
+    from fewstep.training import calibrate
     from fewstep.training.runs import load_run
 
     run = load_run(glyph_runs / "maml", None, "cpu")
