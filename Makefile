@@ -5,12 +5,16 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 DEVICE ?= cpu
 
-.PHONY: run test lint compiled crash bench docs release-check clean
+.PHONY: run demo test lint compiled crash bench docs accessibility release-check clean
 
 run: $(VENV)/run.ready
 	$(BIN)/fewstep train glyphs-5way-1shot --test-tasks 100 --run-dir $(DEMO)/maml
 	$(BIN)/fewstep train glyphs-5way-1shot --test-tasks 100 --algorithm finetune --run-dir $(DEMO)/finetune
 	$(BIN)/fewstep compare $(DEMO)/maml $(DEMO)/finetune --inner-steps 5 --picture $(DEMO)/comparison.png
+
+# With the runs that `make run` has made.
+demo: $(VENV)/demo.ready
+	$(BIN)/fewstep demo
 
 test: lint
 	$(BIN)/pytest -n logical --maxprocesses 8 --dist worksteal
@@ -34,6 +38,14 @@ bench: $(VENV)/bench.ready
 docs: $(VENV)/docs.ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
+# Every page of the site, and REPORT=FILE.html, by axe-core and Lighthouse; needs node, npm and chromium.
+accessibility: docs scripts/accessibility/node_modules/ready
+	node scripts/accessibility/check.mjs site $(REPORT)
+
+scripts/accessibility/node_modules/ready: scripts/accessibility/package.json
+	npm install --no-save --no-fund --no-audit --prefix scripts/accessibility
+	touch $@
+
 $(VENV)/run.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fewstep needs Python 3.11 or later; name one with: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +54,10 @@ $(VENV)/run.ready: pyproject.toml constraints.txt
 
 $(VENV)/test.ready: $(VENV)/run.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,models]'
+	touch $@
+
+$(VENV)/demo.ready: $(VENV)/run.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo]'
 	touch $@
 
 $(VENV)/bench.ready: $(VENV)/run.ready
@@ -56,4 +72,4 @@ release-check:
 	$(PYTHON) -m scripts.release_check
 
 clean:
-	rm -rf $(VENV) runs site
+	rm -rf $(VENV) runs site .cache scripts/accessibility/node_modules

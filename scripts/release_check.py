@@ -57,7 +57,7 @@ def build(folder):
 
 
 def check_contents(folder):
-    """The sdist holds what git holds, the wheel the package alone."""
+    """The sdist holds what git holds, the wheel the package and the results alone."""
     tracked = set(run("git", "-C", ROOT, "ls-files", folder=folder).splitlines())
     with tarfile.open(made(folder, ".tar.gz")) as archive:
         there = {m.name.partition("/")[2] for m in archive.getmembers() if m.isfile()}
@@ -65,6 +65,7 @@ def check_contents(folder):
     with zipfile.ZipFile(made(folder, ".whl")) as archive:
         within = {re.sub(r"^fewstep-[^/]*\.dist-info/", "", name) for name in archive.namelist()}
     of_package = {name[4:] for name in tracked if name.startswith("src/fewstep/")}
+    of_package |= {f"fewstep/{name}" for name in tracked if name.startswith("results/")}
     check_same("the wheel", within, of_package | OF_METADATA)
     return f"{len(there)} files in the sdist, {len(within)} in the wheel"
 

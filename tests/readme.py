@@ -1,4 +1,4 @@
-"""The examples of the README, with few steps and small pictures.
+"""The examples of the README and of its two first pages, with few steps and small pictures.
 
 The tests run them, and ``make release-check`` does on an installed wheel, which needs no more than
 that: ``python -m tests.readme`` for what the extra ``tables`` is for, too.
@@ -21,9 +21,12 @@ def blocks(page, language="python"):
 
 def run_examples():
     """Run them all in the current folder, where they find pictures and tables and leave runs."""
-    pictures, table, *own_model = [
+    named = {"README.md": "MAML(", "docs/pictures.md": "ImageFolder(", "docs/tables.md": "Table("}
+    own_model, pictures, table = [
         re.sub(r"steps=[12]000", "steps=2", block).replace("84", "16")
-        for block in blocks("README.md")
+        for page, word in named.items()
+        for block in blocks(page)
+        if word in block
     ]
     _draw_photos()
     names = {}
@@ -32,13 +35,11 @@ def run_examples():
     _write_tables()
     exec(table.replace("n=400", "n=4"), names)
     assert names["regressor"].predict("pupils.csv").shape == (4,)
-    names = {}
-    for block in own_model:
-        exec(block, names)
+    exec(own_model, {})
 
 
 def _draw_photos():
-    """Small pictures in the folders that the README names."""
+    """Small pictures in the folders that the examples name."""
     random = np.random.default_rng(0)
     for name in [f"photos/photo{c}/{i}" for c in range(10) for i in range(10)] + [
         *(f"my_products/photo{c}/0" for c in range(3)),

@@ -29,7 +29,7 @@ def differentiate(learner, tasks, size, outer_step=0, asked=()):
         torch.set_rng_state(before)
         part = tasks[share.own.start : share.own.stop]
         found, _ = shared.differentiate(one, learner, part, share, outer_step, rank in asked)
-    return shared.unpacked(torch.stack(flat).sum(0), found, share)
+    return shared.from_vector(torch.stack(flat).sum(0), found, share)
 
 
 def meta_gradient(learner, tasks, size=2):

@@ -29,7 +29,7 @@ TRANSLATIONS = [
     ("docs/quick-start.md", "docs/quick-start.zh-CN.md"),
     ("docs/for-you.md", "docs/for-you.zh-CN.md"),
 ]
-PUBLIC = ["data", "export", "functional", "models"]
+PUBLIC = ["data", "export", "functional", "models", "report"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -196,3 +196,14 @@ def test_the_example_of_a_page_runs(page, shorter, tmp_path, monkeypatch):
         assert long in example
         example = example.replace(long, short)
     exec(example, {})
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["any-module", "own-loss", "save-and-load", "one-at-a-time", "gpu", "reproducibility"],
+)
+def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks(f"docs/{page}.md"):
+        exec(block, names)

@@ -11,7 +11,7 @@ import pytest
 
 import fewstep
 
-PACKAGES = ["models", "data", "functional", "export"]
+PACKAGES = ["models", "data", "functional", "export", "report"]
 NAMES = [name for name in fewstep.__all__ if name not in (*PACKAGES, "__version__")]
 PUBLIC = {name: getattr(fewstep, name) for name in NAMES} | {
     f"{package}.{name}": getattr(import_module(f"fewstep.{package}"), name)

@@ -1,5 +1,8 @@
 """The steps of ``make release-check`` fail where something is amiss."""
 
+import re
+import tomllib
+
 import pytest
 
 from scripts import release_check
@@ -52,3 +55,20 @@ def test_the_first_failure_ends_it_with_its_reason(monkeypatch, capsys):
     first, last = capsys.readouterr().out.splitlines()
     assert first.startswith("version     fine")
     assert last == "build       FAILED: odd"
+
+
+def test_a_package_index_shows_no_link_that_leads_nowhere():
+    """What is beside the README in the repository is not beside it there."""
+    tool = tomllib.loads((release_check.ROOT / "pyproject.toml").read_text())["tool"]
+    hook = tool["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]
+    (fragment,) = hook["fragments"]
+    text = (release_check.ROOT / fragment["path"]).read_text()
+    assert "](docs/" in text
+    assert 'src="docs/' in text
+    for one in hook["substitutions"]:
+        text = re.sub(one["pattern"], one["replacement"], text)
+    targets = re.findall(r"\]\(([^)]*)\)|(?:src|href)=\"([^\"]*)", text)
+    assert targets
+    assert all("".join(target).startswith("https://") for target in targets)
+    assert "[`report`]" not in text
+    assert "`report`" in text

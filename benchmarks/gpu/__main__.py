@@ -2,7 +2,9 @@
 
 ``python -m benchmarks.gpu OUT [SECONDS] [PART ...]``: parts are ``W1`` to ``W5``, the table;
 ``LSTM`` and ``GRU``; ``precision``; ``again``, a second start; ``tests``, those that need a GPU;
-the names in `PROGRAMS`; and files of Python that are run while others compute. All that may is done
+the names in `PROGRAMS`; ``accuracy``, rows of the table of results, best in a call of its own, and
+``accuracy:FOLDER``, which goes on with what an earlier call packed (`benchmarks.gpu.accuracy`); and
+files of Python that are run while others compute. All that may is done
 side by side first, then each is timed alone, the most important ones first. Each figure is written
 as it comes: ``OUT/CARD.json``, at the end ``CARD.md``, the kernels that take longest in
 ``kernels.txt``, all that was said in ``log.txt``, ``tests.txt`` and ``programs.txt``. Without a GPU
@@ -15,11 +17,13 @@ import os
 import shlex
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+from benchmarks.gpu import accuracy
 from benchmarks.gpu.commands import Command, Program, results_of_tests
 from benchmarks.gpu.findings import Findings
 from benchmarks.gpu.report import page, summary
@@ -66,7 +70,7 @@ def jobs(names: list[str], findings: Findings, references: References, out: Path
         references: What gradients are compared with.
         out: A folder for what programs print.
     """
-    on_gpu = findings.device == "cuda"
+    on_gpu, output = findings.device == "cuda", out / "programs.txt"
 
     def row(kind: type[Row], name: str, *libraries: str, nice: int = 0) -> Row:
         spec = name if on_gpu or name == "W4" else f"{name}:1:2"
@@ -81,7 +85,7 @@ def jobs(names: list[str], findings: Findings, references: References, out: Path
         yield _tests(findings, out / "tests.txt")
     for name, program in (PROGRAMS if on_gpu else SMALLER).items():
         if name in names:
-            yield Command(name, program, findings, out / "programs.txt")
+            yield Command(name, program, findings, output)
     if "again" in names:
         yield from (row(Again, name, OWN) for name in ("W1", "W3") if name in workloads)
     yield from (row(Exact, name, OWN, nice=4) for name in workloads)
@@ -89,8 +93,20 @@ def jobs(names: list[str], findings: Findings, references: References, out: Path
         for name in (name for name in workloads if name in WORKLOADS):
             yield from (row(LessExact, name, library, nice=6) for library in LESS_EXACT)
     for name in names:
+        part, _, folder = name.partition(":")
+        if part == "accuracy":
+            yield Command(part, _accuracy(folder, on_gpu, references.clock, out), findings, output)
         if name.endswith(".py"):
-            yield Command(Path(name).stem, Program(name), findings, out / "programs.txt", nice=6)
+            yield Command(Path(name).stem, Program(name), findings, output, nice=6)
+
+
+def _accuracy(folder: str, on_gpu: bool, clock: Clock, out: Path) -> Program:
+    """Trains what is not done in ``folder`` until all time is over."""
+    began = time.time() - clock.passed()
+    given = [str(out), f"{clock.seconds:.0f}", "--began", f"{began:.0f}"]
+    given += ["--go-on", folder] if folder else []
+    given += [] if on_gpu else ["--device", "cpu", "--", *accuracy.SMALL]
+    return Program(alone=shlex.join(["-m", "benchmarks.gpu.accuracy", *given]), limit=clock.seconds)
 
 
 def _tests(findings: Findings, output: Path) -> Command:

@@ -28,7 +28,7 @@ class References:
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        self._folder, self._clock = folder, clock
+        self._folder, self.clock = folder, clock
         self._known: dict[str, threading.Event] = {}
 
     def of(self, workload: str) -> threading.Event:
@@ -41,7 +41,7 @@ class References:
 
     def deviation(self, workload: str, path: str) -> dict[str, float]:
         """The distance of a gradient from it, relative to its length, and their cosine."""
-        self.of(workload).wait(self._clock.left())
+        self.of(workload).wait(self.clock.left())
         of_loop = Path(self.path(workload, LOOP))
         if not of_loop.exists():
             raise RuntimeError("there is no gradient to compare with")

@@ -33,6 +33,7 @@ Packages:
     data: Where tasks come from.
     functional: A module as a pure function of its tensors.
     export: Models and adaptation as files for other runtimes.
+    report: Results of runs as a page.
 
 >>> import torch, fewstep
 >>> learner = fewstep.MAML(torch.nn.Linear(4, 3), inner_lr=0.1, inner_steps=2)
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from fewstep import export as export
     from fewstep import functional as functional
     from fewstep import models as models
+    from fewstep import report as report
     from fewstep.errors import InputError as InputError
     from fewstep.evaluation.evaluate import evaluate as evaluate
     from fewstep.learners.finetune import FineTune as FineTune
@@ -73,7 +75,7 @@ if TYPE_CHECKING:
     from fewstep.training.fit import fit as fit
     from fewstep.training.load import load as load
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 _HOMES = {
     "TaskBatch": "fewstep.tasks",
     "MAML": "fewstep.learners.maml",
@@ -94,7 +96,7 @@ _HOMES = {
     "keep_memory": "fewstep.runtime.startup",
 }
 _HIDDEN = [] if find_spec("sklearn") else ["FewShotClassifier", "FewShotRegressor"]
-_PACKAGES = ["data", "export", "functional", "models"]
+_PACKAGES = ["data", "export", "functional", "models", "report"]
 __all__ = ["__version__", *_PACKAGES, *(n for n in _HOMES if n not in _HIDDEN)]
 
 

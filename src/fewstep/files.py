@@ -43,6 +43,16 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def write_out(path: Path, content: bytes) -> None:
+    """Write a file that the user named; its folder is made where it is missing.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    make_folder(path.parent)
+    write_whole(path, lambda part: part.write_bytes(content))
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder, and those above it, where they are missing."""
     try:
@@ -77,6 +87,17 @@ def check_may_replace(path: Path) -> Path:
         what = "it is a folder" if stat.S_ISDIR(mode) else "it is no regular file"
         raise InputError(f"cannot write {path} ({what}); give the name of a file")
     return target
+
+
+def check_writable(path: Path) -> None:
+    """See that a file may be written, as far as can be told before."""
+    target = check_may_replace(path)
+    folder = next(above for above in target.parents if above.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise InputError(
+            f"cannot write {path} (nothing can be made in {folder}); choose a folder that you may "
+            "write to"
+        )
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fewstep.cli import main
+from tests import tiny_recipe
 from tests.cli.own_pictures import write_classes
 from tests.cli.shared import SHORT, SMALL, TINY
 from tests.own_rows import rows_of_task, rows_of_tasks
@@ -62,6 +63,17 @@ def glyph_runs(tmp_path_factory):
         given = ["train", "glyphs-5way-1shot", "--algorithm", algorithm, *TINY]
         assert main([*given, "--run-dir", str(folder / algorithm)]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def budget_run(tmp_path_factory):
+    """A run of a recipe with budgets; of the recipe itself nothing is left."""
+    path = tmp_path_factory.mktemp("budget") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_recipe.add(patch)
+        tiny_recipe.draw_nothing(patch)
+        assert main(["train", tiny_recipe.NAME, "--run-dir", str(path)]) == 0
+    return path
 
 
 @pytest.fixture(scope="session")

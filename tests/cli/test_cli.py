@@ -106,5 +106,6 @@ def test_help_is_a_command(capsys):
 
 def test_the_settings_need_no_pytorch():
     modules = "fewstep.cli, fewstep.cli.train, fewstep.cli.evaluate, fewstep.config.file"
+    modules += ", fewstep.cli.recipes, fewstep.cli.reproduce"
     check = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)

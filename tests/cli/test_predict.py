@@ -74,7 +74,7 @@ def test_paths_from_standard_input(adapted, inbox, capsys, monkeypatch):
 
 
 def test_csv_holds_the_same(adapted, inbox, tmp_path, capsys):
-    table = tmp_path / "out.csv"
+    table = tmp_path / "new" / "out.csv"
     told, _ = predict_json([adapted, inbox, "--csv", table, "--top", 2], capsys)
     with table.open(newline="") as opened:
         rows = list(csv.DictReader(opened))
@@ -82,7 +82,7 @@ def test_csv_holds_the_same(adapted, inbox, tmp_path, capsys):
     assert [row["label"] for row in rows] == [one["label"] for one in told["predictions"]]
     second = [one["top"][1]["probability"] for one in told["predictions"]]
     assert [float(row["probability_2"]) for row in rows] == second
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["inbox", "out.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["inbox", "new"]
 
 
 def test_bad_files_do_not_stop_the_others(adapted, inbox, tmp_path, capsys):
@@ -168,7 +168,7 @@ def test_models_that_are_none(glyph_runs, inbox, tmp_path, capsys):
 
 
 def test_a_table_that_cannot_be_written(adapted, inbox, tmp_path, capsys):
-    for place in (tmp_path, tmp_path / "missing" / "out.csv", inbox / "a.png" / "out.csv"):
+    for place in (tmp_path, inbox / "a.png" / "out.csv", inbox / "a.png" / "new" / "out.csv"):
         given = ["predict", str(adapted), str(inbox), "--csv", str(place)]
         assert "cannot write" in refused(given, capsys)
         # Before anything is loaded.

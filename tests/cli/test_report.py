@@ -1,6 +1,7 @@
 """`fewstep report`: one page about runs of any kinds, whatever there is of each."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -8,10 +9,12 @@ import pytest
 import torch
 
 import fewstep
-from fewstep.cli import main, reporting
+from fewstep import InputError
+from fewstep.cli import main
 from fewstep.cli.train import _options
 from fewstep.config.file import read_config
 from fewstep.evaluation.evaluate import evaluate_tasks
+from fewstep.report import measuring, write_report
 from fewstep.report.page.command import command
 from fewstep.training import checkpoint
 from tests.cli.shared import refused
@@ -62,6 +65,14 @@ def test_all_starts_stand_in_one_chart(mixed):
     # Others are not on the same tasks.
     assert "Mean squared error by inner steps (sinusoid)" in figures
     assert "Accuracy by inner steps (passed)" in figures
+
+
+def test_tasks_of_a_wave_are_drawn_and_those_of_a_table_are_not(mixed):
+    _, root = mixed
+    titles = [figure.every("b")[0].text for figure in root.every("figure")]
+    single = [title for title in titles if " task " in title]
+    assert single == [*(f"{which} task 1 (sinusoid)" for which in ("Worst", "Best")), single[-1]]
+    assert single[-1] == "Best task 2 (sinusoid)"
 
 
 def test_pictures_tell_what_was_predicted(mixed):
@@ -122,8 +133,8 @@ def test_a_run_is_evaluated_once(run, tmp_path, monkeypatch):
         seen.append(learner)
         return evaluate_tasks(learner, *given)
 
-    monkeypatch.setattr(reporting, "evaluate_tasks", noted)
-    monkeypatch.setattr(reporting, "LEAST_STEPS", 1)
+    monkeypatch.setattr(measuring, "evaluate_tasks", noted)
+    monkeypatch.setattr(measuring, "LEAST_STEPS", 1)
     _, root = _report(run, tmp_path)
     chart = next(f for f in root.every("figure") if "by inner steps" in f.every("b")[0].text)
     assert [item.text for item in chart.every("li")] == ["run", "random"]
@@ -159,6 +170,21 @@ def test_a_hostile_name_of_a_run_is_text(run, tmp_path):
     assert root.every("h1")[0].text == f"fewstep report: {name[:-1]}\N{REPLACEMENT CHARACTER}"
 
 
+def test_a_report_by_one_call_in_python(run, tmp_path):
+    """Of the same numbers as by the command."""
+    out = tmp_path / "new" / "r.html"
+    write_report(run, out, tasks=2)
+    pages = [out.read_text(encoding="utf-8"), _report(run, tmp_path)[0]]
+    mains = [re.search(r"<main.*</main>", page, re.S)[0] for page in pages]
+    assert mains[0] == mains[1]
+    for given, told in (([], "no run directory"), ([run, str(run)], "is given twice")):
+        with pytest.raises(InputError, match=told):
+            write_report(given, out)
+    for more, told in (({"tasks": 0}, "tasks is 0"), ({"out": tmp_path / "r"}, "no HTML file")):
+        with pytest.raises(InputError, match=told):
+            write_report(run, **more)
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -172,7 +198,7 @@ def test_a_hostile_name_of_a_run_is_text(run, tmp_path):
 )
 def test_mistakes_are_one_line_and_cost_nothing(given, told, run, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path / "run" / "tensorboard")
-    monkeypatch.setattr(reporting, "evaluate_by_task", lambda *_: pytest.fail("evaluated first"))
+    monkeypatch.setattr(measuring, "evaluate_by_task", lambda *_: pytest.fail("evaluated first"))
     before = (run / "config.json").read_bytes()
     words = [word.replace("RUN", str(run)) for word in given]
     assert told in refused(["report", *words], capsys)

@@ -8,7 +8,10 @@ from dataclasses import fields
 import pytest
 
 from fewstep.cli import main
+from fewstep.cli.train import _options
+from fewstep.config.recipes import RECIPES, with_algorithm, with_budget
 from fewstep.config.schema import Config
+from tests.cli.own_pictures import write_classes
 from tests.cli.shared import SHORT, SMALL, TINY, refused
 
 
@@ -186,6 +189,30 @@ def test_omniglot(data_dir, tmp_path, monkeypatch, capsys):
 
 
 GROUPS = ("tasks", "network", "adaptation", "outer-loop", "evaluation", "machine", "specialist")
+
+
+def test_a_budget_of_data_that_have_none(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_classes(tmp_path / "drawings", 1)
+    (tmp_path / "exams.csv").write_text("school,score\na,1\n")
+    for words in (["drawings"], ["exams.csv"], ["glyphs-5way-1shot"], []):
+        told = refused(["train", *words, "--budget", "paper"], capsys)
+        assert "has one schedule alone; leave budget out" in told
+    told = refused(["train", "omniglot-5way-1shot", "--budget", "slow"], capsys)
+    assert "'slow'" in told
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_budget_is_told_by_the_config_and_the_folder():
+    options, _ = _options(["omniglot-20way-1shot", "--budget", "paper", "--algorithm", "maml++"])
+    assert options.config == with_algorithm(
+        with_budget(RECIPES["omniglot-20way-1shot"].config, "paper"), "maml++"
+    )
+    assert options.kept_in.name == "omniglot-20way-1shot-maml++-paper-seed0"
+    options, _ = _options(["omniglot-5way-5shot", "--seed", "3", "--steps", "70"])
+    assert (options.config.budget, options.config.steps) == ("fast", 70)
+    assert options.kept_in.name == "omniglot-5way-5shot-maml-fast-seed3"
+    assert _options(["sinusoid"])[0].kept_in.name == "sinusoid-maml-seed0"
 
 
 def test_help_comes_in_groups(capsys, monkeypatch):

@@ -189,4 +189,5 @@ def test_the_recipe_has_the_protocol_of_the_paper(tmp_path):
         assert RECIPES[f"cifar-fs-5way-{k_shot}shot"].config.data == "cifar-fs"
     config = RECIPES["mini-imagenet-5way-1shot"].config
     tasks = task_sources(type(config)(**{**vars(config), "data_dir": str(tmp_path)}))["test"]
-    assert tasks.batch([0]).query_x.shape == (1, 75, 3, 84, 84)
+    # One query picture of each class in a test of one shot.
+    assert tasks.batch([0]).query_x.shape == (1, 5, 3, 84, 84)

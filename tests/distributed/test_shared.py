@@ -6,7 +6,7 @@ from torch import nn
 
 from fewstep import MAML, FineTune, TaskBatch
 from fewstep.distributed.ranks import Ranks
-from fewstep.distributed.shared import Share, packed, part_of, share_of, unpacked
+from fewstep.distributed.shared import Share, as_vector, from_vector, part_of, share_of
 from fewstep.execution.executor import MetaGradient
 from fewstep.metagrad.objective import QueryResult
 from tests.factory import make_tasks
@@ -45,7 +45,7 @@ def test_each_kind_of_number_comes_back_as_it_was():
     query = QueryResult(torch.tensor([1.0, 2.0]), {"m": torch.tensor([3.0, 4.0]).half()})
     found = MetaGradient(query, gradient, {"s": torch.zeros(2, 1).bfloat16()})
     share = Share(range(0, 2), 2, 2)
-    back, _ = unpacked(packed(found, share, False), found, share)
+    back, _ = from_vector(as_vector(found, share, False), found, share)
     torch.testing.assert_close(back, found, rtol=0, atol=0)
 
 

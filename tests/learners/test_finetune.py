@@ -221,3 +221,19 @@ def test_classes_of_all_tasks_keep_the_last_layer():
 def test_settings_without_effect(settings, told):
     with pytest.raises(InputError, match=told):
         FineTune(model(), **settings)
+
+
+@pytest.mark.parametrize("classes", [WIDE, None])
+def test_metrics_are_told_in_training_and_of_tasks(classes):
+    """Given to the learner, or put in later, as a source's are."""
+
+    def wrong(prediction, target):
+        return (prediction.argmax(-1) != target).double().mean()
+
+    given = FineTune(model(), classes, metrics={"wrong": wrong})
+    plain = FineTune(model(), classes)
+    for learner in (given, plain.with_metrics({"wrong": wrong})):
+        found = learner.evaluate(tasks(), 2)
+        assert list(found.metrics) == ["wrong"]
+        torch.testing.assert_close(1 - found.scores, plain.evaluate(tasks(), 2).scores)
+        assert list(learner.differentiate(tasks()).query.metrics) == ["wrong"]

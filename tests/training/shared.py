@@ -76,6 +76,11 @@ def same(one, other):
     names = {path.name for path in one.iterdir()}
     if names != {path.name for path in other.iterdir()}:
         return False
+    tops = [{path.name for path in (run / "top").glob("*")} for run in (one, other)]
+    if tops[0] != tops[1] or not all(
+        _same_checkpoint(one / "top" / n, other / "top" / n) for n in tops[0]
+    ):
+        return False
     if (one / "metrics.jsonl").read_text() != (other / "metrics.jsonl").read_text():
         return False
     return all(

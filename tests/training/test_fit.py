@@ -417,7 +417,7 @@ def test_a_metric_of_ones_own():
         ({"val_steps": -1}, "val_steps is -1; expected 0 or more"),
         ({"val_steps": 1.5}, "val_steps is 1.5, a float; expected a whole number"),
         ({"larger_is_better": "no"}, "larger_is_better is 'no'; expected True or False"),
-        ({"seed": "a"}, "seed is 'a'; expected a whole number"),
+        ({"seed": "a"}, "seed is 'a', a str; expected a whole number"),
         ({"ema_decay": "a"}, "ema_decay is 'a'; expected at least 0"),
         ({"learner": with_metrics("score"), "validation": VAL}, "a metric is named 'score'"),
         ({"learner": with_metrics("loss"), "validation": VAL}, "a metric is named 'loss'"),

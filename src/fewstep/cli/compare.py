@@ -11,15 +11,13 @@ from fewstep.cli.console import error_console, plain_console
 from fewstep.cli.options import (
     DataDir,
     Tasks,
-    check_is_text,
     check_picture,
     data_folder,
     parse,
 )
-from fewstep.cli.run_names import run_names
 from fewstep.config.limits import Count, Limit
-from fewstep.errors import InputError
 from fewstep.files import make_folder
+from fewstep.training.run_names import named_runs
 
 _PATHS = arg(metavar="PATH ...", help_behavior_hint="")
 
@@ -53,10 +51,7 @@ class CompareOptions:
 def main(arguments: list[str]) -> int:
     """Evaluate all runs; print a table or JSON; draw the picture."""
     options = parse(CompareOptions, "compare", arguments)
-    if not options.run_dirs:
-        raise InputError("no run directory given; expected at least one (fewstep compare --help)")
-    for path in options.run_dirs:
-        check_is_text(path)
+    paths = named_runs(options.run_dirs)
     folder = data_folder(options.data_dir)
     # Now, since all runs are evaluated before it is drawn.
     check_picture(options.picture)
@@ -76,7 +71,7 @@ def main(arguments: list[str]) -> int:
 
     runs = {
         name: load_run(path, folder, options.device, moved=options.data_dir)
-        for name, path in zip(run_names(options.run_dirs), options.run_dirs, strict=True)
+        for name, path in paths.items()
     }
     check_comparable(runs)
     if next(iter(runs.values())).config.table:

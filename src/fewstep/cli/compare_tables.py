@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
-from fewstep.cli.progress import ProgressBar
+from fewstep.cli.progress import ProgressBar, counting
 from fewstep.data.tables.tasks import TableTasks
 from fewstep.errors import InputError
 from fewstep.evaluation.by_rows import AtRows
@@ -78,12 +77,11 @@ def _found(runs: Mapping[str, Run], first_dir: Path, tasks: int, errors: Console
     }
     sources = [first.tasks[split] for split in ("train", "val", "test")]
     train, validation, test = (s for s in sources if isinstance(s, TableTasks))
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task(f"{tasks} draws for each number of rows", total=len(ROWS))
+    with counting(errors, f"{tasks} draws for each number of rows", len(ROWS)) as advance:
         found = []
         for at in compare_by_rows(learners, pooled, train, validation, test, tasks):
             found.append(at)
-            bar.advance(task)
+            advance(1)
     if not found:
         raise InputError(
             "no validation and test task has 2 rows: one to adapt on and one to be judged on"

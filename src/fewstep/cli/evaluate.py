@@ -14,7 +14,6 @@ from fewstep.cli.options import (
     DataDir,
     InnerSteps,
     Tasks,
-    check_is_text,
     check_picture,
     data_folder,
     parse,
@@ -23,6 +22,7 @@ from fewstep.config.algorithms import ALGORITHMS
 from fewstep.config.limits import Limit, OptionalCount, OptionalSeed
 from fewstep.errors import InputError
 from fewstep.files import make_folder
+from fewstep.training.run_names import check_is_text
 
 if TYPE_CHECKING:
     from fewstep.training.runs import Run
@@ -72,12 +72,12 @@ def main(arguments: list[str]) -> int:
     if options.picture:
         check_picture(options.picture)
 
-    from fewstep.cli.calibrate import choose_on_validation
     from fewstep.cli.results import evaluate, show
     from fewstep.distributed.ranks import joined, ranks
     from fewstep.evaluation.diagnosis import findings
     from fewstep.report.reliability import draw_reliability
     from fewstep.report.summary import summary
+    from fewstep.training.calibrate import choose_on_validation
     from fewstep.training.runs import load_run
     from fewstep.training.side_by_side import check_inner_steps, diagnose
 
@@ -112,7 +112,7 @@ def main(arguments: list[str]) -> int:
         return 0
     advice = findings(figures) if figures else [f"left out, since {missing}"]
     if options.json:
-        told = summary(run.config, results, run.progress, options.split, figures)
+        told = summary(run.config, results, run.progress, options.split, figures, run.trained)
         print(json.dumps(told | ({"note": run.note} if run.note else {})))
     else:
         show(run.config, results, options.split, advice, plain_console())

@@ -12,7 +12,7 @@ from fewstep.cli.console import error_console, plain_console
 from fewstep.cli.options import DataDir, data_folder, parse
 from fewstep.config.limits import OptionalCount
 from fewstep.errors import InputError
-from fewstep.files import check_may_replace
+from fewstep.files import check_writable
 
 _FILE = arg(metavar="FILE", help_behavior_hint="")
 _WHAT = arg(metavar="{adapted,meta-learned,adaptation}", help_behavior_hint="")
@@ -48,16 +48,12 @@ class ExportOptions:
 def main(arguments: list[str]) -> int:
     """Write the files, and print what they are."""
     options = parse(ExportOptions, "export", arguments)
-    check_may_replace(options.out)
+    check_writable(options.out)
     ending = f".{options.format}"
     if options.out.suffix != ending:
         raise InputError(
             f"--out {options.out} does not end in {ending}, as a file of --format "
             f"{options.format} does; give {options.out.with_suffix(ending)}"
-        )
-    if not options.out.absolute().parent.is_dir():
-        raise InputError(
-            f"cannot write {options.out} (there is no folder {options.out.parent}); make it first"
         )
     if options.bits == 8 and options.format == "pt2":
         raise InputError("--bits 8 is for --format onnx; leave one of them out")

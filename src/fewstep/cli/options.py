@@ -14,7 +14,7 @@ from tyro.conf import arg
 from fewstep.config.limits import Count, Limit, OptionalCount, check_numbers
 from fewstep.data.tables.paths import is_table
 from fewstep.errors import InputError
-from fewstep.files import check_may_replace
+from fewstep.files import check_may_replace, check_writable
 
 Options = TypeVar("Options")
 Tasks = Annotated[Count, Limit(10**7)]
@@ -88,30 +88,9 @@ def data_folder(option: str | None) -> str | None:
     return os.path.abspath(named) if named else None
 
 
-def check_is_text(run_dir: Path) -> None:
-    """See that checkpoints and TensorBoard's files can be there: not where bytes are no text."""
-    try:
-        str(run_dir.absolute()).encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"run directory {run_dir} is not valid UTF-8, as its files need; choose another name"
-        ) from error
-
-
 def check_picture(path: Path) -> None:
     """See that a picture may be written, as far as can be told before."""
     if path.suffix.lower() != ".png":
         check_may_replace(path)
         raise InputError(f"picture {path} is no PNG file by its name; expected one that ends .png")
-    check_file(path)
-
-
-def check_file(path: Path) -> None:
-    """See that a file may be written, as far as can be told before."""
-    target = check_may_replace(path)
-    folder = next(above for above in target.parents if above.exists())
-    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-        raise InputError(
-            f"cannot write {path} (nothing can be made in {folder}); choose a folder that you may "
-            "write to"
-        )
+    check_writable(path)

@@ -12,7 +12,7 @@ from fewstep.cli.console import error_console, plain_console
 from fewstep.cli.options import parse
 from fewstep.config.limits import Count
 from fewstep.errors import InputError
-from fewstep.files import check_may_replace, write_whole
+from fewstep.files import check_may_replace, check_writable, write_out
 
 _PICTURES = arg(metavar="FILE|DIR|-", help_behavior_hint="")
 _PATH = arg(metavar="FILE", help_behavior_hint="")
@@ -67,8 +67,7 @@ def _pictures(options: PredictOptions) -> int:
     least = threshold_of(options.threshold, adapted, options.adapted)
     predictions, problems = predict_files(adapted, options.pictures, options.top, least)
     if options.csv is not None:
-        content = as_csv(predictions)
-        write_whole(options.csv, lambda part: part.write_bytes(content))
+        write_out(options.csv, as_csv(predictions))
     left_out = [{"file": problem.path, "reason": problem.reason} for problem in problems]
     if options.json:
         told = {
@@ -99,8 +98,7 @@ def _rows(options: PredictOptions) -> int:
     console, errors = plain_console(), error_console()
     done = predict_rows(options.adapted, options.pictures, options.top, options.threshold)
     if options.csv is not None:
-        content = done.as_csv()
-        write_whole(options.csv, lambda part: part.write_bytes(content))
+        write_out(options.csv, done.as_csv())
     for note in done.notes:
         errors.print(note, soft_wrap=True)
     if options.json:
@@ -117,5 +115,4 @@ def _check_csv(path: Path, given: tuple[str, ...]) -> None:
         raise InputError(
             f"--csv {path} is the file that is predicted, which it would replace; give another name"
         )
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"cannot write {path} (there is no folder {path.parent}); make it first")
+    check_writable(path)

@@ -2,6 +2,9 @@
 
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -69,6 +72,13 @@ class ProgressBar(Reporter):
             f"step {step:>6,}  training {name} {shown(name, self.score)}  validation {name} "
             f"{validation}{after(self.config, len(result.loss.mean) - 1)}"
         )
+
+
+@contextmanager
+def counting(console: Console, told: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal that goes when all is done; called with how many more were done."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield partial(bar.advance, bar.add_task(told, total=total))
 
 
 def after(config: Config, steps: int) -> str:

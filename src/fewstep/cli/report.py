@@ -2,16 +2,15 @@
 
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from fewstep.cli.console import error_console, plain_console
-from fewstep.cli.options import DataDir, Tasks, check_file, check_is_text, data_folder, parse
-from fewstep.cli.run_names import run_names
-from fewstep.errors import InputError
-from fewstep.files import make_folder, write_whole
+from fewstep.cli.options import DataDir, Tasks, data_folder, parse
+from fewstep.training.run_names import named_runs
 
 _PATHS = arg(metavar="PATH ...", help_behavior_hint="")
 
@@ -40,31 +39,17 @@ class ReportOptions:
 def main(arguments: list[str]) -> int:
     """Read and evaluate all runs; write the page."""
     options = parse(ReportOptions, "report", arguments)
-    if not options.run_dirs:
-        raise InputError("no run directory given; expected at least one (fewstep report --help)")
-    for path in options.run_dirs:
-        check_is_text(path)
+    runs = named_runs(options.run_dirs)
     folder = data_folder(options.data_dir)
-    if options.out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(
-            f"report {options.out} is no HTML file by its name; expected one that ends .html"
-        )
+
+    from fewstep.cli.progress import counting
+    from fewstep.report.measuring import Measuring
+    from fewstep.report.write import check_page, write
+
     # Now, since all runs are evaluated before it is written.
-    check_file(options.out)
-
-    from fewstep.cli.reporting import Measuring
-    from fewstep.report.page.measured import Report
-    from fewstep.report.page.page import page
-    from fewstep.report.page.run_files import read_run
-
-    names = run_names(options.run_dirs)
-    # All of them first: what is no run is told before anything is computed.
-    files = [read_run(path, name) for name, path in zip(names, options.run_dirs, strict=True)]
-    measuring = Measuring(options.tasks, folder, options.data_dir, options.device, error_console())
-    runs = [measuring.reported(run) for run in files]
-    command = shlex.join(["fewstep", "report", *arguments])
-    content = page(Report(runs, measuring.groups(), command)).encode()
-    make_folder(options.out.parent)
-    write_whole(options.out, lambda part: part.write_bytes(content))
+    check_page(options.out)
+    bar = partial(counting, error_console())
+    measuring = Measuring(options.tasks, folder, options.data_dir, options.device, bar)
+    write(runs, options.out, measuring, shlex.join(["fewstep", "report", *arguments]))
     plain_console().print(f"report: {options.out}", soft_wrap=True)
     return 0

@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
 from fewstep.choices import Norm, Split
-from fewstep.cli.calibrate import Chosen, choose_on_validation, inductive, norms_of
+from fewstep.cli.averaging import average_lines, tested_average
 from fewstep.cli.console import plain_console
 from fewstep.cli.intervals import covered, interval_lines, measured_interval
-from fewstep.cli.progress import after
+from fewstep.cli.progress import after, counting
 from fewstep.config.algorithms import steps_in_words
 from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.schema import Config, batch_norm
@@ -30,6 +28,7 @@ from fewstep.report.reliability import draw_reliability
 from fewstep.report.summary import results_of, summary
 from fewstep.report.table import ScoreTable, calibration_lines, protocol
 from fewstep.training import checkpoint, lock
+from fewstep.training.calibrate import Chosen, choose_on_validation, inductive, norms_of
 from fewstep.training.calibration_file import calibration_as_json
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.run_dir import RunDir
@@ -53,9 +52,8 @@ def evaluate(
     """
     results: Results = {}
     for used in norms_of(run, norm):
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-            told = f"{tasks} {split} tasks, {batch_norm(run.config, used)}"
-            advance = partial(bar.advance, bar.add_task(told, total=tasks))
+        told = f"{tasks} {split} tasks, {batch_norm(run.config, used)}"
+        with counting(console, told, tasks) as advance:
             found = evaluate_tasks(run.learner, run.tasks[split], tasks, steps, used, advance)
         results[used] = replace(means(found), draws=tasks if run.config.table else None)
         one = (chosen or {}).get(used)
@@ -85,6 +83,7 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
     try:
         chosen = choose_on_validation(run, tasks, steps, norm)
         results = evaluate(run, tasks, steps, norm, "test", console, chosen)
+        average = tested_average(run, run_dir, tasks, steps, norm, console)
         figures = diagnose(run, run_dir, steps, norm, tasks)
         if not ranks().is_first:
             return
@@ -95,8 +94,8 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
             )
         # All files come first: what cannot be printed costs none of them.
         if found := inductive(run, chosen):
-            told = calibration_as_json(found, "inductive", steps, min(tasks, TASKS))
-            files.write_json(files.calibration, told)
+            chosen_by = calibration_as_json(found, "inductive", steps, min(tasks, TASKS))
+            files.write_json(files.calibration, chosen_by)
         if interval := measured_interval(run):
             files.write_json(files.interval, interval)
             figures = replace(figures, covered=covered(run, interval))
@@ -112,8 +111,10 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
             draw_task(files.task, run.learner, first, steps, norm, batch_norm(config, norm), ink)
             pictures.append(files.task)
         # Last of the files: where it stands, so do the pictures.
-        files.write_json(files.summary, summary(config, results, run.progress, "test", figures))
-        lines = [_kept(config, run.progress), *interval_lines(config, interval)]
+        told = summary(config, results, run.progress, "test", figures, run.trained, average)
+        files.write_json(files.summary, told)
+        lines = [_kept(config, run.progress), *average_lines(average)]
+        lines += interval_lines(config, interval)
         show(config, results, "test", findings(figures), console, pictures, lines)
     except KeyboardInterrupt:
         raise Interrupted("stopped in the final test") from None
@@ -138,7 +139,9 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
         (name, means), *_ = results[config.norm].metrics.items()
         advice = told["diagnosis"]["findings"]
         interval = read_json_object(files.interval, "") if files.interval.exists() else None
-        lines = [_kept(config, best), *interval_lines(config, interval)]
+        # Of earlier versions there is none.
+        lines = [_kept(config, best), *average_lines(told.get("average"))]
+        lines += interval_lines(config, interval)
         if (
             any(getattr(saved, n) != getattr(config, n) for n in decisive())
             or {last.settings, best.settings} != {training_digest(config)}

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import uvicorn
 
-from fewstep.cli.run_names import run_names
 from fewstep.demo.app import app_of
 from fewstep.demo.starts import STEPS, Start
 from fewstep.errors import InputError
 from fewstep.learners.build import learner_for
 from fewstep.predictors.spec import spec_of
 from fewstep.training.adaptable import Base, base_of_run
+from fewstep.training.run_names import named_runs
 
 _PARTS = {"": "", "whole": ", whole network", "head": ", last layer"}
 
@@ -45,7 +45,7 @@ def loaded(run: Path, beside: Path | None, device: str = "cpu") -> Shown:
                 f"{path} is a run on {kinds[0]} and {run} on {kinds[1]}; expected runs on pictures "
                 "of one kind"
             )
-    named = zip(run_names(paths), bases, strict=True)
+    named = zip(named_runs(paths), bases, strict=True)
     starts = [start for name, base in named for start in _starts(name, base)]
     return Shown([*starts, _random(first)], first.config.n_way, first.config.test_inner_steps)
 

@@ -13,7 +13,7 @@ from tyro.conf import OmitArgPrefixes, arg
 from fewstep.cli.console import error_console
 from fewstep.cli.first_word import kind_of
 from fewstep.cli.launched import use_own_device
-from fewstep.cli.options import check_is_text, data_folder, parse
+from fewstep.cli.options import data_folder, parse
 from fewstep.config import groups, limits
 from fewstep.config.effects import check_effects
 from fewstep.config.file import read_config, remembered_folder
@@ -25,10 +25,12 @@ from fewstep.config.recipes import (
     folder_config,
     table_config,
     with_algorithm,
+    with_budget,
 )
 from fewstep.config.registry import OF_TABLES
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
+from fewstep.training.run_names import check_is_text
 
 _HELP = {"-h", "--help"}
 _OF_RUNS = ("run_dir", "search", "seeds")  # no settings of a config
@@ -52,7 +54,8 @@ class TrainOptions:
     machine: OmitArgPrefixes[groups.Machine]
     specialist: OmitArgPrefixes[groups.Specialist]
     run_dir: Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")] = None
-    """Where the run is kept: runs/RECIPE-ALGORITHM-seedN or runs/NAME of own data unless given."""
+    """Where the run is kept: runs/RECIPE-ALGORITHM-BUDGET-seedN or runs/NAME of own data unless
+    given."""
     search: Annotated[limits.Number, limits.Limit(1000)] = 0
     """Try so many configurations for a quarter of the steps, and train what validation favours."""
     seeds: Annotated[limits.Count, limits.Limit(1000)] = 1
@@ -73,14 +76,19 @@ class TrainOptions:
             return Path("runs", Path(self.tasks.folder).name or "folder")
         if self.tasks.table is not None:
             return Path("runs", self.config.data_name)
-        recipe, algorithm = self.tasks.recipe, self.adaptation.algorithm
-        of_seed = "" if self.seeds > 1 else f"-seed{self.outer_loop.seed}"
-        return Path("runs", f"{recipe}-{algorithm}{of_seed}")
+        return usual_run_dir(self.config, None if self.seeds > 1 else self.outer_loop.seed)
 
     @property
     def first_run(self) -> Path:
         """The run directory of the first seed."""
         return self.kept_in / f"seed{self.outer_loop.seed}" if self.seeds > 1 else self.kept_in
+
+
+def usual_run_dir(config: Config, seed: int | None) -> Path:
+    """Where a run of a recipe is kept unless told otherwise; of several seeds, their folder."""
+    of_budget = f"-{config.budget}" if config.budget else ""
+    of_seed = "" if seed is None else f"-seed{seed}"
+    return Path("runs", f"{config.recipe}-{config.algorithm}{of_budget}{of_seed}")
 
 
 def main(arguments: list[str]) -> int:
@@ -153,6 +161,7 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
 def _with_defaults(command: str, flags: list[str], recipe: Config) -> tuple[TrainOptions, Config]:
     """The flags over the settings of a recipe or of what is in the data, and those settings."""
     first = parse(TrainOptions, command, flags, _grouped(recipe))
+    recipe = with_budget(recipe, first.tasks.budget)
     if recipe.folder:
         # So late that a mistake in the flags is told before any picture is read.
         from fewstep.cli import picture_folder

@@ -39,8 +39,8 @@ def without_effect(config: Config) -> set[str]:
     lacks = {name for of in NETWORKS.values() for name in of.settings} - has
     lacks |= {name for of in DATA_SETS.values() for name in of.settings} - {*own.settings}
     lacks |= set() if "norm" in has else {*BATCH_NORM, "per_step_statistics"}
-    # It is told by the first word.
-    return lacks | {"data"} | (set() if own.has_folder else {"data_dir"})
+    # The data are told by the first word, and budgets are of recipes.
+    return lacks | {"data", "budget"} | (set() if own.has_folder else {"data_dir"})
 
 
 def _without(kind: type, hidden: set[str]) -> Any:

@@ -5,7 +5,7 @@ default, and its description below it.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Suppress, arg
 
@@ -14,6 +14,8 @@ from fewstep.config import limits
 from fewstep.config.algorithms import AlgorithmName
 from fewstep.config.limits import FREE, Limit, Only
 from fewstep.config.registry import NETWORKS, DataSetName
+
+_BUDGET = arg(metavar="{fast,paper}", help_behavior_hint="(default: fast, where there are two)")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Task:
     """Name of the recipe that this started from."""
     data: DataSetName
     """Where tasks come from."""
+    budget: Annotated[Literal[choices.Budget, None], FREE, _BUDGET] = None
+    """Schedule of a recipe: fast is the shortest that is as accurate as paper, the paper's own."""
     n_way: limits.Count = 5
     """Classes of a task."""
     k_shot: Annotated[limits.Count, Limit(10_000)] = 1

@@ -4,6 +4,8 @@ import difflib
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fewstep.choices import Budget
+from fewstep.config import budgets
 from fewstep.config.algorithms import ALGORITHMS, BATCH_NORM
 from fewstep.config.registry import NETWORKS
 from fewstep.config.schema import Config
@@ -12,11 +14,15 @@ from fewstep.errors import InputError
 
 @dataclass(frozen=True)
 class Recipe:
-    """A configuration, where its tasks come from, and the result measured with it."""
+    """A configuration, where its tasks come from, and the result measured with it.
+
+    Of a recipe with budgets the config is that of MAML with the usual one, and results are those of
+    the table (`fewstep.published`).
+    """
 
     config: Config
     protocol: str
-    expected: str
+    expected: str = ""
 
 
 DEFAULT = "glyphs-5way-1shot"
@@ -32,16 +38,13 @@ _GLYPHS = Config(
     val_every=100,
     val_tasks=100,
 )
+# The schedules of these stand in `fewstep.config.budgets`.
 _OMNIGLOT = Config(
     recipe="omniglot",
     data="omniglot",
     rotations=True,
-    meta_batch=8,
-    outer_lr=2e-3,
-    ema_decay=0.999,
-    steps=21_000,
-    val_every=500,
     test_inner_steps=3,
+    val_tasks=600,
 )
 _SINUSOID = Config(
     recipe="sinusoid",
@@ -74,30 +77,79 @@ _PHOTOGRAPHS = Config(
 )
 
 
-def _photographs(data: str, k_shot: int, protocol: str, published: str) -> Recipe:
+def _photographs(data: str, k_shot: int) -> Config:
     """The MAML paper's protocol for mini-ImageNet."""
-    config = replace(
+    return replace(
         _PHOTOGRAPHS,
         recipe=f"{data}-5way-{k_shot}shot",
         data=data,
         k_shot=k_shot,
         meta_batch=4 if k_shot == 1 else 2,
     )
-    return Recipe(config, protocol, f"not measured ({published})")
+
+
+def _omniglot(n_way: int, k_shot: int) -> Config:
+    """The MAML paper's protocol for Omniglot, and its test: K query pictures of each class."""
+    recipe = f"omniglot-{n_way}way-{k_shot}shot"
+    config = replace(_OMNIGLOT, recipe=recipe, n_way=n_way, k_shot=k_shot, test_q_query=k_shot)
+    # The paper takes five smaller inner steps where there are more classes to fit.
+    if n_way == 20:
+        config = replace(config, inner_steps=5, inner_lr=0.1, test_inner_steps=5)
+    return config
 
 
 _MINI = "mini-ImageNet, from a local folder: 64 / 16 / 20 classes of Ravi and Larochelle"
 _CIFAR = "CIFAR-FS, from a local folder"
+_PLAIN = {  # before a budget is chosen
+    **{
+        config.recipe: (config, "Omniglot: handwritten characters never seen")
+        for config in (_omniglot(n_way, k_shot) for n_way in (5, 20) for k_shot in (1, 5))
+    },
+    **{
+        config.recipe: (replace(config, test_q_query=config.k_shot), _MINI)
+        for config in (_photographs("mini-imagenet", k_shot) for k_shot in (1, 5))
+    },
+}
 
 
-def _omniglot(n_way: int, k_shot: int, expected: str) -> Recipe:
-    config = replace(
-        _OMNIGLOT, recipe=f"omniglot-{n_way}way-{k_shot}shot", n_way=n_way, k_shot=k_shot
-    )
-    if n_way == 20:
-        # The paper takes five smaller inner steps where there are more classes to fit.
-        config = replace(config, inner_steps=5, inner_lr=0.1, test_inner_steps=5)
-    return Recipe(config, "Omniglot: handwritten characters never seen", expected)
+def with_algorithm(config: Config, algorithm: str) -> Config:
+    """The config with the defaults of another algorithm, and of the budget for it if it has one."""
+    row = ALGORITHMS[algorithm]
+    settings = dict(row.defaults)
+    if config.kind == "regression":
+        settings |= row.in_regression
+    if config.budget is not None:
+        plain, _ = _PLAIN[config.recipe]
+        # Those of the budget of another algorithm do not stay.
+        before = {name: getattr(plain, name) for name in budgets.varied(config.recipe)}
+        settings = before | settings | budgets.schedule(config.recipe, config.budget, algorithm)
+    if settings.get("adapting", "all") not in ("all", "head"):
+        # A head that does not adapt cannot make rows for classes that are new.
+        settings["head_rows"] = "separate"
+    has = config.network.settings
+    lacks = {name for network in NETWORKS.values() for name in network.settings} - {*has}
+    lacks |= set() if "norm" in has else BATCH_NORM
+    settings = {name: value for name, value in settings.items() if name not in lacks}
+    return replace(config, algorithm=algorithm, **settings)
+
+
+def with_budget(config: Config, budget: Budget | None) -> Config:
+    """The config of a recipe with another budget, for the algorithm that it has.
+
+    Raises:
+        InputError: The recipe has no such budget, or the data are one's own.
+
+    >>> with_budget(RECIPES["omniglot-5way-1shot"].config, "paper").steps
+    60000
+    """
+    there = budgets.budgets_of(config.recipe)
+    if budget not in (there or (None,)):
+        name = config.folder or config.table or config.recipe
+        remedy = f"choose one of {', '.join(there)}" if there else "leave budget out"
+        has = "other budgets" if there else "one schedule alone"
+        raise InputError(f"budget is {budget}, and {name} has {has}; {remedy}")
+    changed = replace(config, budget=budget)
+    return with_algorithm(changed, config.algorithm) if budget else changed
 
 
 _ALL = (
@@ -106,14 +158,17 @@ _ALL = (
         "glyphs: letters of scripts never seen, rendered here",
         "92.7 ± 0.6 % after 1 step",
     ),
-    _omniglot(5, 1, "98.3 ± 0.3 % (paper: 98.7 ± 0.4 %)"),
-    _omniglot(5, 5, "not measured (paper: 99.9 %)"),
-    _omniglot(20, 1, "not measured (paper: 95.8 %)"),
-    _omniglot(20, 5, "not measured (paper: 98.9 %)"),
-    _photographs("mini-imagenet", 1, _MINI, "paper: 48.70 ± 1.84 %"),
-    _photographs("mini-imagenet", 5, _MINI, "paper: 63.11 ± 0.92 %"),
-    _photographs("cifar-fs", 1, _CIFAR, "Bertinetto et al. 2019: 58.9 ± 1.9 %"),
-    _photographs("cifar-fs", 5, _CIFAR, "Bertinetto et al. 2019: 71.5 ± 1.0 %"),
+    *(
+        Recipe(with_budget(config, budgets.DEFAULT), protocol)
+        for config, protocol in _PLAIN.values()
+    ),
+    *(
+        Recipe(_photographs("cifar-fs", k_shot), _CIFAR, f"not measured ({told})")
+        for k_shot, told in (
+            (1, "Bertinetto et al. 2019: 58.9 ± 1.9 %"),
+            (5, "Bertinetto et al. 2019: 71.5 ± 1.0 %"),
+        )
+    ),
     Recipe(
         _SINUSOID,
         "the MAML paper's sinusoids, trained with 10 shots",
@@ -191,19 +246,3 @@ def find_recipe(name: str) -> Recipe:
     close = difflib.get_close_matches(name, RECIPES, n=1)
     hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(RECIPES)}"
     raise InputError(f"unknown recipe {name!r}; {hint} (fewstep recipes lists them)")
-
-
-def with_algorithm(config: Config, algorithm: str) -> Config:
-    """The config with the defaults of another algorithm."""
-    row = ALGORITHMS[algorithm]
-    settings = dict(row.defaults)
-    if config.kind == "regression":
-        settings |= row.in_regression
-    if settings.get("adapting", "all") not in ("all", "head"):
-        # A head that does not adapt cannot make rows for classes that are new.
-        settings["head_rows"] = "separate"
-    has = config.network.settings
-    lacks = {name for network in NETWORKS.values() for name in network.settings} - {*has}
-    lacks |= set() if "norm" in has else BATCH_NORM
-    settings = {name: value for name, value in settings.items() if name not in lacks}
-    return replace(config, algorithm=algorithm, **settings)

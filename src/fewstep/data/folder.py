@@ -18,6 +18,7 @@ from fewstep.data.image_set import ImageSet
 from fewstep.data.images import ImageClasses
 from fewstep.data.preparation import Fit, Preparation
 from fewstep.errors import InputError
+from fewstep.whole_numbers import as_whole
 
 LARGEST = 1024  # pixels along a side: far more than any network of few-shot learning takes
 
@@ -68,14 +69,15 @@ class ImageFolder(ImageSet):
         ink: bool | None = None,
         fit: Fit = "crop",
     ) -> None:
-        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST:
+        pixels = as_whole(size)
+        if pixels is None or not 1 <= pixels <= LARGEST:
             raise InputError(f"size is {size!r}; expected 1 to {LARGEST} pixels, as in size=84")
         if channels not in (None, 1, 3):
             raise InputError(f"channels is {channels!r}; expected 1 (grey), 3 (colours) or None")
         if fit not in get_args(Fit):
             raise InputError(f"fit is {fit!r}; expected {' or '.join(get_args(Fit))}")
         listing = list_folder(folder)
-        images, problems = prepared(listing, size, channels, ink, fit)
+        images, problems = prepared(listing, pixels, as_whole(channels), ink, fit)
         super().__init__(images)
         self.folder, self.problems = Path(folder), problems
         self.parts = None

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from fewstep.errors import InputError, first_line
+from fewstep.whole_numbers import as_whole
 
 Fit = Literal["crop", "stretch"]
 Pixels = npt.NDArray[np.uint8]
@@ -54,13 +55,16 @@ class Preparation:
     fit: Fit = "crop"
 
     def __post_init__(self) -> None:
-        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
+        size = as_whole(self.size)
+        if size is None or size < 1:
             raise InputError(f"size is {self.size!r}; expected a number of pixels, 1 or more")
+        object.__setattr__(self, "size", size)
         if self.channels not in (1, 3) or not isinstance(self.ink, bool):
             raise InputError(
                 f"channels is {self.channels!r} and ink {self.ink!r}; expected 1 (grey) or 3 "
                 "(colours), and True or False"
             )
+        object.__setattr__(self, "channels", int(self.channels))
         if self.fit not in get_args(Fit):
             raise InputError(f"fit is {self.fit!r}; expected {' or '.join(get_args(Fit))}")
 

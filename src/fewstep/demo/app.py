@@ -1,7 +1,8 @@
 """The demonstration as an application of ASGI: a page, and answers to what it asks."""
 
+import json
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -10,20 +11,22 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from fewstep.demo.about import about_of
 from fewstep.demo.guard import Guard, refusal
-from fewstep.demo.question import LARGEST_BODY, MOST_CLASSES, MOST_PICTURES, Question, question_of
+from fewstep.demo.question import LARGEST_BODY, Question, question_of
 from fewstep.demo.rate import Rate
-from fewstep.demo.starts import STEPS, Start
+from fewstep.demo.starts import Start
 from fewstep.errors import InputError
 
 _PAGE = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/answerer.js": ("answerer.js", "text/javascript"),
     "/pad.js": ("pad.js", "text/javascript"),
     "/photos.js": ("photos.js", "text/javascript"),
 }
@@ -41,17 +44,7 @@ def app_of(
         names: By which the machine is called, beside localhost and its numbers.
         burst: Questions that a client may ask at once; half as many follow in a second.
     """
-    how = starts[0].preparation
-    about = {
-        "starts": [start.name for start in starts],
-        "ways": min(ways, MOST_CLASSES),
-        "steps": min(steps, STEPS),
-        "most_steps": STEPS,
-        "most_classes": MOST_CLASSES,
-        "most_pictures": MOST_PICTURES,
-        "draws": how.ink,
-        "side": min(512, max(128, 4 * how.size)),
-    }
+    about = about_of(starts, ways, steps)
 
     async def told(_request: Request) -> Response:
         return JSONResponse(about)
@@ -63,9 +56,12 @@ def app_of(
         if body is None:
             return refusal(413, f"the request is too long; expected {LARGEST_BODY:,} bytes at most")
         try:
-            return JSONResponse(await run_in_threadpool(_answers, starts, body))
+            question = await run_in_threadpool(question_of, body)
+            first = await run_in_threadpool(_answer, starts[0], question)
         except InputError as error:
             return refusal(400, str(error))
+        lines = _lines(first, starts[1:], question)
+        return StreamingResponse(lines, media_type="application/x-ndjson")
 
     content = files("fewstep.demo")
     routes = [
@@ -96,8 +92,23 @@ async def _body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def _answers(starts: Sequence[Start], body: bytes) -> dict[str, Any]:
-    question: Question = question_of(body)
+async def _lines(
+    first: dict[str, Any], others: Sequence[Start], question: Question
+) -> AsyncIterator[str]:
+    """The answer of each start as soon as it is there."""
+    yield _line(first)
+    for start in others:
+        try:
+            yield _line(await run_in_threadpool(_answer, start, question))
+        except InputError as error:
+            yield _line({"error": str(error)})
+
+
+def _line(told: dict[str, Any]) -> str:
+    return json.dumps(told) + "\n"
+
+
+def _answer(start: Start, question: Question) -> dict[str, Any]:
     began = time.perf_counter()
-    told = [start.answer(question.support, question.labels, question.query) for start in starts]
-    return {"starts": told, "seconds": round(time.perf_counter() - began, 4)}
+    told = start.answer(question.support, question.labels, question.query)
+    return told | {"seconds": round(time.perf_counter() - began, 4)}

@@ -1,17 +1,17 @@
 // The page: what is shown to the network, and what it makes of it after so many inner steps.
 
+import { about, answers, kept } from "./answerer.js"; // a server, or the page itself
 import { drawn, element, pad, symbol } from "./pad.js";
 import { photos } from "./photos.js";
 
 const $ = (id) => document.getElementById(id);
 const PAUSE = 150; // milliseconds between two questions
-const about = await (await fetch("about")).json();
 const classes = [];
 let query;
-let found = null; // the last answer
+let found = null; // the last answer of each start
 let shownClasses = []; // the classes that it is about
 let asking = false, again = false;
-let complained = false; // whether the problem that is told is the server's
+let complained = false; // whether the problem that is told is the answerer's
 let tasks = 0; // counts how often there was nothing to ask: an answer from before is about something else
 
 function setUp() {
@@ -19,6 +19,7 @@ function setUp() {
   $("steps").max = about.most_steps;
   $("steps").value = about.steps;
   $("keys").hidden = !about.draws;
+  $("kept").textContent = kept;
   if (about.draws) {
     $("intro").textContent = `Draw ${many} symbols, once each, then one of them again. The network has seen none of them before: it takes a few gradient steps on your ${many} drawings.`;
     $("learn").textContent = `1. Draw ${many} symbols, one in each square`;
@@ -81,34 +82,32 @@ async function ask() {
   again = false;
   const task = tasks;
   $("starts").setAttribute("aria-busy", "true");
+  if (!found) say("Adapting");
   try {
-    const support = full.map(picturesOf), asked = picturesOf(query)[0];
-    const content = (url) => url.slice(url.indexOf(",") + 1);
-    const body = JSON.stringify({ support: support.map((own) => own.map(content)), query: content(asked) });
-    const answer = await fetch("answer", { method: "POST", headers: { "content-type": "application/json" }, body });
-    const told = await answer.json();
-    if (answer.status === 429) {
-      await new Promise((done) => setTimeout(done, 1000 * (Number(answer.headers.get("retry-after")) || 1)));
+    const support = full.map(picturesOf);
+    const shown = full.map((one, n) => ({ name: one.name ?? `Symbol ${classes.indexOf(one) + 1}`, picture: support[n][0] }));
+    // Each start's last answer stays until the next one comes.
+    const starts = found && shown.length === shownClasses.length ? [...found] : [];
+    let arrived = 0;
+    for await (const told of answers(support, picturesOf(query)[0])) {
+      if (task !== tasks) break;
+      starts[arrived++] = told;
+      [found, shownClasses] = [starts, shown];
+      if (arrived === 1) $("seconds").textContent = `The last adaptation took ${Math.round(1000 * told.seconds)} ms.`;
+      show();
+    }
+    if (!arrived || task !== tasks) again = true;
+    else if (complained) { complained = false; fail(""); }
+  } catch (error) {
+    if (task !== tasks) {
       again = true;
-    } else if (task !== tasks) {
-      again = true;
-    } else if (!answer.ok) {
+    } else {
       found = null;
       show();
       say("");
       complained = true;
-      fail(told.error);
-    } else {
-      found = told;
-      if (complained) fail("");
-      complained = false;
-      shownClasses = full.map((one, n) => ({ name: one.name ?? `Symbol ${classes.indexOf(one) + 1}`, picture: support[n][0] }));
-      $("seconds").textContent = `The last adaptation took ${Math.round(1000 * told.seconds)} ms.`;
-      show();
+      fail(error.message);
     }
-  } catch {
-    complained = true;
-    fail("The server does not answer. Is fewstep demo still running?");
   }
   await new Promise((done) => setTimeout(done, PAUSE));
   asking = false;
@@ -120,12 +119,12 @@ function show() {
   const steps = Number($("steps").value);
   $("step").textContent = steps;
   if (!found) { $("starts").replaceChildren(); return; }
-  update(found.starts.map((start) => {
+  update(found.map((start) => {
     const taken = Math.min(steps, start.steps.length - 1);
     const fewer = taken < steps ? (taken ? `takes ${taken} steps at most` : "takes no inner steps") : "";
     return { name: start.name, note: [fewer, start.note].filter(Boolean).join("; "), chances: start.steps[taken] };
   }));
-  const start = found.starts[0];
+  const start = found[0];
   const chances = start.steps[Math.min(steps, start.steps.length - 1)];
   const best = chances.indexOf(Math.max(...chances));
   say(`${shownClasses[best].name}, ${percent(chances[best])} after ${steps} ${steps === 1 ? "step" : "steps"} (${start.name})`);

@@ -19,6 +19,7 @@ from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
 from fewstep.errors import InputError, first_line
 from fewstep.runtime.children import end_with
+from fewstep.whole_numbers import as_whole
 
 MOST_PER_CORE = 8
 """One gains most; several are for scripts from a larger machine, and cores that are miscounted."""
@@ -29,20 +30,22 @@ _stores: weakref.WeakSet[Store] = weakref.WeakSet()
 _kept: list[Store] = []
 
 
-def check_number(workers: object) -> None:
+def check_number(workers: object) -> int:
     """Refuse a number of processes that can only be a mistake on this machine."""
     cores = os.cpu_count() or 1
     most = MOST_PER_CORE * cores
-    if not isinstance(workers, int) or not 1 <= workers <= most:
+    number = as_whole(workers)
+    if number is None or not 1 <= number <= most:
         raise InputError(
             f"workers is {workers!r}; expected 1 to {most} on this machine of {cores} cores, best "
             f"{cores}, one a core"
         )
-    if workers > 1 and not POSSIBLE:
+    if number > 1 and not POSSIBLE:
         raise InputError(
-            f"workers is {workers}, and processes are forked on Linux alone; use torchrun "
-            f"--nproc-per-node {workers}"
+            f"workers is {number}, and processes are forked on Linux alone; use torchrun "
+            f"--nproc-per-node {number}"
         )
+    return number
 
 
 @contextmanager

@@ -51,11 +51,11 @@ def differentiate(
     # As one process would draw them: random layers do not depend on the rank.
     with numbered_call(batch.device, share.own.start):
         found = learner.differentiate(batch, step)
-    flat = ranks.sum(packed(found, share, asked))
-    return unpacked(flat, found, share)
+    flat = ranks.sum(as_vector(found, share, asked))
+    return from_vector(flat, found, share)
 
 
-def packed(found: MetaGradient, share: Share, asked: bool) -> Tensor:
+def as_vector(found: MetaGradient, share: Share, asked: bool) -> Tensor:
     """One flat tensor whose sum over all ranks is the result of the whole meta-batch."""
     means = [*found.gradient.values(), *(found.statistics or {}).values()]
     rows = [found.query.losses, *found.query.metrics.values()]
@@ -69,8 +69,8 @@ def packed(found: MetaGradient, share: Share, asked: bool) -> Tensor:
     return torch.cat([*flat, flat[0].new_full((1,), float(asked))])
 
 
-def unpacked(flat: Tensor, like: MetaGradient, share: Share) -> tuple[MetaGradient, Tensor]:
-    """The sum of `packed` tensors as a result, and how many ranks were asked to stop."""
+def from_vector(flat: Tensor, like: MetaGradient, share: Share) -> tuple[MetaGradient, Tensor]:
+    """The sum of such vectors as a result, and how many ranks were asked to stop."""
     statistics, (losses, metrics, _) = like.statistics, like.query
     means = [*like.gradient.values(), *(statistics or {}).values()]
     sizes = [mean.numel() for mean in means] + [share.tasks] * (1 + len(metrics))

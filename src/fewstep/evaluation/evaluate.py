@@ -123,9 +123,9 @@ def evaluate(
     1.0
     """
     check_learner(learner)
-    check_count("n", 1 if n is None else n)
+    n = None if n is None else check_count("n", n)
     steps = int(own(learner, "inner_steps")) if steps is None else steps
-    check_number(workers)
+    workers = check_number(workers)
     with joined(workers) if workers > 1 else nullcontext(), preserve_rng_state(device_of(learner)):
         measured = in_unit_of(learner, tasks)
         result = means(evaluate_tasks(measured, tasks, n, steps, norm))

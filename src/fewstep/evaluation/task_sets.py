@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fewstep.data.source import Sampler
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
+from fewstep.whole_numbers import as_whole
 
 EVALUATED = 20
 """Tasks that are evaluated by one call."""
@@ -53,10 +54,12 @@ def task_parts(
             return
 
 
-def check_count(name: str, value: object) -> None:
+def check_count(name: str, value: object) -> int:
     """See that a number of something is a whole one of 1 or more."""
-    if type(value) is not int or value < 1:
+    number = as_whole(value)
+    if number is None or number < 1:
         raise InputError(f"{name} is {value!r}; expected a whole number of 1 or more")
+    return number
 
 
 def check_takes_number(name: str, function: Callable[..., object]) -> None:

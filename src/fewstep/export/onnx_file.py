@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from fewstep.errors import InputError
 from fewstep.export.check import check_file
 from fewstep.export.program import operations_of
 from fewstep.export.source import Export, export_of
-from fewstep.files import write_whole
+from fewstep.files import write_out
 
 
 def to_onnx(
@@ -78,7 +77,7 @@ def write_onnx(export: Export, out: Path, bits: int = 32) -> list[Path]:
         written[ending] = content
     places = export.places(out)
     for ending, content in written.items():
-        write_whole(places[ending], partial(Path.write_bytes, data=content))
+        write_out(places[ending], content)
     export.remove_others(out)
     return list(places.values())
 

@@ -14,7 +14,7 @@ from fewstep.choices import Norm, What
 from fewstep.errors import InputError, first_line
 from fewstep.export.program import COUNTS, Operations, Program, operations_of
 from fewstep.export.source import Export, export_of
-from fewstep.files import write_whole
+from fewstep.files import make_folder, write_whole
 
 
 def to_pt2(
@@ -62,6 +62,7 @@ def write_pt2(export: Export, out: Path) -> list[Path]:
     operations = {name: operations_of(program) for name, program in export.programs.items()}
     made = {n: _exported(program, operations[n]) for n, program in export.programs.items()}
     places = export.places(out)
+    make_folder(out.parent)
     for name, exported in made.items():
         told = {**export.about, "inputs": json.dumps(operations[name].inputs)}
 

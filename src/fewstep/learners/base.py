@@ -15,7 +15,7 @@ from fewstep.config.schema import Config
 from fewstep.data.any_preparation import AnyPreparation
 from fewstep.execution.executor import MetaGradient
 from fewstep.functional.swapped import Params
-from fewstep.learners.checks import check_at_least_zero
+from fewstep.learners.checks import check_whole
 from fewstep.learners.known_gradient import with_gradient_of
 from fewstep.learners.meta_parameters import move_statistics
 from fewstep.learners.names import NamedModule, ParameterTree
@@ -161,7 +161,7 @@ class Learner(NamedModule, ABC):
         nothing moves. The loss is a scalar, and can be differentiated once. Arguments and errors
         are those of `meta_gradient`.
         """
-        check_at_least_zero("outer_step", outer_step, whole=True)
+        outer_step = check_whole("outer_step", outer_step)
         if not torch.is_grad_enabled():
             return self.query_losses(tasks, outer_step).mean()
         found = self.differentiate(tasks, outer_step)
@@ -185,7 +185,7 @@ class Learner(NamedModule, ABC):
             InputError: The tasks do not fit the model or the loss, or the loss or the gradient is
                 not finite. On CUDA, where to look is to wait, the loss itself tells that.
         """
-        check_at_least_zero("outer_step", outer_step, whole=True)
+        outer_step = check_whole("outer_step", outer_step)
         result = self.differentiate(tasks, outer_step)
         return result.query.losses.mean(), result.gradient
 

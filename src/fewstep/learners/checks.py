@@ -20,6 +20,7 @@ from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, as_leaf_tensors, wit
 from fewstep.metagrad.objective import Objective
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch
+from fewstep.whole_numbers import as_whole
 
 Loss = Callable[[Any, Tensor], Tensor]
 
@@ -33,14 +34,24 @@ def check_choice(name: str, given: object, literal: Any) -> None:
         raise InputError(f"{name} is {given!r}; expected one of {', '.join(choices)}")
 
 
-def check_at_least_zero(name: str, given: object, *, whole: bool = False) -> None:
+def check_whole(name: str, given: object, least: float = 0) -> int:
+    """See that a setting is a whole number that is large enough."""
+    number = as_whole(given)
+    if number is None:
+        raise InputError(f"{name} is {given!r}, a {type(given).__name__}; expected a whole number")
+    if number < least:
+        raise InputError(f"{name} is {given}; expected {least} or more")
+    return number
+
+
+def check_at_least_zero(name: str, given: Any) -> float:
     """See that a setting is a number, not negative and no NaN."""
-    kind = numbers.Integral if whole else numbers.Real
-    if type(given) is bool or not isinstance(given, kind):
-        expected = "a whole number" if whole else "a number"
-        raise InputError(f"{name} is {given!r}, a {type(given).__name__}; expected {expected}")
-    if not given >= 0:  # type: ignore[operator]
+    is_number = type(given) is not bool and isinstance(given, numbers.Real)
+    if not is_number:
+        raise InputError(f"{name} is {given!r}, a {type(given).__name__}; expected a number")
+    if not given >= 0:
         raise InputError(f"{name} is {given}; expected 0 or more")
+    return given if type(given) is int else float(given)
 
 
 def check_module(model: object, loss: Loss) -> None:

@@ -55,7 +55,7 @@ class FineTune(Learner):
         execution: How several tasks are fine-tuned, as in `MAML`.
         norm: Which statistics batch norm uses on the query set, as in `MAML`.
         loss: Where the last layer is kept, as in `MAML`; with classes it is the cross-entropy.
-        metrics: Likewise.
+        metrics: As in `MAML`; in training they are of the training classes, too.
 
     Raises:
         InputError: The model has no linear layer to replace, or a setting is out of range.
@@ -121,10 +121,10 @@ class FineTune(Learner):
         self.wide = model
 
     def _replace_head(self, model: nn.Module, classes: int, new_head: Head) -> None:
-        if self.loss is not F.cross_entropy or self.metrics is not None:
+        if self.loss is not F.cross_entropy:
             raise InputError(
-                "a loss or metrics are given with classes, which are told apart by cross-entropy; "
-                "leave classes out where targets mean the same in all tasks"
+                "a loss is given with classes, which are told apart by cross-entropy; leave "
+                "classes out where targets mean the same in all tasks"
             )
         self.head = last_linear(model)
         self._new_layer = new_linear(model, self.head)
@@ -225,9 +225,10 @@ class FineTune(Learner):
     def few_shot(self) -> MAML:
         """The pre-trained body under the last layer that every task starts from."""
         settings: dict[str, Any] = {"execution": self.execution, "norm": self.norm}
+        settings["metrics"] = self.metrics
         if self.classes is None:
             adapting = "all" if self.adapts == "whole" else "head"
-            settings |= {"loss": self.loss, "metrics": self.metrics, "adapting": adapting}
+            settings |= {"loss": self.loss, "adapting": adapting}
             return MAML(self.wide, self.inner_lr, self.inner_steps, **settings)
         # A copy that is made in inference mode has no gradients ever after.
         with torch.inference_mode(False):

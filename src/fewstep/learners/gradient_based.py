@@ -29,6 +29,7 @@ from fewstep.learners.checks import (
     check_module,
     check_tasks,
     check_twice_differentiable,
+    check_whole,
     loss_of,
 )
 from fewstep.learners.divergence import check_adapted, check_finite
@@ -85,10 +86,9 @@ class GradientBased(Learner):
         # Not by setattr, which would make another part of a loss that is a module.
         vars(self).update(vars(settings))
         check_module(model, self.loss)
-        check_at_least_zero("inner_lr", inner_lr)
-        check_at_least_zero("inner_steps", inner_steps, whole=True)
+        self.inner_lr = check_at_least_zero("inner_lr", inner_lr)
+        self.inner_steps = check_whole("inner_steps", inner_steps)
         self.model = model
-        self.inner_lr, self.inner_steps = inner_lr, inner_steps
         check_learns(model)
         module = loss_module(self.loss, model)
         if module is not None:
@@ -272,8 +272,7 @@ class GradientBased(Learner):
 
     def _checked(self, steps: int | None, norm: Norm | None) -> int:
         """The number of inner steps, the learner's own unless it is given."""
-        steps = self.inner_steps if steps is None else steps
-        check_at_least_zero("steps", steps, whole=True)
+        steps = self.inner_steps if steps is None else check_whole("steps", steps)
         if norm is not None:
             check_choice("norm", norm, Norm)
         return steps

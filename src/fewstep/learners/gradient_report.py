@@ -1,5 +1,6 @@
 """A meta-gradient beside central differences, for whoever wants to see that it is right."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Learner
+from fewstep.learners.checks import check_whole
 from fewstep.learners.reptile import Reptile
 from fewstep.runtime.modes import exclusive
 from fewstep.tasks import TaskBatch
@@ -111,8 +113,10 @@ def check_gradient(
         raise InputError(
             "Reptile's outer step follows no gradient of its loss, so there is nothing to compare"
         )
-    if directions < 1:
-        raise InputError(f"directions is {directions}; expected 1 or more")
+    directions, seed = (
+        check_whole("directions", directions, 1),
+        check_whole("seed", seed, -math.inf),
+    )
     named = {n: p for n, p in learner.named_parameters() if p.requires_grad and p.numel()}
     real = next(iter(named.values())).dtype.to_real()
     size = torch.finfo(real).eps ** (1 / 3)

@@ -12,7 +12,7 @@ from fewstep.choices import Execution, Norm, Precision
 from fewstep.errors import InputError
 from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
-from fewstep.learners.checks import Loss, check_at_least_zero
+from fewstep.learners.checks import Loss, check_whole
 from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors, last
@@ -68,7 +68,7 @@ class ImplicitMAML(GradientBased):
         settings = Settings(loss, metrics, execution, precision, norm)
         super().__init__(model, inner_lr, inner_steps, settings)
         _refuse_batch_statistics(model)
-        check_at_least_zero("cg_steps", cg_steps, whole=True)
+        self.cg_steps = check_whole("cg_steps", cg_steps)
         if not proximal > 0:
             raise InputError(f"proximal is {proximal}; expected more than 0")
         if inner_lr * proximal >= 2:
@@ -76,7 +76,7 @@ class ImplicitMAML(GradientBased):
                 f"inner_lr is {inner_lr} and proximal {proximal}; the inner loop would move away "
                 "from its minimum: choose them so that their product is less than 2"
             )
-        self.proximal, self.cg_steps = proximal, cg_steps
+        self.proximal = float(proximal)
 
     def _for_training(self, tasks: TaskBatch) -> TaskBatch:
         _refuse_batch_statistics(self.model)

@@ -149,14 +149,13 @@ class MAML(GradientBased):
                 f"execution is {execution!r} with compile=True, which computes one task after "
                 'another; use execution="loop"'
             )
-        check_at_least_zero("multi_step_loss", multi_step_loss)
-        check_at_least_zero("first_order_steps", first_order_steps)
         self._compile = compile
         self.adapting, self.head = adapting, head
         self.head_rows: HeadRows = head_rows
         self.inner_optimizer = inner_optimizer
         self.step_sizes: StepSizes = step_sizes
-        self.multi_step_loss, self.first_order_steps = multi_step_loss, first_order_steps
+        self.multi_step_loss = check_at_least_zero("multi_step_loss", multi_step_loss)
+        self.first_order_steps = check_at_least_zero("first_order_steps", first_order_steps)
         self.per_step_affine, self.per_step_statistics = per_step_affine, per_step_statistics
         self._compiler = Compiler() if compile else None
         if per_step_affine:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from fewstep.choices import Execution, Norm, Precision
 from fewstep.learners.base import Evaluation
-from fewstep.learners.checks import check_at_least_zero
+from fewstep.learners.checks import check_whole
 from fewstep.learners.protomaml import ProtoMAML
 from fewstep.metagrad.metrics import Metric
 from fewstep.tasks import Inputs, TaskBatch
@@ -51,8 +51,7 @@ class ProtoNet(ProtoMAML):
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
         """Losses and metrics, the same after every number of steps, since there are none."""
-        steps = steps or 0
-        check_at_least_zero("steps", steps, whole=True)
+        steps = check_whole("steps", steps or 0)
         once = super().evaluate(tasks, 0, norm)
         return once._replace(
             losses=once.losses.expand(-1, steps + 1),
@@ -63,5 +62,5 @@ class ProtoNet(ProtoMAML):
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
         """The model with the prototypes of one task in its last layer, whatever ``steps``."""
-        check_at_least_zero("steps", steps or 0, whole=True)
+        check_whole("steps", steps or 0)
         return super().adapt(x, y, 0, norm)

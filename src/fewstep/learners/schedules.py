@@ -7,7 +7,7 @@ from fewstep.metagrad.unroll import last_only
 FLOOR = 0.03  # the share of a loss's first importance that is left until the annealing ends
 
 
-def importances(steps: int, outer_step: int, annealed_over: int) -> tuple[float, ...]:
+def importances(steps: int, outer_step: int, annealed_over: float) -> tuple[float, ...]:
     """How much the query loss after 0, 1, ..., steps inner steps counts (MAML++, section 4.1).
 
     All but the first count the same in the beginning, and lose evenly to the last until, after

@@ -13,6 +13,7 @@ from fewstep.evaluation.diagnosis import diagnosis_as_json
 from fewstep.evaluation.evaluate import Means, Result, Results
 from fewstep.evaluation.figures import Figures
 from fewstep.files import rounded
+from fewstep.report.table import protocol
 from fewstep.training.checkpoint import Progress
 from fewstep.training.provenance import versions
 
@@ -23,10 +24,14 @@ def summary(
     progress: Progress,
     split: Split,
     figures: Figures | None = None,
+    trained: Progress | None = None,
+    average: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The result as JSON values, by number of inner steps; of the first norm as the main figures.
 
-    There is no diagnosis without the figures that it rests on.
+    There is no diagnosis without the figures that it rests on. ``progress`` is that of the
+    initialisation that was evaluated, ``trained`` that of the run when it was last saved, and
+    ``average`` the result of several checkpoints together.
     """
     k_shot, q_query = config.shots(split)
     norm, result = next(iter(results.items()))
@@ -38,6 +43,7 @@ def summary(
     told = {
         "recipe": config.recipe,
         "algorithm": config.algorithm,
+        **({"budget": config.budget} if config.budget else {}),
         **{name: _by_steps(means.mean) for name, means in result.metrics.items()},
         "ci95": _by_steps(result.score.ci95),
         "loss": _by_steps(result.loss.mean),
@@ -57,16 +63,29 @@ def summary(
         "q_query": q_query,
         "inner_lr": config.inner_lr,
         "models": 1,
+        **({"average": average} if average else {}),
         "seed": config.seed,
         "outer_step": progress.step,
         "validation_score": progress.best_score,
         "training_seconds": progress.seconds,
+        **(_of_training(trained) if trained else {}),
         "device": config.device,
+        "protocol": protocol(config, results, split),
         "command": shlex.join(["fewstep", *sys.argv[1:]]),
         "versions": versions(),
         **({"diagnosis": diagnosis_as_json(figures)} if figures else {}),
     }
     return cast(dict[str, Any], rounded(told))
+
+
+def _of_training(trained: Progress) -> dict[str, Any]:
+    """How long the whole training was, over all times that it went on, and on what."""
+    machine = ("machine", "processor", "device", "threads", "ranks")
+    return {
+        "outer_steps": trained.step,
+        "wall_seconds": trained.seconds,
+        "trained_on": {n: v for n, v in trained.computed_with.items() if n in machine},
+    }
 
 
 def results_of(told: dict[str, Any]) -> Results:

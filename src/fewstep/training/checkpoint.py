@@ -32,6 +32,7 @@ class Progress:
     computed_with: dict[str, str | int] = field(default_factory=dict)  # its `provenance`, or empty
     settings: str = ""  # digest of those that it is trained by; empty where it was not recorded
     optimizer: dict[str, Any] = field(default_factory=dict)  # its settings and plain values
+    top: list[list[float]] = field(default_factory=list)  # outer step and score, the best first
 
     def __post_init__(self) -> None:
         numbers = (self.step, self.best_step, self.seconds, self.best_score or 0.0)
@@ -41,6 +42,9 @@ class Progress:
             raise ValueError(f"outer step {self.step} with the best one {self.best_step}")
         if not isinstance(self.computed_with, dict):
             raise TypeError(f"computed with {self.computed_with!r}")
+        for step, score in self.top:
+            if type(step) is not int or not math.isfinite(score):
+                raise ValueError(f"a best validation of {score!r} after outer step {step!r}")
 
     def is_spent(self, patience: int, val_every: int) -> bool:
         """Whether so many validations since the best one found nothing better."""

@@ -1,5 +1,6 @@
 """Training for Python users: the outer loop of the command line, for any learner and tasks."""
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from fewstep.evaluation.task_sets import TaskSet, drawn
 from fewstep.evaluation.unit import in_unit_of
 from fewstep.files import rounded
 from fewstep.learners.base import Learner
-from fewstep.learners.checks import check_at_least_zero
+from fewstep.learners.checks import check_whole
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.training.described import BY_FIT, described, settings_of_fit
 from fewstep.training.fit_arguments import (
@@ -158,15 +159,15 @@ def fit(
     """
     counts = {"steps": steps, "meta_batch": meta_batch, "val_every": val_every}
     counts |= {"val_tasks": val_tasks, "checkpoint_every": checkpoint_every}
-    check_fit(learner, counts, patience, ema_decay, validation)
-    check_type("seed", seed, int, "a whole number")
+    numbers = check_fit(learner, counts, patience, ema_decay, validation)
+    numbers["seed"] = check_whole("seed", seed, -math.inf)
     check_type("larger_is_better", larger_is_better, bool | None, "True or False")
     check_type("run_dir", run_dir, str | Path | None, "the path of a folder")
-    inner_steps = int(own(learner, "inner_steps")) if val_steps is None else val_steps
-    check_at_least_zero("val_steps", inner_steps, whole=True)
-    check_number(workers)
+    own_steps = own(learner, "inner_steps")
+    inner_steps = check_whole("val_steps", own_steps if val_steps is None else val_steps)
+    workers = check_number(workers)
     with joined(workers), preserve_rng_state(device_of(learner)):
-        held_out = None if validation is None else drawn(validation, val_tasks)
+        held_out = None if validation is None else drawn(validation, numbers["val_tasks"])
         measured = in_unit_of(learner, validation, train)
         metric = None
         if held_out is not None:
@@ -176,12 +177,11 @@ def fit(
             if larger_is_better is None:
                 larger_is_better = larger_is_better_of(metric, validation, train)
         made = optimizer_over(learner, optimizer)
-        recorded = {"made_by": BY_FIT, **described(learner, made), **counts, "patience": patience}
-        recorded |= {"val_steps": inner_steps, "ema_decay": ema_decay, "seed": seed}
-        recorded["metric"] = metric
+        recorded = {"made_by": BY_FIT, **described(learner, made), **numbers}
+        recorded |= {"val_steps": inner_steps, "metric": metric}
         settings = settings_of_fit(recorded, bool(larger_is_better))
         part = part_of(ranks(), learner)
-        stream = stream_of(train, meta_batch, seed, device_of(learner), part)
+        stream = stream_of(train, numbers["meta_batch"], numbers["seed"], device_of(learner), part)
         reporter = FitReporter(callbacks, tells=ranks().is_first)
         of_pictures = isinstance(train, TaskSource) and train.preparation is not None
         if of_pictures:

@@ -1,5 +1,6 @@
 """Arguments of `fewstep.fit`: checked, and made what the outer loop takes."""
 
+import numbers
 from typing import Any
 
 from torch.optim import LBFGS, Optimizer, SparseAdam
@@ -10,23 +11,25 @@ from fewstep.evaluation.task_sets import TaskSet, check_count, task_batches
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_learns
 from fewstep.training.optimizer import adam
+from fewstep.whole_numbers import as_whole
 
 
 def check_fit(
-    learner: Any, counts: dict[str, int], patience: int, ema_decay: float, validation: object
-) -> None:
-    """See that what `fit` is given is in range."""
+    learner: Any, counts: dict[str, int], patience: Any, ema_decay: Any, validation: object
+) -> dict[str, Any]:
+    """See that what `fit` is given is in range; returns the numbers as Python's own."""
     check_learner(learner)
     check_learns(learner)
-    for name, value in counts.items():
-        check_count(name, value)
-    if type(patience) is not int or patience < 0 or (patience and validation is None):
+    checked = {name: check_count(name, value) for name, value in counts.items()}
+    number = as_whole(patience)
+    if number is None or number < 0 or (number and validation is None):
         without = " without validation" if validation is None else ""
         raise InputError(
             f"patience is {patience!r}{without}; expected 0, or more with validation tasks"
         )
-    if not isinstance(ema_decay, int | float) or not 0 <= ema_decay < 1:
+    if not isinstance(ema_decay, numbers.Real) or not 0 <= float(ema_decay) < 1:
         raise InputError(f"ema_decay is {ema_decay!r}; expected at least 0 and less than 1")
+    return {**checked, "patience": number, "ema_decay": float(ema_decay)}
 
 
 def check_type(name: str, value: object, kind: Any, expected: str) -> None:

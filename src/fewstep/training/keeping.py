@@ -9,7 +9,7 @@ from fewstep.distributed.ranks import ranks
 from fewstep.evaluation.evaluate import assign
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Learner
-from fewstep.training import checkpoint
+from fewstep.training import checkpoint, top
 from fewstep.training.checkpoint import Progress
 from fewstep.training.lock import locked
 from fewstep.training.metrics_log import MetricsLog, read_metrics
@@ -75,12 +75,18 @@ class Keeper:
             self._log.flush()
             checkpoint.save(self.run.best, state.initialisation, state.progress)
 
+    def keep_top(self, state: State) -> None:
+        """Keep an initialisation that is among the best so far."""
+        if self.run is not None and self._log is not None:
+            top.save(self.run.top, state.initialisation, state.progress)
+
     def keep_last(self, state: State) -> bool:
         """Keep all that going on needs; whether there is a checkpoint of it now."""
         if self.run is None or self._log is None:
             return self._by_first
         self._log.flush()
         state.save(self.run.last)
+        top.tidy(self.run.top, state.progress.top)
         return True
 
     def restore_best(self, learner: Learner) -> None:

@@ -20,7 +20,7 @@ from fewstep.learners.base import Learner
 from fewstep.learners.divergence import DivergedError
 from fewstep.runtime.rng import seed_torch
 from fewstep.tasks import TaskBatch
-from fewstep.training.figures import NotFiniteError, Read, Waiting, figures_every, measured
+from fewstep.training.figures import NotFiniteError, Read, Waiting, figures_every, of_step
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.keeping import Keeper
 from fewstep.training.provenance import Provenance, differences
@@ -28,6 +28,7 @@ from fewstep.training.reporter import Reporter
 from fewstep.training.settings import OuterSettings
 from fewstep.training.state import State, start_alike
 from fewstep.training.streams import Stream
+from fewstep.training.top import with_validation
 
 CHECKPOINT_SECONDS = 10.0
 """Between checkpoints on a GPU at least, which waits while one is written."""
@@ -154,7 +155,7 @@ class OuterLoop:
         except DivergedError as error:
             task = "" if error.task is None else f" in task {numbers[error.task]}"
             raise NotFiniteError(f"{error.what}{task} of outer step {step + 1}") from error
-        found = self.waiting.add(measured(step + 1, numbers, result))
+        found = self.waiting.add(of_step(step + 1, numbers, result))
         if found.bad:
             # On the CPU before anything changes.
             self._tell(found)
@@ -228,6 +229,20 @@ class OuterLoop:
         if better and math.isfinite(score):
             self.progress.best_score = score
             self._keep_best()
+        if math.isfinite(score):
+            self._keep_among_the_best(score)
+
+    def _keep_among_the_best(self, score: float) -> None:
+        progress, settings = self.progress, self.settings
+        progress.top = with_validation(
+            progress.top,
+            progress.step,
+            score,
+            settings.top,
+            larger_is_better=settings.larger_is_better,
+        )
+        if any(step == progress.step for step, _ in progress.top):
+            self.keeper.keep_top(self.state)
 
     def _keep_best(self) -> None:
         self.progress.best_step = self.progress.step

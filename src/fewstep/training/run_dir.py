@@ -29,6 +29,7 @@ class RunDir:
         self.tensorboard = path / "tensorboard"  # the same metrics as event files
         self.last = path / "last.safetensors"  # the checkpoint to go on from
         self.best = path / "best.safetensors"  # the initialisation that was best in validation
+        self.top = path / "top"  # the best initialisations, of which the average is tested as well
         self.summary = path / "summary.json"  # the test result with its protocol
         self.rivals = path / "rivals"  # networks that a run of a table is compared with
         self.calibration = path / "calibration.json"  # temperature and threshold of predictions

@@ -43,6 +43,7 @@ from fewstep.training.split_file import kept_split, split_as_json
 from fewstep.training.state import start_alike
 from fewstep.training.streams import stream_of
 from fewstep.training.task_form import TaskForm, form_as_json, form_of, form_of_run, read_form
+from fewstep.training.top import TOP
 
 Tasks = Mapping[Split, TaskSource]
 
@@ -206,6 +207,8 @@ def _settings(config: Config, validation: TaskSource) -> OuterSettings:
         recorded=asdict(config),
         decisive=decisive(),
         read=_recorded,
+        # Of those whose results stand beside the papers', which are averages in part.
+        top=TOP if config.budget else 0,
     )
 
 

@@ -38,6 +38,7 @@ class Line:
         y: Values.
         half: Half the interval of each value, NaN where there is none.
         style: A number, which tells marker, dashes and colour; lines of a chart have others.
+        points: The values are points of their own, with no line through them.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Line:
     y: Sequence[float]
     half: Sequence[float] = ()
     style: int = 0
+    points: bool = False
 
     @property
     def ends(self) -> list[tuple[float, float]]:
@@ -114,10 +116,10 @@ def line_chart(lines: Sequence[Line], axes: Axes, label: str) -> Html:
     )
 
 
-def swatch(style: int) -> Html:
-    """A short piece of a line, for a legend."""
-    line = element("path", d="M1 7H31", class_=f"line {_style(style)}")
-    marker = _marker(style, 16, 7)
+def swatch(of: Line) -> Html:
+    """A short piece of a line, for a legend; the marker alone where there is none."""
+    line = None if of.points else element("path", d="M1 7H31", class_=f"line {_style(of.style)}")
+    marker = _marker(of.style, 16, 7)
     return element("svg", line, marker, viewBox="0 0 32 14", aria_hidden="true", class_="swatch")
 
 
@@ -207,8 +209,9 @@ def _drawn(line: Line, x: Scale, y: Scale) -> Html:
         if math.isfinite(value)
     ]
     path = "L".join(f"{_short(at)} {_short(value)}" for at, value in points)
-    whole = [element("path", d=f"M{path}", class_=f"line {_style(line.style)}")] if points else []
-    every = 1 if len(points) <= FULL else len(points) // SPARSE
+    through = bool(points) and not line.points
+    whole = [element("path", d=f"M{path}", class_=f"line {_style(line.style)}")] if through else []
+    every = 1 if len(points) <= FULL or line.points else len(points) // SPARSE
     # Lines have their markers at other places each, where not every point has one.
     first = 0 if every == 1 else (1 + line.style) * every // (STYLES + 1)
     return joined(*whole, *(_marker(line.style, *point) for point in points[first::every]))

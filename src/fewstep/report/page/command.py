@@ -4,7 +4,13 @@ import shlex
 from dataclasses import fields
 from typing import Any
 
-from fewstep.config.recipes import find_recipe, folder_config, table_config, with_algorithm
+from fewstep.config.recipes import (
+    find_recipe,
+    folder_config,
+    table_config,
+    with_algorithm,
+    with_budget,
+)
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 
@@ -26,6 +32,8 @@ def usual(config: Config) -> Config | None:
     else:
         try:
             base = find_recipe(config.recipe).config
+            # A run of before budgets has none, and is told by how it differs from the usual one.
+            base = with_budget(base, config.budget or base.budget)
         except InputError:
             return None
     return with_algorithm(base, config.algorithm)
@@ -44,7 +52,7 @@ def differences(config: Config) -> list[tuple[str, Any, Any]]:
     both = (
         (f.name, getattr(base, f.name), getattr(config, f.name))
         for f in fields(Config)
-        if f.name not in (*_OF_DATA, "algorithm")
+        if f.name not in (*_OF_DATA, "algorithm", "budget")
     )
     return [(name, before, own) for name, before, own in both if before != own]
 
@@ -55,6 +63,8 @@ def command(config: Config) -> str | None:
     >>> from dataclasses import replace
     >>> command(replace(find_recipe("sinusoid").config, steps=10, rotations=True))
     'fewstep train sinusoid --steps 10 --rotations'
+    >>> command(with_budget(find_recipe("omniglot-5way-1shot").config, "paper"))
+    'fewstep train omniglot-5way-1shot --budget paper'
     """
     base = usual(config)
     if base is None:
@@ -63,6 +73,8 @@ def command(config: Config) -> str | None:
     plain = with_algorithm_of_itself(config)
     if config.algorithm != plain:
         words += ["--algorithm", config.algorithm]
+    if base.budget and base.budget != find_recipe(config.recipe).config.budget:
+        words += ["--budget", base.budget]
     for name, _, value in differences(config):
         flag = name.replace("_", "-")
         if isinstance(value, bool):

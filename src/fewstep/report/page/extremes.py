@@ -4,8 +4,10 @@ import itertools
 from collections.abc import Sequence
 
 from fewstep.evaluation.numbers import shown
+from fewstep.report.page.figure import grid
 from fewstep.report.page.html import Html, element, joined, table
 from fewstep.report.page.measured import Measured, Report
+from fewstep.report.page.task_curves import TaskCurves, curves_figure
 from fewstep.report.page.task_pictures import Shown, TaskPictures, tile
 from fewstep.report.table import protocol
 
@@ -33,7 +35,14 @@ def _of_run(name: str, run: Measured, several: bool, most: int) -> Html:
         every += [("Best", n, one) for n, one in enumerate(run.best, 1)]
         sizes = itertools.accumulate(one.size for _, _, one in every)
         kept = [task for task, size in zip(every, sizes, strict=True) if size <= most]
-        tasks = [_task(level, which, n, name, one) for which, n, one in kept]
+        tasks = [
+            _curves(which, n, name if several else "", run, one)
+            if isinstance(one, TaskCurves)
+            else _task(level, which, n, name, one)
+            for which, n, one in kept
+        ]
+        if isinstance(kept[0][2], TaskCurves):
+            tasks = [grid(*tasks)]
         out = len(every) - len(kept)
         note = f"Left out, as the page would be too large: {out} more tasks." if out else None
         return joined(heading, line, *tasks, element("p", note, class_="note") if note else None)
@@ -49,6 +58,13 @@ def _task(level: str, which: str, place: int, name: str, one: TaskPictures) -> H
     heading = ["class", "learned from", "predicted, mistakes first"]
     caption = f"{label}: test task {one.number}. {more}"
     return element("div", element(level, title), table(caption, heading, rows, class_="tasks"))
+
+
+def _curves(which: str, place: int, name: str, run: Measured, one: TaskCurves) -> Html:
+    scores = run.tasks.evaluation.scores[one.number]
+    metric = next(iter(run.result.metrics))
+    title = f"{which} task {place}{f' ({name})' if name else ''}"
+    return curves_figure(title, one, metric, (float(scores[0]), float(scores[-1])))
 
 
 def _tiles(pictures: Sequence[Shown]) -> Html:

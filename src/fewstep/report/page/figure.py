@@ -20,6 +20,7 @@ def figure(
     axes: Axes,
     metric: str,
     more: Sequence[tuple[str, dict[float, str]]] = (),
+    numbers: Html | None = None,
 ) -> Html:
     """The figure.
 
@@ -30,12 +31,13 @@ def figure(
         axes: Of the chart.
         metric: Name of the values, by which they are written.
         more: Columns of the table that are not drawn: a name, and a text by place.
+        numbers: A table in the place of the one of all lines by place.
     """
     names = ", ".join(line.name for line in lines)
     label = f"Chart: {title}. {axes.y} by {axes.x}, of {names}. Its numbers are in the table below."
     legend = element(
         "ul",
-        *[element("li", swatch(line.style), element("span", line.name)) for line in lines],
+        *[element("li", swatch(line), element("span", line.name)) for line in lines],
         class_="legend",
     )
     return element(
@@ -46,7 +48,7 @@ def figure(
         element(
             "details",
             element("summary", "The numbers"),
-            _numbers(title, lines, axes, metric, more),
+            numbers or _numbers(title, lines, axes, metric, more),
         ),
     )
 

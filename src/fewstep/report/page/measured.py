@@ -8,6 +8,7 @@ from fewstep.config.schema import Config
 from fewstep.evaluation.by_task import ByTask
 from fewstep.evaluation.evaluate import Result, Results
 from fewstep.report.page.run_files import RunFiles
+from fewstep.report.page.task_curves import TaskCurves
 from fewstep.report.page.task_pictures import TaskPictures
 
 
@@ -21,7 +22,7 @@ class Measured:
         result: Means over tasks, with the calibration where classes are predicted.
         tasks: Each task by itself.
         classes: Names of the classes of the data set, by number; empty where they have none.
-        best: The best tasks as pictures.
+        best: The best tasks as pictures or curves.
         worst: The worst ones.
         larger_is_better: Of the score.
         note: How its data are others than it was trained on; "" where they are not.
@@ -32,8 +33,8 @@ class Measured:
     result: Result
     tasks: ByTask
     classes: Sequence[str] = ()
-    best: Sequence[TaskPictures] = ()
-    worst: Sequence[TaskPictures] = ()
+    best: Sequence[TaskPictures | TaskCurves] = ()
+    worst: Sequence[TaskPictures | TaskCurves] = ()
     larger_is_better: bool = True
     note: str = ""
 

@@ -1,15 +1,12 @@
-"""The measurements of a report, with progress on standard error."""
+"""The measurements of a report."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from rich.console import Console
-from rich.progress import Progress
-
 from fewstep.choices import Norm
-from fewstep.cli.calibrate import choose_on_validation
 from fewstep.config.algorithms import ALGORITHMS
 from fewstep.data.preparation import Preparation
 from fewstep.data.source import TaskSource
@@ -21,14 +18,24 @@ from fewstep.evaluation.evaluate import Result, evaluate_tasks, means
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.report.page.measured import Measured, Reported, SideBySide
 from fewstep.report.page.run_files import RunFiles
+from fewstep.report.page.task_curves import TaskCurves, is_a_curve, task_curves
 from fewstep.report.page.task_pictures import TaskPictures, task_pictures
+from fewstep.training.calibrate import choose_on_validation
 from fewstep.training.runs import Run, load_run
 from fewstep.training.side_by_side import check_comparable, untrained, ways_to_adapt
 
+_LOG = logging.getLogger("fewstep")
 BEST, WORST = 2, 3
-"""Tasks that are shown as pictures."""
+"""Tasks that are drawn."""
 LEAST_STEPS = 5
 """Inner steps of the curves at least, where so many can be taken."""
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Shows what is computed on so many tasks, and is told how many were done since the last call."""
+
+
+def no_bar(*_: object) -> AbstractContextManager[Callable[[int], None]]:
+    """Shows nothing."""
+    return nullcontext(lambda _: None)
 
 
 @dataclass
@@ -40,14 +47,14 @@ class Measuring:
         data_dir: The folder of the data, if one is known.
         moved: The new place of a run's own data, if it is given.
         device: Where to compute.
-        console: For progress.
+        bar: Shows progress.
     """
 
     tasks: int
     data_dir: str | None
     moved: str | None
     device: str
-    console: Console
+    bar: Bar = no_bar
     _loaded: dict[str, Run] = field(default_factory=dict)
     _known: list[tuple[Learner, Evaluation]] = field(default_factory=list)
 
@@ -59,7 +66,7 @@ class Measuring:
             run = load_run(files.path, self.data_dir, self.device, moved=self.moved)
             measured = self._measured(files, run)
         except (InputError, OSError) as error:
-            self.console.print(f"{files.name} is not evaluated: {error}", soft_wrap=True)
+            _LOG.info("%s is not evaluated: %s", files.name, error)
             return Reported(files, str(error))
         self._loaded[files.name] = run
         return Reported(files, measured)
@@ -80,7 +87,7 @@ class Measuring:
     def _measured(self, files: RunFiles, run: Run) -> Measured:
         config, source = run.config, run.tasks["test"]
         norm, steps = config.norm, config.test_inner_steps
-        with self._bar(f"{files.name}: {self.tasks} test tasks") as advance:
+        with self.bar(f"{files.name}: {self.tasks} test tasks", self.tasks) as advance:
             found = evaluate_by_task(run.learner, source, self.tasks, steps, norm, advance)
         self._known.append((run.learner, found.evaluation))
         result = self._means(run, means(found.evaluation))
@@ -93,7 +100,7 @@ class Measuring:
         result = replace(result, calibration=_at(found, chosen))
         larger = source.spec.larger_is_better
         best, worst = found.extremes(max(BEST, WORST), larger_is_better=larger)
-        drawn = partial(_pictures, run, source, found, class_names(source))
+        drawn = partial(_drawn, run, source, found, class_names(source))
         return Measured(
             config,
             norm,
@@ -126,17 +133,12 @@ class Measuring:
             same = learner is run.learner and run.config.norm == norm
             if same and known.losses.shape[1] == 1 + steps:
                 return known
-        with self._bar(f"{name}: {steps} inner steps on {self.tasks} test tasks") as advance:
+        told = f"{name}: {steps} inner steps on {self.tasks} test tasks"
+        with self.bar(told, self.tasks) as advance:
             return evaluate_tasks(run.learner, run.tasks["test"], self.tasks, steps, norm, advance)
 
     def _means(self, run: Run, result: Result) -> Result:
         return replace(result, draws=self.tasks if run.config.table else None)
-
-    @contextmanager
-    def _bar(self, told: str) -> Iterator[Callable[[int], None]]:
-        console = self.console
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-            yield partial(bar.advance, bar.add_task(told, total=self.tasks))
 
 
 def common_steps(runs: Sequence[Run]) -> int:
@@ -163,11 +165,15 @@ def _at(found: ByTask, chosen: Calibration | None) -> Calibration | None:
     return calibrated(predictions, chosen.temperature, chosen.threshold)
 
 
-def _pictures(
+def _drawn(
     run: Run, source: TaskSource, found: ByTask, names: Sequence[str], numbers: Sequence[int]
-) -> list[TaskPictures]:
-    """Tasks as pictures; none where the examples are no pictures."""
-    if run.config.data_set.examples != "pictures" or not names:
+) -> list[TaskPictures] | list[TaskCurves]:
+    """Tasks as pictures or curves; none where they are neither, as those of a table."""
+    config = run.config
+    if is_a_curve(source.spec) and found.names is None:
+        told = run.learner, config.test_inner_steps, config.norm
+        return [task_curves(number, source.batch([number]), *told) for number in numbers]
+    if config.data_set.examples != "pictures" or not names:
         return []
     how = source.preparation
     ink = not isinstance(how, Preparation) or how.ink

@@ -1,0 +1,128 @@
+"""A training in pieces, by fewstep's own loop or by a peer's; in a process of its own.
+
+``python -m benchmarks.time_to_accuracy.training ASK``: ``ASK`` is an object in JSON. With
+``seconds`` it trains so long at most, in ``folder``; with ``rate`` it trains a few outer steps,
+and prints the seconds of one, and of what comes before the first.
+"""
+
+from __future__ import annotations
+
+from fewstep import keep_memory
+
+if __name__ == "__main__":
+    # All contestants gain by it.
+    keep_memory()
+
+import json
+import os
+import sys
+import tempfile
+import threading
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.time_to_accuracy import peer
+from benchmarks.time_to_accuracy.contestants import Training
+from benchmarks.time_to_accuracy.points import PointKeeper, Until, progress_of
+from fewstep.config.file import decisive, read_config, training_digest
+from fewstep.config.schema import Config
+from fewstep.data.registry import task_sources
+from fewstep.distributed.ranks import joined
+from fewstep.distributed.shared import part_of
+from fewstep.evaluation.evaluate import device_of
+from fewstep.learners.build import learner_for
+from fewstep.learners.schedules import cosine
+from fewstep.runtime.children import end_with
+from fewstep.training.build import workers_for
+from fewstep.training.interrupt import Interrupted
+from fewstep.training.keeping import kept_in
+from fewstep.training.loop import OuterLoop
+from fewstep.training.optimizer import adam
+from fewstep.training.provenance import provenance
+from fewstep.training.settings import SHARED, OuterSettings
+from fewstep.training.streams import stream_of
+
+
+def train(training: Training, run: Path, seconds: float) -> None:
+    """Train from where the run is, for so long at most or to its end."""
+    if training.by_peer:
+        peer.train(training.config, run, seconds)
+    else:
+        by_fewstep(training.config, run, seconds)
+
+
+def by_fewstep(config: Config, run: Path, seconds: float) -> None:
+    """Train by the loop of ``fewstep train``, without validation."""
+    tasks = task_sources(config)["train"]
+    learner = learner_for(config, tasks.spec)
+    settings = _settings(config)
+    try:
+        with (
+            joined(workers_for(config, learner, tasks)) as here,
+            kept_in(run, settings) as keeper,
+        ):
+            part = part_of(here, learner)
+            OuterLoop(
+                settings=settings,
+                learner=learner,
+                optimizer=adam((p for _, p in learner.named_parameters()), config.outer_lr),
+                train=stream_of(tasks, config.meta_batch, config.seed, device_of(learner), part),
+                validation=None,
+                keeper=PointKeeper(keeper.run, by_first=not here.is_first),
+                reporter=Until(seconds),
+                conditions=provenance(learner, {"train": tasks}),
+            ).run()
+    except Interrupted:
+        pass
+
+
+def _settings(config: Config) -> OuterSettings:
+    return OuterSettings(
+        **{name: getattr(config, name) for name in SHARED},
+        val_steps=config.test_inner_steps,
+        larger_is_better=True,
+        lr=lambda step: cosine(config.outer_lr, config.final_outer_lr, step, config.steps),
+        remedy="start again in another folder",
+        digest=training_digest(config),
+        recorded=asdict(config),
+        decisive=decisive(),
+        read=lambda path: asdict(read_config(path, resume=True)),
+    )
+
+
+def rate(training: Training, steps: int) -> dict[str, float]:
+    """Seconds of an outer step, of what comes before the first, and of what is done but once.
+
+    Trains three miniatures, in which all kinds of outer steps have their share: one to fill
+    caches, such as those of compilers, one of as many steps, and one of three times as many.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+
+        def seconds(name: str, steps: int) -> float:
+            run = Path(folder, name)
+            train(replace(training, steps=steps), run, float("inf"))
+            return progress_of(run).seconds
+
+        first, short, long = seconds("1", steps), seconds("2", steps), seconds("3", 3 * steps)
+    step = max((long - short) / (2 * steps), 1e-6)
+    return {
+        "seconds_of_a_step": step,
+        "setup_seconds": max(short - steps * step, 0.0),
+        "once_seconds": max(first - short, 0.0),
+    }
+
+
+def main(ask: dict[str, Any]) -> None:
+    """Do what is asked."""
+    training = Training(**ask["training"])
+    if "rate" in ask:
+        print(json.dumps(rate(training, ask["rate"])), flush=True)
+    else:
+        train(training, Path(ask["folder"]), ask["seconds"])
+
+
+if __name__ == "__main__":
+    # Two at once would be in the way of one another.
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,50 @@
+"""Write the results, and the pages made of them: ``python -m scripts.results [RUN_DIR ...]``.
+
+Each run is one of ``fewstep train RECIPE --budget ...`` that is finished; its results are added to
+``results/``. Without any, the pages alone are written anew.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from fewstep.errors import InputError
+from fewstep.published.files import read_results
+from fewstep.published.of_run import FEWEST, results_of_run
+from fewstep.published.table import omniglot_protocol, results_page
+
+ROOT = Path(__file__).parents[1]
+START, END = "<!-- protocol: written by python -m scripts.results -->", "<!-- end of protocol -->"
+
+
+def pages(root):
+    """The text of each page that is made, by its path."""
+    omniglot = root / "docs" / "omniglot.md"
+    before, _, rest = omniglot.read_text(encoding="utf-8").partition(START)
+    after = rest.partition(END)[2]
+    whole = f"{before}{START}\n\n{omniglot_protocol()}\n\n{END}{after}"
+    return {
+        root / "docs" / "results.md": results_page(read_results(root / "results")),
+        omniglot: whole,
+    }
+
+
+def main(run_dirs, root=ROOT):
+    """Add the results of these runs, and write the pages; the exit status."""
+    try:
+        # All of them are read before anything is written.
+        found = [one for run_dir in run_dirs for one in results_of_run(Path(run_dir), FEWEST)]
+        for one in found:
+            path = root / "results" / one.file_name
+            path.write_text(json.dumps(one.as_json(), indent=2) + "\n", encoding="utf-8")
+            print(path)
+        for path, text in pages(root).items():
+            path.write_text(text, encoding="utf-8")
+    except InputError as error:
+        print(f"results: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

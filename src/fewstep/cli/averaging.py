@@ -1,0 +1,74 @@
+"""The average of a run's best checkpoints in its final test."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from fewstep.choices import Norm
+from fewstep.config.file import training_digest
+from fewstep.distributed.ranks import ranks
+from fewstep.evaluation.averaged import evaluate_average
+from fewstep.evaluation.calibrated import calibrated
+from fewstep.evaluation.evaluate import means
+from fewstep.evaluation.numbers import shown
+from fewstep.training import top
+from fewstep.training.calibrate import norms_of
+from fewstep.training.run_dir import RunDir
+from fewstep.training.runs import Run
+
+Average = dict[str, Any]
+
+
+def tested_average(
+    run: Run, run_dir: Path, tasks: int, steps: int, norm: Norm, console: Console
+) -> Average | None:
+    """Test the mean of the logits of a run's best checkpoints, by each norm.
+
+    Returns:
+        As JSON values of the run's summary; None where there is one checkpoint alone, or no class.
+    """
+    kept, digest = run.trained.top, training_digest(run.config)
+    if len(kept) < 2 or run.config.kind != "classification":
+        return None
+    # The first rank alone has the files.
+    values = ranks().from_first(lambda: list(top.load(RunDir(run_dir).top, kept, digest)))
+    norms, errors = {}, {}
+    for used in norms_of(run, norm):
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+            told = f"{tasks} test tasks, average of {len(kept)} checkpoints, {used}"
+            advance = partial(bar.advance, bar.add_task(told, total=tasks * len(kept)))
+            found = evaluate_average(
+                run.learner, values, run.tasks["test"], tasks, steps, used, advance
+            )
+        columns = means(found).columns
+        norms[used] = {
+            name: {"mean": {str(steps): one.mean[0]}, "ci95": {str(steps): one.ci95[0]}}
+            for name, one in columns.items()
+        }
+        calibration = calibrated(found.predictions, 1.0)
+        errors[used] = calibration and calibration.ece_before
+    outer_steps = [step for step, _ in kept]
+    return {
+        "models": len(kept),
+        "outer_steps": outer_steps,
+        "norms": norms,
+        "calibration_error": errors,
+    }
+
+
+def average_lines(average: Average | None) -> list[str]:
+    """One line on the average that a summary tells, if there is one."""
+    if average is None:
+        return []
+    told = []
+    for norm, figures in average["norms"].items():
+        (mean,), (half,) = (figures["accuracy"][of].values() for of in ("mean", "ci95"))
+        told.append(f"{shown('accuracy', mean, half)} {norm}")
+    steps = ", ".join(f"{step:,}" for step in sorted(average["outer_steps"]))
+    return [
+        f"average of the {average['models']} best checkpoints (mean of their logits; after outer "
+        f"steps {steps}): accuracy {', '.join(told)}"
+    ]

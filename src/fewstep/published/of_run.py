@@ -1,0 +1,150 @@
+"""The results of a run of a recipe, from the summary that it wrote."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fewstep.choices import Budget
+from fewstep.config.budgets import budgets_of
+from fewstep.config.file import decisive, read_config, training_digest
+from fewstep.config.recipes import find_recipe, with_algorithm, with_budget
+from fewstep.config.schema import Config
+from fewstep.errors import InputError
+from fewstep.files import read_json_object
+from fewstep.published.files import ALGORITHMS, Measured
+
+FEWEST = 600
+"""Test tasks that a published result rests on."""
+
+
+def cell_config(recipe: str, algorithm: str, budget: Budget) -> Config:
+    """The settings of a row of the table.
+
+    Raises:
+        InputError: There is no such recipe, or it has no such budget.
+    """
+    return with_algorithm(with_budget(find_recipe(recipe).config, budget), algorithm)
+
+
+def command(config: Config) -> str:
+    """The command line that trains a row again.
+
+    >>> command(cell_config("omniglot-5way-1shot", "maml", "paper"))
+    'fewstep train omniglot-5way-1shot --algorithm maml --budget paper --seed 0'
+    """
+    on = "" if config.device == "cpu" else f" --device {config.device}"
+    return (
+        f"fewstep train {config.recipe} --algorithm {config.algorithm} --budget {config.budget} "
+        f"--seed {config.seed}{on}"
+    )
+
+
+def settings_of(config: Config) -> str:
+    """A digest of the settings of a training, but for the seed."""
+    return f"{training_digest(replace(config, seed=0))}-{config.steps}"
+
+
+def results_of_run(run_dir: Path, fewest: int = 1) -> list[Measured]:
+    """What a finished run has for the table: each norm, of the one model and of the average.
+
+    Args:
+        run_dir: Of ``fewstep train`` or ``fewstep reproduce``.
+        fewest: Test tasks that it has to rest on.
+
+    Raises:
+        InputError: It is not finished, or no row of the table by its settings.
+    """
+    config, path = read_config(run_dir / "config.json"), run_dir / "summary.json"
+    again = f"train it to its end: fewstep train {config.recipe} ... --run-dir {run_dir}"
+    try:
+        told = read_json_object(path, again)
+    except OSError as error:
+        raise InputError(f"{run_dir} has no test result yet; {again}") from error
+    _check_is_row(config, run_dir)
+    try:
+        found = _measured(config, told)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} is damaged or of an earlier version ({error}); remove it, and {again}"
+        ) from error
+    if found[0].tasks < fewest:
+        raise InputError(
+            f"{run_dir} was tested on {found[0].tasks} tasks; expected {fewest} at least, as with "
+            f"--test-tasks {fewest}"
+        )
+    return found
+
+
+def _check_is_row(config: Config, run_dir: Path) -> None:
+    """See that a run is trained by the settings of its budget, but for the seed."""
+    if config.budget is None or not budgets_of(config.recipe):
+        raise InputError(
+            f"{run_dir} is a run of {config.recipe} without a budget; the table has runs with "
+            "--budget alone"
+        )
+    if config.algorithm not in ALGORITHMS:
+        raise InputError(f"the table has no rows of {config.algorithm}, as {run_dir} is")
+    row = cell_config(config.recipe, config.algorithm, config.budget)
+    for name in ("steps", *decisive()):
+        given, expected = getattr(config, name), getattr(row, name)
+        if given != expected and name != "seed":
+            raise InputError(
+                f"{run_dir} was trained with {name} = {given}, and {config.recipe} with budget "
+                f"{config.budget} has {expected}; train it by the recipe alone"
+            )
+
+
+def _measured(config: Config, told: dict[str, Any]) -> list[Measured]:
+    versions = dict(told["versions"])
+    common = {
+        "recipe": config.recipe,
+        "algorithm": config.algorithm,
+        "budget": config.budget,
+        "tasks": told["tasks"],
+        "seed": told["seed"],
+        "outer_steps": told["outer_steps"],
+        "wall_seconds": told["wall_seconds"],
+        "device": _device(told),
+        "command": command(config),
+        "settings": settings_of(config),
+        "commit": versions.pop("commit", ""),
+        "versions": versions,
+    }
+    found = []
+    for norm, figures in told["norms"].items():
+        one = {"models": 1, "norm": norm, "kept_after": [told["outer_step"]]}
+        error = told.get("calibration", {}).get(norm, {}).get("ece_before")
+        found.append(Measured(**common, **one, **_by_steps(figures), **_how(told, norm, 1, error)))
+    average = told.get("average") or {"norms": {}}
+    for norm, figures in average["norms"].items():
+        models, kept = average["models"], sorted(average["outer_steps"])
+        one = {"models": models, "norm": norm, "kept_after": kept}
+        how = _how(told, norm, models, average["calibration_error"][norm])
+        found.append(Measured(**common, **one, **_by_steps(figures), **how))
+    return found
+
+
+def _by_steps(figures: dict[str, Any]) -> dict[str, Any]:
+    return {"accuracy": figures["accuracy"]["mean"], "ci95": figures["accuracy"]["ci95"]}
+
+
+def _how(told: dict[str, Any], norm: str, models: int, error: float | None) -> dict[str, Any]:
+    """The calibration error, and the protocol of one norm in words."""
+    size = f"{told['n_way']}-way {told['k_shot']}-shot {told['q_query']}-query"
+    which = "one model" if models == 1 else f"mean of the logits of the {models} best checkpoints"
+    protocol = (
+        f"{told['tasks']} test tasks of classes never seen, {size}; mean ± 95% interval over "
+        f"tasks; {norm} batch norm; {which}, seed {told['seed']}"
+    )
+    return {"calibration_error": error, "protocol": protocol}
+
+
+def _device(told: dict[str, Any]) -> str:
+    """Where it was trained, for people."""
+    on = told["trained_on"]
+    if on["device"] != "cpu":
+        return str(on["device"])
+    ranks = int(on["ranks"])
+    shared = f"{ranks} processes" if ranks > 1 else f"{on['threads']} threads"
+    shared = "1 thread" if shared == "1 threads" else shared
+    return f"{str(on['processor']).partition(',')[0]}, {shared}"

@@ -1,0 +1,164 @@
+"""The page of results, made from ``results/*.json`` and from nothing else."""
+
+from collections.abc import Iterable, Sequence
+
+from fewstep.config.budgets import BUDGETS, FAST
+from fewstep.published.files import ALGORITHMS, Cell, Measured, of_cell
+from fewstep.published.of_run import cell_config, command
+from fewstep.published.papers import of_paper
+from fewstep.published.protocols import Line, merged
+from fewstep.published.verdict import together
+
+NOT_RUN = "not run"
+_HEADING = (
+    *("recipe", "algorithm", "budget", "transductive", "inductive", "average of 5, transductive"),
+    *("average of 5, inductive", "calibration error", "paper", "seeds", "test tasks"),
+    *("outer steps", "wall time", "device", "commit", "command"),
+)
+_INTRODUCTION = """# Results
+
+<!-- Written by `python -m scripts.results` from results/*.json: do not edit. -->
+
+Accuracy in % on classes never seen, ± half the 95% interval over test tasks, after the last inner
+step. **transductive** and **inductive** are of one model: batch norm on the query pictures uses
+their own statistics, as in the papers, or those of the support pictures, so that a picture is
+judged by itself. **average of 5** is the mean of the logits of the five checkpoints that were best
+in validation, as MAML++ reports it: its column stands beside such figures of papers.
+**calibration error** is the expected one of the one model in points, transductive / inductive.
+**wall time** is that of the training with its validations, over all times that it went on. Of
+several seeds it is the mean, and accuracies are means over seeds, with an interval over all their
+tasks.
+
+A test has 600 tasks or more, with K query pictures of each class, K being the shots, as in the MAML
+paper: with transductive batch norm they are normalised together, so their number is part of the
+protocol. What each budget does otherwise than its paper, and why: `fewstep recipes NAME`, and for
+Omniglot [on its page](omniglot.md#protocol). `fewstep reproduce RECIPE --algorithm A --budget B`
+runs a row and holds the result against it.
+"""
+
+
+def results_page(every: Sequence[Measured]) -> str:
+    """The text of the page, with a section a recipe and a row an algorithm and budget."""
+    return "\n".join([_INTRODUCTION, *(_section(recipe, every) for recipe in FAST)])
+
+
+def _section(recipe: str, every: Sequence[Measured]) -> str:
+    rows = [
+        _row(Cell(recipe, algorithm, budget), every)
+        for algorithm in ALGORITHMS
+        for budget in BUDGETS
+    ]
+    papers = [
+        f"- {algorithm}: {figure.shown} in {figure.source}: {figure.protocol}; {figure.note}."
+        for algorithm in ALGORITHMS
+        if (figure := of_paper(recipe, algorithm))
+    ]
+    return "\n".join([f"## {recipe}", "", *markdown(_HEADING, rows), "", *papers, ""])
+
+
+def _row(cell: Cell, every: Sequence[Measured]) -> list[str]:
+    found = of_cell(cell, every)
+    figure = of_paper(cell.recipe, cell.algorithm)
+    paper = _of_paper(figure.shown, figure.known) if figure else "not given"
+    config = cell_config(*cell)
+    start = list(cell)
+    if not found:
+        planned = f"{config.steps:,} planned"
+        rest = ["–", "–", planned, "–", "–", "–", f"`{command(config)}`"]
+        return [*start, *[NOT_RUN] * 5, paper, *rest]
+    single = [one for one in found if one.models == 1] or found
+    seeds = list(dict.fromkeys(str(one.seed) for one in single))
+    errors = [_error(single, norm) for norm in ("transductive", "inductive")]
+    of_norms = [accuracy(found, norm, average=a) for a in (False, True) for norm in _NORMS]
+    seconds = [one.wall_seconds for one in single if one.norm == single[0].norm]
+    return [
+        *start,
+        *of_norms,
+        " / ".join(errors),
+        paper,
+        ", ".join(seeds),
+        _each(f"{one.tasks:,}" for one in single),
+        _each(f"{one.outer_steps:,}" for one in single),
+        duration(sum(seconds) / len(seconds)),
+        _each(one.device for one in single),
+        _each(one.commit or "not known" for one in single),
+        f"`{single[0].command}`",
+    ]
+
+
+_NORMS = ("transductive", "inductive")
+
+
+def figure_of(found: Sequence[Measured], norm: str, *, average: bool) -> tuple[float, float] | None:
+    """Accuracy and half its interval over all seeds; None where it was not measured."""
+    of_norm = [one.figure for one in found if one.norm == norm and (one.models > 1) == average]
+    return together(of_norm) if of_norm else None
+
+
+def accuracy(found: Sequence[Measured], norm: str, *, average: bool) -> str:
+    """The same in percent."""
+    figure = figure_of(found, norm, average=average)
+    return NOT_RUN if figure is None else percent(figure)
+
+
+def percent(figure: tuple[float, float]) -> str:
+    """An accuracy and half its interval in percent.
+
+    >>> percent((0.98714, 0.0031))
+    '98.71 ± 0.31'
+    """
+    return f"{100 * figure[0]:.2f} ± {100 * figure[1]:.2f}"
+
+
+def duration(seconds: float) -> str:
+    """A time for people.
+
+    >>> duration(1475), duration(52_000)
+    ('25 min', '14 h 27 min')
+    """
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _of_paper(shown: str, known: str) -> str:
+    marks = {"read": "", "quoted": " (quoted)", "memory": " (from memory)"}
+    return shown + marks[known]
+
+
+def _error(single: Sequence[Measured], norm: str) -> str:
+    errors = [one.calibration_error for one in single if one.norm == norm]
+    numbers = [error for error in errors if error is not None]
+    return f"{100 * sum(numbers) / len(numbers):.2f}" if numbers else "–"
+
+
+def _each(values: Iterable[str]) -> str:
+    """Values of several runs, each once."""
+    return ", ".join(dict.fromkeys(values))
+
+
+def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
+    lines = [heading, ["---"] * len(heading), *rows]
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def protocol_table(lines: Sequence[Line], paper: str) -> list[str]:
+    """A protocol as the lines of a table."""
+    heading = ["", paper, *(f"`--budget {budget}`" for budget in BUDGETS), "why it departs"]
+    rows = [[line.what, line.paper, *line.budgets, line.why] for line in lines]
+    return markdown(heading, rows)
+
+
+def omniglot_protocol() -> str:
+    """The part of the page on Omniglot that tells its protocol."""
+    recipes = [recipe for recipe in FAST if recipe.startswith("omniglot")]
+    parts = [
+        "MAML; first order is the same but for the derivative of the inner loop:",
+        "",
+        *protocol_table(merged(recipes, "maml"), "MAML paper"),
+        "",
+        "MAML++, whose figures are those of its authors' program:",
+        "",
+        *protocol_table(merged(recipes, "maml++"), "MAML++ paper"),
+    ]
+    return "\n".join(parts)

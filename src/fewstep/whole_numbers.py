@@ -1,0 +1,19 @@
+"""Whole numbers of any kind as Python's own, which JSON and generators of random numbers take."""
+
+import operator
+from typing import Any
+
+
+def as_whole(value: Any) -> int | None:
+    """The number as an ``int``, be it NumPy's or a tensor; None where it is no whole number.
+
+    >>> import numpy as np
+    >>> as_whole(np.int64(3)), as_whole(3.0), as_whole(True)
+    (3, None, None)
+    """
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None

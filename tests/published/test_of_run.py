@@ -1,0 +1,129 @@
+"""The results of a run are those of its summary, and only of a row of the table."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from fewstep import InputError
+from fewstep.published.files import Cell, Measured, read_results
+from fewstep.published.of_run import cell_config, results_of_run, settings_of
+from fewstep.published.table import results_page
+from scripts import results as script
+
+CELL = Cell("omniglot-20way-1shot", "maml++", "paper")
+NORMS = {
+    norm: {"accuracy": {"mean": {"0": 0.05, "5": mean}, "ci95": {"0": 0.01, "5": 0.004}}}
+    for norm, mean in (("transductive", 0.975), ("inductive", 0.96))
+}
+SUMMARY = {
+    **{"norms": NORMS, "tasks": 600, "seed": 3, "outer_step": 40_000, "outer_steps": 50_000},
+    **{"wall_seconds": 5025.0, "n_way": 20, "k_shot": 1, "q_query": 1},
+    "calibration": {norm: {"ece_before": 0.0123} for norm in NORMS},
+    "versions": {"fewstep": "0.1.0", "torch": "2.13.0", "commit": "abcdef123456"},
+    "trained_on": {"device": "cpu", "processor": "A Chip, AVX2", "ranks": 2, "threads": 1},
+    "average": {
+        **{"models": 5, "outer_steps": [40_000, 50_000, 45_000, 49_000, 48_000]},
+        **{"norms": NORMS, "calibration_error": {"transductive": 0.01, "inductive": None}},
+    },
+}
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    return written(tmp_path / "run")
+
+
+def written(path, summary=SUMMARY, **changes):
+    """A run directory, as far as results need one."""
+    path.mkdir()
+    config = asdict(cell_config(*CELL)) | {"seed": 3, "data_dir": "/somewhere"} | changes
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "summary.json").write_text(json.dumps(summary))
+    return path
+
+
+def test_each_norm_and_the_average_is_a_file(run_dir):
+    found = results_of_run(run_dir)
+    names = [one.file_name for one in found]
+    start = "omniglot-20way-1shot-maml-plus-plus-paper-seed3"
+    assert names == [
+        f"{start}-transductive.json",
+        f"{start}-inductive.json",
+        f"{start}-transductive-average.json",
+        f"{start}-inductive-average.json",
+    ]
+    one, _, average, last = found
+    assert one.cell == CELL
+    assert (one.models, average.models) == (1, 5)
+    assert one.figure == (0.975, 0.004)
+    assert (one.calibration_error, last.calibration_error) == (0.0123, None)
+    assert average.kept_after == [40_000, 45_000, 48_000, 49_000, 50_000]
+    assert one.device == "A Chip, 2 processes"
+    assert (one.commit, "commit" in one.versions) == ("abcdef123456", False)
+    assert one.command == (
+        "fewstep train omniglot-20way-1shot --algorithm maml++ --budget paper --seed 3"
+    )
+    assert one.protocol == (
+        "600 test tasks of classes never seen, 20-way 1-shot 1-query; mean ± 95% interval over "
+        "tasks; transductive batch norm; one model, seed 3"
+    )
+    assert "mean of the logits of the 5 best checkpoints" in average.protocol
+    # Of the settings alone: neither of the seed nor of where the data are.
+    assert one.settings == settings_of(cell_config(*CELL))
+    assert one.settings != settings_of(cell_config(*CELL[:2], "fast"))
+    assert "/somewhere" not in json.dumps([one.as_json() for one in found])
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"meta_batch": 4}, "was trained with meta_batch = 4, and omniglot-20way-1shot with budg"),
+        ({"steps": 700}, "was trained with steps = 700, and omniglot-20way-1shot with budget pap"),
+        ({"budget": None}, "is a run of omniglot-20way-1shot without a budget; the table has run"),
+        ({"algorithm": "anil"}, "the table has no rows of anil"),
+    ],
+)
+def test_runs_that_are_no_row(changes, told, tmp_path):
+    with pytest.raises(InputError, match=told):
+        results_of_run(written(tmp_path / "run", **changes))
+
+
+def test_runs_whose_test_is_missing_or_other(tmp_path):
+    few = written(tmp_path / "few", SUMMARY | {"tasks": 100})
+    with pytest.raises(InputError, match="tested on 100 tasks; expected 600 at least"):
+        results_of_run(few, 600)
+    assert results_of_run(few)[0].tasks == 100
+    early = {name: value for name, value in SUMMARY.items() if name != "outer_steps"}
+    with pytest.raises(InputError, match="damaged or of an earlier version"):
+        results_of_run(written(tmp_path / "early", early))
+    diverged = {norm: {"accuracy": {"mean": {"1": None}, "ci95": {"1": None}}} for norm in NORMS}
+    with pytest.raises(InputError, match=r"None is no fraction"):
+        results_of_run(written(tmp_path / "diverged", SUMMARY | {"norms": diverged}))
+    (few / "summary.json").unlink()
+    with pytest.raises(InputError, match="has no test result yet; train it to its end: fewstep tr"):
+        results_of_run(few)
+
+
+def test_one_command_writes_files_and_pages(run_dir, tmp_path, capsys):
+    for name in ("results", "docs"):
+        (tmp_path / name).mkdir()
+    page = f"# Omniglot\n\n{script.START}\nold\n{script.END}\n\nMore.\n"
+    (tmp_path / "docs" / "omniglot.md").write_text(page)
+    assert script.main([run_dir], tmp_path) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    every = read_results(tmp_path / "results")
+    assert sorted(one.file_name for one in every) == sorted(
+        one.file_name for one in results_of_run(run_dir)
+    )
+    assert (tmp_path / "docs" / "results.md").read_text() == results_page(every)
+    omniglot = (tmp_path / "docs" / "omniglot.md").read_text()
+    assert omniglot.startswith(f"# Omniglot\n\n{script.START}\n\nMAML;")
+    assert omniglot.endswith(f"{script.END}\n\nMore.\n")
+    assert script.main([tmp_path / "nowhere"], tmp_path) == 2
+    assert "has no config.json" in capsys.readouterr().err
+
+
+def test_a_result_is_read_as_it_was_written(run_dir):
+    for one in results_of_run(run_dir):
+        assert Measured(**json.loads(json.dumps(one.as_json()))) == one
