@@ -78,13 +78,15 @@ def test_the_peer_takes_the_same_steps(tmp_path):
         torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-5)
 
 
-def test_a_rate_is_that_of_trainings_of_two_lengths(tmp_path, monkeypatch):
-    seconds = iter([109.0, 9.0, 13.0])
+@pytest.mark.parametrize(("device", "step", "setup"), [("cpu", 0.5, 0.0), ("cuda", 0.2, 9.0)])
+def test_a_rate_is_that_of_trainings_of_two_lengths(monkeypatch, device, step, setup):
+    seconds = iter([111.0, 11.0, 15.0])
     monkeypatch.setattr(training, "train", lambda of, run, limit: seen.append(of.steps))
     monkeypatch.setattr(training, "progress_of", lambda run: Progress(seconds=next(seconds)))
     seen = []
-    found = training.rate(Training("MAML", 1, {}), 10)
-    assert found == {"seconds_of_a_step": 0.2, "setup_seconds": 7.0, "once_seconds": 100.0}
+    found = training.rate(Training("MAML", 1, {"device": device}), 10)
+    told = {"seconds_of_a_step": step, "setup_seconds": setup, "once_seconds": 100.0}
+    assert found == told
     assert seen == [10, 10, 30]
 
 
