@@ -154,7 +154,7 @@ def main():
         right, taken = recognise(page, tasks, read, options.steps)
         print(f"the right one of {WAYS} is first: {sum(right)} of {len(right)} characters")
         print(
-            f"adaptation of the first start: {statistics.median(taken):.0f} ms, {max(taken)} most"
+            f"adaptation of the first start: {statistics.median(taken):.0f} ms, at most {max(taken)}"
         )
         print(f"{time.perf_counter() - began:.0f} s in all")
         for scheme, width in SCREENS if options.pictures else ():
