@@ -21,19 +21,22 @@ from playwright.sync_api import sync_playwright
 from scripts.demo_browser import WAYS, Page, files_of, tasks_of
 from scripts.strokes import strokes_of
 
-SIZE = {"width": 860, "height": 560}
+SIZE = {"width": 860, "height": 522}
 STEPS = (0, 1, 2, 3, 5, 10)
 STROKE, STEP, LAST = 160, 900, 3000  # milliseconds that a frame stays
 # Only what is drawn and what is found: the words beside them stand in the README.
 STYLE = """
-header p, footer, #keys, #actions, #problem { display: none !important; }
-figcaption { position: relative; } figcaption button { position: absolute; opacity: 0; }
-body { padding-bottom: 0; } h1, h2 { font-size: 1.05rem; margin: .35rem 0; } .pad figcaption { font-size: .85rem; }
+header, footer, #keys, #actions, #problem { display: none !important; }
+.pad figcaption { position: relative; font-size: .85rem; }
+figcaption button { position: absolute; opacity: 0; }
+h2 { font-size: 1.05rem; margin: .35rem 0; }
 #classes { grid-template-columns: repeat(5, 1fr) !important; gap: .6rem; max-width: 31rem; }
 .side { grid-template-columns: 8.5rem 1fr !important; gap: 0 1.2rem; }
 #starts { grid-template-columns: repeat(4, 1fr) !important; gap: .6rem; }
-.start { padding: .4rem; font-size: .8rem; } .start th img { width: 1.6rem; height: 1.6rem; }
-.start caption { height: 3.4em; } .start td:last-child { width: 3.4rem; padding-left: .3rem; }
+.start { padding: .4rem; font-size: .8rem; }
+.start caption { height: 4.4em; }
+.start th img { width: 1.6rem; height: 1.6rem; }
+.start td:last-child { width: 3.4rem; padding-left: .3rem; }
 .bar { transition: none !important; }
 """
 
