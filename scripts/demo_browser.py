@@ -153,9 +153,7 @@ def main():
         page = Page(browser.new_page(viewport={"width": 1440, "height": 1000}), options.address)
         right, taken = recognise(page, tasks, read, options.steps)
         print(f"the right one of {WAYS} is first: {sum(right)} of {len(right)} characters")
-        print(
-            f"adaptation of the first start: {statistics.median(taken):.0f} ms, {max(taken)} most"
-        )
+        print(f"an adaptation: {statistics.median(taken):.0f} ms, at most {max(taken)}")
         print(f"{time.perf_counter() - began:.0f} s in all")
         for scheme, width in SCREENS if options.pictures else ():
             size = {"width": width, "height": 900}
