@@ -87,8 +87,8 @@ def curves_figure(
     told = [shown(metric, score) for score in scores]
     protocol = (
         f"{metric} {told[0]} before adaptation and {told[1]} after {steps} on "
-        f"{len(one.support)} support points; test task {one.number}, seed {seed} (single tasks have "
-        "no interval)"
+        f"{len(one.support)} support points; test task {one.number}, seed {seed} (single tasks "
+        "have no interval)"
     )
     axes = Axes("x", "y", zero=False)
     return figure(title, protocol, lines, axes, metric, numbers=_numbers(title, one, steps))
