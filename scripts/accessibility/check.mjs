@@ -4,7 +4,6 @@
 //
 // It prints each violation with its page, and its exit status is 1 where there is one. `make accessibility` calls it.
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import path from "node:path";
 import axe from "axe-core";
 import lighthouse from "lighthouse";
@@ -37,7 +36,7 @@ async function opened(browser, url, width, scheme) {
     { name: "prefers-color-scheme", value: scheme },
     { name: "prefers-reduced-motion", value: "reduce" },
   ]);
-  const answer = await page.goto(url, { waitUntil: "load" });
+  const answer = await page.goto(url, { waitUntil: "networkidle0" });
   if (!answer.ok()) throw new Error(`${url}: status ${answer.status()}; build the site anew`);
   await settled(page);
   const shown = await page.evaluate(() => document.body.dataset.mdColorScheme);

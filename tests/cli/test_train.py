@@ -58,13 +58,18 @@ def test_what_is_compiled_is_told_once(tmp_path, capsys):
 BRIEF = ["--steps", "2", "--val-tasks", "2", "--test-tasks", "3", "--meta-batch", "2"]
 
 
-NARROW = ["--filters", "8", "--q-query", "2"]
+NARROW = ["--filters", "4", "--q-query", "2"]
+FEWER = ["--inner-steps", "3", "--test-inner-steps", "2"]
 
 
-@pytest.mark.parametrize("algorithm", ["reptile", "imaml", "protomaml", "protonet"])
-def test_an_algorithm_trains_and_is_evaluated(algorithm, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("algorithm", "steps"),
+    [("reptile", FEWER), ("imaml", FEWER), ("protomaml", FEWER), ("protonet", [])],
+)
+def test_an_algorithm_trains_and_is_evaluated(algorithm, steps, tmp_path, capsys):
     run = str(tmp_path / "run")
-    assert main(["train", "--algorithm", algorithm, *BRIEF, *NARROW, "--run-dir", run]) == 0
+    given = ["train", "--algorithm", algorithm, *BRIEF, *NARROW, *steps]
+    assert main([*given, "--run-dir", run]) == 0
     capsys.readouterr()
     assert main(["evaluate", run, "--tasks", "2", "--inner-steps", "2", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

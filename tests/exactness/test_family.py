@@ -1,5 +1,7 @@
 """Exactness for all that can be meta-learned, and for every setting of the inner loop."""
 
+import functools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,20 +20,19 @@ def _gradient(learner):
     return learner.meta_gradient(CASE.tasks(), OUTER_STEP)[1]
 
 
-_measured = {}
+@functools.cache
+def _exact(name, path):
+    return _gradient(family_learner(name, **PATHS[path]))
 
 
+@functools.cache
 def _slopes(name, part):
     """Of all learned tensors whose name starts with ``part``."""
-    if (name, part) not in _measured:
-        learner = family_learner(name, order="first")
-        parameters = {
-            n: p for n, p in learner.named_parameters() if p.requires_grad and n.startswith(part)
-        }
-        _measured[name, part] = slopes_of(
-            lambda: learner.meta_gradient(CASE.tasks(), OUTER_STEP)[0], parameters
-        )
-    return _measured[name, part]
+    learner = family_learner(name, order="first")
+    parameters = {
+        n: p for n, p in learner.named_parameters() if p.requires_grad and n.startswith(part)
+    }
+    return slopes_of(lambda: learner.meta_gradient(CASE.tasks(), OUTER_STEP)[0], parameters)
 
 
 def _error(gradient, slopes):
@@ -42,9 +43,8 @@ def _error(gradient, slopes):
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("name", FAMILY)
 def test_finite_differences(name, path):
-    gradient = _gradient(family_learner(name, **PATHS[path]))
-    assert _error(gradient, _slopes(name, "")) < TOLERANCE
-    assert deviation(gradient, _gradient(family_learner(name, execution="loop"))) < 1e-10
+    assert _error(_exact(name, path), _slopes(name, "")) < TOLERANCE
+    assert deviation(_exact(name, path), _exact(name, "loop")) < 1e-10
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -62,8 +62,7 @@ def test_finite_differences(name, path):
     ],
 )
 def test_finite_differences_of_what_is_learned_beside_the_model(name, part, path):
-    gradient = _gradient(family_learner(name, **PATHS[path]))
-    assert _error(gradient, _slopes(name, part)) < TOLERANCE
+    assert _error(_exact(name, path), _slopes(name, part)) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -82,7 +81,7 @@ def test_ranks_give_the_same(name):
 @pytest.mark.parametrize("name", ["maml++", "anil", "one row"])
 def test_compiled(name):
     gradient = _gradient(family_learner(name, compile=True))
-    assert deviation(gradient, _gradient(family_learner(name))) < 1e-10
+    assert deviation(gradient, _exact(name, "auto")) < 1e-10
 
 
 @pytest.mark.parametrize("name", FAMILY)

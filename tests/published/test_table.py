@@ -50,6 +50,9 @@ def test_a_row_says_what_was_measured():
         "command": "`fewstep train omniglot-5way-1shot`",
     }
     assert found[1]["transductive"] == "not run"
+    _, found = rows(results_page([AVERAGE]))
+    assert found[0]["transductive"] == "not run"
+    assert found[0]["average of 5, transductive"] == "99.10 ± 0.20"
 
 
 def test_seeds_are_put_together():

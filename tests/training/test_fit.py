@@ -3,11 +3,8 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +17,7 @@ from fewstep import InputError, TaskBatch
 from fewstep.data import Table
 from fewstep.training import checkpoint
 from fewstep.training.fit import FitResult
+from tests.processes import end, start, until
 from tests.tables import lines
 from tests.training.shared import FIT, small_learner
 
@@ -263,30 +261,20 @@ def test_an_iterator_that_is_too_short_to_go_on(tmp_path):
         trained(iter(batches(2)), run_dir=tmp_path, steps=9)
 
 
-SCRIPT = """
-import sys, time, fewstep
-from tests.training.shared import FIT, small_learner
-def slowly(step, figures):
-    time.sleep(0.05)
-fewstep.fit(small_learner(), run_dir=sys.argv[1], callbacks=[slowly], **FIT | {"steps": 40})
-"""
+def _train_slowly(run_dir):
+    def slowly(step, figures):
+        time.sleep(0.05)
+
+    fewstep.fit(small_learner(), run_dir=run_dir, callbacks=[slowly], **FIT | {"steps": 40})
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_a_killed_training_goes_on_to_the_same_end(number, tmp_path):
-    command = [sys.executable, "-c", SCRIPT, tmp_path / "run"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2], text=True
-    )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "run" / "last.safetensors").exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode not in (0, None), said
+    process = start([], tmp_path / "out", partial(_train_slowly, tmp_path / "run"))
+    until((tmp_path / "run" / "last.safetensors").exists, process)
+    os.kill(process.pid, number)
+    status, said = end(process, tmp_path / "out")
+    assert status != 0, said
     given = {"validation": VAL, "steps": 40}
     found, result = trained(TRAIN, run_dir=tmp_path / "run", **given)
     whole, undisturbed = trained(TRAIN, run_dir=tmp_path / "whole", **given)

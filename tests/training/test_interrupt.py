@@ -92,8 +92,10 @@ def test_ctrl_c_in_code_that_was_made_from_text(tmp_path):
     assert (done.returncode, done.stderr) == (130, b"")
 
 
-@pytest.mark.parametrize("apart", [0, 0.0005, 0.005, 0.02])
-@pytest.mark.parametrize("phase", ["training", "test"])
+@pytest.mark.parametrize(
+    ("phase", "apart"),
+    [("training", 0), ("training", 0.0005), ("training", 0.02), ("test", 0.0005), ("test", 0.005)],
+)
 def test_two_ctrl_c_end_quietly(phase, apart, tmp_path):
     steps = "1000000" if phase == "training" else "100"
     command = [*COMMAND, "--steps", steps, "--run-dir", tmp_path / "run"]
@@ -125,9 +127,17 @@ def test_a_signal_that_is_given_again_acts(monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("apart", [0.001, 0.05])
-@pytest.mark.parametrize("command", ["train", "evaluate", "compare"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize(
+    ("command", "number", "apart"),
+    [
+        ("train", signal.SIGTERM, 0.001),
+        ("train", signal.SIGINT, 0.05),
+        ("evaluate", signal.SIGTERM, 0.05),
+        ("evaluate", signal.SIGINT, 0.001),
+        ("compare", signal.SIGTERM, 0.05),
+        ("compare", signal.SIGINT, 0.001),
+    ],
+)
 def test_two_signals_while_a_command_reads_its_flags(command, number, apart, tmp_path):
     process = start([command, tmp_path], tmp_path / "out", partial(slow_flags, tmp_path / "ready"))
     until((tmp_path / "ready").exists, process)

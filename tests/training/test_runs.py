@@ -3,9 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import pytest
@@ -14,6 +11,7 @@ from safetensors.torch import load_file
 
 from fewstep.config.recipes import RECIPES, with_algorithm
 from fewstep.training.runs import load_run
+from tests.processes import end, finish, no_pictures, start, until
 from tests.training.shared import GLYPHS, run
 
 ALGORITHMS = ["maml", "fomaml", "anil", "boil", "meta-sgd", "maml++", "cavia"]
@@ -33,27 +31,17 @@ def test_every_algorithm_trains_and_is_loaded_again(algorithm, recipe, tmp_path)
 
 
 COMMAND = [
-    *(sys.executable, "-m", "fewstep", "train", "sinusoid"),
+    *("train", "sinusoid"),
     *("--steps", "60", "--checkpoint-every", "7", "--val-every", "20", "--val-tasks", "4"),
     *("--test-tasks", "4", "--meta-batch", "3", "--ema-decay", "0.9"),
 ]
 
 
-def start(run_dir):
-    return subprocess.Popen(
-        [*COMMAND, "--run-dir", str(run_dir)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
-def finish(run_dir):
-    process = start(run_dir)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    return errors
+def whole(run_dir, out):
+    """What the command says that goes on to the end."""
+    status, said = finish([*COMMAND, "--run-dir", run_dir], out, no_pictures)
+    assert status == 0, said
+    return said
 
 
 def steps(run_dir):
@@ -69,26 +57,22 @@ def same_tensors(one, other, name):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    run_dir = tmp_path_factory.mktemp("runs") / "undisturbed"
-    finish(run_dir)
-    return run_dir
+    folder = tmp_path_factory.mktemp("runs")
+    whole(folder / "undisturbed", folder / "out")
+    return folder / "undisturbed"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_goes_on_to_the_same_end(undisturbed, tmp_path, number):
-    run_dir = tmp_path / "run"
-    process = start(run_dir)
-    deadline = time.monotonic() + 60
-    while not (run_dir / "last.safetensors").exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == (130 if number == signal.SIGINT else -number), errors
+    run_dir, out = tmp_path / "run", tmp_path / "out"
+    process = start([*COMMAND, "--run-dir", run_dir], out)
+    until((run_dir / "last.safetensors").exists, process)
+    os.kill(process.pid, number)
+    status, said = end(process, out)
+    assert status == (130 if number == signal.SIGINT else -number), said
     # A write that the kill cut short must not be read either.
     (run_dir / ".last.safetensors.abc.part").write_bytes(b"half")
-    assert "going on after outer step" in finish(run_dir)
+    assert "going on after outer step" in whole(run_dir, out)
     for name in ("last.safetensors", "best.safetensors"):
         assert same_tensors(undisturbed, run_dir, name)
     assert steps(run_dir) == list(range(1, 61))
@@ -96,11 +80,11 @@ def test_goes_on_to_the_same_end(undisturbed, tmp_path, number):
     assert summaries[0]["mse"] == summaries[1]["mse"]
 
 
-def test_a_finished_run_is_only_judged_again(undisturbed):
+def test_a_finished_run_is_only_judged_again(undisturbed, tmp_path):
     def content():
         kept = [*undisturbed.glob("tensorboard/*"), *undisturbed.glob("*.safetensors")]
         return {path.name: path.read_bytes() for path in [*kept, undisturbed / "metrics.jsonl"]}
 
     before = content()
-    assert "finished after 60 outer steps; mse" in finish(undisturbed)
+    assert "finished after 60 outer steps; mse" in whole(undisturbed, tmp_path / "out")
     assert content() == before

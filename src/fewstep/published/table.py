@@ -66,7 +66,7 @@ def _row(cell: Cell, every: Sequence[Measured]) -> list[str]:
         planned = f"{config.steps:,} planned"
         rest = ["–", "–", planned, "–", "–", "–", f"`{command(config)}`"]
         return [*start, *[NOT_RUN] * 5, paper, *rest]
-    single = [one for one in found if one.models == 1]
+    single = [one for one in found if one.models == 1] or found
     seeds = list(dict.fromkeys(str(one.seed) for one in single))
     errors = [_error(single, norm) for norm in ("transductive", "inductive")]
     of_norms = [accuracy(found, norm, average=a) for a in (False, True) for norm in _NORMS]
