@@ -35,7 +35,7 @@ def test_curves_are_predictions_over_all_examples(drawn):
 
 
 def test_the_figure_has_three_lines_and_the_support_points(drawn):
-    root = parsed(curves_figure("Worst task 1", drawn[2], "mse", (4.0, 0.25)))
+    root = parsed(curves_figure("Worst task 1", drawn[2], "mse", (4.0, 0.25), 0))
     paths = [e.attributes["class"].split() for e in root.every("svg")[0].every("path")]
     assert len([kinds for kinds in paths if kinds[0] == "line"]) == 3
     assert len([kinds for kinds in paths if kinds == ["marker", "d1", "s1"]]) == 5

@@ -64,7 +64,8 @@ def _curves(which: str, place: int, name: str, run: Measured, one: TaskCurves) -
     scores = run.tasks.evaluation.scores[one.number]
     metric = next(iter(run.result.metrics))
     title = f"{which} task {place}{f' ({name})' if name else ''}"
-    return curves_figure(title, one, metric, (float(scores[0]), float(scores[-1])))
+    both = float(scores[0]), float(scores[-1])
+    return curves_figure(title, one, metric, both, run.config.seed)
 
 
 def _tiles(pictures: Sequence[Shown]) -> Html:

@@ -70,7 +70,9 @@ def _predicted(models: list[nn.Module], x: Tensor) -> list[Tensor]:
         return [model(x) for model in models]
 
 
-def curves_figure(title: str, one: TaskCurves, metric: str, scores: tuple[float, float]) -> Html:
+def curves_figure(
+    title: str, one: TaskCurves, metric: str, scores: tuple[float, float], seed: int
+) -> Html:
     """The figure of a task; ``scores`` are those before and after adaptation."""
     steps = f"{one.steps} inner {'step' if one.steps == 1 else 'steps'}"
     x, before, after = one.curves.T.tolist()
@@ -85,7 +87,8 @@ def curves_figure(title: str, one: TaskCurves, metric: str, scores: tuple[float,
     told = [shown(metric, score) for score in scores]
     protocol = (
         f"{metric} {told[0]} before adaptation and {told[1]} after {steps} on "
-        f"{len(one.support)} support points; test task {one.number}"
+        f"{len(one.support)} support points; test task {one.number}, seed {seed} (single tasks "
+        "have no interval)"
     )
     axes = Axes("x", "y", zero=False)
     return figure(title, protocol, lines, axes, metric, numbers=_numbers(title, one, steps))
