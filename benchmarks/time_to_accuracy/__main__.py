@@ -46,7 +46,7 @@ ROOT = Path(__file__).parents[2]
 NAME = "time_to_accuracy"
 TURN = 300.0
 """Seconds of a turn on a CPU."""
-TRIAL, TRIAL_ON_GPU = 10, 1000
+TRIAL, TRIAL_ON_GPU = 20, 1000
 """Outer steps of the shortest trial; on a GPU it takes so many for them to be recorded."""
 
 

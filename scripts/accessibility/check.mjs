@@ -4,7 +4,6 @@
 //
 // It prints each violation with its page, and its exit status is 1 where there is one. `make accessibility` calls it.
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import path from "node:path";
 import axe from "axe-core";
 import lighthouse from "lighthouse";

@@ -14,6 +14,7 @@ from fewstep.data.preparation import Preparation
 from fewstep.demo import app as module
 from fewstep.demo.app import app_of
 from fewstep.demo.starts import Start
+from fewstep.errors import InputError
 from fewstep.learners.maml import MAML
 from fewstep.models import conv4
 from tests.demo.pictures import question
@@ -47,6 +48,20 @@ def test_the_right_class_comes_first(client):
         assert len(after) == 10
         assert after[-1].index(max(after[-1])) == query
         assert after[-1][query] > before[query]
+
+
+class _Broken(Start):
+    def answer(self, *_):
+        raise InputError("so many classes cannot be learned")
+
+
+def test_each_start_is_a_line_and_one_may_fail(starts):
+    broken = _Broken("broken", starts[0].learner, starts[0].preparation)
+    both = TestClient(app_of([*starts, broken], 5, 1), base_url="http://localhost")
+    first, second = both.post("/answer", json=question()).text.splitlines()
+    assert json.loads(first)["name"] == "random"
+    assert json.loads(first)["seconds"] > 0
+    assert json.loads(second) == {"error": "so many classes cannot be learned"}
 
 
 def test_the_page_knows_what_it_is_about(client):
