@@ -46,15 +46,28 @@ scripts/accessibility/node_modules/ready: scripts/accessibility/package.json
 	npm install --no-save --no-fund --no-audit --prefix scripts/accessibility
 	touch $@
 
-$(VENV)/run.ready: pyproject.toml constraints.txt
+$(VENV)/python.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fewstep needs Python 3.11 or later; name one with: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	touch $@
 
-$(VENV)/test.ready: $(VENV)/run.ready
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,models]'
+# Compiled by all cores, where pip compiles by one; without the tests of other packages.
+define INSTALL
+$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable
+endef
+define COMPILE
+$(BIN)/python -W ignore -m compileall -qq -j 0 -x '/tests?/' src $(VENV)/lib || true
+endef
+
+$(VENV)/run.ready: $(VENV)/python.ready
+	$(INSTALL) .
+	$(COMPILE)
 	touch $@
+
+$(VENV)/test.ready: $(VENV)/python.ready
+	$(INSTALL) '.[dev,models]'
+	$(COMPILE)
+	touch $(VENV)/run.ready $@
 
 $(VENV)/demo.ready: $(VENV)/run.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo]'

@@ -189,9 +189,9 @@ def test_a_table_on_a_full_disk(adapted, inbox, tmp_path, capsys, monkeypatch):
 
 
 def test_no_module_of_training_is_loaded():
-    """Nothing of training is loaded to predict, nor what draws."""
-    code = "import sys, fewstep.cli.predicting; print(*sys.modules)"
+    """In a process of its own: nothing of training, nor what draws or reads other tables."""
+    code = "import sys, fewstep.cli.predicting, fewstep.cli.predicting_rows; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(out.stdout.split())
     assert "torch" in loaded
-    assert not {"fewstep.training.runs", "tensorboard", "matplotlib", "sklearn"} & loaded
+    assert not {"fewstep.training.runs", "tensorboard", "matplotlib", "sklearn", "pandas"} & loaded

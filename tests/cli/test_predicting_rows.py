@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -158,14 +156,6 @@ def test_all_rows_are_predicted_or_none(model, new_school, adapted, tmp_path, ca
 def test_a_run_is_no_adapted_model(table_runs, new_school, capsys):
     given = ["predict", str(table_runs / "score"), str(new_school / "blind.csv")]
     assert "first adapt it" in refused(given, capsys)
-
-
-def test_no_module_of_training_is_loaded():
-    """In a process of its own: nothing of training is loaded to predict, nor what draws."""
-    code = "import sys, fewstep.cli.predicting_rows; print(*sys.modules)"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(out.stdout.split())
-    assert not {"fewstep.training.runs", "tensorboard", "matplotlib", "sklearn", "pandas"} & loaded
 
 
 def test_no_threshold_was_chosen_for_rows(adapted_school, new_school, capsys):

@@ -11,12 +11,10 @@ from fewstep.training import search as trials
 from tests.cli.shared import SMALL, refused
 from tests.tables import lines
 
-QUICK = [*SMALL, "--test-inner-steps", "1"]
-
 
 def test_a_search_then_seeds_with_what_was_best(tmp_path, capsys):
     run = tmp_path / "run"
-    command = [*QUICK, "--search", "3", "--seeds=2", "--inner-lr", "0.02", "--run-dir", str(run)]
+    command = [*SMALL, "--search", "3", "--seeds=2", "--inner-lr", "0.02", "--run-dir", str(run)]
     assert main(command) == 0
     out, err = capsys.readouterr()
     told = json.loads((run / "search" / "trials.json").read_text())
@@ -60,7 +58,7 @@ def test_a_search_then_seeds_with_what_was_best(tmp_path, capsys):
 
 def test_a_search_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(trials, "SPACE", {"inner_lr": (0.02,)})
-    command = [*QUICK, "--search", "2", "--run-dir", str(tmp_path / "run")]
+    command = [*SMALL, "--search", "2", "--run-dir", str(tmp_path / "run")]
     assert main(command) == 0
     before = capsys.readouterr()
     weights = (tmp_path / "run" / "best.safetensors").read_bytes()
@@ -75,7 +73,7 @@ def test_a_search_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
 
 def test_a_trial_that_diverges_is_told_and_passed_over(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(trials, "SPACE", {"inner_lr": (1e12,)})
-    command = [*QUICK, "--search", "2", "--run-dir", str(tmp_path / "run")]
+    command = [*SMALL, "--search", "2", "--run-dir", str(tmp_path / "run")]
     assert main(command) == 0
     told = capsys.readouterr()
     assert "trial 2 diverged" in told.err
@@ -86,7 +84,7 @@ def test_a_trial_that_diverges_is_told_and_passed_over(tmp_path, monkeypatch, ca
 
 
 def test_a_folder_of_another_run_is_refused(run_dir, tmp_path, capsys):
-    command = [*QUICK, "--search", "2", "--run-dir", str(run_dir)]
+    command = [*SMALL, "--search", "2", "--run-dir", str(run_dir)]
     assert "holds a training without --search" in refused(command, capsys)
     assert not (run_dir / "search").exists()
     (tmp_path / "notes.txt").touch()
@@ -97,13 +95,13 @@ def test_a_folder_of_another_run_is_refused(run_dir, tmp_path, capsys):
 
 @pytest.mark.parametrize("flag", ["--search", "--seeds"])
 def test_a_number_that_makes_no_sense(flag, tmp_path, capsys):
-    command = [*QUICK, flag, "-1", "--run-dir", str(tmp_path / "run")]
+    command = [*SMALL, flag, "-1", "--run-dir", str(tmp_path / "run")]
     assert flag.strip("-") in refused(command, capsys)
 
 
 def test_nothing_to_search_over(tmp_path, capsys):
     given = ["--layers", "1", "--width", "8", "--inner-lr", "0.1", "--inner-steps", "1"]
-    command = [*QUICK, *given, "--outer-lr", "0.01", "--search", "2"]
+    command = [*SMALL, *given, "--outer-lr", "0.01", "--search", "2"]
     told = refused([*command, "--run-dir", str(tmp_path / "run")], capsys)
     assert "every setting that a search varies is given" in told
 

@@ -44,8 +44,9 @@ def _fading(gradients, slots, _):
     return {n: g + kept * start[n] for n, g in gradients.items()}, (start, kept * 0.5)
 
 
-def _kept_in_place(gradients, velocity, _):
+def _kept_in_place(gradients, velocity, step):
     """The dict that it is given gets other tensors."""
+    assert step >= 0
     for name, gradient in gradients.items():
         velocity[name] = 0.9 * velocity[name] + gradient
     return dict(velocity), velocity
