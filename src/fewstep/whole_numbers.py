@@ -12,7 +12,7 @@ def as_whole(value: Any) -> int | None:
     (3, None, None)
     """
     of_truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) == "torch.bool"
-    if of_truth or getattr(value, "ndim", 0):
+    if of_truth or getattr(value, "ndim", 0) != 0:
         return None
     try:
         return operator.index(value)
