@@ -94,10 +94,12 @@ Object.assign(globalThis, {
   Worker: class { constructor() { worker = this; } postMessage() {} },
   createImageBitmap: async () => ({ width: 28, height: 28 }),
   OffscreenCanvas: class {
-    getContext = () => ({ drawImage() {}, getImageData: () => ({ data: new Uint8ClampedArray(4 * 28 ** 2) }) });
+    getImageData = () => ({ data: new Uint8ClampedArray(4 * 28 ** 2) });
+    getContext = () => ({ drawImage() {}, getImageData: this.getImageData });
   },
   document: {
-    createElement: () => ({ setAttribute() {}, append() {} }), querySelector: () => ({ prepend() {} }),
+    createElement: () => ({ setAttribute() {}, append() {} }),
+    querySelector: () => ({ prepend() {} }),
     getElementById: () => problem,
   },
 });
@@ -119,7 +121,8 @@ def test_a_runtime_that_is_missing_is_told_whenever_it_is_asked(tmp_path):
     rest = """
 const { answers } = await import("./answerer.js");
 worker.onerror();
-try { await answers([["data:,"], ["data:,"]], "data:,").next(); } catch (error) { console.log(error.message); }
+const answer = answers([["data:,"], ["data:,"]], "data:,").next();
+await answer.catch((error) => console.log(error.message));
 """
     about = "{ size: 28, starts: [1] }"
     assert in_node(tmp_path, about, rest).startswith("This browser cannot run the networks, or")
