@@ -58,6 +58,13 @@ def test_finite_differences(case, norm, path, steps):
     assert relative_error(gradient, _slopes(case, norm, steps)) < TOLERANCE
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_later_steps_are_exact_too(path):
+    (case,) = (case for case in CASES if case.name == "tanh")
+    gradient = _gradient(case, "inductive", 5, path)
+    assert relative_error(gradient, _slopes(case, "inductive", 5)) < TOLERANCE
+
+
 @pytest.mark.parametrize(("case", "norm", "path"), EVERY_PATH, ids=_id)
 def test_all_paths_give_the_same_gradient(case, norm, path):
     expected = _gradient(case, norm, STEPS, "loop")
