@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from fewstep import InputError
-from fewstep.published.files import Cell, Measured, read_results
+from fewstep.published.files import Cell, ResultFile, read_results
 from fewstep.published.of_run import cell_config, results_of_run, settings_of
 from fewstep.published.table import results_page
 from scripts import results as script
@@ -126,4 +126,4 @@ def test_one_command_writes_files_and_pages(run_dir, tmp_path, capsys):
 
 def test_a_result_is_read_as_it_was_written(run_dir):
     for one in results_of_run(run_dir):
-        assert Measured(**json.loads(json.dumps(one.as_json()))) == one
+        assert ResultFile(**json.loads(json.dumps(one.as_json()))) == one

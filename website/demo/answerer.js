@@ -18,7 +18,7 @@ worker.onmessage = ({ data }) => {
 };
 worker.onerror = () => waiting?.failed(new Error("This browser cannot run the networks, or they could not be loaded."));
 
-// As answerer.js of the server's page.
+// The same as `answers` in src/fewstep/demo/answerer.js, which asks the server.
 export async function* answers(support, query) {
   const question = {
     support: await examples(support.flat(), about.size),
