@@ -93,6 +93,9 @@ class ResultFile:
             raise ValueError(f"there is no row of {self.cell}, {self.models} {self.norm}")
         if not self.accuracy or self.accuracy.keys() != self.ci95.keys():
             raise ValueError("accuracy and ci95 are not of the same inner steps")
+        for name in ("wall_seconds", "calibration_error"):
+            if not isfinite(getattr(self, name) or 0.0):
+                raise ValueError(f"{name} is {getattr(self, name)!r}")
         for value in (*self.accuracy.values(), *self.ci95.values()):
             if not (isinstance(value, float | int) and isfinite(value) and 0 <= value <= 1):
                 raise ValueError(f"{value!r} is no fraction")

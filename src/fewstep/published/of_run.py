@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from fewstep.choices import Budget
+from fewstep.choices import Budget, Norm
 from fewstep.config.budgets import budgets_of
 from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.recipes import find_recipe, with_algorithm, with_budget
@@ -67,6 +67,14 @@ def results_of_run(run_dir: Path, fewest: int = 1) -> list[ResultFile]:
         raise InputError(
             f"{path} is damaged or of an earlier version ({error}); remove it, and {again}"
         ) from error
+    if {one.norm for one in found if one.models == 1} != {*get_args(Norm)}:
+        raise InputError(f"{path} has no row of both norms; remove it, and {again}")
+    done = found[0].outer_steps
+    if done != config.steps:
+        # It goes on, or patience ended it.
+        raise InputError(
+            f"{run_dir} was tested after {done:,} of {config.steps:,} outer steps; {again}"
+        )
     if found[0].tasks < fewest:
         raise InputError(
             f"{run_dir} was tested on {found[0].tasks} tasks; expected {fewest} at least, as with "
