@@ -66,8 +66,8 @@ def expected(name: str, every: Sequence[ResultFile]) -> str:
     if recipe.config.budget is None or figure is None:
         return recipe.expected
     found = of_cell(Cell(name, "maml", recipe.config.budget), every)
-    measured = accuracy(found, recipe.config.norm, average=False)
-    return f"{measured if found else NOT_RUN} (paper: {figure.shown})"
+    measured = f"{accuracy(found, recipe.config.norm, average=False)} %" if found else NOT_RUN
+    return f"{measured} (paper: {figure.shown} %)"
 
 
 def _tell_one(name: str, algorithm: str, every: Sequence[ResultFile], console: Console) -> None:
