@@ -15,7 +15,7 @@ from fewstep.config.schema import Config
 from fewstep.published.of_run import cell_config
 
 
-class Item(NamedTuple):
+class Line(NamedTuple):
     """One item of a protocol.
 
     Attributes:
@@ -37,7 +37,7 @@ class _Setting:
 
     what: str
     told: Callable[[Config], str]
-    why: str  # of the departure of ``fast``
+    why: str  # of the departure of ``fast`` on Omniglot, where it was tuned
 
 
 def _network(config: Config) -> str:
@@ -106,21 +106,22 @@ _SETTINGS = (
         "as good for one picture at a time",
     ),
 )
-_BEST = Item(
+_NOT_TUNED = "not tuned for photographs: what all algorithms have here, or this one has everywhere"
+_BEST = Line(
     "checkpoint that is tested",
     "not said",
     ("the best on validation classes",) * 2,
     "one rule, which no test class decides",
 )
-_TURNED = Item(
+_TURNED = Line(
     "turned characters",
     "each class of a training task turned at random by a multiple of 90 degrees",
     ("characters turned by 90, 180 and 270 degrees are training classes of their own",) * 2,
     "a character and itself turned may meet in a task; test characters are never turned",
 )
-_DATA: dict[tuple[str, bool], tuple[Item, ...]] = {
+_DATA: dict[tuple[str, bool], tuple[Line, ...]] = {
     ("omniglot", False): (
-        Item(
+        Line(
             "pictures",
             "28 x 28; the program asks for Lanczos, but of 1-bit pictures, where Pillow takes the "
             "nearest pixel",
@@ -128,7 +129,7 @@ _DATA: dict[tuple[str, bool], tuple[Item, ...]] = {
             "what the program means to do",
         ),
         _TURNED,
-        Item(
+        Line(
             "classes",
             "1,200 to train, 100 of them to validate in the program; 423 to test",
             ("1,100 to train, 100 to validate, 423 to test",) * 2,
@@ -138,19 +139,19 @@ _DATA: dict[tuple[str, bool], tuple[Item, ...]] = {
     ),
     ("omniglot", True): (
         _TURNED,
-        Item(
+        Line(
             "classes",
             "71% to train, 3% to validate, 26% to test",
             ("1,100 to train, 100 to validate, 423 to test",) * 2,
             "the classes that the other recipes have",
         ),
-        Item(
+        Line(
             "activation", "LeakyReLU since 2019", ("ReLU",) * 2, "the network of the other recipes"
         ),
     ),
     ("mini-imagenet", False): (
-        Item("classes", "64 / 12 / 24, it says", ("64 / 16 / 20",) * 2, "the split that it names"),
-        Item(
+        Line("classes", "64 / 12 / 24, it says", ("64 / 16 / 20",) * 2, "the split that it names"),
+        Line(
             "outer gradient",
             "each number clipped to ±10, in the program",
             ("not clipped",) * 2,
@@ -159,13 +160,13 @@ _DATA: dict[tuple[str, bool], tuple[Item, ...]] = {
         _BEST,
     ),
     ("mini-imagenet", True): (
-        Item(
+        Line(
             "pictures",
             "normalised by ImageNet's mean and deviation",
             ("from 0 to 1",) * 2,
             "as MAML's",
         ),
-        Item(
+        Line(
             "outer gradient",
             "each number clipped to ±10",
             ("not clipped",) * 2,
@@ -175,12 +176,11 @@ _DATA: dict[tuple[str, bool], tuple[Item, ...]] = {
 }
 
 
-def protocol_of(recipe: str, algorithm: str) -> list[Item]:
+def protocol_of(recipe: str, algorithm: str) -> list[Line]:
     """The protocol of an algorithm on a recipe, in the paper and with each budget.
 
-    >>> lines = protocol_of("omniglot-20way-1shot", "maml")
-    >>> [line.paper for line in lines if line.what == "tasks of an outer step"]
-    ['16']
+    >>> [line.paper for line in protocol_of("omniglot-20way-1shot", "maml") if "tasks" in line.what]
+    ['16', '600 tasks']
     """
     configs = [cell_config(recipe, algorithm, budget) for budget in BUDGETS]
     paper = configs[BUDGETS.index("paper")]
@@ -188,12 +188,13 @@ def protocol_of(recipe: str, algorithm: str) -> list[Item]:
     lines = [*_DATA[paper.data, plus_plus]]
     for setting in _SETTINGS:
         of_paper, ours = setting.told(paper), tuple(setting.told(config) for config in configs)
-        why = setting.why if {*ours} != {of_paper} else ""
-        lines.append(Item(setting.what, of_paper, ours, why))
+        why = setting.why if paper.data == "omniglot" else _NOT_TUNED
+        why = why if {*ours} != {of_paper} else ""
+        lines.append(Line(setting.what, of_paper, ours, why))
     return [*lines, *_of_test(configs, plus_plus)]
 
 
-def _of_test(configs: Sequence[Config], plus_plus: bool) -> list[Item]:
+def _of_test(configs: Sequence[Config], plus_plus: bool) -> list[Line]:
     """How the papers test, and how all rows of a recipe are tested here."""
     one = configs[0]
     ours = tuple(f"{config.test_tasks} tasks" for config in configs)
@@ -204,14 +205,14 @@ def _of_test(configs: Sequence[Config], plus_plus: bool) -> list[Item]:
     model = "the mean of the logits of the 5 best checkpoints" if plus_plus else "one model"
     beside = "one model; the mean of the logits of the 5 best checkpoints in a column of its own"
     return [
-        Item("test", "600 tasks", ours, "" if {*ours} == {"600 tasks"} else "a narrower interval"),
-        Item(
+        Line("test", "600 tasks", ours, "" if {*ours} == {"600 tasks"} else "a narrower interval"),
+        Line(
             "query pictures of each class, in the test",
             theirs,
             queries,
             "" if {theirs} == {*queries} else alike,
         ),
-        Item(
+        Line(
             "test result",
             f"{model}, transductive batch norm",
             (f"{beside}; transductive and inductive batch norm",) * len(configs),
@@ -220,7 +221,7 @@ def _of_test(configs: Sequence[Config], plus_plus: bool) -> list[Item]:
     ]
 
 
-def merged(recipes: Sequence[str], algorithm: str) -> list[Item]:
+def merged(recipes: Sequence[str], algorithm: str) -> list[Line]:
     """The protocols of several recipes as one, each value with the recipes that have it."""
     # As in "5-way 1-shot".
     names = [re.sub(r"-?(\d+)(way|shot)", r" \1-\2", recipe).split(" ", 1)[1] for recipe in recipes]
@@ -232,7 +233,7 @@ def merged(recipes: Sequence[str], algorithm: str) -> list[Item]:
             _together(names, [line.budgets[i] for line in lines]) for i in range(len(BUDGETS))
         )
         why = next((line.why for line in lines if line.why), "")
-        found.append(Item(lines[0].what, paper, ours, why))
+        found.append(Line(lines[0].what, paper, ours, why))
     return found
 
 
