@@ -142,7 +142,7 @@ def test_numbers_of_a_result_are_finite(name, run_dir):
     told = results_of_run(run_dir)[0].as_json()
     # As JSON's 1e999 is read.
     with pytest.raises(ValueError, match=name):
-        Measured(**{**told, name: float("inf")})
+        ResultFile(**{**told, name: float("inf")})
 
 
 def test_one_command_writes_files_and_pages(run_dir, root, tmp_path, capsys):
