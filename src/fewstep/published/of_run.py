@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from fewstep.choices import Budget, Norm
+from fewstep.choices import Budget
 from fewstep.config.budgets import budgets_of
 from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.recipes import find_recipe, with_algorithm, with_budget
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
-from fewstep.published.files import ALGORITHMS, ResultFile
+from fewstep.published.files import ALGORITHMS, NORMS, ResultFile
 
 FEWEST = 600
 """Test tasks that a published result rests on."""
@@ -67,7 +67,7 @@ def results_of_run(run_dir: Path, fewest: int = 1) -> list[ResultFile]:
         raise InputError(
             f"{path} is damaged or of an earlier version ({error}); remove it, and {again}"
         ) from error
-    if {one.norm for one in found if one.models == 1} != {*get_args(Norm)}:
+    if {one.norm for one in found if one.models == 1} != {*NORMS}:
         raise InputError(f"{path} has no row of both norms; remove it, and {again}")
     done = found[0].outer_steps
     if done != config.steps:
