@@ -76,7 +76,7 @@ def _tell_one(name: str, algorithm: str, every: Sequence[ResultFile], console: C
         console.print(f"{name}: {_protocol(recipe)}; {recipe.expected}", soft_wrap=True)
         return
     figure = of_paper(name, algorithm)
-    paper = f"{figure.shown} ({figure.source}; {figure.note})" if figure else "no figure"
+    paper = f"{figure.shown} ({figure.source}; {figure.note})" if figure else "without a figure"
     told = [f"{name}, {algorithm}: accuracy in %, paper {paper}"]
     for budget in BUDGETS:
         found = of_cell(Cell(name, algorithm, budget), every)
