@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from fewstep import InputError
-from fewstep.published.files import Cell, Measured, read_results
+from fewstep.published.files import Cell, ResultFile, read_results
 from fewstep.published.of_run import cell_config, results_of_run, settings_of
 from fewstep.published.table import results_page
 from scripts import results as script
@@ -142,7 +142,7 @@ def test_numbers_of_a_result_are_finite(name, run_dir):
     told = results_of_run(run_dir)[0].as_json()
     # As JSON's 1e999 is read.
     with pytest.raises(ValueError, match=name):
-        Measured(**{**told, name: float("inf")})
+        ResultFile(**{**told, name: float("inf")})
 
 
 def test_one_command_writes_files_and_pages(run_dir, root, tmp_path, capsys):
@@ -162,4 +162,4 @@ def test_one_command_writes_files_and_pages(run_dir, root, tmp_path, capsys):
 
 def test_a_result_is_read_as_it_was_written(run_dir):
     for one in results_of_run(run_dir):
-        assert Measured(**json.loads(json.dumps(one.as_json()))) == one
+        assert ResultFile(**json.loads(json.dumps(one.as_json()))) == one

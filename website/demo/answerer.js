@@ -25,7 +25,7 @@ export const kept = "What you show stays in this browser, and nothing is kept.";
 
 document.querySelector("header").prepend(element("a", { href: "../index.html" }, "fewstep"));
 
-// As answerer.js of the server's page.
+// The same as `answers` in src/fewstep/demo/answerer.js, which asks the server.
 export async function* answers(support, query) {
   const question = {
     support: await examples(support.flat(), about.size),

@@ -69,10 +69,11 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
     say(f"{told} {ways}-way{tasks if config.n_way <= ways else ''}")
     if ways < WAYS:
         fits = used // len(sizes)
-        by_split = f"--n-way {fits} with fewer classes to train on, " if fits > ways else ""
+        by_split = [f"--n-way {fits} with fewer classes to train on"] if fits > ways else []
+        by_more = [f"{len(sizes) * WAYS} classes for {WAYS}-way"] if fits < WAYS else []
         say(
-            f"for more ways: {by_split}{len(sizes) * WAYS} classes for {WAYS}-way; adapting to any "
-            "number of classes needs none of it"
+            f"for more ways: {', or '.join(by_split + by_more)}; adapting to any number of classes "
+            "needs none of it"
         )
 
 
