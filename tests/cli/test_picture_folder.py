@@ -186,7 +186,7 @@ def test_a_damaged_split(damage, told, here, capsys):
         (["photos", "--k-shot", "9"], "runs/photos holds a run with k_shot = 1, not 9; choose"),
         (["photos", "--k-shot", "9", "--run-dir", "new"], "pictures of each class, but 'class"),
         (["photos", "--no-such-flag"], "no-such-flag"),
-        (["nothing"], "unknown recipe 'nothing'"),
+        (["nothing"], "(fewstep recipes lists them); nor is there a folder nothing here"),
     ],
 )
 def test_one_line_for_what_cannot_be(words, told, here, capsys):
