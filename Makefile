@@ -70,15 +70,18 @@ $(VENV)/test.ready: $(VENV)/python.ready
 	touch $(VENV)/run.ready $@
 
 $(VENV)/demo.ready: $(VENV)/run.ready
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo]'
+	$(INSTALL) '.[demo]'
+	$(COMPILE)
 	touch $@
 
 $(VENV)/bench.ready: $(VENV)/run.ready
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(INSTALL) '.[bench]'
+	$(COMPILE)
 	touch $@
 
 $(VENV)/docs.ready: $(VENV)/run.ready
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(INSTALL) '.[docs]'
+	$(COMPILE)
 	touch $@
 
 release-check:

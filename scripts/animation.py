@@ -11,14 +11,13 @@ browser, and one of them again by another hand; then it drags the slider.
 import argparse
 import io
 import os
-import shutil
 from itertools import islice
 from pathlib import Path
 
 from PIL import Image, ImageOps
 from playwright.sync_api import sync_playwright
 
-from scripts.demo_browser import WAYS, Page, files_of, tasks_of
+from scripts.demo_browser import WAYS, Page, chromium, files_of, tasks_of
 from scripts.strokes import strokes_of
 
 SIZE = {"width": 860, "height": 522}
@@ -70,9 +69,7 @@ def main():
     files, read = files_of(Path(options.data_dir), "test")
     task = next(islice(tasks_of(files, WAYS, options.seed), 1))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
+        browser = chromium(playwright)
         window = browser.new_page(viewport=SIZE, color_scheme="light", bypass_csp=True)
         page = Page(window, options.address)
         window.add_style_tag(content=STYLE)

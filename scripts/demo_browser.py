@@ -62,6 +62,13 @@ def files_of(data_dir, split):
     return found, read
 
 
+def chromium(playwright):
+    """The browser of the system, or else Playwright's own."""
+    return playwright.chromium.launch(
+        executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+    )
+
+
 class Page:
     """The page as somebody uses it who has a mouse."""
 
@@ -146,9 +153,7 @@ def main():
     files, read = files_of(Path(options.data_dir), options.split)
     tasks = tasks_of(files, options.characters, options.seed)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
+        browser = chromium(playwright)
         began = time.perf_counter()
         page = Page(browser.new_page(viewport={"width": 1440, "height": 1000}), options.address)
         right, taken = recognise(page, tasks, read, options.steps)

@@ -17,14 +17,15 @@ ROOT = Path(__file__).parents[1]
 START, END = "<!-- protocol: written by python -m scripts.results -->", "<!-- end of protocol -->"
 
 
-def pages(root):
-    """The text of each page that is made, by its path."""
+def pages(root, more=()):
+    """The text of each page that is made, by its path; with results that are not there yet."""
+    every = {one.file_name: one for one in (*read_results(root / "results"), *more)}
     omniglot = root / "docs" / "omniglot.md"
     before, _, rest = omniglot.read_text(encoding="utf-8").partition(START)
     after = rest.partition(END)[2]
     whole = f"{before}{START}\n\n{omniglot_protocol()}\n\n{END}{after}"
     return {
-        root / "docs" / "results.md": results_page(read_results(root / "results")),
+        root / "docs" / "results.md": results_page([every[name] for name in sorted(every)]),
         omniglot: whole,
     }
 
@@ -33,12 +34,21 @@ def main(run_dirs, root=ROOT):
     """Add the results of these runs, and write the pages; the exit status."""
     try:
         # All of them are read before anything is written.
-        found = [one for run_dir in run_dirs for one in results_of_run(Path(run_dir), FEWEST)]
-        for one in found:
+        found = {}
+        for run_dir in run_dirs:
+            of_run = {one.file_name: one for one in results_of_run(Path(run_dir), FEWEST)}
+            if of_run.keys() & found.keys():
+                raise InputError(
+                    f"{run_dir} and a run before it have results of the same row and seed; give "
+                    "one of them"
+                )
+            found |= of_run
+        made = pages(root, found.values())
+        for one in found.values():
             path = root / "results" / one.file_name
             path.write_text(json.dumps(one.as_json(), indent=2) + "\n", encoding="utf-8")
             print(path)
-        for path, text in pages(root).items():
+        for path, text in made.items():
             path.write_text(text, encoding="utf-8")
     except InputError as error:
         print(f"results: {error}", file=sys.stderr)

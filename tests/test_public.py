@@ -39,6 +39,25 @@ def test_the_example_of_the_package_runs():
     run(doctest.DocTestFinder(recurse=False).find(fewstep, "fewstep"), "fewstep")
 
 
+def test_every_example_of_an_internal_name_runs():
+    source, public = Path(fewstep.__file__).parent, {*PUBLIC.values()}
+    found = []
+    for path in sorted(source.rglob("*.py")):
+        if ">>> " not in path.read_text(encoding="utf-8") or path.parent == source:
+            continue
+        module = import_module(".".join(path.relative_to(source.parent).with_suffix("").parts))
+        own = (
+            (name, value)
+            for name, value in vars(module).items()
+            if inspect.isfunction(value) or inspect.isclass(value)
+            if value.__module__ == module.__name__ and value not in public
+        )
+        for name, value in own:
+            found += doctest.DocTestFinder(exclude_empty=True).find(value, name)
+    assert sum(bool(one.examples) for one in found) > 50
+    run(found, "an internal name")
+
+
 def test_only_public_names_are_shown():
     import_module("fewstep.training.runs")
     assert dir(fewstep) == sorted(fewstep.__all__)

@@ -22,7 +22,9 @@ def test_a_whole_number_of_any_kind_becomes_an_int(number):
     assert type(as_whole(number)) is int
 
 
-@pytest.mark.parametrize("value", [3.0, np.float64(3), True, np.bool_(True), "3", None])
+@pytest.mark.parametrize(
+    "value", [3.0, np.float64(3), True, np.bool_(True), torch.tensor(True), torch.tensor([3]), None]
+)
 def test_what_is_none_is_told(value):
     assert as_whole(value) is None
 

@@ -15,6 +15,20 @@ SETTINGS = {
     **{"ema_decay": 0.0, "recipe": NAME},
 }
 
+EXAMPLE = {
+    **{"recipe": "omniglot-5way-1shot", "algorithm": "maml", "budget": "fast", "models": 1},
+    **{"norm": "transductive", "calibration_error": 0.01, "tasks": 600, "seed": 0},
+    **{"outer_steps": 5, "kept_after": [5], "wall_seconds": 60.0, "device": "a processor"},
+    **{
+        "protocol": "600 tasks",
+        "command": "fewstep train",
+        "commit": "abc",
+        "settings": "0-5",
+        "versions": {},
+    },
+}
+"""A result but for its accuracies, as the fields of a file."""
+
 
 def add(patch, accuracy=0.5, half=0.5, meaning="interval"):
     """Add it to the recipes, with the figure of its paper; for as long as the patch holds."""

@@ -4,14 +4,14 @@ import posixpath
 import re
 from pathlib import Path
 
-from mended import mended
 from mkdocs.structure.files import File, InclusionLevel
+from screen_readers import for_screen_readers
 
 ROOT = Path(__file__).parents[1]
 DOCS, OUTSIDE = "docs/", "files/"
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#]+)(#[^)]*)?\)")
 CHINESE = ".zh-CN.md"
-LIVE = "website/demo"  # in the repository the folder, on the site the page
+DEMO = "website/demo"  # in the repository the folder, on the site the page
 
 
 def on_files(files, config):
@@ -52,12 +52,12 @@ def on_page_context(context, page, config, nav):
 
 def on_post_page(output, page, config):
     """A page, for screen readers too."""
-    return mended(output)
+    return for_screen_readers(output)
 
 
 def on_post_template(output_content, template_name, config):
     """So is the page for a link that leads nowhere."""
-    return mended(output_content) if template_name.endswith(".html") else output_content
+    return for_screen_readers(output_content) if template_name.endswith(".html") else output_content
 
 
 def _in_repository(page, target):
@@ -68,7 +68,7 @@ def _in_repository(page, target):
 
 def _uri(path):
     """The source of the page, or the file of docs/, for a path in the repository."""
-    if path == LIVE:
+    if path == DEMO:
         return "demo/index.html"
     if path.startswith(DOCS):
         return path.removeprefix(DOCS)

@@ -23,12 +23,13 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.clock import Clock
 from benchmarks.gpu import accuracy
 from benchmarks.gpu.commands import Command, Program, results_of_tests
 from benchmarks.gpu.findings import Findings
 from benchmarks.gpu.report import page, summary
 from benchmarks.gpu.rows import LOOP, Again, Exact, LessExact, Own, Peers, References, Row
-from benchmarks.gpu.schedule import Clock, Job, run
+from benchmarks.gpu.schedule import Job, run
 from benchmarks.libraries import LESS_EXACT, peers_for
 from benchmarks.workloads import RECURRENT, WORKLOADS
 

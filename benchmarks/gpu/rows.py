@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.clock import Clock
 from benchmarks.gpu.findings import Findings
-from benchmarks.gpu.schedule import Clock
 from benchmarks.gradients import SAME, cosine, distance
 from benchmarks.process import FEW_COMPILERS, Worker
 

@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from typing import Protocol
 
+from benchmarks.clock import Clock
+
 ROUNDS = 0.5, 0.8, 0.97
 """Shares of the time. At the end of each what is ready is timed while all else stands still."""
-
-
-class Clock:
-    """The time that there is.
-
-    Args:
-        seconds: From now on.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self._began = seconds, time.monotonic()
-
-    def passed(self) -> float:
-        """Seconds since the beginning."""
-        return time.monotonic() - self._began
-
-    def left(self, share: float = 1.0) -> float:
-        """Seconds until a share of the time is over."""
-        return max(0.0, share * self.seconds - self.passed())
 
 
 class Job(Protocol):

@@ -21,7 +21,6 @@ import platform
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.clock import Clock
 from benchmarks.report import machine, versions
 from benchmarks.time_to_accuracy.accuracy import evaluated
 from benchmarks.time_to_accuracy.contestants import (
@@ -48,21 +48,6 @@ TURN = 300.0
 """Seconds of a turn on a CPU."""
 TRIAL, TRIAL_ON_GPU = 20, 1000
 """Outer steps of the shortest trial; on a GPU it takes so many for them to be recorded."""
-
-
-class Clock:
-    """Tells whether the time is over."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Seconds that are left."""
-        return max(0.0, self._end - time.monotonic())
-
-    def late(self) -> bool:
-        """Whether none is left."""
-        return not self.left()
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
@@ -93,7 +78,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, nargs="+", default=[15.0])
     parser.add_argument("--contestants", nargs="+", default=list(USUAL), choices=ALGORITHMS)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--recipe", default=RECIPE)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="of the recipe")
     parser.add_argument("--tasks", type=int, default=600, help="test tasks")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after so many")
@@ -103,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def settings_of(given: argparse.Namespace) -> dict[str, Any]:
     """Settings that all trainings share."""
-    told: dict[str, Any] = {"recipe": given.recipe, "device": given.device}
+    told: dict[str, Any] = {"recipe": RECIPE, "device": given.device}
     for each in given.set:
         name, _, value = each.partition("=")
         try:
@@ -161,7 +145,7 @@ def _train(trainings: list[Training], out: Path, turn: float, clock: Clock) -> N
     """Train in turns until all are done or the time is over."""
     while waiting := [t for t in trainings if progress_of(out / t.folder).step < t.steps]:
         for training in waiting:
-            if clock.late():
+            if not clock.left():
                 return
             seconds, run = min(turn, clock.left()), (out / training.folder).resolve()
             ask({"training": training.as_json(), "folder": str(run), "seconds": seconds})
@@ -174,8 +158,8 @@ def _told(given: argparse.Namespace, trainings: list[Training], clock: Clock) ->
     runs = []
     for training in trainings:
         run = given.out / training.folder
-        rows = evaluated(training, run, given.tasks, clock.late)
-        done = bool(rows) and rows[-1]["step"] == training.steps and not clock.late()
+        rows = evaluated(training, run, given.tasks, clock)
+        done = bool(rows) and rows[-1]["step"] == training.steps and clock.left() > 0
         runs.append(
             {**training.as_json(), "by_peer": training.by_peer, "finished": done, "points": rows}
         )
@@ -184,7 +168,7 @@ def _told(given: argparse.Namespace, trainings: list[Training], clock: Clock) ->
     return {
         "machine": _device(given.device),
         "versions": versions(),
-        "recipe": given.recipe,
+        "recipe": RECIPE,
         "budget": config.budget,
         "command": f"python -m benchmarks.{NAME} {shlex.join(sys.argv[1:])}",
         "tasks": given.tasks,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fewstep
+from benchmarks.clock import Clock
 from benchmarks.time_to_accuracy.contestants import Training
 from benchmarks.time_to_accuracy.points import MARKS, QUARTERS, chosen, read
 from fewstep.choices import Norm
@@ -22,11 +22,11 @@ Row = dict[str, Any]
 """A point: outer steps, seconds, and for each kind of batch norm accuracy and interval."""
 
 
-def evaluated(training: Training, run: Path, tasks: int, late: Callable[[], bool]) -> list[Row]:
+def evaluated(training: Training, run: Path, tasks: int, clock: Clock) -> list[Row]:
     """The points of a run with their accuracy, in order; what is known already is kept in a file.
 
     Transductive at all `MARKS`, inductive at `QUARTERS`, after the recipe's inner steps in a test.
-    Stops where it is late.
+    Stops where no time is left.
     """
     kept = run.with_name(f"{run.name}-accuracy-{tasks}.json")
     rows: dict[str, Row] = json.loads(kept.read_text()) if kept.exists() else {}
@@ -41,7 +41,7 @@ def evaluated(training: Training, run: Path, tasks: int, late: Callable[[], bool
         learner = learner_for(config, source["train"].spec)
         workers = workers_for(config, learner, source["train"])
     for norm, point in missing:
-        if late():
+        if not clock.left():
             break
         assign(dict(learner.named_parameters()), checkpoint.load(point.path)[0])
         found = fewstep.evaluate(

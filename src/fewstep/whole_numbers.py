@@ -11,7 +11,8 @@ def as_whole(value: Any) -> int | None:
     >>> as_whole(np.int64(3)), as_whole(3.0), as_whole(True)
     (3, None, None)
     """
-    if isinstance(value, bool):
+    of_truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) == "torch.bool"
+    if of_truth or getattr(value, "ndim", 0) != 0:
         return None
     try:
         return operator.index(value)

@@ -6,11 +6,12 @@ import time
 
 import torch
 
+from benchmarks.clock import Clock
 from benchmarks.gpu.commands import Command, Program, results_of_tests, told_in_json
 from benchmarks.gpu.docs import filled
 from benchmarks.gpu.findings import Findings
 from benchmarks.gpu.report import beside, completed, page, summary
-from benchmarks.gpu.schedule import Clock, run
+from benchmarks.gpu.schedule import run
 from benchmarks.libraries import PEERS, by_fewstep
 from benchmarks.workloads import WORKLOADS
 from tests.plain import deviation

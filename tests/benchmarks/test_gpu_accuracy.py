@@ -4,11 +4,11 @@ import json
 import tarfile
 import time
 
+from benchmarks.clock import Clock
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import accuracy
 from benchmarks.gpu.findings import Findings
 from benchmarks.gpu.rows import References
-from benchmarks.gpu.schedule import Clock
 
 SUMMARY = {
     "training_seconds": 2.0,

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fewstep.cli import main, reproduce
-from fewstep.published.files import Measured
+from fewstep.published.files import ResultFile
 from fewstep.published.of_run import results_of_run
 from tests import tiny_recipe
 from tests.cli.shared import refused
@@ -35,24 +35,6 @@ def reproduced(run_dir, capsys, *more):
     status = main(["reproduce", NAME, "--run-dir", str(run_dir), *more])
     out, err = capsys.readouterr()
     return status, out.splitlines(), err
-
-
-@pytest.mark.parametrize(("share", "word"), [(1.3, "agrees"), (1.5, "higher"), (-1.5, "lower")])
-def test_the_verdict_minds_both_intervals(share, word):
-    """The root of two equal ones squared is 1.41 times as wide."""
-    own, table = (
-        [Measured(**{**EXAMPLE, "accuracy": {"0": 0.2, "3": mean}, "ci95": {"0": 0.0, "3": 0.02}})]
-        for mean in (0.9 + 0.02 * share, 0.9)
-    )
-    paper = tiny_recipe.PaperFigure(0.1, 0.0, "interval", "read", "A paper", "some tasks")
-    lines, verdict = reproduce.compared(own, table, paper)
-    assert verdict.word == word
-    assert lines[-1] == f"verdict: {word}"
-    assert f"one model, transductive: {90 + 2 * share:.2f} ± 2.00; the table 90.00 ± " in lines[0]
-    assert lines[0].endswith(f"{2 * share:+.2f} points, {WORDS[word]} 2.83)")
-
-
-WORDS = {"agrees": "within", "higher": "beyond", "lower": "beyond"}
 
 
 def test_a_lower_result_than_the_tables(run_dir, table, capsys):
@@ -91,29 +73,6 @@ def test_without_a_row_the_paper_decides(figure, status, run_dir, monkeypatch, c
     assert any("the paper: " in line and "95% interval over 600 tasks" in line for line in lines)
 
 
-def test_deviations_over_seeds_are_no_intervals():
-    """Half of what 95% of the seeds lie within is 1.96 of them."""
-    own = [Measured(**{**EXAMPLE, "accuracy": {"1": 0.95}, "ci95": {"1": 0.0}})]
-    paper = tiny_recipe.PaperFigure(0.96, 0.006, "deviation", "read", "A paper", "some tasks")
-    lines, verdict = reproduce.compared(own, [], paper)
-    assert verdict.word == "agrees"
-    assert "within 1.18" in lines[-3]
-
-
-EXAMPLE = {
-    **{"recipe": "omniglot-5way-1shot", "algorithm": "maml", "budget": "fast", "models": 1},
-    **{"norm": "transductive", "calibration_error": 0.01, "tasks": 600, "seed": 0},
-    **{"outer_steps": 5, "kept_after": [5], "wall_seconds": 60.0, "device": "a processor"},
-    **{
-        "protocol": "600 tasks",
-        "command": "fewstep train",
-        "commit": "abc",
-        "settings": "0-5",
-        "versions": {},
-    },
-}
-
-
 @pytest.mark.parametrize(
     "content",
     [
@@ -121,11 +80,11 @@ EXAMPLE = {
         b"\xff\xfe",
         b"[]",
         b"{}",
-        json.dumps({**EXAMPLE, "accuracy": {"1": 98.7}, "ci95": {"1": 0.3}}).encode(),
-        json.dumps({**EXAMPLE, "accuracy": {"1": 0.9}, "ci95": {"2": 0.3}}).encode(),
-        json.dumps({**EXAMPLE, "accuracy": {"1": None}, "ci95": {"1": 0.3}}).encode(),
-        json.dumps({**EXAMPLE, "accuracy": [0.9], "ci95": {"1": 0.3}}).encode(),
-        json.dumps({**EXAMPLE, "accuracy": {}, "ci95": {}, "more": 1}).encode(),
+        json.dumps({**tiny_recipe.EXAMPLE, "accuracy": {"1": 98.7}, "ci95": {"1": 0.3}}).encode(),
+        json.dumps({**tiny_recipe.EXAMPLE, "accuracy": {"1": 0.9}, "ci95": {"2": 0.3}}).encode(),
+        json.dumps({**tiny_recipe.EXAMPLE, "accuracy": {"1": None}, "ci95": {"1": 0.3}}).encode(),
+        json.dumps({**tiny_recipe.EXAMPLE, "accuracy": [0.9], "ci95": {"1": 0.3}}).encode(),
+        json.dumps({**tiny_recipe.EXAMPLE, "accuracy": {}, "ci95": {}, "more": 1}).encode(),
     ],
 )
 def test_a_damaged_file_is_told_before_training(content, table, tmp_path, capsys):
@@ -153,7 +112,7 @@ def test_rows_that_are_not_there(given, told, capsys):
 
 
 def test_a_file_by_a_wrong_name(table, capsys):
-    one = Measured(**EXAMPLE, accuracy={"1": 0.9}, ci95={"1": 0.1})
+    one = ResultFile(**tiny_recipe.EXAMPLE, accuracy={"1": 0.9}, ci95={"1": 0.1})
     (table / "other.json").write_text(json.dumps(one.as_json()))
     told = refused(["reproduce", NAME], capsys)
     assert f"other.json holds what belongs in {one.file_name}; rename or remove it" in told

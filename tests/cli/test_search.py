@@ -14,7 +14,16 @@ from tests.tables import lines
 
 def test_a_search_then_seeds_with_what_was_best(tmp_path, capsys):
     run = tmp_path / "run"
-    command = [*SMALL, "--search", "3", "--seeds=2", "--inner-lr", "0.02", "--run-dir", str(run)]
+    command = [
+        *SMALL,
+        "--search",
+        "3",
+        "--seeds=2",
+        "--inner-lr=0.02",
+        "--test-inner-steps=1",
+        "--run-dir",
+        str(run),
+    ]
     assert main(command) == 0
     out, err = capsys.readouterr()
     told = json.loads((run / "search" / "trials.json").read_text())

@@ -53,3 +53,11 @@ def test_numbers_below_one(name, number):
     sizes = {"channels": 1, "size": 28, "ways": 5, "filters": 4, name: number}
     with pytest.raises(InputError, match=f"^{name} is {number}; expected 1 or more$"):
         conv4(**sizes)
+
+
+@pytest.mark.parametrize("name", ["channels", "size", "ways", "filters"])
+@pytest.mark.parametrize("number", [2.5, 28.0, True, "5", None])
+def test_numbers_that_are_not_whole(name, number):
+    sizes = {"channels": 1, "size": 28, "ways": 5, "filters": 4, name: number}
+    with pytest.raises(InputError, match=f"^{name} is {number!r}, a .*; expected a whole number$"):
+        conv4(**sizes)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from fewstep import InputError
-from fewstep.published.files import Cell, Measured, read_results
+from fewstep.published.files import Cell, ResultFile, read_results
 from fewstep.published.of_run import cell_config, results_of_run, settings_of
 from fewstep.published.table import results_page
 from scripts import results as script
@@ -100,17 +100,53 @@ def test_runs_whose_test_is_missing_or_other(tmp_path):
     diverged = {norm: {"accuracy": {"mean": {"1": None}, "ci95": {"1": None}}} for norm in NORMS}
     with pytest.raises(InputError, match=r"None is no fraction"):
         results_of_run(written(tmp_path / "diverged", SUMMARY | {"norms": diverged}))
+    with pytest.raises(InputError, match=r"has no row of both norms"):
+        results_of_run(written(tmp_path / "empty", SUMMARY | {"norms": {}}))
     (few / "summary.json").unlink()
     with pytest.raises(InputError, match="has no test result yet; train it to its end: fewstep tr"):
         results_of_run(few)
 
 
-def test_one_command_writes_files_and_pages(run_dir, tmp_path, capsys):
+def test_a_test_of_fewer_outer_steps_is_no_result(tmp_path):
+    """Of a run that goes on the summary stays, and patience ends one early."""
+    run_dir = written(tmp_path / "run", SUMMARY | {"outer_steps": 700})
+    with pytest.raises(InputError, match=r"after 700 of 50,000 outer steps; train it to its end"):
+        results_of_run(run_dir)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """As much of the repository as the script writes to."""
     for name in ("results", "docs"):
         (tmp_path / name).mkdir()
     page = f"# Omniglot\n\n{script.START}\nold\n{script.END}\n\nMore.\n"
     (tmp_path / "docs" / "omniglot.md").write_text(page)
-    assert script.main([run_dir], tmp_path) == 0
+    return tmp_path
+
+
+def test_two_runs_of_one_row_and_seed_are_refused(run_dir, root, capsys):
+    other = written(root / "other")
+    assert script.main([run_dir, other], root) == 2
+    assert "have results of the same row and seed; give one of them" in capsys.readouterr().err
+    assert not list((root / "results").iterdir())
+
+
+def test_nothing_is_written_beside_a_damaged_result(run_dir, root):
+    (root / "results" / "a.json").write_text("{")
+    assert script.main([run_dir], root) == 2
+    assert [path.name for path in (root / "results").iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("name", ["wall_seconds", "calibration_error"])
+def test_numbers_of_a_result_are_finite(name, run_dir):
+    told = results_of_run(run_dir)[0].as_json()
+    # As JSON's 1e999 is read.
+    with pytest.raises(ValueError, match=name):
+        ResultFile(**{**told, name: float("inf")})
+
+
+def test_one_command_writes_files_and_pages(run_dir, root, tmp_path, capsys):
+    assert script.main([run_dir], root) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
     every = read_results(tmp_path / "results")
     assert sorted(one.file_name for one in every) == sorted(
@@ -126,4 +162,4 @@ def test_one_command_writes_files_and_pages(run_dir, tmp_path, capsys):
 
 def test_a_result_is_read_as_it_was_written(run_dir):
     for one in results_of_run(run_dir):
-        assert Measured(**json.loads(json.dumps(one.as_json()))) == one
+        assert ResultFile(**json.loads(json.dumps(one.as_json()))) == one

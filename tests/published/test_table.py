@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from fewstep.config.budgets import FAST
-from fewstep.published.files import Measured, cells
+from fewstep.published.files import ResultFile, cells
 from fewstep.published.table import accuracy, results_page
 
-ONE = Measured(
+ONE = ResultFile(
     **{"recipe": "omniglot-5way-1shot", "algorithm": "maml", "budget": "fast", "models": 1},
     **{
         "norm": "transductive",

@@ -17,7 +17,7 @@ from fewstep.learners import gradient_based
 from fewstep.learners.maml import MAML
 from fewstep.metagrad.objective import QueryResult
 from fewstep.training import figures, loop, streams
-from fewstep.training.figures import Waiting, figures_every, of_step
+from fewstep.training.figures import Waiting, figures_every, step_figures
 from fewstep.training.run_dir import RunDir
 from tests.data.pictures import random_classes
 from tests.training.shared import FIT, SINUSOID, lines, run, same, small_learner
@@ -35,7 +35,7 @@ def step_of(number, losses=(1.0, 3.0), gradient=(3.0, 4.0)):
     losses = torch.tensor(losses)
     query = QueryResult(losses, {"mse": losses / 2})
     found = MetaGradient(query, {str(i): torch.tensor([g]) for i, g in enumerate(gradient)})
-    return of_step(number, range(10 * number, 10 * number + len(losses)), found)
+    return step_figures(number, range(10 * number, 10 * number + len(losses)), found)
 
 
 def told(number):

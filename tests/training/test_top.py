@@ -128,7 +128,7 @@ def test_one_that_is_missing_or_damaged(damage, whole, tmp_path):
         file.unlink()
     if damage == "another":
         shutil.copy(others[0], file)
-    with pytest.raises(InputError, match=r"train (in this run directory first|in a new run)"):
+    with pytest.raises(InputError, match=r"restore it or train in a new run directory"):
         loaded(path)
 
 

@@ -1,13 +1,12 @@
 """The average of a run's best checkpoints in its final test."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
 
 from fewstep.choices import Norm
+from fewstep.cli.progress import counting
 from fewstep.config.file import training_digest
 from fewstep.distributed.ranks import ranks
 from fewstep.evaluation.averaged import evaluate_average
@@ -37,9 +36,8 @@ def tested_average(
     values = ranks().from_first(lambda: list(top.load(RunDir(run_dir).top, kept, digest)))
     norms, errors = {}, {}
     for used in norms_of(run, norm):
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-            told = f"{tasks} test tasks, average of {len(kept)} checkpoints, {used}"
-            advance = partial(bar.advance, bar.add_task(told, total=tasks * len(kept)))
+        told = f"{tasks} test tasks, average of {len(kept)} checkpoints, {used}"
+        with counting(console, told, tasks * len(kept)) as advance:
             found = evaluate_average(
                 run.learner, values, run.tasks["test"], tasks, steps, used, advance
             )
@@ -50,10 +48,9 @@ def tested_average(
         }
         calibration = calibrated(found.predictions, 1.0)
         errors[used] = calibration and calibration.ece_before
-    outer_steps = [step for step, _ in kept]
     return {
         "models": len(kept),
-        "outer_steps": outer_steps,
+        "outer_steps": [step for step, _ in kept],
         "norms": norms,
         "calibration_error": errors,
     }

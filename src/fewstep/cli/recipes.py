@@ -17,11 +17,11 @@ from fewstep.config.algorithms import steps_in_words
 from fewstep.config.budgets import BUDGETS, budgets_of
 from fewstep.config.recipes import DEFAULT, RECIPES, Recipe, find_recipe
 from fewstep.config.schema import batch_norm
-from fewstep.errors import InputError
 from fewstep.published.files import (
-    ALGORITHMS,
+    NORMS,
+    Algorithm,
     Cell,
-    Measured,
+    ResultFile,
     of_cell,
     read_results,
     results_folder,
@@ -41,18 +41,13 @@ class RecipesOptions:
 
     name: Annotated[Positional[str | None], arg(metavar="RECIPE", help_behavior_hint="")] = None
     """A recipe whose protocol is told beside the paper's: where it departs, and why."""
-    algorithm: str = "maml"
-    """Whose paper: maml, fomaml or maml++."""
+    algorithm: Algorithm = "maml"
+    """Whose paper."""
 
 
 def main(arguments: list[str]) -> int:
     """Print one row a recipe, or the protocol of one; on a narrow terminal in paragraphs."""
     options = parse(RecipesOptions, "recipes", arguments)
-    if options.algorithm not in ALGORITHMS:
-        raise InputError(
-            f"algorithm is {options.algorithm}; expected one of {', '.join(ALGORITHMS)}, of whose "
-            "papers the protocols are known"
-        )
     every, console = read_results(results_folder()), plain_console()
     if options.name is not None:
         _tell_one(options.name, options.algorithm, every, console)
@@ -65,17 +60,17 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def expected(name: str, every: Sequence[Measured]) -> str:
+def expected(name: str, every: Sequence[ResultFile]) -> str:
     """The result of a recipe: what was measured with MAML, and the paper's figure."""
     recipe, figure = RECIPES[name], of_paper(name, "maml")
     if recipe.config.budget is None or figure is None:
         return recipe.expected
     found = of_cell(Cell(name, "maml", recipe.config.budget), every)
-    measured = accuracy(found, recipe.config.norm, average=False)
-    return f"{measured if found else NOT_RUN} (paper: {figure.shown})"
+    measured = f"{accuracy(found, recipe.config.norm, average=False)} %" if found else NOT_RUN
+    return f"{measured} (paper: {figure.shown} %)"
 
 
-def _tell_one(name: str, algorithm: str, every: Sequence[Measured], console: Console) -> None:
+def _tell_one(name: str, algorithm: str, every: Sequence[ResultFile], console: Console) -> None:
     recipe = find_recipe(name)
     if not budgets_of(name):
         console.print(f"{name}: {_protocol(recipe)}; {recipe.expected}", soft_wrap=True)
@@ -85,7 +80,7 @@ def _tell_one(name: str, algorithm: str, every: Sequence[Measured], console: Con
     told = [f"{name}, {algorithm}: accuracy in %, paper {paper}"]
     for budget in BUDGETS:
         found = of_cell(Cell(name, algorithm, budget), every)
-        norms = [f"{accuracy(found, n, average=False)} {n}" for n in ("transductive", "inductive")]
+        norms = [f"{accuracy(found, n, average=False)} {n}" for n in NORMS]
         measured = ", ".join(norms) if found else NOT_RUN
         told.append(f"{budget}: {measured}; {command(cell_config(name, algorithm, budget))}")
     for line in told:

@@ -1,9 +1,8 @@
 """``fewstep reproduce RECIPE``: run a row of the results table, and hold the result against it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
@@ -15,15 +14,14 @@ from fewstep.config import limits
 from fewstep.config.budgets import DEFAULT, FAST, budgets_of
 from fewstep.config.recipes import find_recipe
 from fewstep.errors import InputError
-from fewstep.published.files import Cell, Measured, of_cell, read_results, results_folder
+from fewstep.published.comparison import compared
+from fewstep.published.files import Algorithm, Cell, of_cell, read_results, results_folder
 from fewstep.published.of_run import cell_config, results_of_run
-from fewstep.published.papers import PaperFigure, of_paper
-from fewstep.published.table import figure_of, percent
-from fewstep.published.verdict import MEANING, Verdict, held_against
+from fewstep.published.papers import of_paper
+from fewstep.published.verdict import MEANING
 
 LOWER = 1
 """The exit status where the result is lower than both intervals explain."""
-_DEVIATIONS = 1.96  # of one seed among others: half of what 95% of the seeds lie within
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class ReproduceOptions:
 
     recipe: Annotated[Positional[str], arg(metavar="RECIPE")]
     """A recipe with budgets (fewstep recipes)."""
-    algorithm: Literal["maml", "fomaml", "maml++"] = "maml"
+    algorithm: Algorithm = "maml"
     """How the initialisation is learned."""
     budget: choices.Budget = DEFAULT
     """The shortest schedule, or the paper's own."""
@@ -83,46 +81,3 @@ def main(arguments: list[str]) -> int:
         plain_console().print(line, soft_wrap=True, highlight=False)
     error_console().print(MEANING, soft_wrap=True, highlight=False)
     return LOWER if decides.word == "lower" else 0
-
-
-def compared(
-    own: Sequence[Measured], table: Sequence[Measured], figure: PaperFigure | None
-) -> tuple[list[str], Verdict]:
-    """What came out beside the table and the paper, line by line, and the verdict that decides.
-
-    Args:
-        own: Of the run: each norm, of one model and of the average.
-        table: Of the same row, perhaps of several seeds; or nothing.
-        figure: The paper's; None where it has none. One of both is there.
-
-    Returns:
-        The verdict is that of one model, transductively, against the table, or else the paper.
-    """
-    lines, verdicts = [], []
-    seeds = ", ".join(dict.fromkeys(str(one.seed) for one in table))
-    for average in (False, True):
-        for norm in ("transductive", "inductive"):
-            ours = figure_of(own, norm, average=average)
-            theirs = figure_of(table, norm, average=average)
-            if ours is None:
-                continue
-            of = "average of the best checkpoints" if average else "one model"
-            told = f"{of}, {norm}: {percent(ours)}"
-            if theirs is not None:
-                verdict = held_against(ours, theirs)
-                verdicts.append(verdict)
-                told += f"; the table {percent(theirs)}, seed {seeds}: {verdict.told}"
-            lines.append(told)
-    if figure is not None:
-        average = figure.is_average
-        ours = figure_of(own, "transductive", average=average)
-        if ours is not None:
-            # Of one seed against the mean of several, whose ± is their standard deviation.
-            wide = _DEVIATIONS if figure.meaning == "deviation" else 1.0
-            verdict = held_against(ours, (figure.accuracy, wide * figure.half))
-            verdicts.append(verdict)
-            lines.append(f"the paper: {figure.shown} ({figure.note}): {verdict.told}")
-    if not table:
-        lines.append("this row of the table was not run yet: the paper's figure decides")
-    lines.append(f"verdict: {verdicts[0].word}")
-    return lines, verdicts[0]

@@ -83,8 +83,8 @@ def search(
     larger = False
     for i, changes in enumerate(choices):
         one = shortened(changed(config, changes))
-        told = f"trial {i + 1} of {len(choices)}, {one.steps:,} outer steps: {_words(changes)}"
-        console.print(told, soft_wrap=True)
+        said = f"trial {i + 1} of {len(choices)}, {one.steps:,} outer steps: {_words(changes)}"
+        console.print(said, soft_wrap=True)
         try:
             with trained(one, run_dir / SEARCH / f"trial{i}", ProgressBar(console, one)) as run:
                 trials.append(Trial(changes, _parameters(run), _scores(run)))
@@ -107,11 +107,14 @@ def search(
     if ranks().is_first:
         files.write_json(files.path / "trials.json", rounded(result))
     plain_console().print(_table(config.score, trials, top, found), crop=False)
-    flags = [word for name, value in found.changes.items() for word in (_flag(name), str(value))]
+    chosen, told = changed(config, found.changes), dict(found.changes)
+    if chosen.test_inner_steps != config.test_inner_steps:
+        told["test_inner_steps"] = chosen.test_inner_steps
+    flags = [word for name, value in told.items() for word in (_flag(name), str(value))]
     why = "" if found is top else ", the fewest parameters within one standard error of the best"
     number = trials.index(found) + 1
     console.print(f"chosen: trial {number}{why}: {shlex.join([*command, *flags])}", soft_wrap=True)
-    return changed(config, found.changes)
+    return chosen
 
 
 def _parameters(run: Run) -> int:

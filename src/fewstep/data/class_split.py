@@ -64,7 +64,7 @@ def with_all_parts(parts: Mapping[Split, Sequence[str]], seed: int) -> dict[Spli
     """The parts, where one without a class gets a fifth of the training classes, two at least.
 
     >>> with_all_parts({"train": list("abcdef"), "val": [], "test": list("xy")}, seed=0)
-    {'train': ['a', 'b', 'd', 'e'], 'val': ['c', 'f'], 'test': ['x', 'y']}
+    {'train': ['c', 'd', 'e', 'f'], 'val': ['a', 'b'], 'test': ['x', 'y']}
     """
     train, rest = parts["train"], [split for split in parts if split != "train"]
     fifth = max(2, len(train) // 5)

@@ -113,10 +113,8 @@ def check_gradient(
         raise InputError(
             "Reptile's outer step follows no gradient of its loss, so there is nothing to compare"
         )
-    directions, seed = (
-        check_whole("directions", directions, 1),
-        check_whole("seed", seed, -math.inf),
-    )
+    directions = check_whole("directions", directions, 1)
+    seed = check_whole("seed", seed, -math.inf)
     named = {n: p for n, p in learner.named_parameters() if p.requires_grad and p.numel()}
     real = next(iter(named.values())).dtype.to_real()
     size = torch.finfo(real).eps ** (1 / 3)

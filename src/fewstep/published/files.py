@@ -9,15 +9,18 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from fewstep.choices import Budget, Norm
 from fewstep.config.budgets import BUDGETS, FAST
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 
-ALGORITHMS = ("maml", "fomaml", "maml++")
+Algorithm = Literal["maml", "fomaml", "maml++"]
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 """Those that the table has rows of."""
+NORMS: tuple[Norm, ...] = get_args(Norm)
+"""In the order of the table."""
 
 
 class Cell(NamedTuple):
@@ -34,7 +37,7 @@ def cells() -> list[Cell]:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ResultFile:
     """One file of results.
 
     Attributes:
@@ -86,10 +89,13 @@ class Measured:
             value, kind = getattr(self, field.name), _KINDS[str(field.type).partition("[")[0]]
             if isinstance(value, bool) or not isinstance(value, kind):
                 raise ValueError(f"{field.name} is {value!r}")
-        if self.cell not in cells() or self.norm not in get_args(Norm) or self.models < 1:
+        if self.cell not in cells() or self.norm not in NORMS or self.models < 1:
             raise ValueError(f"there is no row of {self.cell}, {self.models} {self.norm}")
         if not self.accuracy or self.accuracy.keys() != self.ci95.keys():
             raise ValueError("accuracy and ci95 are not of the same inner steps")
+        for name in ("wall_seconds", "calibration_error"):
+            if not isfinite(getattr(self, name) or 0.0):
+                raise ValueError(f"{name} is {getattr(self, name)!r}")
         for value in (*self.accuracy.values(), *self.ci95.values()):
             if not (isinstance(value, float | int) and isfinite(value) and 0 <= value <= 1):
                 raise ValueError(f"{value!r} is no fraction")
@@ -144,7 +150,7 @@ def results_folder() -> Path:
     )
 
 
-def read_results(folder: Path) -> list[Measured]:
+def read_results(folder: Path) -> list[ResultFile]:
     """All results of a folder, in the order of their names.
 
     Raises:
@@ -153,15 +159,15 @@ def read_results(folder: Path) -> list[Measured]:
     return [_read(path) for path in sorted(folder.glob("*.json"))]
 
 
-def of_cell(cell: Cell, every: Iterable[Measured]) -> list[Measured]:
+def of_cell(cell: Cell, every: Iterable[ResultFile]) -> list[ResultFile]:
     """The results of a row, by seed."""
     return sorted((one for one in every if one.cell == cell), key=lambda one: one.seed)
 
 
-def _read(path: Path) -> Measured:
+def _read(path: Path) -> ResultFile:
     remedy = "restore it, or write it again with: python -m scripts.results RUN_DIR"
     try:
-        found = Measured(**read_json_object(path, remedy))
+        found = ResultFile(**read_json_object(path, remedy))
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror or error}); {remedy}") from error
     except (TypeError, ValueError) as error:

@@ -11,7 +11,7 @@ from fewstep.config.recipes import find_recipe, with_algorithm, with_budget
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
-from fewstep.published.files import ALGORITHMS, Measured
+from fewstep.published.files import ALGORITHMS, NORMS, ResultFile
 
 FEWEST = 600
 """Test tasks that a published result rests on."""
@@ -44,7 +44,7 @@ def settings_of(config: Config) -> str:
     return f"{training_digest(replace(config, seed=0))}-{config.steps}"
 
 
-def results_of_run(run_dir: Path, fewest: int = 1) -> list[Measured]:
+def results_of_run(run_dir: Path, fewest: int = 1) -> list[ResultFile]:
     """What a finished run has for the table: each norm, of the one model and of the average.
 
     Args:
@@ -67,6 +67,14 @@ def results_of_run(run_dir: Path, fewest: int = 1) -> list[Measured]:
         raise InputError(
             f"{path} is damaged or of an earlier version ({error}); remove it, and {again}"
         ) from error
+    if {one.norm for one in found if one.models == 1} != {*NORMS}:
+        raise InputError(f"{path} has no row of both norms; remove it, and {again}")
+    done = found[0].outer_steps
+    if done != config.steps:
+        # It goes on, or patience ended it.
+        raise InputError(
+            f"{run_dir} was tested after {done:,} of {config.steps:,} outer steps; {again}"
+        )
     if found[0].tasks < fewest:
         raise InputError(
             f"{run_dir} was tested on {found[0].tasks} tasks; expected {fewest} at least, as with "
@@ -94,7 +102,7 @@ def _check_is_row(config: Config, run_dir: Path) -> None:
             )
 
 
-def _measured(config: Config, told: dict[str, Any]) -> list[Measured]:
+def _measured(config: Config, told: dict[str, Any]) -> list[ResultFile]:
     versions = dict(told["versions"])
     common = {
         "recipe": config.recipe,
@@ -114,13 +122,15 @@ def _measured(config: Config, told: dict[str, Any]) -> list[Measured]:
     for norm, figures in told["norms"].items():
         one = {"models": 1, "norm": norm, "kept_after": [told["outer_step"]]}
         error = told.get("calibration", {}).get(norm, {}).get("ece_before")
-        found.append(Measured(**common, **one, **_by_steps(figures), **_how(told, norm, 1, error)))
+        found.append(
+            ResultFile(**common, **one, **_by_steps(figures), **_how(told, norm, 1, error))
+        )
     average = told.get("average") or {"norms": {}}
     for norm, figures in average["norms"].items():
         models, kept = average["models"], sorted(average["outer_steps"])
         one = {"models": models, "norm": norm, "kept_after": kept}
         how = _how(told, norm, models, average["calibration_error"][norm])
-        found.append(Measured(**common, **one, **_by_steps(figures), **how))
+        found.append(ResultFile(**common, **one, **_by_steps(figures), **how))
     return found
 
 

@@ -24,9 +24,9 @@ class PaperFigure:
 
     Attributes:
         accuracy: The mean.
-        half: Behind its ±.
-        meaning: Of ±.
-        known: How the figure came here.
+        half: The number after ±, a fraction.
+        meaning: Of the number after ±.
+        known: Whether it was read in the paper itself.
         source: The paper.
         protocol: How it was tested.
         is_average: Whether several checkpoints gave it together.

@@ -15,7 +15,7 @@ from fewstep.config.schema import Config
 from fewstep.published.of_run import cell_config
 
 
-class Line(NamedTuple):
+class Item(NamedTuple):
     """One item of a protocol.
 
     Attributes:
@@ -37,7 +37,7 @@ class _Setting:
 
     what: str
     told: Callable[[Config], str]
-    why: str  # of the departure of ``fast``
+    why: str  # of the departure of ``fast`` on Omniglot, where it was tuned
 
 
 def _network(config: Config) -> str:
@@ -106,21 +106,22 @@ _SETTINGS = (
         "as good for one picture at a time",
     ),
 )
-_BEST = Line(
+_NOT_TUNED = "not tuned for photographs: what all algorithms have here, or this one has everywhere"
+_BEST = Item(
     "checkpoint that is tested",
     "not said",
     ("the best on validation classes",) * 2,
     "one rule, which no test class decides",
 )
-_TURNED = Line(
+_TURNED = Item(
     "turned characters",
     "each class of a training task turned at random by a multiple of 90 degrees",
     ("characters turned by 90, 180 and 270 degrees are training classes of their own",) * 2,
     "a character and itself turned may meet in a task; test characters are never turned",
 )
-_DATA: dict[tuple[str, bool], tuple[Line, ...]] = {
+_DATA: dict[tuple[str, bool], tuple[Item, ...]] = {
     ("omniglot", False): (
-        Line(
+        Item(
             "pictures",
             "28 x 28; the program asks for Lanczos, but of 1-bit pictures, where Pillow takes the "
             "nearest pixel",
@@ -128,7 +129,7 @@ _DATA: dict[tuple[str, bool], tuple[Line, ...]] = {
             "what the program means to do",
         ),
         _TURNED,
-        Line(
+        Item(
             "classes",
             "1,200 to train, 100 of them to validate in the program; 423 to test",
             ("1,100 to train, 100 to validate, 423 to test",) * 2,
@@ -138,19 +139,19 @@ _DATA: dict[tuple[str, bool], tuple[Line, ...]] = {
     ),
     ("omniglot", True): (
         _TURNED,
-        Line(
+        Item(
             "classes",
             "71% to train, 3% to validate, 26% to test",
             ("1,100 to train, 100 to validate, 423 to test",) * 2,
             "the classes that the other recipes have",
         ),
-        Line(
+        Item(
             "activation", "LeakyReLU since 2019", ("ReLU",) * 2, "the network of the other recipes"
         ),
     ),
     ("mini-imagenet", False): (
-        Line("classes", "64 / 12 / 24, it says", ("64 / 16 / 20",) * 2, "the split that it names"),
-        Line(
+        Item("classes", "64 / 12 / 24, it says", ("64 / 16 / 20",) * 2, "the split that it names"),
+        Item(
             "outer gradient",
             "each number clipped to ±10, in the program",
             ("not clipped",) * 2,
@@ -159,13 +160,13 @@ _DATA: dict[tuple[str, bool], tuple[Line, ...]] = {
         _BEST,
     ),
     ("mini-imagenet", True): (
-        Line(
+        Item(
             "pictures",
             "normalised by ImageNet's mean and deviation",
             ("from 0 to 1",) * 2,
             "as MAML's",
         ),
-        Line(
+        Item(
             "outer gradient",
             "each number clipped to ±10",
             ("not clipped",) * 2,
@@ -175,7 +176,7 @@ _DATA: dict[tuple[str, bool], tuple[Line, ...]] = {
 }
 
 
-def protocol_of(recipe: str, algorithm: str) -> list[Line]:
+def protocol_of(recipe: str, algorithm: str) -> list[Item]:
     """The protocol of an algorithm on a recipe, in the paper and with each budget.
 
     >>> [line.paper for line in protocol_of("omniglot-20way-1shot", "maml") if "tasks" in line.what]
@@ -187,12 +188,13 @@ def protocol_of(recipe: str, algorithm: str) -> list[Line]:
     lines = [*_DATA[paper.data, plus_plus]]
     for setting in _SETTINGS:
         of_paper, ours = setting.told(paper), tuple(setting.told(config) for config in configs)
-        why = setting.why if {*ours} != {of_paper} else ""
-        lines.append(Line(setting.what, of_paper, ours, why))
+        why = setting.why if paper.data == "omniglot" else _NOT_TUNED
+        why = why if {*ours} != {of_paper} else ""
+        lines.append(Item(setting.what, of_paper, ours, why))
     return [*lines, *_of_test(configs, plus_plus)]
 
 
-def _of_test(configs: Sequence[Config], plus_plus: bool) -> list[Line]:
+def _of_test(configs: Sequence[Config], plus_plus: bool) -> list[Item]:
     """How the papers test, and how all rows of a recipe are tested here."""
     one = configs[0]
     ours = tuple(f"{config.test_tasks} tasks" for config in configs)
@@ -203,14 +205,14 @@ def _of_test(configs: Sequence[Config], plus_plus: bool) -> list[Line]:
     model = "the mean of the logits of the 5 best checkpoints" if plus_plus else "one model"
     beside = "one model; the mean of the logits of the 5 best checkpoints in a column of its own"
     return [
-        Line("test", "600 tasks", ours, "" if {*ours} == {"600 tasks"} else "a narrower interval"),
-        Line(
+        Item("test", "600 tasks", ours, "" if {*ours} == {"600 tasks"} else "a narrower interval"),
+        Item(
             "query pictures of each class, in the test",
             theirs,
             queries,
             "" if {theirs} == {*queries} else alike,
         ),
-        Line(
+        Item(
             "test result",
             f"{model}, transductive batch norm",
             (f"{beside}; transductive and inductive batch norm",) * len(configs),
@@ -219,7 +221,7 @@ def _of_test(configs: Sequence[Config], plus_plus: bool) -> list[Line]:
     ]
 
 
-def merged(recipes: Sequence[str], algorithm: str) -> list[Line]:
+def merged(recipes: Sequence[str], algorithm: str) -> list[Item]:
     """The protocols of several recipes as one, each value with the recipes that have it."""
     # As in "5-way 1-shot".
     names = [re.sub(r"-?(\d+)(way|shot)", r" \1-\2", recipe).split(" ", 1)[1] for recipe in recipes]
@@ -231,7 +233,7 @@ def merged(recipes: Sequence[str], algorithm: str) -> list[Line]:
             _together(names, [line.budgets[i] for line in lines]) for i in range(len(BUDGETS))
         )
         why = next((line.why for line in lines if line.why), "")
-        found.append(Line(lines[0].what, paper, ours, why))
+        found.append(Item(lines[0].what, paper, ours, why))
     return found
 
 

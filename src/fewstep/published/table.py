@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from fewstep.config.budgets import BUDGETS, FAST
-from fewstep.published.files import ALGORITHMS, Cell, Measured, of_cell
+from fewstep.published.files import ALGORITHMS, NORMS, Cell, ResultFile, of_cell
 from fewstep.published.of_run import cell_config, command
 from fewstep.published.papers import of_paper
-from fewstep.published.protocols import Line, merged
+from fewstep.published.protocols import Item, merged
 from fewstep.published.verdict import together
 
 NOT_RUN = "not run"
@@ -37,12 +37,12 @@ runs a row and holds the result against it.
 """
 
 
-def results_page(every: Sequence[Measured]) -> str:
+def results_page(every: Sequence[ResultFile]) -> str:
     """The text of the page, with a section a recipe and a row an algorithm and budget."""
     return "\n".join([_INTRODUCTION, *(_section(recipe, every) for recipe in FAST)])
 
 
-def _section(recipe: str, every: Sequence[Measured]) -> str:
+def _section(recipe: str, every: Sequence[ResultFile]) -> str:
     rows = [
         _row(Cell(recipe, algorithm, budget), every)
         for algorithm in ALGORITHMS
@@ -56,7 +56,7 @@ def _section(recipe: str, every: Sequence[Measured]) -> str:
     return "\n".join([f"## {recipe}", "", *markdown(_HEADING, rows), "", *papers, ""])
 
 
-def _row(cell: Cell, every: Sequence[Measured]) -> list[str]:
+def _row(cell: Cell, every: Sequence[ResultFile]) -> list[str]:
     found = of_cell(cell, every)
     figure = of_paper(cell.recipe, cell.algorithm)
     paper = _of_paper(figure.shown, figure.known) if figure else "not given"
@@ -68,8 +68,8 @@ def _row(cell: Cell, every: Sequence[Measured]) -> list[str]:
         return [*start, *[NOT_RUN] * 5, paper, *rest]
     single = [one for one in found if one.models == 1] or found
     seeds = list(dict.fromkeys(str(one.seed) for one in single))
-    errors = [_error(single, norm) for norm in ("transductive", "inductive")]
-    of_norms = [accuracy(found, norm, average=a) for a in (False, True) for norm in _NORMS]
+    errors = [_error(single, norm) for norm in NORMS]
+    of_norms = [accuracy(found, norm, average=a) for a in (False, True) for norm in NORMS]
     seconds = [one.wall_seconds for one in single if one.norm == single[0].norm]
     return [
         *start,
@@ -86,17 +86,16 @@ def _row(cell: Cell, every: Sequence[Measured]) -> list[str]:
     ]
 
 
-_NORMS = ("transductive", "inductive")
-
-
-def figure_of(found: Sequence[Measured], norm: str, *, average: bool) -> tuple[float, float] | None:
+def figure_of(
+    found: Sequence[ResultFile], norm: str, *, average: bool
+) -> tuple[float, float] | None:
     """Accuracy and half its interval over all seeds; None where it was not measured."""
     of_norm = [one.figure for one in found if one.norm == norm and (one.models > 1) == average]
     return together(of_norm) if of_norm else None
 
 
-def accuracy(found: Sequence[Measured], norm: str, *, average: bool) -> str:
-    """The same in percent."""
+def accuracy(found: Sequence[ResultFile], norm: str, *, average: bool) -> str:
+    """Accuracy and half its interval over all seeds, in percent; `NOT_RUN` if not measured."""
     figure = figure_of(found, norm, average=average)
     return NOT_RUN if figure is None else percent(figure)
 
@@ -125,7 +124,7 @@ def _of_paper(shown: str, known: str) -> str:
     return shown + marks[known]
 
 
-def _error(single: Sequence[Measured], norm: str) -> str:
+def _error(single: Sequence[ResultFile], norm: str) -> str:
     errors = [one.calibration_error for one in single if one.norm == norm]
     numbers = [error for error in errors if error is not None]
     return f"{100 * sum(numbers) / len(numbers):.2f}" if numbers else "–"
@@ -142,7 +141,7 @@ def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]
     return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
-def protocol_table(lines: Sequence[Line], paper: str) -> list[str]:
+def protocol_table(lines: Sequence[Item], paper: str) -> list[str]:
     """A protocol as the lines of a table."""
     heading = ["", paper, *(f"`--budget {budget}`" for budget in BUDGETS), "why it departs"]
     rows = [[line.what, line.paper, *line.budgets, line.why] for line in lines]

@@ -27,7 +27,7 @@ class NotFiniteError(Exception):
     """A loss or a gradient is not finite; the message says which and where."""
 
 
-class OfStep(NamedTuple):
+class StepFigures(NamedTuple):
     """The figures of an outer step.
 
     Attributes:
@@ -42,11 +42,11 @@ class OfStep(NamedTuple):
     values: Tensor
 
 
-def of_step(step: int, numbers: Sequence[int], found: MetaGradient) -> OfStep:
+def step_figures(step: int, numbers: Sequence[int], found: MetaGradient) -> StepFigures:
     """The figures of an outer step that is done when so many are; nothing waits for them."""
     losses, scores = found.query.losses, found.query.scores
     means = [losses.mean(), scores.mean(), _norm(found.gradient)]
-    return OfStep(step, numbers, torch.cat([torch.stack(means), losses]))
+    return StepFigures(step, numbers, torch.cat([torch.stack(means), losses]))
 
 
 class Read(NamedTuple):
@@ -71,10 +71,10 @@ class Waiting:
 
     def __init__(self, every: int) -> None:
         self.every = every
-        self._rows: list[OfStep] = []
+        self._rows: list[StepFigures] = []
         self._sent: _Sent | None = None
 
-    def add(self, found: OfStep) -> Read:
+    def add(self, found: StepFigures) -> Read:
         """Take the figures of one more outer step, and give those that are to be told now."""
         self._rows.append(found)
         if self.every == 1:
@@ -105,7 +105,7 @@ class Waiting:
 class _Sent:
     """Figures whose way to the host has begun."""
 
-    def __init__(self, rows: list[OfStep]) -> None:
+    def __init__(self, rows: list[StepFigures]) -> None:
         self._rows = rows
         values = torch.cat([row.values for row in rows])
         self._there: Any = None

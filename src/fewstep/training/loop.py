@@ -20,7 +20,7 @@ from fewstep.learners.base import Learner
 from fewstep.learners.divergence import DivergedError
 from fewstep.runtime.rng import seed_torch
 from fewstep.tasks import TaskBatch
-from fewstep.training.figures import NotFiniteError, Read, Waiting, figures_every, of_step
+from fewstep.training.figures import NotFiniteError, Read, Waiting, figures_every, step_figures
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.keeping import Keeper
 from fewstep.training.provenance import Provenance, differences
@@ -155,7 +155,7 @@ class OuterLoop:
         except DivergedError as error:
             task = "" if error.task is None else f" in task {numbers[error.task]}"
             raise NotFiniteError(f"{error.what}{task} of outer step {step + 1}") from error
-        found = self.waiting.add(of_step(step + 1, numbers, result))
+        found = self.waiting.add(step_figures(step + 1, numbers, result))
         if found.bad:
             # On the CPU before anything changes.
             self._tell(found)

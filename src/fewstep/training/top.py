@@ -59,6 +59,10 @@ def load(folder: Path, top: Sequence[Sequence[float]], digest: str) -> Iterator[
         InputError: One is missing, damaged, or of a run of other settings.
     """
     for step, _ in top:
+        if not _file(folder, step).exists():
+            raise InputError(
+                f"{_file(folder, step)} is missing; restore it or train in a new run directory"
+            )
         tensors, progress = checkpoint.load(_file(folder, step))
         if (progress.step, progress.settings) != (step, digest):
             raise InputError(

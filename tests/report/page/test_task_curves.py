@@ -53,3 +53,22 @@ def test_only_functions_of_one_number_are_curves():
     for spec in (TaskSpec.regression((2,)), TaskSpec.regression((1,), 2)):
         assert not is_a_curve(spec)
     assert not is_a_curve(TaskSpec.classification((1,), 2))
+
+
+def test_an_adaptation_that_diverges_is_drawn_and_told(drawn):
+    _, task, _ = drawn
+    wild = MAML(torch.nn.Linear(1, 1), inner_lr=1e6, inner_steps=1, loss="mse")
+    one = task_curves(3, task, wild, 12, "inductive")
+    assert not one.curves[:, 2].isfinite().any()
+    root = parsed(curves_figure("Worst task 1", one, "mse", (4.0, float("nan")), 0))
+    rows = [[cell.text for cell in row.every("th", "td")] for row in root.every("tr")]
+    assert {row[4] for row in rows if row[1] == "asked"} == {"not finite"}
+
+
+@pytest.mark.parametrize("support", [20, 24, 25, 60])
+def test_many_support_points_leave_room_for_query_points(support, drawn):
+    learner = drawn[0]
+    one = task_curves(3, SinusoidSampler(support, 40).batch([3]), learner, 1, "inductive")
+    root = parsed(curves_figure("Worst task 1", one, "mse", (4.0, 0.25), 0))
+    which = [row.every("td")[0].text for row in root.every("tr")[1:]]
+    assert which == ["learned from"] * 20 + ["asked"] * 5

@@ -62,7 +62,7 @@ def command(config: Config) -> str | None:
 
     >>> from dataclasses import replace
     >>> command(replace(find_recipe("sinusoid").config, steps=10, rotations=True))
-    'fewstep train sinusoid --steps 10 --rotations'
+    'fewstep train sinusoid --rotations --steps 10'
     >>> command(with_budget(find_recipe("omniglot-5way-1shot").config, "paper"))
     'fewstep train omniglot-5way-1shot --budget paper'
     """

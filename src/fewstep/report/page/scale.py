@@ -81,9 +81,11 @@ def bounds(
 def number(value: float, percent: bool = False) -> str:
     """A number at a tick.
 
-    >>> number(0.25, percent=True), number(20000.0), number(0.001)
-    ('25%', '20,000', '0.001')
+    >>> number(0.25, percent=True), number(20000.0), number(0.001), number(float("nan"))
+    ('25%', '20,000', '0.001', 'not finite')
     """
+    if not math.isfinite(value):
+        return "not finite"
     if percent:
         return f"{100 * value:.4g}%"
     return f"{value:,.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.4g}"

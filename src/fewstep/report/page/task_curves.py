@@ -1,15 +1,18 @@
 """A task of one number from one number as curves: before and after adaptation, and the target."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fewstep.choices import Norm
 from fewstep.data.source import TaskSpec
 from fewstep.evaluation.numbers import shown
 from fewstep.learners.base import Learner
+from fewstep.learners.divergence import DivergedError
 from fewstep.report.page.chart import Axes, Line
 from fewstep.report.page.figure import MOST_ROWS, evenly, figure
 from fewstep.report.page.html import Html, table
@@ -18,6 +21,9 @@ from fewstep.tasks import TaskBatch
 
 PLACES = 80
 """At which the predictions are drawn."""
+LEAST_ASKED = 5
+"""Query points in the table of numbers."""
+Model = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -58,14 +64,23 @@ def task_curves(
     ends = float(every.min()), float(every.max())
     places = torch.linspace(*ends, PLACES, dtype=every.dtype, device=every.device)[:, None]
     order = query_x[:, 0].argsort()
-    models = [learner.adapt(support_x, support_y, taken, norm) for taken in (0, steps)]
+    given = learner, support_x, support_y
+    models = [_adapted(*given, taken, norm) for taken in (0, steps)]
     query = [query_x[order], query_y[order], *_predicted(models, query_x[order])]
     curves = [places, *_predicted(models, places)]
     both = torch.cat([support_x, support_y], 1), torch.cat(query, 1), torch.cat(curves, 1)
     return TaskCurves(number, steps, *(part.cpu() for part in both))
 
 
-def _predicted(models: list[nn.Module], x: Tensor) -> list[Tensor]:
+def _adapted(learner: Learner, x: Tensor, y: Tensor, steps: int, norm: Norm) -> Model:
+    try:
+        return learner.adapt(x, y, steps, norm)
+    except DivergedError:
+        # Of the worst tasks that is what has to be told.
+        return lambda asked: torch.full_like(asked, math.nan)
+
+
+def _predicted(models: list[Model], x: Tensor) -> list[Tensor]:
     with torch.no_grad():
         return [model(x) for model in models]
 
@@ -95,9 +110,10 @@ def curves_figure(
 
 
 def _numbers(title: str, one: TaskCurves, steps: str) -> Html:
-    """The support points, and some of the query points with what was predicted there."""
-    rows = [[number(x), "learned from", number(y), "", ""] for x, y in one.support.tolist()]
-    asked = evenly(one.query.tolist(), max(1, MOST_ROWS - len(rows)))
+    """Support points, and some of the query points with what was predicted there."""
+    learned = evenly(one.support.tolist(), MOST_ROWS - LEAST_ASKED)
+    rows = [[number(x), "learned from", number(y), "", ""] for x, y in learned]
+    asked = evenly(one.query.tolist(), MOST_ROWS - len(rows))
     rows += [[number(x), "asked", *map(number, values)] for x, *values in asked]
     heading = ["x", "which", "target", "before adaptation", f"after {steps}"]
     return table(f"{title}: support points, and query points by x", heading, rows, class_="numbers")

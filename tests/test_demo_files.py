@@ -19,7 +19,7 @@ from fewstep.demo.starts import Start
 from fewstep.learners.maml import MAML
 from fewstep.models import conv4
 from tests.demo.pictures import drawn
-from website.demo_files import NEEDED, OWN, sources
+from website.demo_files import NEEDED, OWN, PAGE, sources
 
 EDGE = Path(__file__).parents[1] / "examples/edge/edge.py"
 HOW = Preparation(28, 1, ink=True)
@@ -84,3 +84,52 @@ def test_a_drawing_becomes_small_as_by_pillow(side, tmp_path):
     done = subprocess.run(["node", script], capture_output=True, text=True, check=True)
     expected = HOW(Image.fromarray(paper))[0]
     assert np.array_equal(255 - np.array(json.loads(done.stdout)).reshape(28, 28), expected)
+
+
+STUBS = """
+let worker, answered = { json: async () => (%s), blob: async () => null };
+const problem = {};
+Object.assign(globalThis, {
+  fetch: async () => answered,
+  Worker: class { constructor() { worker = this; } postMessage() {} },
+  createImageBitmap: async () => ({ width: 28, height: 28 }),
+  OffscreenCanvas: class {
+    getImageData = () => ({ data: new Uint8ClampedArray(4 * 28 ** 2) });
+    getContext = () => ({ drawImage() {}, getImageData: this.getImageData });
+  },
+  document: {
+    createElement: () => ({ setAttribute() {}, append() {} }),
+    querySelector: () => ({ prepend() {} }),
+    getElementById: () => problem,
+  },
+});
+"""
+
+
+def in_node(tmp_path, about, rest):
+    """What a script prints that finds the answerer of the page, in place of a browser."""
+    for path in (OWN / "answerer.js", OWN / "preparation.js", PAGE / "pad.js"):
+        shutil.copy(path, tmp_path)
+    script = tmp_path / "script.mjs"
+    script.write_text(STUBS % about + rest)
+    return subprocess.run(["node", script], capture_output=True, text=True).stdout
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+def test_a_runtime_that_is_missing_is_told_whenever_it_is_asked(tmp_path):
+    """The thread fails while somebody draws, and no answer would come."""
+    rest = """
+const { answers } = await import("./answerer.js");
+worker.onerror();
+const answer = answers([["data:,"], ["data:,"]], "data:,").next();
+await answer.catch((error) => console.log(error.message));
+"""
+    about = "{ size: 28, starts: [1] }"
+    assert in_node(tmp_path, about, rest).startswith("This browser cannot run the networks, or")
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+def test_weights_that_are_missing_are_told(tmp_path):
+    rest = 'await import("./answerer.js").catch(() => console.log(problem.textContent));'
+    told = in_node(tmp_path, "JSON.parse('<html>')", rest)
+    assert told == "The networks could not be loaded. Try again later.\n"
