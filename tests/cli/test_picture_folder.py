@@ -90,6 +90,18 @@ def test_more_ways_than_the_usual_split_has(here, told_first, capsys):
     assert told in told_first("photos", "--n-way", "4", "--run-dir", "new")
 
 
+def test_more_classes_are_asked_for_where_too_few(tmp_path, told_first):
+    write_folder(tmp_path / "enough", classes=15, pictures=4)
+    write_folder(tmp_path / "few", classes=7, pictures=4)
+    needless = "; adapting to any number of classes needs none of it"
+    for name, ways in (
+        ("enough", "--n-way 5 with fewer classes to train on"),
+        ("few", "15 classes for 5-way"),
+    ):
+        told = told_first(str(tmp_path / name), "--run-dir", str(tmp_path / f"run-{name}"))
+        assert f"for more ways: {ways}{needless}" in told
+
+
 def test_a_run_goes_on_with_its_own_split(here, capsys):
     before = json.loads((here / "runs" / "photos" / "split.json").read_text())
     write_folder(here / "photos", classes=9, pictures=5, prefix="added")
@@ -174,7 +186,7 @@ def test_a_damaged_split(damage, told, here, capsys):
         (["photos", "--k-shot", "9"], "runs/photos holds a run with k_shot = 1, not 9; choose"),
         (["photos", "--k-shot", "9", "--run-dir", "new"], "pictures of each class, but 'class"),
         (["photos", "--no-such-flag"], "no-such-flag"),
-        (["nothing"], "unknown recipe 'nothing'"),
+        (["nothing"], "(fewstep recipes lists them); nor is there a folder nothing here"),
     ],
 )
 def test_one_line_for_what_cannot_be(words, told, here, capsys):

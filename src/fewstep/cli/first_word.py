@@ -43,7 +43,10 @@ def kind_of(word: str, given: frozenset[str]) -> Kind:
     if not path.exists() and path.suffix and not word.endswith(("/", os.sep)):
         raise no_file(path)
     if not path.is_dir() and not {os.sep, "/"} & {*word}:
-        find_recipe(word)  # tells which there are
+        try:
+            find_recipe(word)  # tells which there are
+        except InputError as error:
+            raise InputError(f"{error}; nor is there a folder {word} here") from None
     check_is_folder(word)
     if of_tables:
         *some, last = of_tables
