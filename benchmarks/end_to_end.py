@@ -41,7 +41,7 @@ from fewstep.learners.base import Learner
 from fewstep.learners.build import learner_for
 from fewstep.runtime.rng import seed_torch
 from fewstep.training import fit
-from fewstep.training.figures import measured
+from fewstep.training.figures import step_figures
 from fewstep.training.optimizer import adam
 from fewstep.training.reporter import Figures, FitReporter
 from fewstep.training.state import State
@@ -124,7 +124,7 @@ def host_parts(learner: Learner, source: Any, config: Config, times: int) -> dic
         "tasks": drawn,
         "seed": lambda: seed_torch(7, device),
         "gradient": lambda: learner.differentiate(tasks, 0),
-        "figures": lambda: measured(1, numbers, found),
+        "figures": lambda: step_figures(1, numbers, found),
         "optimiser": lambda: state.descend(found.gradient, None),
         "average": state.average_in,
     }

@@ -18,7 +18,7 @@ keep_memory()
 from fewstep.cli.options import data_folder  # noqa: E402 - after the allocator is set
 from fewstep.config.recipes import find_recipe  # noqa: E402
 from fewstep.data.registry import task_sources  # noqa: E402
-from fewstep.training.build import learner  # noqa: E402
+from fewstep.learners.build import learner_for  # noqa: E402
 
 STEPS = 50
 
@@ -36,7 +36,7 @@ def measure(name: str) -> tuple[float, float]:
     """Mean milliseconds for the tasks of an outer step, and for its gradient."""
     config = replace(find_recipe(name).config, data_dir=data_folder(None))
     sampler = task_sources(config)["train"]
-    learning = learner(config, sampler)
+    learning = learner_for(config, sampler.spec)
     made, computed = [], []
     for step in range(STEPS):
         began = time.perf_counter()

@@ -93,7 +93,7 @@ def test_training_goes_on_where_progress_cannot_be_told(full, tmp_path, monkeypa
     assert "mse after inner steps" in capsys.readouterr().out
 
 
-def test_paths_that_are_no_utf8(tmp_path, capsys):
+def test_paths_that_are_no_utf8(tmp_path, painted, capsys):
     names = (b"/r\xff", b"/p\xff.png")
     run, picture = (os.fsdecode(os.fsencode(tmp_path) + name) for name in names)
     for command in ([*SHORT, "--run-dir"], ["evaluate"], ["compare"]):

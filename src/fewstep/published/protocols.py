@@ -179,8 +179,9 @@ _DATA: dict[tuple[str, bool], tuple[Item, ...]] = {
 def protocol_of(recipe: str, algorithm: str) -> list[Item]:
     """The protocol of an algorithm on a recipe, in the paper and with each budget.
 
-    >>> [line.paper for line in protocol_of("omniglot-20way-1shot", "maml") if "tasks" in line.what]
-    ['16', '600 tasks']
+    >>> lines = protocol_of("omniglot-20way-1shot", "maml")
+    >>> [line.paper for line in lines if line.what == "tasks of an outer step"]
+    ['16']
     """
     configs = [cell_config(recipe, algorithm, budget) for budget in BUDGETS]
     paper = configs[BUDGETS.index("paper")]

@@ -2,7 +2,7 @@
 
 from fewstep.choices import Split
 from fewstep.config.algorithms import ALGORITHMS, steps_in_words
-from fewstep.config.schema import Config
+from fewstep.config.schema import Config, batch_norm, has_batch_norm
 from fewstep.evaluation.evaluate import Results
 from fewstep.evaluation.numbers import shown
 from fewstep.report.page.html import Html, element, joined, table
@@ -43,6 +43,15 @@ def headline(run: Reported) -> str:
     return value if name == "accuracy" else f"{name} {value}"
 
 
+def _norm(run: Reported) -> str:
+    """The batch norm of the headline, where a score may depend on it."""
+    found, _, _ = figures_of(run)
+    config = run.files.config
+    if config is None or not found or not has_batch_norm(config):
+        return ""
+    return f", {batch_norm(config, next(iter(found)))}"
+
+
 def how_far(run: Reported) -> str:
     """The outer steps of a run, of how many, and what was kept."""
     files = run.files
@@ -72,7 +81,7 @@ def _side_by_side(report: Report) -> Html:
         files, progress = run.files, run.files.progress
         found, _, how = figures_of(run)
         tasks = next(iter(found.values())).tasks if found else 0
-        measured_on = f"{tasks} unseen tasks, {how}" if found else "–"
+        measured_on = f"{tasks} unseen tasks{_norm(run)}, {how}" if found else "–"
         rows.append(
             [
                 files.name,
@@ -101,7 +110,7 @@ def _of_run(run: Reported, several: bool) -> Html:
             element(
                 "p",
                 element("span", headline(run), class_="figure-of-merit"),
-                f"{config.score} of tasks never seen, {after} ({how})",
+                f"{config.score} of tasks never seen, {after}{_norm(run)} ({how})",
             )
         )
         parts.append(element("p", element("small", protocol(config, found, split))))
