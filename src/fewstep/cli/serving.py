@@ -3,7 +3,7 @@
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from fewstep.demo.starts import STEPS, Start
 from fewstep.errors import InputError
 from fewstep.learners.build import learner_for
 from fewstep.predictors.spec import spec_of
+from fewstep.runtime.modes import one_thread
 from fewstep.training.adaptable import Base, base_of_run
 from fewstep.training.run_names import named_runs
 
+SMALL = 32  # pixels a side; a few such pictures take longer on several cores than on one
 _PARTS = {"": "", "whole": ", whole network", "head": ", last layer"}
 
 
@@ -105,6 +107,7 @@ def serve(shown: Shown, server: socket.socket, host: str) -> None:
         timeout_graceful_shutdown=1,
     )
     sys.stdout.flush()
+    small = all(start.preparation.size <= SMALL for start in shown.starts)
     # It ends by the signal that it was stopped by.
-    with suppress(KeyboardInterrupt):
+    with one_thread() if small else nullcontext(), suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[server])
