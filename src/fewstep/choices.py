@@ -3,7 +3,7 @@
 from typing import Literal
 
 Split = Literal["train", "val", "test"]
-Budget = Literal["fast", "paper"]  # of a recipe: the shortest schedule, or the paper's own
+Budget = Literal["fast", "paper"]  # of a recipe: a short schedule, or the paper's own
 Norm = Literal["transductive", "inductive"]  # batch norm of queries: by them, or the support
 Order = Literal["exact", "first"]  # with the derivative of the inner gradient, or without
 Memory = Literal["fast", "flat"]

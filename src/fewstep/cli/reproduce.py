@@ -38,7 +38,7 @@ class ReproduceOptions:
     algorithm: Algorithm = "maml"
     """How the initialisation is learned."""
     budget: choices.Budget = DEFAULT
-    """The shortest schedule, or the paper's own."""
+    """A short schedule, or the paper's own."""
     seed: limits.Seed = 0
     """Of the run; the table's rows say which they have."""
     run_dir: Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")] = None

@@ -1,9 +1,9 @@
 """The schedules of the recipes that have two budgets: ``paper``, and ``fast``.
 
 ``paper`` is the schedule of the paper that an algorithm is from, setting by setting. ``fast`` is
-the shortest that was found to be as accurate. A schedule is what it has for every algorithm, under
-``ALL``, and then what an algorithm has of its own; all other settings are those of the recipe and
-the algorithm. `fewstep.published.protocols` says where a budget departs from its paper, and why.
+a shorter one. A schedule is what it has for every algorithm, under ``ALL``, and then what an
+algorithm has of its own; all other settings are those of the recipe and the algorithm.
+`fewstep.published.protocols` says where a budget departs from its paper, and why.
 """
 
 from collections.abc import Mapping

@@ -27,7 +27,7 @@ class Task:
     data: DataSetName
     """Where tasks come from."""
     budget: Annotated[Literal[choices.Budget, None], FREE, _BUDGET] = None
-    """Schedule of a recipe: fast is the shortest that is as accurate as paper, the paper's own."""
+    """Schedule of a recipe: fast is a short one, paper the paper's own."""
     n_way: limits.Count = 5
     """Classes of a task."""
     k_shot: Annotated[limits.Count, Limit(10_000)] = 1

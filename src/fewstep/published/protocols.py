@@ -77,17 +77,17 @@ def _kept(config: Config) -> str:
 
 
 _SETTINGS = (
-    _Setting("network", _network, "a stride is faster, and as accurate"),
+    _Setting("network", _network, "a stride is as accurate after the same time"),
     _Setting("inner loop", _inner_loop, "found on validation classes"),
     _Setting("derivative of the inner loop", _derivative, "a step of first order is cheaper"),
     _Setting(
         "losses after earlier inner steps count", _earlier_steps, "found on validation classes"
     ),
-    _Setting("outer steps", lambda c: f"{c.steps:,}", "fewer are enough with the lines below"),
+    _Setting("outer steps", lambda c: f"{c.steps:,}", "a short schedule is what the budget is for"),
     _Setting(
         "tasks of an outer step",
         lambda c: str(c.meta_batch),
-        "as accurate after fewer tasks in all",
+        "more outer steps in the same time",
     ),
     _Setting(
         "query pictures of each class, in training",
@@ -97,9 +97,9 @@ _SETTINGS = (
     _Setting(
         "outer optimiser",
         _optimiser,
-        "large outer steps at first and small ones at the end need fewer in all",
+        "large outer steps at first, small ones at the end",
     ),
-    _Setting("weights that are tested", _kept, "an average needs no small outer steps"),
+    _Setting("weights that are tested", _kept, "an average evens out what large outer steps shake"),
     _Setting(
         "batch norm of the query sets",
         lambda c: c.norm,
