@@ -41,6 +41,7 @@ from benchmarks.time_to_accuracy.contestants import (
 )
 from benchmarks.time_to_accuracy.page import draw, filled, page, table
 from benchmarks.time_to_accuracy.points import progress_of
+from fewstep.files import write_out
 
 ROOT = Path(__file__).parents[2]
 NAME = "time_to_accuracy"
@@ -114,7 +115,7 @@ def planned(given: argparse.Namespace) -> list[Training]:
                 recorded = given.device != "cpu" and not training.by_peer
                 few = TRIAL_ON_GPU if recorded else TRIAL
                 rates[by] = ask({"training": replace(training, name=by).as_json(), "rate": few})
-                path.write_text(json.dumps(plan, indent=1) + "\n")
+                write_out(path, f"{json.dumps(plan, indent=1)}\n".encode())
             found.append(replace(training, steps=steps_in(60 * minutes, rates[by])))
     return found
 
@@ -189,7 +190,7 @@ def _deviation(out: Path, peers: list[Training]) -> float | None:
 
     path = out / "deviation.json"
     if not path.exists():
-        path.write_text(json.dumps(deviation(peers[0].config)))
+        write_out(path, json.dumps(deviation(peers[0].config)).encode())
     return float(json.loads(path.read_text()))
 
 

@@ -14,6 +14,7 @@ from benchmarks.time_to_accuracy.points import MARKS, QUARTERS, chosen, read
 from fewstep.choices import Norm
 from fewstep.data.registry import task_sources
 from fewstep.evaluation.evaluate import assign
+from fewstep.files import write_out
 from fewstep.learners.build import learner_for
 from fewstep.training import checkpoint
 from fewstep.training.build import workers_for
@@ -49,7 +50,7 @@ def evaluated(training: Training, run: Path, tasks: int, clock: Clock) -> list[R
         ).score
         row = rows.setdefault(str(point.step), {"step": point.step, "seconds": point.seconds})
         row[norm] = {"accuracy": found.mean[-1], "ci95": found.ci95[-1]}
-        kept.write_text(json.dumps(rows, indent=1) + "\n")
+        write_out(kept, f"{json.dumps(rows, indent=1)}\n".encode())
     return sorted(rows.values(), key=lambda row: row["step"])
 
 

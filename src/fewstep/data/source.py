@@ -15,6 +15,7 @@ from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.preparation import Preparation
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
+from fewstep.whole_numbers import as_whole
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -109,9 +110,18 @@ class TaskSource(ABC):
     """
 
     def __post_init__(self) -> None:
-        for name in ("n_way", "k_shot", "q_query"):
-            if getattr(self, name, 1) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        for name, least in (("n_way", 1), ("k_shot", 1), ("q_query", 1), ("seed", 0)):
+            given = getattr(self, name, None)
+            if given is None:
+                continue
+            number = as_whole(given)
+            if number is None:
+                kind = type(given).__name__
+                raise InputError(f"{name} is {given!r}, a {kind}; expected a whole number")
+            if number < least:
+                raise InputError(f"{name} is {number}; expected {least} or more")
+            if type(given) is not int:
+                object.__setattr__(self, name, number)  # of a frozen class, too
 
     @property
     @abstractmethod
