@@ -15,7 +15,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish():
-    """What PyTorch and the tests consist of is no garbage, and need not be looked through."""
+    """Objects of PyTorch and of the tests are no garbage, and need not be looked through."""
     gc.collect()
     gc.freeze()
 

@@ -107,7 +107,7 @@ Object.assign(globalThis, {
 
 
 def in_node(tmp_path, about, rest):
-    """What a script prints that finds the answerer of the page, in place of a browser."""
+    """Output of a script that finds the answerer of the page, in place of a browser."""
     for path in (OWN / "answerer.js", OWN / "preparation.js", PAGE / "pad.js"):
         shutil.copy(path, tmp_path)
     script = tmp_path / "script.mjs"

@@ -58,7 +58,7 @@ def test_the_first_failure_ends_it_with_its_reason(monkeypatch, capsys):
 
 
 def test_a_package_index_shows_no_link_that_leads_nowhere():
-    """What is beside the README in the repository is not beside it there."""
+    """Files beside the README in the repository are not beside it there."""
     tool = tomllib.loads((release_check.ROOT / "pyproject.toml").read_text())["tool"]
     hook = tool["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]
     (fragment,) = hook["fragments"]

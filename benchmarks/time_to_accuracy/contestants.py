@@ -1,4 +1,4 @@
-"""What is trained: algorithms of fewstep by one recipe, and another library by MAML's."""
+"""The trainings: algorithms of fewstep by one recipe, and another library by MAML's."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PLAIN = {
     "per_step_statistics": False,
     "inner_optimizer": "sgd",
 }
-"""What the loop of the peer's documentation does, by the settings of a config."""
+"""The loop of the peer's documentation, by the settings of a config."""
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def _accuracy(row: dict[str, Any], norm: str) -> str:
 
 
 def protocol(told: dict[str, Any]) -> str:
-    """What was measured, and how, in a few lines."""
+    """The measurement and its method, in a few lines."""
     peers = [run for run in told["runs"] if run["by_peer"]]
     lines = [
         f"{told['recipe']}, budget {told['budget']}: {told['tasks']} test tasks of characters "

@@ -116,7 +116,7 @@ def test_a_test_of_fewer_outer_steps_is_no_result(tmp_path):
 
 @pytest.fixture
 def root(tmp_path):
-    """As much of the repository as the script writes to."""
+    """The part of the repository that the script writes to."""
     for name in ("results", "docs"):
         (tmp_path / name).mkdir()
     page = f"# Omniglot\n\n{script.START}\nold\n{script.END}\n\nMore.\n"

@@ -38,7 +38,7 @@ COMMAND = [
 
 
 def whole(run_dir, out):
-    """What the command says that goes on to the end."""
+    """Output of the command that goes on to the end."""
     status, said = finish([*COMMAND, "--run-dir", run_dir], out, no_pictures)
     assert status == 0, said
     return said

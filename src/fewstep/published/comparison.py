@@ -13,7 +13,7 @@ _DEVIATIONS = 1.96  # of one seed among others: half of what 95% of the seeds li
 def compared(
     own: Sequence[ResultFile], table: Sequence[ResultFile], figure: PaperFigure | None
 ) -> tuple[list[str], Verdict]:
-    """What came out beside the table and the paper, line by line, and the verdict that decides.
+    """Hold a result against the table and the paper, line by line, with the verdict that decides.
 
     Args:
         own: Of the run: each norm, of one model and of the average.

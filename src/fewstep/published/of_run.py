@@ -45,7 +45,7 @@ def settings_of(config: Config) -> str:
 
 
 def results_of_run(run_dir: Path, fewest: int = 1) -> list[ResultFile]:
-    """What a finished run has for the table: each norm, of the one model and of the average.
+    """Read from a finished run its results: each norm, of the one model and of the average.
 
     Args:
         run_dir: Of ``fewstep train`` or ``fewstep reproduce``.
