@@ -12,6 +12,7 @@ from functools import partial
 import pytest
 
 from fewstep import InputError
+from fewstep.files import write_whole
 from fewstep.runtime.locks import NoLocksError
 from fewstep.training.lock import locked
 from tests.processes import end, finish, start, until
@@ -46,9 +47,10 @@ def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path):
 def _hold_and_fork(path, ready):
     """A run with a worker process that outlives it."""
     with locked(path):
-        if os.fork() == 0:
+        worker = os.fork()
+        if worker == 0:
             signal.pause()
-        ready.touch()
+        write_whole(ready, lambda part: part.write_text(str(worker)))
         signal.pause()
 
 
@@ -57,16 +59,22 @@ def test_a_killed_owner_frees_it_though_its_worker_lives(tmp_path):
     prepare = partial(_hold_and_fork, tmp_path / "run", ready)
     process = start([], tmp_path / "out", prepare)
     until(ready.exists, process)
-    with (
-        pytest.raises(InputError, match=f"in use by process {process.pid}"),
-        locked(tmp_path / "run"),
-    ):
-        pass
-    process.kill()
-    process.join()
-    with locked(tmp_path / "run"):
-        assert str(os.getpid()) in (tmp_path / "run" / ".lock").read_text()
-    assert list((tmp_path / "run").iterdir()) == []
+    worker = int(ready.read_text())
+    try:
+        with (
+            pytest.raises(InputError, match=f"in use by process {process.pid}"),
+            locked(tmp_path / "run"),
+        ):
+            pass
+        process.kill()
+        process.join()
+        os.kill(worker, 0)  # It lives.
+        with locked(tmp_path / "run"):
+            assert str(os.getpid()) in (tmp_path / "run" / ".lock").read_text()
+        assert list((tmp_path / "run").iterdir()) == []
+    finally:
+        # It would keep the server of processes alive, too.
+        os.kill(worker, signal.SIGKILL)
 
 
 def test_another_thread_is_refused(tmp_path):
