@@ -3,6 +3,8 @@
 import operator
 from typing import Any
 
+from fewstep.errors import InputError
+
 
 def as_whole(value: Any) -> int | None:
     """The number as an ``int``, be it NumPy's or a tensor; None where it is no whole number.
@@ -18,3 +20,13 @@ def as_whole(value: Any) -> int | None:
         return operator.index(value)
     except TypeError:
         return None
+
+
+def check_whole(name: str, given: object, least: float = 0) -> int:
+    """See that a setting is a whole number that is large enough."""
+    number = as_whole(given)
+    if number is None:
+        raise InputError(f"{name} is {given!r}, a {type(given).__name__}; expected a whole number")
+    if number < least:
+        raise InputError(f"{name} is {given}; expected {least} or more")
+    return number

@@ -13,9 +13,8 @@ from fewstep.choices import Split
 from fewstep.config.registry import Kind
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.preparation import Preparation
-from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
-from fewstep.whole_numbers import as_whole
+from fewstep.whole_numbers import check_whole
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -114,12 +113,7 @@ class TaskSource(ABC):
             given = getattr(self, name, None)
             if given is None:
                 continue
-            number = as_whole(given)
-            if number is None:
-                kind = type(given).__name__
-                raise InputError(f"{name} is {given!r}, a {kind}; expected a whole number")
-            if number < least:
-                raise InputError(f"{name} is {number}; expected {least} or more")
+            number = check_whole(name, given, least)
             if type(given) is not int:
                 object.__setattr__(self, name, number)  # of a frozen class, too
 

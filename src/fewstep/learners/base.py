@@ -15,12 +15,12 @@ from fewstep.config.schema import Config
 from fewstep.data.any_preparation import AnyPreparation
 from fewstep.execution.executor import MetaGradient
 from fewstep.functional.swapped import Params
-from fewstep.learners.checks import check_whole
 from fewstep.learners.known_gradient import with_gradient_of
 from fewstep.learners.meta_parameters import move_statistics
 from fewstep.learners.names import NamedModule, ParameterTree
 from fewstep.metagrad.metrics import Metric
 from fewstep.tasks import Inputs, TaskBatch
+from fewstep.whole_numbers import check_whole
 
 
 class Predictions(NamedTuple):

@@ -20,7 +20,6 @@ from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, as_leaf_tensors, wit
 from fewstep.metagrad.objective import Objective
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch
-from fewstep.whole_numbers import as_whole
 
 Loss = Callable[[Any, Tensor], Tensor]
 
@@ -32,16 +31,6 @@ def check_choice(name: str, given: object, literal: Any) -> None:
     choices = get_args(literal)
     if given not in choices:
         raise InputError(f"{name} is {given!r}; expected one of {', '.join(choices)}")
-
-
-def check_whole(name: str, given: object, least: float = 0) -> int:
-    """See that a setting is a whole number that is large enough."""
-    number = as_whole(given)
-    if number is None:
-        raise InputError(f"{name} is {given!r}, a {type(given).__name__}; expected a whole number")
-    if number < least:
-        raise InputError(f"{name} is {given}; expected {least} or more")
-    return number
 
 
 def check_at_least_zero(name: str, given: Any) -> float:

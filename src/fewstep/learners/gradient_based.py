@@ -29,7 +29,6 @@ from fewstep.learners.checks import (
     check_module,
     check_tasks,
     check_twice_differentiable,
-    check_whole,
     loss_of,
 )
 from fewstep.learners.divergence import check_adapted, check_finite
@@ -41,6 +40,7 @@ from fewstep.metagrad.objective import Objective, Padding, QueryResult
 from fewstep.metagrad.unroll import GradientRule, last_only
 from fewstep.runtime.modes import arithmetic_of, exclusive
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
+from fewstep.whole_numbers import check_whole
 
 
 @dataclass(frozen=True)

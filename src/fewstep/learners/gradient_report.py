@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Learner
-from fewstep.learners.checks import check_whole
 from fewstep.learners.reptile import Reptile
 from fewstep.runtime.modes import exclusive
 from fewstep.tasks import TaskBatch
+from fewstep.whole_numbers import check_whole
 
 Verdict = Literal["exact", "kink", "wrong"]
 

@@ -12,7 +12,7 @@ from fewstep.choices import Execution, Norm, Precision
 from fewstep.errors import InputError
 from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
-from fewstep.learners.checks import Loss, check_whole
+from fewstep.learners.checks import Loss
 from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors, last
@@ -20,6 +20,7 @@ from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import EvaluateQuery, Objective
 from fewstep.metagrad.unroll import Gradient, GradientRule, ThroughInnerLoop, last_only
 from fewstep.tasks import Inputs, TaskBatch
+from fewstep.whole_numbers import check_whole
 
 
 class ImplicitMAML(GradientBased):

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from fewstep.choices import Execution, Norm, Precision
 from fewstep.learners.base import Evaluation
-from fewstep.learners.checks import check_whole
 from fewstep.learners.protomaml import ProtoMAML
 from fewstep.metagrad.metrics import Metric
 from fewstep.tasks import Inputs, TaskBatch
+from fewstep.whole_numbers import check_whole
 
 
 class ProtoNet(ProtoMAML):

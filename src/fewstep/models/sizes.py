@@ -1,18 +1,13 @@
 """The sizes that networks are asked for."""
 
 from fewstep.errors import InputError
-from fewstep.whole_numbers import as_whole
+from fewstep.whole_numbers import check_whole
 
 
 def check_sizes(**sizes: int) -> None:
     """See that channels, pixels, filters and ways are whole numbers of 1 or more."""
     for name, size in sizes.items():
-        if as_whole(size) is None:
-            raise InputError(
-                f"{name} is {size!r}, a {type(size).__name__}; expected a whole number"
-            )
-        if size < 1:
-            raise InputError(f"{name} is {size}; expected 1 or more")
+        check_whole(name, size, 1)
 
 
 def side_of(example_shape: tuple[int, ...]) -> int:

@@ -22,7 +22,6 @@ from fewstep.evaluation.task_sets import TaskSet, drawn
 from fewstep.evaluation.unit import in_unit_of
 from fewstep.files import rounded
 from fewstep.learners.base import Learner
-from fewstep.learners.checks import check_whole
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.training.described import BY_FIT, described, settings_of_fit
 from fewstep.training.fit_arguments import (
@@ -40,6 +39,7 @@ from fewstep.training.provenance import provenance, versions
 from fewstep.training.reporter import Callback, FitReporter
 from fewstep.training.streams import stream_of
 from fewstep.training.task_form import form_as_json, form_of
+from fewstep.whole_numbers import check_whole
 
 
 @dataclass(frozen=True, repr=False)
