@@ -11,6 +11,7 @@ Execution = Literal["auto", "loop", "vectorised", "chunked", "captured"]
 Precision = Literal["float32", "tf32", "bf16"]
 Adapting = Literal["all", "head", "body", "context"]
 InnerOptimizerName = Literal["sgd", "momentum", "adam"]
+OptimizerName = Literal["adam", "muon"]  # of the outer loop
 StepSizes = Literal["fixed", "per-step", "per-element"]
 HeadRows = Literal["separate", "shared"]
 NewHead = Literal["random", "zeros"]

@@ -58,8 +58,11 @@ def test_the_library_leaves_it_alone():
     assert python(script) == "False\n"
 
 
+# Without large pages, of which systems give more or fewer by themselves, so that counts compare.
 MEMORY_SCRIPT = """
-import resource, sys
+import ctypes, resource, sys
+PR_SET_THP_DISABLE = 41
+assert ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0
 if sys.argv[1] == "kept":
     from fewstep import keep_memory
     keep_memory()
@@ -83,4 +86,5 @@ def page_faults(how):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
 def test_a_large_tensor_does_not_fault_its_pages_in_every_time():
-    assert page_faults("kept") < 0.1 * page_faults("not kept")
+    # Not none: a tensor may once be put elsewhere.
+    assert page_faults("kept") < 0.25 * page_faults("not kept")

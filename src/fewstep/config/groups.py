@@ -119,8 +119,11 @@ class OuterLoop:
     """Outer steps."""
     meta_batch: Annotated[limits.Count, Limit(10_000)] = 32
     """Tasks of an outer step."""
+    optimizer: choices.OptimizerName = "adam"
+    """Outer optimiser; muon moves convolutions and hidden layers in all directions alike, and the
+    rest by adam."""
     outer_lr: limits.Rate = 1e-3
-    """Step size of the outer optimiser, Adam."""
+    """Step size of the outer optimiser."""
     final_outer_lr: Annotated[float | None, arg(metavar="FLOAT")] = None
     """Where outer_lr falls to by the last outer step, along half a cosine; None: constant."""
     ema_decay: limits.Decay = 0.0
@@ -143,6 +146,9 @@ class Evaluation:
     """Outer steps between validations."""
     val_tasks: limits.Count = 200
     """Tasks of a validation."""
+    test_n_way: limits.OptionalCount = None
+    """Classes of a task in validation and test, with one row of the last layer for all (head_rows);
+    n_way unless given."""
     test_k_shot: Annotated[limits.OptionalCount, Limit(10_000)] = None
     """Support examples in validation and test; k_shot unless given."""
     test_q_query: Annotated[limits.OptionalCount, Limit(10_000)] = None

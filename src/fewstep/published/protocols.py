@@ -63,8 +63,15 @@ def _earlier_steps(config: Config) -> str:
     return f"for {share:.0%} of the outer steps" if share else "never"
 
 
+def _head(config: Config) -> str:
+    return "one row for all classes" if config.head_rows == "shared" else "a row for each class"
+
+
+_OPTIMISERS = {"adam": "Adam", "muon": "Muon for convolutions and Adam for the rest"}
+
+
 def _optimiser(config: Config) -> str:
-    rate = f"Adam, {config.outer_lr:g}"
+    rate = f"{_OPTIMISERS[config.optimizer]}, {config.outer_lr:g}"
     if config.final_outer_lr is None:
         return f"{rate} throughout"
     return f"{rate}, falling to {config.final_outer_lr:g} along half a cosine"
@@ -85,6 +92,12 @@ _SETTINGS = (
     ),
     _Setting("outer steps", lambda c: f"{c.steps:,}", "a short schedule is what the budget is for"),
     _Setting(
+        "classes of a training task",
+        lambda c: str(c.n_way),
+        "harder tasks teach features that tell more classes apart",
+    ),
+    _Setting("last layer at first", _head, "so that it serves any number of classes"),
+    _Setting(
         "tasks of an outer step",
         lambda c: str(c.meta_batch),
         "more outer steps in the same time",
@@ -97,7 +110,7 @@ _SETTINGS = (
     _Setting(
         "outer optimiser",
         _optimiser,
-        "large outer steps at first, small ones at the end",
+        "higher accuracy after the same time, on validation classes",
     ),
     _Setting("weights that are tested", _kept, "an average evens out what large outer steps shake"),
     _Setting(

@@ -1,12 +1,26 @@
-"""The optimiser of the outer loop, where the user gives none."""
+"""The optimisers of the outer loop, where the user gives none."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+import torch
 from torch import nn
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
+
+from fewstep.choices import OptimizerName
+from fewstep.learners.base import Learner
+from fewstep.training.muon import hidden_weights, muon_step
 
 HOW = ("foreach", "fused", "capturable")
 """Settings that say how a step is computed, which depends on the device, and not which step."""
+MOMENTUM = 0.9  # of Muon
+
+
+def optimizer_of(name: OptimizerName, learner: Learner, lr: float) -> Optimizer:
+    """The optimiser of this name over all that a learner learns."""
+    parameters = [parameter for _, parameter in learner.named_parameters()]
+    if name == "adam":
+        return adam(parameters, lr)
+    return Muon(parameters, lr, hidden_weights(learner))
 
 
 def adam(parameters: Iterable[nn.Parameter], lr: float) -> Adam:
@@ -17,3 +31,46 @@ def adam(parameters: Iterable[nn.Parameter], lr: float) -> Adam:
         if all(p.is_cuda and p.is_floating_point() for p in group["params"]):
             group["fused"] = True
     return made
+
+
+class Muon(Optimizer):
+    """Muon for hidden weights, and Adam for all other parameters, with one step size.
+
+    `torch.optim.Muon` takes matrices alone, and this one the weights of convolutions too.
+
+    Args:
+        parameters: Everything to learn.
+        lr: Step size of both.
+        hidden: The weights of hidden layers, of two or more dimensions, among ``parameters``.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> optimizer = Muon(layer.parameters(), 1e-2, [layer.weight])
+    >>> layer(torch.ones(1, 3)).sum().backward()
+    >>> optimizer.step()
+    """
+
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], lr: float, hidden: Collection[nn.Parameter]
+    ) -> None:
+        super().__init__(parameters, {"lr": lr})
+        numbers = {id(weight) for weight in hidden}
+        every = self.param_groups[0]["params"]
+        self.hidden = [p for p in every if id(p) in numbers]
+        others = [p for p in every if id(p) not in numbers]
+        self.rest = adam(others, lr) if others else None
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """Take a step along the gradients, which are there already."""
+        lr = self.param_groups[0]["lr"]
+        if self.rest is not None:
+            # One state of all parameters, as a checkpoint keeps it; loading one replaces it.
+            self.rest.state = self.state
+            self.rest.param_groups[0]["lr"] = lr
+            self.rest.step()
+        for weight in self.hidden:
+            if weight.grad is not None:
+                mean = self.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+                mean.lerp_(weight.grad, 1 - MOMENTUM)
+                # A step ahead of the average, as by Nesterov.
+                weight.add_(muon_step(weight.grad.lerp(mean, MOMENTUM)), alpha=-lr)
