@@ -42,7 +42,7 @@ from fewstep.learners.build import learner_for
 from fewstep.runtime.rng import seed_torch
 from fewstep.training import fit
 from fewstep.training.figures import step_figures
-from fewstep.training.optimizer import adam
+from fewstep.training.optimizer import optimizer_of
 from fewstep.training.reporter import Figures, FitReporter
 from fewstep.training.state import State
 
@@ -112,7 +112,8 @@ def host_parts(learner: Learner, source: Any, config: Config, times: int) -> dic
     device = torch.device(config.device)
     here = made_on(source, device)
     tasks = here.batch(range(config.meta_batch)).to(device)
-    state = State(learner, adam(learner.parameters(), config.outer_lr), config.ema_decay)
+    optimizer = optimizer_of(config.optimizer, learner, config.outer_lr)
+    state = State(learner, optimizer, config.ema_decay)
     found = learner.differentiate(tasks, 0)
     numbers, starts = range(config.meta_batch), itertools.count(0, config.meta_batch)
 

@@ -21,7 +21,7 @@ from fewstep.learners.base import Learner
 from fewstep.learners.build import learner_for
 from fewstep.learners.schedules import cosine
 from fewstep.training import checkpoint
-from fewstep.training.optimizer import adam
+from fewstep.training.optimizer import optimizer_of
 from fewstep.training.run_dir import RunDir
 from fewstep.training.state import State
 
@@ -36,7 +36,9 @@ def train(config: Config, run: Path, seconds: float) -> None:
     source = task_sources(config)["train"]
     tasks = made_on(source, device)
     learner, model, workload = prepared(config, source.spec)
-    state = State(learner, adam(learner.parameters(), config.outer_lr), config.ema_decay)
+    state = State(
+        learner, optimizer_of(config.optimizer, learner, config.outer_lr), config.ema_decay
+    )
     files = RunDir(run)
     run.mkdir(parents=True, exist_ok=True)
     if files.last.exists():

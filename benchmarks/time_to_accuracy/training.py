@@ -38,7 +38,7 @@ from fewstep.training.build import workers_for
 from fewstep.training.interrupt import Interrupted
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
-from fewstep.training.optimizer import adam
+from fewstep.training.optimizer import optimizer_of
 from fewstep.training.provenance import provenance
 from fewstep.training.settings import SHARED, OuterSettings
 from fewstep.training.streams import stream_of
@@ -66,7 +66,7 @@ def by_fewstep(config: Config, run: Path, seconds: float) -> None:
             OuterLoop(
                 settings=settings,
                 learner=learner,
-                optimizer=adam((p for _, p in learner.named_parameters()), config.outer_lr),
+                optimizer=optimizer_of(config.optimizer, learner, config.outer_lr),
                 train=stream_of(tasks, config.meta_batch, config.seed, device_of(learner), part),
                 validation=None,
                 keeper=PointKeeper(keeper.run, by_first=not here.is_first),

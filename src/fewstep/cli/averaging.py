@@ -39,14 +39,7 @@ def tested_average(
         told = f"{tasks} test tasks, average of {len(kept)} checkpoints, {used}"
         with counting(console, told, tasks * len(kept)) as advance:
             found = evaluate_average(
-                run.as_trained,
-                values,
-                run.tasks["test"],
-                tasks,
-                steps,
-                used,
-                advance,
-                run.config.test_n_way,
+                run.learner, values, run.tasks["test"], tasks, steps, used, advance
             )
         columns = means(found).columns
         norms[used] = {

@@ -157,7 +157,7 @@ def episodes(images: Mapping[str, ImageClasses], config: Config) -> Mapping[Spli
     def of(split: Split) -> TaskSource:
         return EpisodeSampler(
             images[split],
-            config.ways(split),
+            config.n_way,
             *config.shots(split),
             config.seed,
             split,
