@@ -175,7 +175,7 @@ def test_omniglot(data_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("FEWSTEP_DATA", raising=False)
     (tmp_path / "here").symlink_to(data_dir.resolve(), target_is_directory=True)
     monkeypatch.chdir(tmp_path)
-    given = ["train", "omniglot-5way-1shot", *TINY, "--data-dir", "here"]
+    given = ["train", "omniglot-5way-1shot", "--budget", "paper", *TINY, "--data-dir", "here"]
     assert main([*given, "--run-dir", run]) == 0
     told = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert told["recipe"] == "omniglot-5way-1shot"

@@ -62,6 +62,7 @@ def test_names_of_earlier_versions(tmp_path):
 
 OMNIGLOT_OF_THE_FIRST_VERSION = {
     **{"budget": None, "meta_batch": 8, "outer_lr": 2e-3, "ema_decay": 0.999, "val_every": 500},
+    **{"optimizer": "adam"},
     **{"val_tasks": 200, "q_query": 5, "test_q_query": None, "final_outer_lr": 1e-5},
     **{"multi_step_loss": 0.1, "first_order_share": 0.3, "downsample": "stride", "inner_lr": 0.1},
     **{"norm": "transductive", "model_norm": "batch", "filters": 64, "inner_steps": 5},

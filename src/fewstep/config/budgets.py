@@ -18,31 +18,33 @@ DEFAULT: Budget = "fast"
 
 # Omniglot, found on validation classes.
 _OMNIGLOT: Settings = {
-    "inner_steps": 1,
-    "inner_lr": 0.4,
-    "test_inner_steps": 1,
-    "step_sizes": "per-step",
     "optimizer": "muon",
     "outer_lr": 8e-3,
     "final_outer_lr": 1e-5,
     "ema_decay": 0.99,
     "val_every": 500,
 }
+_ONE_STEP: Settings = {
+    "inner_steps": 1,
+    "inner_lr": 0.4,
+    "test_inner_steps": 1,
+    "step_sizes": "per-step",
+}
 # MAML++ keeps what it has for several inner steps.
-_OMNIGLOT_PLUS_PLUS: Settings = {"inner_steps": 2, "inner_lr": 0.2, "test_inner_steps": 2}
+_TWO_STEPS: Settings = {"inner_steps": 2, "inner_lr": 0.2, "test_inner_steps": 2}
 _PHOTOGRAPHS: Settings = {"final_outer_lr": 1e-5}
 
 
 def _fast_omniglot(meta_batch: int, q_query: int, steps: int) -> Mapping[str, Settings]:
     own = {**_OMNIGLOT, "meta_batch": meta_batch, "q_query": q_query, "steps": steps}
-    return {ALL: own, "maml": {}, "fomaml": {}, "maml++": _OMNIGLOT_PLUS_PLUS}
+    return {ALL: own, "maml": _ONE_STEP, "fomaml": _ONE_STEP, "maml++": _TWO_STEPS}
 
 
 FAST: Mapping[str, Mapping[str, Settings]] = {
-    "omniglot-5way-1shot": _fast_omniglot(20, 1, 10_000),
+    "omniglot-5way-1shot": _fast_omniglot(8, 5, 10_000),
     "omniglot-5way-5shot": _fast_omniglot(8, 5, 6_000),
-    "omniglot-20way-1shot": _fast_omniglot(8, 1, 8_000),
-    "omniglot-20way-5shot": _fast_omniglot(4, 5, 4_000),
+    "omniglot-20way-1shot": _fast_omniglot(4, 2, 8_000),
+    "omniglot-20way-5shot": _fast_omniglot(2, 5, 6_000),
     "mini-imagenet-5way-1shot": {ALL: _PHOTOGRAPHS, "maml": {}, "fomaml": {}, "maml++": {}},
     "mini-imagenet-5way-5shot": {ALL: _PHOTOGRAPHS, "maml": {}, "fomaml": {}, "maml++": {}},
 }
