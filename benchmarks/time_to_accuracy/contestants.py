@@ -23,7 +23,6 @@ ALGORITHMS = {
 USUAL = ("MAML", "first-order MAML", "MAML++", PEER)
 """The contestants where none is named."""
 PLAIN = {
-    "step_sizes": "fixed",
     "norm": "transductive",
     "adapting": "all",
     "order": "exact",

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.gradients import Gradient, distance
-from benchmarks.libraries import by_higher
 from benchmarks.time_to_accuracy.points import keep
 from benchmarks.workloads import WORKLOADS, Workload
 from fewstep import TaskBatch
@@ -20,6 +19,7 @@ from fewstep.data.source import made_on
 from fewstep.learners.base import Learner
 from fewstep.learners.build import learner_for
 from fewstep.learners.schedules import cosine
+from fewstep.metagrad.inner_loop import INNER_LR
 from fewstep.training import checkpoint
 from fewstep.training.optimizer import optimizer_of
 from fewstep.training.run_dir import RunDir
@@ -35,7 +35,7 @@ def train(config: Config, run: Path, seconds: float) -> None:
     end, device = time.monotonic() + seconds, torch.device(config.device)
     source = task_sources(config)["train"]
     tasks = made_on(source, device)
-    learner, model, workload = prepared(config, source.spec)
+    learner, workload = prepared(config, source.spec)
     state = State(
         learner, optimizer_of(config.optimizer, learner, config.outer_lr), config.ema_decay
     )
@@ -48,7 +48,7 @@ def train(config: Config, run: Path, seconds: float) -> None:
         step = state.progress.step
         first = step * config.meta_batch
         batch = tasks.batch(range(first, first + config.meta_batch)).to(device)
-        gradient = gradient_of(config, step, workload, model, batch)
+        gradient = gradient_of(config, step, workload, learner, batch)
         lr = cosine(config.outer_lr, config.final_outer_lr, step, config.steps)
         state.descend(gradient, lr)
         state.average_in()
@@ -65,48 +65,58 @@ def train(config: Config, run: Path, seconds: float) -> None:
             return
 
 
-def prepared(config: Config, spec: object) -> tuple[Learner, nn.Module, Workload]:
-    """A learner of the config, its network as the library takes it, and what it computes.
+def prepared(config: Config, spec: object) -> tuple[Learner, Workload]:
+    """A learner of the config, with its network as the library takes it, and what it computes.
 
     Batch norm keeps no running statistics, which MAML does not use.
     """
     learner = learner_for(config, spec)  # type: ignore[arg-type]
-    model = learner.model
-    for part in model.modules():
+    for part in learner.model.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.track_running_stats = False
             part.running_mean = part.running_var = part.num_batches_tracked = None
     ways = config.n_way if config.kind == "classification" else 0
     usual = WORKLOADS["W1"]
     workload = replace(usual, ways=ways, lr=config.inner_lr, steps=config.inner_steps)
-    return learner, model, workload
+    return learner, workload
 
 
 def gradient_of(
-    config: Config, step: int, workload: Workload, model: nn.Module, tasks: TaskBatch
+    config: Config, step: int, workload: Workload, learner: Learner, tasks: TaskBatch
 ) -> Gradient:
-    """The library's gradient in an outer step: of first order where the recipe has it so."""
-    if step < round(config.first_order_share * config.steps):
-        return first_order(workload, model, tasks)
-    return by_higher(workload, model, tasks)()
+    """The library's gradient in an outer step: of first order where the recipe has it so.
 
-
-def first_order(workload: Workload, model: nn.Module, tasks: TaskBatch) -> Gradient:
-    """By ``track_higher_grads=False``: the query loss's gradient at the adapted parameters."""
+    Each tensor is a group of the inner optimiser, whose step sizes are overridden where they are
+    learned, as the library's documentation has it.
+    """
     import higher
 
-    optimizer = torch.optim.SGD(model.parameters(), lr=workload.lr)
-    found = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    model, learned = learner.model, dict(learner.named_parameters())
+    names = [name for name, _ in model.named_parameters()]
+    sizes = {INNER_LR + name: learned.get(INNER_LR + name) for name in names}
+    wanted = {name: learned[name] for name in (*names, *sizes) if name in learned}
+    optimizer = torch.optim.SGD([{"params": [p]} for p in model.parameters()], lr=workload.lr)
+    first_order = step < round(config.first_order_share * config.steps)
+    found = {name: torch.zeros_like(value) for name, value in wanted.items()}
     for task in range(len(tasks)):
         x, y, query_x, query_y = tasks.task(task)
-        with higher.innerloop_ctx(model, optimizer, track_higher_grads=False) as (copy, inner):
-            for _ in range(workload.steps):
-                inner.step(workload.loss(copy(x), y))
+        with higher.innerloop_ctx(model, optimizer, copy_initial_weights=False) as (copy, inner):
+            for number in range(workload.steps):
+                rates = [size[number] for size in sizes.values() if size is not None]
+                inner.step(
+                    workload.loss(copy(x), y),
+                    override={"lr": rates} if rates else None,
+                    grad_callback=_detached if first_order else None,
+                )
             loss = workload.loss(copy(query_x), query_y) / len(tasks)
-            gradients = torch.autograd.grad(loss, list(copy.parameters()))
+            gradients = torch.autograd.grad(loss, list(wanted.values()))
         for total, gradient in zip(found.values(), gradients, strict=True):
             total += gradient
     return found
+
+
+def _detached(gradients: list[Tensor]) -> list[Tensor]:
+    return [gradient.detach() for gradient in gradients]
 
 
 def deviation(config: Config) -> float:
@@ -116,12 +126,12 @@ def deviation(config: Config) -> float:
     """
     config = replace(config, device="cpu", execution="auto")
     source = task_sources(config)["train"]
-    learner, model, workload = prepared(config, source.spec)
+    learner, workload = prepared(config, source.spec)
     batch = _in_float64(source.batch(range(config.meta_batch)))
     learner.double()
     return max(
         distance(
-            gradient_of(config, step, workload, model, batch),
+            gradient_of(config, step, workload, learner, batch),
             learner.differentiate(batch, step).gradient,
         )
         for step in (0, config.steps - 1)
