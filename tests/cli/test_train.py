@@ -232,6 +232,11 @@ def test_help_comes_in_groups(capsys, monkeypatch):
         )
 
 
+def test_a_budget_that_is_none(capsys):
+    told = refused(["train", "omniglot-5way-1shot", "--budget", "papr"], capsys)
+    assert "'papr' for argument '--budget'. Expected one of ('fast', 'paper') (" in told
+
+
 def test_the_default_recipe_is_named(tmp_path, capsys):
     taken = tmp_path / "run"
     (taken / "config.json").mkdir(parents=True)

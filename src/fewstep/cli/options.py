@@ -59,6 +59,8 @@ def _one_line(frame: str) -> str:
     parts = [part.strip(" .") for part in text.split("\0")]
     kept = [part for part in parts if part and not part.startswith(("For full", "Argument help"))]
     line = re.sub(r"\s+", " ", "; ".join(kept))
+    # What nothing is given for is no choice.
+    line = line.replace(", 'None')", ")")
     # The flags that are meant, without their descriptions.
     line = re.sub(r"Perhaps you meant: (--[\w-]+).*", r"did you mean \1?", line)
     similar = r"Arguments similar to (\S+): (--[\w-]+).*?(?=; Arguments similar|$)"

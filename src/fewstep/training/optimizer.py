@@ -57,7 +57,8 @@ class Muon(Optimizer):
         every = self.param_groups[0]["params"]
         self.hidden = [p for p in every if id(p) in numbers]
         others = [p for p in every if id(p) not in numbers]
-        self.rest = adam(others, lr) if others else None
+        # Not fused: loading a checkpoint would leave the numbers of its steps on the CPU.
+        self.rest = Adam(others, lr) if others else None
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
