@@ -40,13 +40,13 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     >>> bool(values.min() > 0.6), bool(values.max() < 1.3)
     (True, True)
     """
-    wide: Tensor = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    wide: Tensor = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mH
     found: Tensor = wide / wide.norm().clamp_min(1e-30)
     first, third, fifth = _COEFFICIENTS
     for _ in range(5):
-        square = found @ found.T
+        square = found @ found.mH
         found = first * found + (third * square + fifth * square @ square) @ found
-    return found if wide is matrix else found.T
+    return found if wide is matrix else found.mH
 
 
 def hidden_weights(model: nn.Module) -> list[nn.Parameter]:
