@@ -93,8 +93,8 @@ def gradient_of(
 
     model, learned = learner.model, dict(learner.named_parameters())
     names = [name for name, _ in model.named_parameters()]
-    sizes = {INNER_LR + name: learned.get(INNER_LR + name) for name in names}
-    wanted = {name: learned[name] for name in (*names, *sizes) if name in learned}
+    sizes = [INNER_LR + name for name in names if INNER_LR + name in learned]
+    wanted = {name: learned[name] for name in (*names, *sizes)}
     optimizer = torch.optim.SGD([{"params": [p]} for p in model.parameters()], lr=workload.lr)
     first_order = step < round(config.first_order_share * config.steps)
     found = {name: torch.zeros_like(value) for name, value in wanted.items()}
@@ -102,7 +102,7 @@ def gradient_of(
         x, y, query_x, query_y = tasks.task(task)
         with higher.innerloop_ctx(model, optimizer, copy_initial_weights=False) as (copy, inner):
             for number in range(workload.steps):
-                rates = [size[number] for size in sizes.values() if size is not None]
+                rates = [learned[name][number] for name in sizes]
                 inner.step(
                     workload.loss(copy(x), y),
                     override={"lr": rates} if rates else None,

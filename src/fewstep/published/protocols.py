@@ -81,7 +81,7 @@ def _kept(config: Config) -> str:
 
 _SETTINGS = (
     _Setting("network", _network, "a stride is as accurate after the same time"),
-    _Setting("inner loop", _inner_loop, "found on validation classes"),
+    _Setting("inner loop", _inner_loop, "fewer steps take less time; learned sizes make up for it"),
     _Setting("derivative of the inner loop", _derivative, "a step of first order is cheaper"),
     _Setting(
         "losses after earlier inner steps count", _earlier_steps, "found on validation classes"

@@ -71,7 +71,10 @@ class Muon(Optimizer):
             self.rest.step()
         for weight in self.hidden:
             if weight.grad is not None:
-                mean = self.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+                state = self.state[weight]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(weight)
+                mean = state["momentum_buffer"]
                 mean.lerp_(weight.grad, 1 - MOMENTUM)
                 # A step ahead of the average, as by Nesterov.
                 weight.add_(muon_step(weight.grad.lerp(mean, MOMENTUM)), alpha=-lr)
