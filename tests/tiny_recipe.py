@@ -15,6 +15,7 @@ SETTINGS = {
     **{"ema_decay": 0.0, "recipe": NAME},
 }
 
+OF_MORE_CLASSES = {"n_way": 7, "test_n_way": 5, "head_rows": "shared", "optimizer": "muon"}
 EXAMPLE = {
     **{"recipe": "omniglot-5way-1shot", "algorithm": "maml", "budget": "fast", "models": 1},
     **{"norm": "transductive", "calibration_error": 0.01, "tasks": 600, "seed": 0},
@@ -34,7 +35,7 @@ def add(patch, accuracy=0.5, half=0.5, meaning="interval"):
     """Add it to the recipes, with the figure of its paper; for as long as the patch holds."""
     plain = replace(RECIPES["glyphs-5way-1shot"].config, **SETTINGS)
     patch.setitem(recipes._PLAIN, NAME, (plain, "glyphs"))
-    patch.setitem(budgets.FAST, NAME, {"all": {"outer_lr": 0.01, "optimizer": "muon"}, "maml": {}})
+    patch.setitem(budgets.FAST, NAME, {"all": {"outer_lr": 0.01} | OF_MORE_CLASSES, "maml": {}})
     patch.setitem(budgets.PAPER, NAME, {"all": {"outer_lr": 0.001}})
     patch.setitem(RECIPES, NAME, Recipe(with_budget(plain, "fast"), "glyphs"))
     figure = PaperFigure(accuracy, half, meaning, "read", "A paper", "some tasks")

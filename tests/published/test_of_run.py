@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from fewstep import InputError
+from fewstep.config.budgets import PAPER
 from fewstep.published.files import Cell, ResultFile, read_results
 from fewstep.published.of_run import cell_config, results_of_run, settings_of
 from fewstep.published.table import results_page
@@ -73,6 +74,24 @@ def test_each_norm_and_the_average_is_a_file(run_dir):
     assert one.settings == settings_of(cell_config(*CELL))
     assert one.settings != settings_of(cell_config(*CELL[:2], "fast"))
     assert "/somewhere" not in json.dumps([one.as_json() for one in found])
+
+
+def test_the_one_test_of_a_network_without_batch_norm_is_that_of_both_norms(tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        PAPER[CELL.recipe], CELL.algorithm, {"model_norm": "group", "steps": 50_000}
+    )
+    alone = {"transductive": NORMS["transductive"]}
+    summary = SUMMARY | {"norms": alone, "average": SUMMARY["average"] | {"norms": alone}}
+    found = results_of_run(written(tmp_path / "run", summary))
+    assert [(one.norm, one.models) for one in found] == [
+        *(("transductive", 1), ("inductive", 1)),
+        *(("transductive", 5), ("inductive", 5)),
+    ]
+    assert {one.figure for one in found} == {(0.975, 0.004)}
+    assert [one.calibration_error for one in found] == [0.0123, 0.0123, 0.01, 0.01]
+    assert "over tasks; no batch norm, so both norms are one; one model" in found[1].protocol
+    with pytest.raises(InputError, match="damaged"):
+        results_of_run(written(tmp_path / "empty", SUMMARY | {"norms": {}}))
 
 
 @pytest.mark.parametrize(

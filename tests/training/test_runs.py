@@ -9,8 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import fewstep
+from fewstep.config.file import training_digest
 from fewstep.config.recipes import RECIPES, with_algorithm
-from fewstep.training.runs import load_run
+from fewstep.learners.any_ways import for_ways
+from fewstep.training.reporter import Reporter
+from fewstep.training.runs import load_run, trained
 from tests.processes import end, finish, no_pictures, start, until
 from tests.training.shared import GLYPHS, run
 
@@ -88,3 +92,28 @@ def test_a_finished_run_is_only_judged_again(undisturbed, tmp_path):
     before = content()
     assert "finished after 60 outer steps; mse" in whole(undisturbed, tmp_path / "out")
     assert content() == before
+
+
+def scores(learner, tasks):
+    return fewstep.evaluate(learner, tasks, n=4).metrics["accuracy"].mean
+
+
+def test_trained_in_tasks_of_more_classes_than_it_is_tested_in(tmp_path):
+    config = replace(GLYPHS, n_way=8, test_n_way=5, head_rows="shared")
+    with trained(config, tmp_path / "run", Reporter()) as one:
+        assert [one.tasks[split].n_way for split in ("train", "val", "test")] == [8, 5, 5]
+        assert [len(of.model[-1].weight) for of in (one.as_trained, one.learner)] == [8, 5]
+        found = scores(one.learner, one.tasks["val"])
+    again = load_run(tmp_path / "run", None, "cpu")
+    assert again.note == ""
+    assert scores(again.learner, again.tasks["val"]) == found
+    # By the mean of the rows, which all classes share.
+    assert scores(for_ways(again.as_trained, 5)[0], again.tasks["val"]) == found
+    other = load_run(tmp_path / "run", None, "cpu", {"n_way": 3})
+    assert other.tasks["test"].n_way == 3
+    assert "all 3 start from the row they share" in other.note
+
+
+def test_how_a_run_is_tested_decides_no_outer_step():
+    config = replace(GLYPHS, n_way=8, test_n_way=5, head_rows="shared")
+    assert training_digest(config) == training_digest(replace(config, test_n_way=4))

@@ -39,7 +39,14 @@ def tested_average(
         told = f"{tasks} test tasks, average of {len(kept)} checkpoints, {used}"
         with counting(console, told, tasks * len(kept)) as advance:
             found = evaluate_average(
-                run.learner, values, run.tasks["test"], tasks, steps, used, advance
+                run.as_trained,
+                values,
+                run.tasks["test"],
+                tasks,
+                steps,
+                used,
+                advance,
+                run.config.test_n_way,
             )
         columns = means(found).columns
         norms[used] = {

@@ -106,15 +106,17 @@ def _of_run(path: Path, what: What, n_way: int | None) -> Chosen:
             "y=y)"
         )
     run = load_trained(path, "cpu")
-    spec, learner, note = run.form.spec, run.learner, ""
+    spec, how, learner, note = run.form.spec, run.form.preparation, run.learner, ""
+    own = spec.kind == "classification" and not isinstance(how, TablePreparation)
+    if n_way is not None and not own:
+        raise InputError(f"{path} is a run without classes of a task's own; leave --n-way out")
+    n_way = n_way or run.config.test_n_way
     if n_way is not None:
-        if spec.kind != "classification" or isinstance(run.form.preparation, TablePreparation):
-            raise InputError(f"{path} is a run without classes of a task's own; leave --n-way out")
         learner, note = _for_ways(learner, n_way)
     x, y = _like_a_task(spec, n_way or spec.outputs, dtype_of(learner))
     export = export_of(learner, what, x, y)
-    if isinstance(run.form.preparation, TablePreparation) and spec.kind == "classification":
-        export = _with(export, classes=list(run.form.preparation.classes))
+    if isinstance(how, TablePreparation) and spec.kind == "classification":
+        export = _with(export, classes=list(how.classes))
     return Chosen(_with(export, threshold=run.threshold), learner, note, n_way)
 
 

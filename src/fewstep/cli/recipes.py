@@ -112,7 +112,7 @@ def _print(console: Console, headings: Sequence[str], rows: Sequence[Sequence[st
 def _protocol(recipe: Recipe) -> str:
     config = recipe.config
     k_shot, q_query = config.shots("test")
-    ways = f"{config.n_way}-way " if config.kind == "classification" else ""
+    ways = f"{config.ways('test')}-way " if config.kind == "classification" else ""
     steps = steps_in_words(config.algorithm, config.inner_steps)
     budget = "; budgets fast and paper" if config.budget else ""
     return (

@@ -49,7 +49,8 @@ def loaded(run: Path, beside: Path | None, device: str = "cpu") -> Shown:
             )
     named = zip(named_runs(paths), bases, strict=True)
     starts = [start for name, base in named for start in _starts(name, base)]
-    return Shown([*starts, _random(first)], first.config.n_way, first.config.test_inner_steps)
+    config = first.config
+    return Shown([*starts, _random(first)], config.ways("test"), config.test_inner_steps)
 
 
 def _starts(name: str, base: Base) -> Iterator[Start]:

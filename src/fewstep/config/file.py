@@ -21,7 +21,8 @@ _FIRST = (  # the settings of the first version that decide what an outer step d
     "multi_step_loss per_step_affine per_step_statistics proximal cg_steps new_head norm precision "
     "meta_batch outer_lr final_outer_lr ema_decay val_every val_tasks seed"
 )
-_OF_VALIDATION = ("test_k_shot", "test_q_query", "test_inner_steps")  # no outer step needs them
+# No outer step needs them.
+_OF_VALIDATION = ("test_n_way", "test_k_shot", "test_q_query", "test_inner_steps")
 
 
 def read_config(path: Path, *, resume: bool = False) -> Config:

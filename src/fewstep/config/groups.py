@@ -146,6 +146,9 @@ class Evaluation:
     """Outer steps between validations."""
     val_tasks: limits.Count = 200
     """Tasks of a validation."""
+    test_n_way: limits.OptionalCount = None
+    """Classes of a task in validation and test, with one row of the last layer for all (head_rows);
+    n_way unless given."""
     test_k_shot: Annotated[limits.OptionalCount, Limit(10_000)] = None
     """Support examples in validation and test; k_shot unless given."""
     test_q_query: Annotated[limits.OptionalCount, Limit(10_000)] = None

@@ -7,7 +7,7 @@ Kind = Literal["classification", "regression"]
 Examples = Literal["pictures", "rows", "series"]
 
 
-OF_PICTURES = ("n_way", "rotations", "flip", "crop", "colour")
+OF_PICTURES = ("n_way", "test_n_way", "rotations", "flip", "crop", "colour")
 OF_TABLES = ("task", "target", "inputs", "time", "window", "min_k_shot")
 
 

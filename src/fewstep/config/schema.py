@@ -86,6 +86,14 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
         if (kind == "regression" or self.table) and self.head_rows == "shared":
             new = "new classes in each task" if self.table else "classes"
             yield f"head_rows is shared with data {self.data}; it needs {new}: leave it out"
+        of_any_ways = self.head_rows == "shared" or ALGORITHMS[self.algorithm].needs_classes
+        if self.ways("test") != self.n_way and not of_any_ways:
+            yield (
+                f"test_n_way is {self.test_n_way} and n_way {self.n_way}, and each class has a row "
+                "of the last layer of its own; choose --head-rows shared or leave test_n_way out"
+            )
+        if self.kind == "classification" and self.ways("test") < 2:
+            yield f"test_n_way is {self.test_n_way}; expected 2 or more, as in --test-n-way 5"
         if not (self.min_k_shot or 1) <= self.k_shot:
             yield (
                 f"min_k_shot is {self.min_k_shot} and k_shot {self.k_shot}; expected at most k_shot"
@@ -158,6 +166,10 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
         learned = per_step_norm or self.step_sizes == "per-step"
         return learned and "step_sizes" in ALGORITHMS[self.algorithm].settings
 
+    def ways(self, split: str) -> int:
+        """Classes of a task."""
+        return self.n_way if split == "train" else self.test_n_way or self.n_way
+
     def shots(self, split: str) -> tuple[int, int]:
         """Support and query examples of each class (of the task, in a regression)."""
         if split == "train":
@@ -171,7 +183,7 @@ def with_sizes(config: Config, sizes: Mapping[str, int | None]) -> Config:
     if "n_way" in given and (config.kind == "regression" or config.table):
         has = "the same classes in every task" if config.n_way > 1 else "no classes"
         raise InputError(f"n_way is given, and data {config.data} has {has}; leave it out")
-    for name in given.keys() & {"k_shot", "q_query"}:
+    for name in given.keys() & {"n_way", "k_shot", "q_query"}:
         given[f"test_{name}"] = given[name]
     return replace(config, **given)
 

@@ -157,7 +157,7 @@ def episodes(images: Mapping[str, ImageClasses], config: Config) -> Mapping[Spli
     def of(split: Split) -> TaskSource:
         return EpisodeSampler(
             images[split],
-            config.n_way,
+            config.ways(split),
             *config.shots(split),
             config.seed,
             split,

@@ -10,6 +10,7 @@ from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import borrowed, evaluate_tasks
 from fewstep.evaluation.task_sets import TaskSet
 from fewstep.functional.swapped import Params
+from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Evaluation, Learner, Predictions
 
 
@@ -21,12 +22,13 @@ def evaluate_average(
     steps: int,
     norm: Norm,
     advance: Callable[[int], None] = lambda _: None,
+    n_way: int | None = None,
 ) -> Evaluation:
     """Evaluate the mean of the logits after the last inner step, on the first ``n`` tasks.
 
-    Each initialisation adapts to a task by itself. All query sets have the same size. The learner
-    has its own parameters again afterwards. ``advance`` is told how many tasks were done, for each
-    initialisation anew.
+    Each initialisation adapts to a task by itself, of ``n_way`` classes where it is given. All
+    query sets have the same size. The learner has its own parameters again afterwards. ``advance``
+    is told how many tasks were done, for each initialisation anew.
 
     Returns:
         Losses and accuracies are ``[tasks, 1]``, of the last inner step alone.
@@ -37,7 +39,8 @@ def evaluate_average(
     parameters, logits, labels = dict(learner.named_parameters()), [], torch.empty(0)
     for values in initialisations:
         with borrowed(parameters, values):
-            found = evaluate_tasks(learner, tasks, n, steps, norm, advance).predictions
+            fitting, _ = for_ways(learner, n_way)
+            found = evaluate_tasks(fitting, tasks, n, steps, norm, advance).predictions
         if found is None:
             raise InputError("there are no logits to average; expected a learner that classifies")
         logits.append(found.logits)

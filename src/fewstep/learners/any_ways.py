@@ -21,12 +21,12 @@ from fewstep.metagrad.inner_loop import PER_STEP
 from fewstep.runtime.rng import preserve_rng_state
 
 
-def for_ways(learner: Learner, n_way: int) -> tuple[Learner, str]:
+def for_ways(learner: Learner, n_way: int | None) -> tuple[Learner, str]:
     """The learner for tasks of ``n_way`` classes, with the same initialisation.
 
     Args:
         learner: Of a classifier. Neither it nor its model is changed.
-        n_way: Classes of a task, 2 or more.
+        n_way: Classes of a task, 2 or more; None for those of the learner.
 
     Returns:
         The learner itself where it takes such tasks, else a new one; and a sentence that says what
@@ -44,6 +44,8 @@ def for_ways(learner: Learner, n_way: int) -> tuple[Learner, str]:
     >>> for_ways(learner, 12)[0].adapt(x, y)(x).shape
     torch.Size([15, 12])
     """
+    if n_way is None:
+        return learner, ""
     if n_way < 2:
         raise InputError(f"n_way is {n_way}; expected 2 or more classes")
     if isinstance(learner, ProtoMAML):

@@ -8,7 +8,7 @@ from fewstep.choices import Budget
 from fewstep.config.budgets import budgets_of
 from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.recipes import find_recipe, with_algorithm, with_budget
-from fewstep.config.schema import Config
+from fewstep.config.schema import Config, has_batch_norm
 from fewstep.errors import InputError
 from fewstep.files import read_json_object
 from fewstep.published.files import ALGORITHMS, NORMS, ResultFile
@@ -119,18 +119,23 @@ def _measured(config: Config, told: dict[str, Any]) -> list[ResultFile]:
         "versions": versions,
     }
     found = []
-    for norm, figures in told["norms"].items():
-        one = {"models": 1, "norm": norm, "kept_after": [told["outer_step"]]}
-        error = told.get("calibration", {}).get(norm, {}).get("ece_before")
-        found.append(
-            ResultFile(**common, **one, **_by_steps(figures), **_how(told, norm, 1, error))
-        )
-    average = told.get("average") or {"norms": {}}
-    for norm, figures in average["norms"].items():
-        models, kept = average["models"], sorted(average["outer_steps"])
-        one = {"models": models, "norm": norm, "kept_after": kept}
-        how = _how(told, norm, models, average["calibration_error"][norm])
-        found.append(ResultFile(**common, **one, **_by_steps(figures), **how))
+    of_batch = has_batch_norm(config)
+    errors = {norm: one.get("ece_before") for norm, one in told.get("calibration", {}).items()}
+    average = told.get("average")
+    single = {"models": 1, "outer_steps": [told["outer_step"]], "norms": told["norms"]}
+    for tested in [{**single, "calibration_error": errors}, *([average] if average else [])]:
+        models, kept = tested["models"], sorted(tested["outer_steps"])
+        # The one test of a network without batch norm stands for both norms.
+        tests = [*tested["norms"]]
+        for norm in tests if of_batch else NORMS:
+            test = norm if of_batch else tests[0]
+            used = f"{norm} batch norm" if of_batch else "no batch norm, so both norms are one"
+            one = {"models": models, "norm": norm, "kept_after": kept}
+            one["calibration_error"] = tested["calibration_error"].get(test)
+            protocol = _protocol(told, used, models)
+            found.append(
+                ResultFile(**common, **one, **_by_steps(tested["norms"][test]), protocol=protocol)
+            )
     return found
 
 
@@ -138,15 +143,13 @@ def _by_steps(figures: dict[str, Any]) -> dict[str, Any]:
     return {"accuracy": figures["accuracy"]["mean"], "ci95": figures["accuracy"]["ci95"]}
 
 
-def _how(told: dict[str, Any], norm: str, models: int, error: float | None) -> dict[str, Any]:
-    """The calibration error, and the protocol of one norm in words."""
+def _protocol(told: dict[str, Any], norm: str, models: int) -> str:
     size = f"{told['n_way']}-way {told['k_shot']}-shot {told['q_query']}-query"
     which = "one model" if models == 1 else f"mean of the logits of the {models} best checkpoints"
-    protocol = (
+    return (
         f"{told['tasks']} test tasks of classes never seen, {size}; mean ± 95% interval over "
-        f"tasks; {norm} batch norm; {which}, seed {told['seed']}"
+        f"tasks; {norm}; {which}, seed {told['seed']}"
     )
-    return {"calibration_error": error, "protocol": protocol}
 
 
 def _device(told: dict[str, Any]) -> str:

@@ -63,6 +63,10 @@ def _earlier_steps(config: Config) -> str:
     return f"for {share:.0%} of the outer steps" if share else "never"
 
 
+def _head(config: Config) -> str:
+    return "one row for all classes" if config.head_rows == "shared" else "a row for each class"
+
+
 _OPTIMISERS = {"adam": "Adam", "muon": "Muon for convolutions and Adam for the rest"}
 
 
@@ -87,6 +91,12 @@ _SETTINGS = (
         "losses after earlier inner steps count", _earlier_steps, "found on validation classes"
     ),
     _Setting("outer steps", lambda c: f"{c.steps:,}", "a short schedule is what the budget is for"),
+    _Setting(
+        "classes of a training task",
+        lambda c: str(c.n_way),
+        "harder tasks teach features that tell more classes apart",
+    ),
+    _Setting("last layer at first", _head, "so that it serves any number of classes"),
     _Setting(
         "tasks of an outer step",
         lambda c: str(c.meta_batch),

@@ -51,7 +51,7 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
             label = "cross-entropy, nats,"
         axes.set_ylabel(f"{label} on the query set", parse_math=False)
         if metric == "accuracy":
-            axes.axhline(1 / config.n_way, color="grey", linestyle=":", label="chance")
+            axes.axhline(1 / config.ways("test"), color="grey", linestyle=":", label="chance")
             axes.set_ylim(0, 1.02)
             axes.yaxis.set_major_formatter(PercentFormatter(1))
     legend_below(figure, panels[0], list(results), columns=3)

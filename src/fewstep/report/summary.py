@@ -58,7 +58,7 @@ def summary(
         **({} if result.draws is None else {"draws": result.draws}),
         "split": split,
         "norm": norm,
-        "n_way": config.n_way,
+        "n_way": config.ways(split),
         "k_shot": k_shot,
         "q_query": q_query,
         "inner_lr": config.inner_lr,

@@ -89,7 +89,7 @@ def protocol(config: Config, results: Results, split: Split) -> str:
         # The classes are those of the target, the same in each task.
         size = f"{result.draws} draws of {k_shot} support and up to {q_query} query rows"
     else:
-        ways = f"{config.n_way}-way " if config.kind == "classification" else ""
+        ways = f"{config.ways(split)}-way " if config.kind == "classification" else ""
         size = f"{ways}{k_shot}-shot {q_query}-query"
     return (
         f"{result.tasks} {split} tasks of {config.data_name}, {size}; mean ± 95% interval over "

@@ -16,6 +16,7 @@ from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import assign, borrowed, device_of, evaluate_tasks, means
 from fewstep.evaluation.task_sets import TaskSet
 from fewstep.execution.executor import MetaGradient
+from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
 from fewstep.learners.divergence import DivergedError
 from fewstep.runtime.rng import seed_torch
@@ -209,8 +210,9 @@ class OuterLoop:
         """Evaluate on tasks that training never sees; keep the initialisation if it is the best."""
         settings, state, step = self.settings, self.state, self.progress.step
         with borrowed(state.parameters, state.initialisation):
+            learner = for_ways(self.learner, settings.val_ways)[0]
             found = evaluate_tasks(
-                self.learner, tasks, settings.val_tasks, settings.val_steps, settings.norm
+                learner, tasks, settings.val_tasks, settings.val_steps, settings.norm
             )
         result = means(found)
         if result.diverged:

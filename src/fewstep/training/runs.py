@@ -53,7 +53,8 @@ class Run:
     """A learner as it was best in validation, and the tasks of each split."""
 
     config: Config
-    learner: Learner
+    learner: Learner  # for the classes of test tasks
+    as_trained: Learner  # for those of training tasks, where it is another
     tasks: Tasks
     progress: Progress  # when this initialisation was kept
     trained: Progress  # when the run was last saved
@@ -144,7 +145,8 @@ def load_run(
     # Its weights are read from the run, so none are downloaded.
     empty = learner_for(replace(config, pretrained=False), spec)
     run = _with_best(config, empty, tasks, RunDir(path))
-    one, note = for_ways(run.learner, of_tasks.n_way) if of_classes else (run.learner, "")
+    one, note = for_ways(run.as_trained, of_tasks.ways("test") if of_classes else None)
+    note = note if of_tasks.ways("test") != config.ways("test") else ""
     before = run.progress.computed_with.get("data")
     # Of a split that is refused nothing can be compared.
     with suppress(InputError):
@@ -207,6 +209,7 @@ def _settings(config: Config, validation: TaskSource) -> OuterSettings:
         recorded=asdict(config),
         decisive=decisive(),
         read=_recorded,
+        val_ways=config.test_n_way,
         # Of those whose results stand beside the papers', which are averages in part.
         top=TOP if config.budget else 0,
     )
@@ -235,4 +238,5 @@ def _with_best(config: Config, empty: Learner, tasks: Tasks, run: RunDir) -> Run
 
     progress, last = ranks().from_first(read)
     start_alike(empty)
-    return Run(config, empty, tasks, progress, last)
+    one, _ = for_ways(empty, config.test_n_way)
+    return Run(config, one, empty, tasks, progress, last)

@@ -30,4 +30,5 @@ class OuterSettings:
     read: Callable[[Path], dict[str, Any]]  # the settings that a ``config.json`` tells
     norm: Norm | None = None  # in validation; the learner's own choice where None
     lr: Callable[[int], float] | None = None  # by outer step; the optimiser's own where None
+    val_ways: int | None = None  # in validation; those of the learner where None
     top: int = 0  # the best checkpoints that are kept beside the one best

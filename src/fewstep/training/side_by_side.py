@@ -10,6 +10,7 @@ from fewstep.distributed.ranks import ranks
 from fewstep.errors import InputError
 from fewstep.evaluation.figures import Figures
 from fewstep.evaluation.measurements import measure
+from fewstep.learners.any_ways import for_ways
 from fewstep.learners.build import learner_for
 from fewstep.training.checkpoint import Progress
 from fewstep.training.metrics_log import read_metrics
@@ -22,7 +23,8 @@ def untrained(run: Run) -> Run:
     """The same network and tasks, with the initial weights of the run's seed."""
     config = replace(run.config, algorithm="maml")
     new = learner_for(config, run.tasks["train"].spec)
-    return Run(config, new, run.tasks, Progress(), Progress())
+    one, _ = for_ways(new, config.test_n_way)
+    return Run(config, one, new, run.tasks, Progress(), Progress())
 
 
 def ways_to_adapt(runs: dict[str, Run]) -> dict[str, Run]:
@@ -46,6 +48,8 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
     with suppress(InputError):
         # Of the size of validation tasks: only then do their scores compare.
         training = run.tasks["train"].with_shots(*config.shots("val"))
+        if config.test_n_way:
+            training = replace(training, n_way=config.test_n_way)  # type: ignore[type-var]
     return measure(
         run.learner,
         training,
@@ -108,5 +112,5 @@ def check_inner_steps(runs: dict[str, Run], steps: int) -> None:
 
 def _test_tasks(config: Config) -> dict[str, object]:
     k_shot, q_query = config.shots("test")
-    told = {"data": config.data, "n_way": config.n_way, "k_shot": k_shot, "q_query": q_query}
+    told = {"data": config.data, "n_way": config.ways("test"), "k_shot": k_shot, "q_query": q_query}
     return {**told, "seed": config.seed, "target": config.target}

@@ -32,7 +32,7 @@ def _figures(group: SideBySide, several: bool) -> list[Html]:
             Line(name, range(len(row[metric].mean)), *row[metric], style=number)
             for number, (name, row) in enumerate(rows.items())
         ]
-        chance = (1 / config.n_way, "chance") if percent else None
+        chance = (1 / config.ways("test"), "chance") if percent else None
         axes = Axes("inner steps", label, percent=percent, reference=chance)
         figures.append(
             figure(f"{label.capitalize()} by inner steps{where}", line, lines, axes, metric)
