@@ -15,6 +15,7 @@ from fewstep.choices import Norm
 from fewstep.data.registry import task_sources
 from fewstep.evaluation.evaluate import assign
 from fewstep.files import write_out
+from fewstep.learners.any_ways import for_ways
 from fewstep.learners.build import learner_for
 from fewstep.training import checkpoint
 from fewstep.training.build import workers_for
@@ -45,8 +46,9 @@ def evaluated(training: Training, run: Path, tasks: int, clock: Clock) -> list[R
         if not clock.left():
             break
         assign(dict(learner.named_parameters()), checkpoint.load(point.path)[0])
+        fitting, _ = for_ways(learner, config.test_n_way)
         found = fewstep.evaluate(
-            learner, source["test"], config.test_inner_steps, norm, n=tasks, workers=workers
+            fitting, source["test"], config.test_inner_steps, norm, n=tasks, workers=workers
         ).score
         row = rows.setdefault(str(point.step), {"step": point.step, "seconds": point.seconds})
         row[norm] = {"accuracy": found.mean[-1], "ci95": found.ci95[-1]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,9 +99,11 @@ def gradient_of(
     optimizer = torch.optim.SGD([{"params": [p]} for p in model.parameters()], lr=workload.lr)
     first_order = step < round(config.first_order_share * config.steps)
     found = {name: torch.zeros_like(value) for name, value in wanted.items()}
+    rows = learner._shared_rows()  # type: ignore[attr-defined]
     for task in range(len(tasks)):
         x, y, query_x, query_y = tasks.task(task)
         with higher.innerloop_ctx(model, optimizer, copy_initial_weights=False) as (copy, inner):
+            _share(copy, [names.index(name) for name in rows])
             for number in range(workload.steps):
                 rates = [learned[name][number] for name in sizes]
                 inner.step(
@@ -113,6 +116,13 @@ def gradient_of(
         for total, gradient in zip(found.values(), gradients, strict=True):
             total += gradient
     return found
+
+
+def _share(copy: Any, rows: list[int]) -> None:
+    """Let all classes start from the mean of the last layer's rows."""
+    for place in rows:
+        given = copy.fast_params[place]
+        copy.fast_params[place] = given.mean(0, keepdim=True).expand_as(given)
 
 
 def _detached(gradients: list[Tensor]) -> list[Tensor]:

@@ -19,7 +19,7 @@ from fewstep.training import checkpoint
 from fewstep.training.checkpoint import Progress
 
 SINUSOID = {"recipe": "sinusoid", "meta_batch": 2, "ema_decay": 0.9, "final_outer_lr": 1e-5}
-PICTURES = {"filters": 4, "meta_batch": 1, "test_inner_steps": 1, "rotations": False}
+PICTURES = {"filters": 4, "meta_batch": 1, "test_inner_steps": 1, "rotations": False, "n_way": 5}
 
 
 @pytest.fixture
@@ -58,11 +58,14 @@ def test_a_training_in_pieces_ends_as_one(tmp_path, name):
     assert all(torch.equal(value, pieced[name]) for name, value in whole.items())
 
 
-@pytest.mark.parametrize("step_sizes", ["fixed", "per-step"])
+FAST = {"step_sizes": "per-step", "head_rows": "shared", "model_norm": "group"}
+
+
+@pytest.mark.parametrize("own", [{"step_sizes": "fixed", "head_rows": "separate"}, FAST])
 @pytest.mark.parametrize("first_order_share", [0.0, 0.5])
-def test_the_peer_has_the_same_gradient_of_classes(noise, first_order_share, step_sizes):
+def test_the_peer_has_the_same_gradient_of_classes(noise, first_order_share, own):
     pytest.importorskip("higher")
-    settings = {**PICTURES, "inner_steps": 2, "meta_batch": 2, "step_sizes": step_sizes}
+    settings = {**PICTURES, "inner_steps": 2, "meta_batch": 2, **own}
     one = Training("higher", 1, {**settings, "first_order_share": first_order_share}, 4)
     assert peer.deviation(one.config) < 1e-10
 

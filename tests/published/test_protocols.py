@@ -29,8 +29,8 @@ def test_reasons_are_true_of_the_values(recipe, algorithm):
     )
     assert "fewer" not in steps.why or fast[0] < paper[0]
     assert "fewer" not in tasks.why or fast[0] * fast[1] < paper[0] * paper[1]
-    network = told["network"]
-    assert "stride" not in network.why or "stride" in network.budgets[0]
+    halved = told["halved by"]
+    assert "stride" not in halved.why or "stride" in halved.budgets[0]
     if recipe.startswith("mini"):
         # Nothing was chosen for it by its validation classes.
         assert not any("found on validation" in line.why for line in told.values())
@@ -42,7 +42,7 @@ def test_settings_are_told_as_they_are(monkeypatch):
 
     assert told()["tasks of an outer step"].paper == "32"
     assert told()["outer steps"].budgets[1] == "60,000"
-    changed = {"steps": 1234, "meta_batch": 32, "norm": "inductive"}
+    changed = {"steps": 1234, "meta_batch": 32, "norm": "inductive", "model_norm": "batch"}
     monkeypatch.setitem(FAST["omniglot-5way-1shot"], "maml", changed)
     assert told()["outer steps"].budgets == ("1,234", "60,000")
     assert told()["tasks of an outer step"].why == ""

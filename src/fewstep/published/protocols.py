@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from fewstep.config.algorithms import steps_in_words
 from fewstep.config.budgets import BUDGETS
-from fewstep.config.schema import Config
+from fewstep.config.schema import Config, has_batch_norm
 from fewstep.published.of_run import cell_config
 
 
@@ -40,9 +40,8 @@ class _Setting:
     why: str  # of the departure of ``fast`` on Omniglot, where it was tuned
 
 
-def _network(config: Config) -> str:
-    halved = "a stride of 2" if config.downsample == "stride" else "max-pooling"
-    return f"four convolutions of {config.filters} filters with {halved}, batch norm, ReLU"
+def _halved(config: Config) -> str:
+    return "a stride of 2" if config.downsample == "stride" else "max-pooling"
 
 
 def _inner_loop(config: Config) -> str:
@@ -63,8 +62,28 @@ def _earlier_steps(config: Config) -> str:
     return f"for {share:.0%} of the outer steps" if share else "never"
 
 
-def _head(config: Config) -> str:
+def _classes(config: Config) -> str:
+    tested = config.ways("test")
+    return str(config.n_way) if config.n_way == tested else f"{config.n_way}, and {tested} in tests"
+
+
+def _shots(config: Config) -> str:
+    tested, _ = config.shots("test")
+    return (
+        str(config.k_shot) if config.k_shot == tested else f"{config.k_shot}, and {tested} in tests"
+    )
+
+
+def _rows(config: Config) -> str:
     return "one row for all classes" if config.head_rows == "shared" else "a row for each class"
+
+
+def _moved(config: Config) -> str:
+    return f"by up to {config.crop} pixels, at random" if config.crop else "never"
+
+
+def _query_norm(config: Config) -> str:
+    return config.norm if has_batch_norm(config) else "no batch norm"
 
 
 _OPTIMISERS = {"adam": "Adam", "muon": "Muon for convolutions and Adam for the rest"}
@@ -84,19 +103,31 @@ def _kept(config: Config) -> str:
 
 
 _SETTINGS = (
-    _Setting("network", _network, "a stride is as accurate after the same time"),
+    _Setting("network", lambda c: f"four convolutions of {c.filters} filters, ReLU", ""),
+    _Setting("halved by", _halved, "a stride is as accurate after the same time"),
+    _Setting("norm", lambda c: f"{c.model_norm} norm", "it judges each picture by itself"),
+    _Setting(
+        "last layer at first",
+        _rows,
+        "it serves any number of classes; the first inner step then moves the last layer alone",
+    ),
+    _Setting(
+        "classes of a training task",
+        _classes,
+        "features that tell many classes apart serve a few as well",
+    ),
+    _Setting(
+        "support pictures of each class, in training",
+        _shots,
+        "more query pictures in the same time tell the outer gradient better",
+    ),
+    _Setting("training pictures are moved", _moved, "less is learned by heart"),
     _Setting("inner loop", _inner_loop, "fewer steps take less time; learned sizes make up for it"),
     _Setting("derivative of the inner loop", _derivative, "a step of first order is cheaper"),
     _Setting(
         "losses after earlier inner steps count", _earlier_steps, "found on validation classes"
     ),
     _Setting("outer steps", lambda c: f"{c.steps:,}", "a short schedule is what the budget is for"),
-    _Setting(
-        "classes of a training task",
-        lambda c: str(c.n_way),
-        "harder tasks teach features that tell more classes apart",
-    ),
-    _Setting("last layer at first", _head, "so that it serves any number of classes"),
     _Setting(
         "tasks of an outer step",
         lambda c: str(c.meta_batch),
@@ -115,7 +146,7 @@ _SETTINGS = (
     _Setting("weights that are tested", _kept, "an average evens out what large outer steps shake"),
     _Setting(
         "batch norm of the query sets",
-        lambda c: c.norm,
+        _query_norm,
         "as good for one picture at a time",
     ),
 )
