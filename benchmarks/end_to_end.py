@@ -1,10 +1,11 @@
 """An outer step of a whole training beside its gradient alone.
 
 ``python -m benchmarks.end_to_end [--device cuda] [--steps 3000] [--data-dir DIR]`` trains a recipe
-by `fewstep.fit`, with validations and checkpoints in a run directory, and then times the gradient
-of the same learner on tasks that lie on the device. It prints one JSON object: both in
-milliseconds, their ratio, 60,000 outer steps in minutes (extrapolated, validations included), and
-the host's microseconds for each part of an outer step, without waiting for the device.
+with its paper's schedule by `fewstep.fit`, with validations and checkpoints in a run directory, and
+then times the gradient of the same learner on tasks that lie on the device. It prints one JSON
+object: both in milliseconds, their ratio, 60,000 outer steps in minutes (extrapolated, validations
+included), and the host's microseconds for each part of an outer step, without waiting for the
+device.
 
 Without a data folder, or ``FEWSTEP_DATA``, pictures are noise, as many and as large as Omniglot's.
 """
@@ -30,7 +31,7 @@ import torch
 import fewstep
 from benchmarks.device import wait
 from fewstep.choices import Split
-from fewstep.config.recipes import find_recipe
+from fewstep.config.recipes import find_recipe, with_budget
 from fewstep.config.schema import Config
 from fewstep.data.episodes import episodes
 from fewstep.data.images import ImageClasses
@@ -155,8 +156,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--val-tasks", type=int, default=200)
     parser.add_argument("--data-dir", default=os.environ.get("FEWSTEP_DATA"))
     given = parser.parse_args(arguments)
+    config = find_recipe(given.recipe).config
+    if config.budget:
+        config = with_budget(config, "paper")
     config = replace(
-        find_recipe(given.recipe).config,
+        config,
         device=given.device,
         execution=given.execution,
         meta_batch=given.meta_batch,

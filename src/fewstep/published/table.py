@@ -22,12 +22,12 @@ _INTRODUCTION = """# Results
 Accuracy in % on classes never seen, ± half the 95% interval over test tasks, after the last inner
 step. **transductive** and **inductive** are of one model: batch norm on the query pictures uses
 their own statistics, as in the papers, or those of the support pictures, so that a picture is
-judged by itself. **average of 5** is the mean of the logits of the five checkpoints that were best
-in validation, as MAML++ reports it: its column stands beside such figures of papers.
-**calibration error** is the expected one of the one model in points, transductive / inductive.
-**wall time** is that of the training with its validations, over all times that it went on. Of
-several seeds it is the mean, and accuracies are means over seeds, with an interval over all their
-tasks.
+judged by itself; without batch norm, as in the fast budget of MAML on Omniglot, they are one.
+**average of 5** is the mean of the logits of the five checkpoints that were best in validation, as
+MAML++ reports it: its column stands beside such figures of papers. **calibration error** is the
+expected one of the one model in points, transductive / inductive. **wall time** is that of the
+training with its validations, over all times that it went on. Of several seeds it is the mean, and
+accuracies are means over seeds, with an interval over all their tasks.
 
 A test has 600 tasks or more, with K query pictures of each class, K being the shots, as in the MAML
 paper: with transductive batch norm they are normalised together, so their number is part of the

@@ -68,7 +68,7 @@ def _subtitle(report: Report) -> str:
     if first.config is None:
         return f"{first.algorithm} by fewstep.fit"
     config = first.config
-    ways = f", {config.ways('test')}-way {config.k_shot}-shot"
+    ways = f", {config.ways('test')}-way {config.shots('test')[0]}-shot"
     ways = ways if config.kind == "classification" else ""
     return f"{config.algorithm} on {config.data_name}{ways}, seed {config.seed}"
 
