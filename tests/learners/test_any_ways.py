@@ -92,10 +92,12 @@ def test_all_classes_start_from_the_one_row(settings):
     start = ours[2].weight.mean(0), ours[2].bias.mean(0)
     hidden = torch.tanh(learner.model[0](tasks.query_x[0]))
     torch.testing.assert_close(theirs, (hidden @ start[0] + start[1])[:, None].expand(-1, 7))
-    sizes = dict(found.named_parameters()).get("inner_lr.2.weight")
-    if sizes is not None:
+    sizes = dict(found.named_parameters())["inner_lr.2.weight"]
+    if settings.get("step_sizes"):
         mean = dict(learner.named_parameters())["inner_lr.2.weight"].mean(0)
-        torch.testing.assert_close(sizes, mean.expand(7, -1))
+        torch.testing.assert_close(sizes, 7 / 3 * mean.expand(7, -1))
+    else:
+        torch.testing.assert_close(sizes, torch.full_like(sizes, 7 / 3 * learner.inner_lr))
     assert_adapted_as_evaluated(found, make_tasks(2, ways=7), 2)
 
 
@@ -115,6 +117,34 @@ def test_there_and_back_is_the_same_learner():
     there, _ = for_ways(learner, 9)
     back, _ = for_ways(there, 3)
     torch.testing.assert_close(back.evaluate(tasks, 3), learner.evaluate(tasks, 3))
+
+
+@pytest.mark.parametrize("step_sizes", ["fixed", "per-step", "per-element"])
+@pytest.mark.parametrize("inner_optimizer", ["sgd", "momentum"])
+def test_a_row_moves_as_far_among_more_classes(step_sizes, inner_optimizer):
+    model = nn.Linear(4, 3).double()
+    settings = {"step_sizes": step_sizes, "inner_optimizer": inner_optimizer}
+    learner = MAML(model, 0.3, head_rows="shared", **settings)
+    x, y = torch.randn(18, 4).double(), torch.arange(9).repeat(2)
+    few, (more, _) = y < 3, for_ways(learner, 9)
+    # How far two rows come apart, by the same examples of their classes.
+    apart, wide = (
+        (rows[0] - rows[1:3]).detach()
+        for rows in (
+            learner.adapt(x[few], y[few], steps=1).weight,
+            more.adapt(x, y, steps=1).weight,
+        )
+    )
+    assert apart.abs().min() > 1e-4
+    torch.testing.assert_close(wide, apart)
+
+
+def test_steps_of_adam_stay_as_large_among_more_classes():
+    learner = one_row(mlp(), inner_optimizer="adam", step_sizes="per-step")
+    sizes = [dict(one.named_parameters()) for one in (learner, for_ways(learner, 9)[0])]
+    for name in sizes[0]:
+        if name.startswith("inner_lr."):
+            assert torch.equal(sizes[0][name], sizes[1][name])
 
 
 def test_a_single_layer_without_a_bias():

@@ -42,8 +42,8 @@ _ONE_STEP: Settings = {
 # slowly, and what two steps learn in larger tasks does not hold in smaller ones.
 _TWO_STEPS: Settings = {"inner_steps": 2, "inner_lr": 0.2, "test_inner_steps": 2}
 _OF_5: Settings = {"meta_batch": 8, "q_query": 5}
-_OF_20: Settings = {**_ONE_ROW, "meta_batch": 4, "q_query": 2}
-_OF_20 |= {"per_step_affine": False, "per_step_statistics": False}  # of batch norm
+_OF_BATCH_NORM: Settings = {"per_step_affine": False, "per_step_statistics": False}
+_OF_20: Settings = {**_ONE_ROW, **_OF_BATCH_NORM, "meta_batch": 4, "q_query": 2}
 _PHOTOGRAPHS: Settings = {"final_outer_lr": 1e-5}
 
 

@@ -17,7 +17,7 @@ from fewstep.learners.imaml import ImplicitMAML
 from fewstep.learners.maml import MAML
 from fewstep.learners.protomaml import ProtoMAML
 from fewstep.learners.protonet import ProtoNet
-from fewstep.metagrad.inner_loop import PER_STEP
+from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP
 from fewstep.runtime.rng import preserve_rng_state
 
 
@@ -128,13 +128,21 @@ def _from_prototypes(learner: GradientBased, head: str, steps: bool) -> ProtoMAM
 
 
 def _with_rows(learner: MAML, head: str, n_way: int) -> MAML:
-    """The learner with so many rows in its head, each the mean of its own."""
+    """The learner with so many rows in its head, each the mean of its own.
+
+    The gradient of a row is the mean over the examples of all classes, of which its own class has
+    one part in ``n_way``: step sizes of rows are as many times larger as there are more classes, so
+    that a class moves its row as far as in tasks that were trained in. Adam's steps are so already.
+    """
     old = learner.model.get_submodule(head)
     assert isinstance(old, nn.Linear)
     with preserve_rng_state(torch.device("cpu")):
         layer = nn.Linear(old.in_features, n_way, bias=old.bias is not None).to(old.weight)
     given = inspect.signature(MAML).parameters.keys() - {"model", "compile"}
     settings = {name: getattr(learner, name) for name in given}
+    as_large_as_gradients = learner.inner_optimizer in ("sgd", "momentum")
+    if as_large_as_gradients and learner.step_sizes == "fixed":
+        settings["step_sizes"] = "per-element"
     found = MAML(with_layer(learner.model, head, layer), **settings)
     rows = learner._shared_rows()
     state: Params = {
@@ -146,4 +154,10 @@ def _with_rows(learner: MAML, head: str, n_way: int) -> MAML:
         if not name.startswith(LOSS)
     }
     found.load_state_dict(state, strict=False)
+    if as_large_as_gradients:
+        parameters = dict(found.named_parameters())
+        with torch.no_grad():
+            for name in rows:
+                if not name.startswith(INNER_LR):
+                    parameters[INNER_LR + name].mul_(n_way / old.out_features)
     return found
