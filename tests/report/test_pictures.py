@@ -3,14 +3,19 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from torch import nn
 
+from fewstep import MAML, TaskBatch
 from fewstep.config.recipes import RECIPES, table_config
 from fewstep.evaluation.calibrated import Calibration
 from fewstep.evaluation.calibration import Reliability
 from fewstep.evaluation.evaluate import Means, Result
-from fewstep.report.pictures import draw_curves
+from fewstep.report.pictures import draw_curves, draw_task
 from fewstep.report.reliability import draw_reliability
 
 
@@ -58,6 +63,30 @@ def test_every_name_of_a_run_is_in_the_legend(recipe, drawn, tmp_path):
     (legend,) = drawn[0].legends
     told = [text.get_text() for text in legend.get_texts()]
     assert told == [*names, *(["chance"] if recipe.startswith("glyphs") else [])]
+
+
+def test_the_legend_names_bars_and_chance(drawn, tmp_path):
+    draw_curves(
+        tmp_path / "c.png", RECIPES["glyphs-5way-1shot"].config, {"own": results("accuracy")}
+    )
+    (legend,) = drawn[0].legends
+    pairs = zip(legend.texts, legend.legend_handles, strict=True)
+    told = {text.get_text(): handle for text, handle in pairs}
+    assert isinstance(told["own"], Patch)
+    assert isinstance(told["chance"], Line2D)
+
+
+@pytest.mark.parametrize("queries", [1, 5])
+def test_the_title_of_a_task_is_not_cut(queries, drawn, tmp_path):
+    x, y = torch.rand(2, 1, 28, 28), torch.arange(2)
+    query_x, query_y = torch.rand(2 * queries, 1, 28, 28), y.repeat_interleave(queries)
+    task = TaskBatch(*(part[None] for part in (x, y, query_x, query_y)))
+    learner = MAML(nn.Sequential(nn.Flatten(), nn.Linear(784, 2)))
+    draw_task(tmp_path / "t.png", learner, task, 1, "transductive", "transductive batch norm")
+    title = drawn[0].get_suptitle()
+    assert "after 1 inner step: " in " ".join(title.split())
+    box = drawn[0]._suptitle.get_window_extent(FigureCanvasAgg(drawn[0]).get_renderer())
+    assert 0 < box.x0 < box.x1 < drawn[0].bbox.width
 
 
 @pytest.mark.parametrize("least", [0.5, -0.5])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from fewstep.choices import Norm
-from fewstep.config.algorithms import ALGORITHMS
+from fewstep.config.algorithms import ALGORITHMS, steps_in_words
 from fewstep.data.preparation import Preparation
 from fewstep.data.source import TaskSource
 from fewstep.data.tables.tasks import TableTasks
@@ -133,7 +133,7 @@ class Measuring:
             same = learner is run.learner and run.config.norm == norm
             if same and known.losses.shape[1] == 1 + steps:
                 return known
-        told = f"{name}: {steps} inner steps on {self.tasks} test tasks"
+        told = f"{name}: {steps_in_words(None, steps)} on {self.tasks} test tasks"
         with self.bar(told, self.tasks) as advance:
             return evaluate_tasks(run.learner, run.tasks["test"], self.tasks, steps, norm, advance)
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
 from fewstep.choices import Norm
+from fewstep.config.algorithms import steps_in_words
 from fewstep.config.schema import Config
 from fewstep.evaluation.evaluate import Means, Results, device_of
 from fewstep.evaluation.numbers import shown
@@ -23,6 +24,7 @@ from fewstep.tasks import TaskBatch
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+CHANCE = "chance"
 RIGHT, WRONG = (COLOURS[0], "✓"), (COLOURS[1], "✗")
 
 
@@ -51,7 +53,7 @@ def draw_curves(path: Path, config: Config, results: dict[str, Results]) -> None
             label = "cross-entropy, nats,"
         axes.set_ylabel(f"{label} on the query set", parse_math=False)
         if metric == "accuracy":
-            axes.axhline(1 / config.ways("test"), color="grey", linestyle=":", label="chance")
+            axes.axhline(1 / config.ways("test"), color="grey", linestyle=":", label=CHANCE)
             axes.set_ylim(0, 1.02)
             axes.yaxis.set_major_formatter(PercentFormatter(1))
     legend_below(figure, panels[0], list(results), columns=3)
@@ -92,7 +94,9 @@ def _draw_bars(axes: Axes, label: str, colour: str, means: Means) -> None:
 
 def legend_below(figure: Figure, axes: Axes, names: Sequence[str], columns: int) -> None:
     """Name what is drawn, the first by these names; below, where it hides nothing."""
-    handles, labels = axes.get_legend_handles_labels()
+    # Matplotlib has lines before bars, whatever was drawn first.
+    drawn = zip(*axes.get_legend_handles_labels(), strict=True)
+    handles, labels = zip(*sorted(drawn, key=lambda one: one[1] == CHANCE), strict=True)
     legend = figure.legend(
         handles, labels, loc="outside lower center", ncols=columns, frameon=False
     )
@@ -125,7 +129,8 @@ def draw_task(
     ways = int(task.support_y.max()) + 1
     shots, queries = len(task.support_y[0]) // ways, len(task.query_y[0]) // ways
     widths = [1] * shots + [0.4] + [1] * queries
-    figure = Figure(figsize=(0.9 * (shots + queries) + 1.2, ways + 0.9), layout="constrained")
+    width = 0.9 * (shots + queries) + 1.2
+    figure = Figure(figsize=(width, ways + 0.9), layout="constrained")
     grid = figure.subplots(ways, len(widths), squeeze=False, width_ratios=widths)
     for way in range(ways):
         for k in range(shots):
@@ -137,11 +142,11 @@ def draw_task(
             colour, mark = RIGHT if guess == way else WRONG
             draw(grid[way, shots + 1 + q], asked[0, index], colour, f"{mark} {guess}")
     right = (predicted == task.query_y[0]).float().mean().item()
-    figure.suptitle(
-        f"support set (left) and query set (right) after {steps} inner steps: "
-        f"{shown('accuracy', right)} right ({told})",
-        fontsize=9,
+    title = (
+        f"support set (left) and query set (right) after {steps_in_words(None, steps)}: "
+        f"{shown('accuracy', right)} right ({told})"
     )
+    figure.suptitle(textwrap.fill(title, int(14 * width)), fontsize=9)
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format="png"))
 
 
