@@ -16,7 +16,7 @@ ALL = "all"
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 DEFAULT: Budget = "fast"
 
-# Omniglot, found on validation classes with MAML. The four cells are one training, which is
+# Omniglot, found on validation classes with MAML. Its four cells are one training, which is
 # validated and tested in tasks of other sizes.
 _OMNIGLOT: Settings = {
     "optimizer": "muon",
@@ -38,19 +38,19 @@ _ONE_STEP: Settings = {
     "q_query": 1,
     "meta_batch": 2,
 }
-# MAML++ keeps what it has for several inner steps. On tasks of five classes group norm learns too
-# slowly, and what two steps learn in larger tasks does not hold in smaller ones.
+# MAML++ keeps what it has for several inner steps. In tasks of five classes group norm learns too
+# slowly.
 _TWO_STEPS: Settings = {"inner_steps": 2, "inner_lr": 0.2, "test_inner_steps": 2}
-_OF_5: Settings = {"meta_batch": 8, "q_query": 5}
 _OF_BATCH_NORM: Settings = {"per_step_affine": False, "per_step_statistics": False}
-_OF_20: Settings = {**_ONE_ROW, **_OF_BATCH_NORM, "meta_batch": 4, "q_query": 2}
 _PHOTOGRAPHS: Settings = {"final_outer_lr": 1e-5}
 
 
 def _fast_omniglot(n_way: int, k_shot: int) -> Mapping[str, Settings]:
     one_step = {**_ONE_STEP, "test_n_way": n_way, "test_k_shot": k_shot}
-    two_steps = {**_TWO_STEPS, **(_OF_5 if n_way == 5 else _OF_20)}
-    return {ALL: _OMNIGLOT, "maml": one_step, "fomaml": one_step, "maml++": two_steps}
+    two_steps = _TWO_STEPS if n_way == 5 else {**_TWO_STEPS, **_ONE_ROW, **_OF_BATCH_NORM}
+    tasks = {"meta_batch": 8, "q_query": 5} if n_way == 5 else {"meta_batch": 4, "q_query": 2}
+    own = {**_OMNIGLOT, **tasks}
+    return {ALL: own, "maml": one_step, "fomaml": one_step, "maml++": two_steps}
 
 
 FAST: Mapping[str, Mapping[str, Settings]] = {
