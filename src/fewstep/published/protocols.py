@@ -62,18 +62,6 @@ def _earlier_steps(config: Config) -> str:
     return f"for {share:.0%} of the outer steps" if share else "never"
 
 
-def _classes(config: Config) -> str:
-    tested = config.ways("test")
-    return str(config.n_way) if config.n_way == tested else f"{config.n_way}, and {tested} in tests"
-
-
-def _shots(config: Config) -> str:
-    tested, _ = config.shots("test")
-    return (
-        str(config.k_shot) if config.k_shot == tested else f"{config.k_shot}, and {tested} in tests"
-    )
-
-
 def _rows(config: Config) -> str:
     return "one row for all classes" if config.head_rows == "shared" else "a row for each class"
 
@@ -113,12 +101,12 @@ _SETTINGS = (
     ),
     _Setting(
         "classes of a training task",
-        _classes,
+        lambda c: str(c.n_way),
         "features that tell many classes apart serve a few as well",
     ),
     _Setting(
         "support pictures of each class, in training",
-        _shots,
+        lambda c: str(c.k_shot),
         "more query pictures in the same time tell the outer gradient better",
     ),
     _Setting("training pictures are moved", _moved, "less is learned by heart"),
@@ -136,7 +124,7 @@ _SETTINGS = (
     _Setting(
         "query pictures of each class, in training",
         lambda c: str(c.q_query),
-        "more of them tell the outer gradient better, at little cost",
+        "as many as tell the outer gradient best in the same time",
     ),
     _Setting(
         "outer optimiser",
