@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fewstep import InputError, TaskBatch
-from fewstep.config.recipes import RECIPES, folder_config
+from fewstep.config.recipes import RECIPES, folder_config, with_budget
 from fewstep.config.registry import DATA_SETS, NETWORKS
 from fewstep.data import EpisodeSampler, SinusoidSampler, TaskSource, TaskSpec, load_glyphs
 from fewstep.data.registry import task_sources
@@ -35,7 +35,9 @@ def digest(*tensors):
     "recipe", [pytest.param(r, marks=[pytest.mark.omniglot] * ("omni" in r)) for r in KEPT]
 )
 def test_tasks_stay_the_same_bit_for_bit(recipe, request):
-    config = replace(RECIPES[recipe].config, seed=3, test_k_shot=2, test_q_query=3)
+    config = RECIPES[recipe].config
+    config = with_budget(config, "paper") if config.budget else config
+    config = replace(config, seed=3, test_k_shot=2, test_q_query=3)
     if config.data_set.has_folder:
         config = replace(config, data_dir=str(request.getfixturevalue("data_dir")))
     found = []

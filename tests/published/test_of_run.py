@@ -76,7 +76,7 @@ def test_each_norm_and_the_average_is_a_file(run_dir):
     assert "/somewhere" not in json.dumps([one.as_json() for one in found])
 
 
-def test_the_one_test_of_a_network_without_batch_norm_is_that_of_both_norms(tmp_path, monkeypatch):
+def test_without_batch_norm_both_norms_have_one_result(tmp_path, monkeypatch):
     monkeypatch.setitem(
         PAPER[CELL.recipe], CELL.algorithm, {"model_norm": "group", "steps": 50_000}
     )
