@@ -215,6 +215,16 @@ def test_a_budget_is_told_by_the_config_and_the_folder():
     assert _options(["sinusoid"])[0].kept_in.name == "sinusoid-maml-seed0"
 
 
+def test_sizes_that_are_given_to_a_budget_are_tested_too():
+    def sizes(*flags):
+        config = _options(["omniglot-5way-5shot", *flags])[0].config
+        return config.n_way, config.ways("test"), config.k_shot, config.shots("test")[0]
+
+    assert sizes() == (60, 5, 1, 5)
+    assert sizes("--n-way", "10") == (10, 10, 1, 5)
+    assert sizes("--n-way=10", "--test-n-way", "5", "--k-shot", "2") == (10, 5, 2, 2)
+
+
 def test_help_comes_in_groups(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit):

@@ -175,6 +175,11 @@ def _with_defaults(command: str, flags: list[str], recipe: Config) -> tuple[Trai
     chosen = replace(recipe, model=first.network.model)
     given = _is_given(flags, "algorithm")
     defaults = with_algorithm(chosen, first.adaptation.algorithm if given else recipe.algorithm)
+    if defaults.budget:
+        # A budget may train in tasks of another size; one that is asked for is tested, too.
+        asked = [f"test_{name}" for name in ("n_way", "k_shot") if _is_given(flags, name)]
+        follow: dict[str, Any] = dict.fromkeys(asked)
+        defaults = replace(defaults, **follow)
     return parse(TrainOptions, command, flags, _grouped(defaults)), defaults
 
 
