@@ -35,10 +35,10 @@ class OnDemand(Mapping[Split, TaskSource]):
         return len(SPLITS)
 
 
-def first_not_refused(tasks: Mapping[Split, TaskSource]) -> TaskSource:
-    """The first source of those that can be made; `InputError` of the first where none can."""
+def last_not_refused(tasks: Mapping[Split, TaskSource]) -> TaskSource:
+    """The last source of those that can be made; `InputError` of the last where none can."""
     refused = []
-    for split in SPLITS:
+    for split in reversed(SPLITS):
         try:
             return tasks[split]
         except InputError as error:

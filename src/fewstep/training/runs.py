@@ -16,7 +16,7 @@ from fewstep.config.file import (
     training_digest,
 )
 from fewstep.config.schema import Config, with_sizes
-from fewstep.data.on_demand import first_not_refused
+from fewstep.data.on_demand import last_not_refused
 from fewstep.data.registry import task_sources
 from fewstep.data.source import KeptSplit, TaskSource
 from fewstep.distributed.ranks import joined, ranks
@@ -152,7 +152,8 @@ def load_run(
     with suppress(InputError):
         if config.table and before is not None and before != fingerprint(tasks):
             note = "the table changed since the run was trained"
-    workers = workers_for(config, one, first_not_refused(tasks))
+    # Tasks of the sizes that are evaluated, which those of the training may not have.
+    workers = workers_for(config, one, last_not_refused(tasks))
     return replace(run, config=of_tasks, learner=one, note=note, workers=workers)
 
 
