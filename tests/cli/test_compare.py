@@ -37,10 +37,14 @@ def test_more_inner_steps_than_a_run_learned_something_for(run_dir, tmp_path, ca
     assert main([*plus, "--run-dir", five]) == 0
     fewer = ["--inner-steps", "3", "--test-inner-steps", "3"]
     assert main([*plus, *fewer, "--run-dir", three]) == 0
+    ten = ["--inner-steps", "10"]
     for given, told in (
-        (["compare", str(run_dir), five], "five learned step sizes or batch norm for each of 5"),
-        (["compare", five], "cannot take 10; use --inner-steps 5"),
-        (["compare", five, three], "use --inner-steps 3"),
+        (
+            ["compare", str(run_dir), five, *ten],
+            "five learned step sizes or batch norm for 5 inner",
+        ),
+        (["compare", five, *ten], "cannot take 10; use --inner-steps 5"),
+        (["compare", five, three, *ten], "use --inner-steps 3"),
         (["evaluate", five, "--inner-steps", "6"], "cannot take 6; use --inner-steps 5"),
     ):
         capsys.readouterr()
@@ -50,7 +54,11 @@ def test_more_inner_steps_than_a_run_learned_something_for(run_dir, tmp_path, ca
         assert captured.err.count("\n") == 1
         assert captured.out == ""
     picture = ["--picture", str(tmp_path / "c.png"), "--tasks", "2"]
-    assert main(["compare", str(run_dir), five, "--inner-steps", "5", *picture]) == 0
+    for most, given in ((5, ["compare", five]), (3, ["compare", five, str(run_dir), three])):
+        assert main([*given, *picture, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        # As many as all of them can take.
+        assert {max(map(int, one["mse"])) for one in told.values()} == {most}
 
 
 def test_runs_of_the_same_folder_name_are_told_apart(run_dir, tmp_path, capsys):

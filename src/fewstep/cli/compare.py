@@ -15,11 +15,13 @@ from fewstep.cli.options import (
     data_folder,
     parse,
 )
-from fewstep.config.limits import Count, Limit
+from fewstep.config.limits import Limit, OptionalCount
 from fewstep.files import make_folder
 from fewstep.training.run_names import named_runs
 
 _PATHS = arg(metavar="PATH ...", help_behavior_hint="")
+STEPS = 10
+"""Inner steps where none are asked for."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,9 @@ class CompareOptions:
     """Run directories of fewstep train whose tasks are of the same kind."""
     tasks: Tasks = 600
     """Tasks to evaluate on."""
-    inner_steps: Annotated[Count, Limit(10_000)] = 10
-    """Most inner steps; of a table as many as in the test of the run."""
+    inner_steps: Annotated[OptionalCount, Limit(10_000)] = None
+    """Most inner steps; 10 unless given, or fewer if a run learned its steps one by one. Of a table
+    as many as in the test of the run."""
     picture: Path = Path("comparison.png")
     """Where to write the adaptation curves as PNG."""
     json: bool = False
@@ -65,6 +68,7 @@ def main(arguments: list[str]) -> int:
     from fewstep.training.side_by_side import (
         check_comparable,
         check_inner_steps,
+        steps_for_all,
         untrained,
         ways_to_adapt,
     )
@@ -81,14 +85,15 @@ def main(arguments: list[str]) -> int:
         given = runs, options.run_dirs, options.tasks, options.picture
         compare_tables(*given, *consoles, json_alone=options.json)
         return 0
-    check_inner_steps(runs, options.inner_steps)
+    steps = options.inner_steps or steps_for_all(runs.values(), STEPS)
+    check_inner_steps(runs, steps)
     starts = ways_to_adapt(runs)
     first = next(iter(starts.values()))
     starts["random"] = untrained(first)
     config, output, errors = first.config, plain_console(), error_console()
     with joined(max(run.workers for run in starts.values())):
         results = {
-            name: evaluate(run, options.tasks, options.inner_steps, config.norm, "test", errors)
+            name: evaluate(run, options.tasks, steps, config.norm, "test", errors)
             for name, run in starts.items()
         }
     if options.json:

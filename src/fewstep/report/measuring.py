@@ -22,7 +22,12 @@ from fewstep.report.page.task_curves import TaskCurves, is_a_curve, task_curves
 from fewstep.report.page.task_pictures import TaskPictures, task_pictures
 from fewstep.training.calibrate import choose_on_validation
 from fewstep.training.runs import Run, load_run
-from fewstep.training.side_by_side import check_comparable, untrained, ways_to_adapt
+from fewstep.training.side_by_side import (
+    check_comparable,
+    steps_for_all,
+    untrained,
+    ways_to_adapt,
+)
 
 _LOG = logging.getLogger("fewstep")
 BEST, WORST = 2, 3
@@ -146,8 +151,7 @@ def common_steps(runs: Sequence[Run]) -> int:
     wanted = max(run.config.test_inner_steps for run in runs)
     if not all(ALGORITHMS[run.config.algorithm].closed_form for run in runs):
         wanted = max(wanted, LEAST_STEPS)
-    most = [run.config.inner_steps for run in runs if run.config.learns_per_step]
-    return min([wanted, *most])
+    return steps_for_all(runs, wanted)
 
 
 def class_names(source: TaskSource) -> Sequence[str]:

@@ -1,10 +1,12 @@
 """Runs beside one another: what they are adapted as, measured by, and whether they compare."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from fewstep.choices import Norm
+from fewstep.config.algorithms import steps_in_words
 from fewstep.config.schema import Config
 from fewstep.distributed.ranks import ranks
 from fewstep.errors import InputError
@@ -99,14 +101,19 @@ def check_comparable(runs: dict[str, Run]) -> None:
             )
 
 
+def steps_for_all(runs: Iterable[Run], wanted: int) -> int:
+    """So many inner steps, or as many as each run can take: some learned theirs one by one."""
+    return min([wanted, *(r.config.inner_steps for r in runs if r.config.learns_per_step)])
+
+
 def check_inner_steps(runs: dict[str, Run], steps: int) -> None:
     """See that every run can take so many inner steps."""
-    most = {name: r.config.inner_steps for name, r in runs.items() if r.config.learns_per_step}
-    name = min(most, key=most.__getitem__, default=None)
-    if name is not None and steps > most[name]:
+    most = steps_for_all(runs.values(), steps)
+    if most < steps:
+        name = next(name for name, run in runs.items() if steps_for_all([run], steps) == most)
         raise InputError(
-            f"{name} learned step sizes or batch norm for each of {most[name]} inner steps and "
-            f"cannot take {steps}; use --inner-steps {most[name]}"
+            f"{name} learned step sizes or batch norm for {steps_in_words(None, most)} and cannot "
+            f"take {steps}; use --inner-steps {most}"
         )
 
 
