@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fewstep.config.algorithms import steps_in_words
+from fewstep.config.schema import batch_norm
 from fewstep.report.page.chart import Axes, Line
 from fewstep.report.page.figure import evenly, figure, grid
 from fewstep.report.page.html import Html, element
@@ -115,10 +116,9 @@ def _of_validation(score: str, files: Sequence[RunFiles], of: str) -> Html | Non
 
 
 def _norms(files: Sequence[RunFiles]) -> str:
-    norms = {
-        run.config.norm for run in files if run.config and "norm" in run.config.network.settings
-    }
-    return f"{' or '.join(sorted(norms))} batch norm; " if norms else ""
+    configs = [run.config for run in files if run.config and "norm" in run.config.network.settings]
+    norms = sorted({batch_norm(config, config.norm) for config in configs})
+    return f"{' or '.join(norms)}; " if norms else ""
 
 
 def _seeds(files: Sequence[RunFiles]) -> str:
