@@ -116,6 +116,9 @@ def test_runs_whose_test_is_missing_or_other(tmp_path):
     early = {name: value for name, value in SUMMARY.items() if name != "outer_steps"}
     with pytest.raises(InputError, match="damaged or of an earlier version"):
         results_of_run(written(tmp_path / "early", early))
+    partly = SUMMARY["average"] | {"calibration_error": {"transductive": 0.01}}
+    with pytest.raises(InputError, match="damaged or of an earlier version"):
+        results_of_run(written(tmp_path / "partly", SUMMARY | {"average": partly}))
     diverged = {norm: {"accuracy": {"mean": {"1": None}, "ci95": {"1": None}}} for norm in NORMS}
     with pytest.raises(InputError, match=r"None is no fraction"):
         results_of_run(written(tmp_path / "diverged", SUMMARY | {"norms": diverged}))

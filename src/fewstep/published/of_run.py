@@ -120,7 +120,8 @@ def _measured(config: Config, told: dict[str, Any]) -> list[ResultFile]:
     }
     found = []
     of_batch = has_batch_norm(config)
-    errors = {norm: one.get("ece_before") for norm, one in told.get("calibration", {}).items()}
+    chosen = told.get("calibration", {})
+    errors = {norm: chosen.get(norm, {}).get("ece_before") for norm in told["norms"]}
     average = told.get("average")
     single = {"models": 1, "outer_steps": [told["outer_step"]], "norms": told["norms"]}
     for tested in [{**single, "calibration_error": errors}, *([average] if average else [])]:
@@ -131,7 +132,7 @@ def _measured(config: Config, told: dict[str, Any]) -> list[ResultFile]:
             test = norm if of_batch else tests[0]
             used = f"{norm} batch norm" if of_batch else "no batch norm, so both norms are one"
             one = {"models": models, "norm": norm, "kept_after": kept}
-            one["calibration_error"] = tested["calibration_error"].get(test)
+            one["calibration_error"] = tested["calibration_error"][test]
             protocol = _protocol(told, used, models)
             found.append(
                 ResultFile(**common, **one, **_by_steps(tested["norms"][test]), protocol=protocol)

@@ -68,9 +68,10 @@ def _subtitle(report: Report) -> str:
     if first.config is None:
         return f"{first.algorithm} by fewstep.fit"
     config = first.config
-    ways = f", {config.ways('test')}-way {config.shots('test')[0]}-shot"
-    ways = ways if config.kind == "classification" else ""
-    return f"{config.algorithm} on {config.data_name}{ways}, seed {config.seed}"
+    size = ""
+    if config.kind == "classification":
+        size = f", {config.ways('test')}-way {config.shots('test')[0]}-shot"
+    return f"{config.algorithm} on {config.data_name}{size}, seed {config.seed}"
 
 
 def _footer(report: Report) -> Html:
