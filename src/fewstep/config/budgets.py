@@ -33,10 +33,12 @@ _ONE_STEP: Settings = {
     "inner_lr": 0.4,
     "test_inner_steps": 1,
     "step_sizes": "per-step",
+    "downsample": "max-pool",
     "n_way": 60,
     "k_shot": 1,
     "q_query": 1,
     "meta_batch": 2,
+    "steps": 4_000,
 }
 # MAML++ keeps what it has for several inner steps. In tasks of five classes group norm learns too
 # slowly.

@@ -92,7 +92,7 @@ def _kept(config: Config) -> str:
 
 _SETTINGS = (
     _Setting("network", lambda c: f"four convolutions of {c.filters} filters, ReLU", ""),
-    _Setting("halved by", _halved, "a stride is as accurate after the same time"),
+    _Setting("halved by", _halved, "more accurate after the same time"),
     _Setting("norm", lambda c: f"{c.model_norm} norm", "it judges each picture by itself"),
     _Setting(
         "last layer at first",
