@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -152,3 +153,67 @@ def test_with_shared_rows_the_order_of_classes_is_nothing():
         learner = MAML(network(), 0.2, 3, head_rows=rows)
         one, other = (learner.evaluate(each).losses for each in (tasks, renamed))
         assert torch.allclose(one, other, rtol=1e-10) == alike
+
+
+class Mixed(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x).flip(1).cumsum(1)
+
+
+def _of_hook():
+    model = network()
+    model.register_forward_hook(lambda part, inputs, output: output.cumsum(1))
+    return model
+
+
+def _by_position(prediction, target):
+    return F.cross_entropy(prediction * torch.arange(1.0, 4.0), target)
+
+
+NOT_ALONE = {
+    "another optimiser": (network, {"inner_optimizer": "momentum"}),
+    "another loss": (network, {"loss": _by_position}),
+    "mixed afterwards": (lambda: Mixed(*network()), {}),
+    "mixed by a hook": (_of_hook, {}),
+    "mixed by a layer": (
+        lambda: nn.Sequential(*network(), nn.Linear(3, 3).double()),
+        {"head": "4"},
+    ),
+    "classes elsewhere": (
+        lambda: nn.Sequential(*network()[:3], nn.Flatten(2), nn.Linear(16, 3)).double(),
+        {"loss": F.cross_entropy},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_ALONE)
+def test_a_body_that_may_move_in_the_first_step(name):
+    make, settings = NOT_ALONE[name]
+    learner = MAML(make(), 0.2, 1, head_rows="shared", **settings)
+    assert learner._loop.first is None
+
+
+def test_the_first_step_from_one_row_moves_the_head_alone():
+    learner, tasks = MAML(network(), 0.2, 2, head_rows="shared"), some_tasks()
+    before = dict(learner.model.named_parameters())
+    for steps, moved in [(1, ["4.weight", "4.bias"]), (2, list(before))]:
+        adapted = learner.adapt(tasks.support_x[0], tasks.support_y[0], steps)
+        found = [n for n, p in adapted.named_parameters() if not torch.equal(p, before[n])]
+        assert [n for n in found if n != "0.bias"] == [n for n in moved if n != "0.bias"]
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"memory": "flat"}, {"order": "first"}, {"step_sizes": "per-step"},
+     {"multi_step_loss": 10}],
+)  # fmt: skip
+def test_what_is_not_computed_in_the_first_step_is_zero(steps, settings):
+    tasks = some_tasks()
+    learner = MAML(network(), 0.2, steps, head_rows="shared", **settings)
+    whole = MAML(network(), 0.2, steps, head_rows="shared", **settings)
+    whole._moved_first = lambda: None
+    loss, gradient = learner.meta_gradient(tasks)
+    expected_loss, expected = whole.meta_gradient(tasks)
+    torch.testing.assert_close(loss, expected_loss)
+    torch.testing.assert_close(gradient, expected)

@@ -38,7 +38,7 @@ _ONE_STEP: Settings = {
     "k_shot": 1,
     "q_query": 1,
     "meta_batch": 2,
-    "steps": 4_000,
+    "steps": 6_000,
 }
 # MAML++ keeps what it has for several inner steps. In tasks of five classes group norm learns too
 # slowly.

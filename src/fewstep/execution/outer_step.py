@@ -66,15 +66,19 @@ class OuterStep:
         keep = rule.memory == "fast"
         # One copy a tensor, whether it is compiled or not.
         self._init = Linearised(steps.init, "the start", False, keep)
+
+        def numbered(step: int) -> Linearised:
+            name = f"inner step {step}"
+            return Linearised(partial(steps.numbered, step), name, compiled, keep)
+
         if rule.loop.optimizer in INNER_OPTIMIZERS.values():
             one = Linearised(steps.step, "an inner step", compiled, keep)
             self._steps = [one] * rule.loop.steps
+            if rule.loop.first is not None:
+                self._steps[:1] = [numbered(0)]
         else:
             # What a user's optimiser does may depend on the step's number in any way.
-            self._steps = [
-                Linearised(partial(steps.numbered, step), f"inner step {step}", compiled, keep)
-                for step in range(rule.loop.steps)
-            ]
+            self._steps = [numbered(step) for step in range(rule.loop.steps)]
         self._query = Traced(steps.query, "the gradient of the query loss", compiled)
         self._among = labels and Traced(partial(among, labels), "labels", compiled)
         self._look = Traced(steps.look, "the query loss", compiled)

@@ -76,7 +76,8 @@ class Steps:
         Args:
             state: Before the step.
             shared: What the tasks share, at this step.
-            step: Its number; as a tensor, the same operations serve every step.
+            step: Its number; as a tensor, the same operations serve every step, or all but one
+                that moves fewer parameters.
             x: ``[tasks, examples, ...]``, the support sets.
             y: Their targets.
             cotangent: Of the state after the step; None for that state alone.
@@ -89,6 +90,8 @@ class Steps:
         # Step sizes are given as those of this step.
         fixed = self.loop.step_sizes == "fixed"
         loop = self.loop if fixed else replace(self.loop, step_sizes="per-element")
+        if isinstance(step, Tensor):
+            loop = replace(loop, first=None)
         grad_fn = GradFn(lambda params, _: self._support_loss(params, x, y), batched=True)
         after = loop.step(grad_fn, shared, state, step, create_graph=self.exact)
         if cotangent is None:

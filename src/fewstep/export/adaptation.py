@@ -169,7 +169,8 @@ class _Pieces:
             params = {name: t[name] for name in self._names}
             slots = [t[name] for name in state if name not in params]
             before = as_leaf_tensors(InnerState(params, pytree.tree_unflatten(slots, form)))
-            loop = replace(self._loop, optimizer=_at(self._loop.optimizer, t[STEP]))
+            # One program serves every step.
+            loop = replace(self._loop, optimizer=_at(self._loop.optimizer, t[STEP]), first=None)
             learned = self._at_step(t) | params
             after = loop.step(self._grad_fn(t), learned, before, 0, create_graph=False)
             return {f"{NEXT}{n}": v for n, v in (after.params | _slots(after.slots)).items()}

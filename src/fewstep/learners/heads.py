@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from fewstep.errors import InputError
 from fewstep.functional.call import trainable
+from fewstep.functional.structure import has_hooks
 from fewstep.functional.swapped import Params
 from fewstep.learners.adapted import copy_of
 from fewstep.models.context import WithContext
@@ -116,6 +117,24 @@ def adapting_names(model: nn.Module, adapting: str | Sequence[str], head: str | 
 def head_of(model: nn.Module) -> str:
     """The name of a model's head; a model that is one linear layer is nothing but head."""
     return "" if isinstance(model, nn.Linear) else last_linear(model)
+
+
+def ends_in(model: nn.Module, head: str | None) -> bool:
+    """Whether the head's outputs for flat features are surely the model's, ``[examples, classes]``.
+
+    >>> body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten())
+    >>> ends_in(nn.Sequential(*body, nn.Linear(16, 5)), None)
+    True
+    """
+    if type(model) is not nn.Sequential or len(model) < 2 or has_hooks(model):
+        return False
+    flat, last = model[-2], model[-1]
+    return (
+        last is model.get_submodule(head_of(model) if head is None else head)
+        and type(flat) is nn.Flatten
+        and (flat.start_dim, flat.end_dim) == (1, -1)
+        and not has_hooks(flat)
+    )
 
 
 def rows_by_class(model: nn.Module, head: str | None, adapting: Collection[str]) -> list[str]:

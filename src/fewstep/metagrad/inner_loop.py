@@ -74,13 +74,18 @@ class InnerState(NamedTuple):
 
 @dataclass(frozen=True)
 class InnerLoop:
-    """The settings of an inner loop."""
+    """The settings of an inner loop.
+
+    ``first`` names what the first step of plain gradient descent moves, where the gradient of all
+    else is known to be zero there, whatever the task: it is not computed.
+    """
 
     steps: int
     lr: float  # alpha of every parameter that has none of its own
     adapting: tuple[str, ...]
     optimizer: InnerOptimizer = INNER_OPTIMIZERS["sgd"]
     step_sizes: StepSizes = "fixed"  # or learned, by tensor and step (MAML++) or element (Meta-SGD)
+    first: tuple[str, ...] | None = None
 
     def init(self, learned: Params, *, batched: bool) -> InnerState:
         """The state before the first step: theta_0, and the optimiser's first slots."""
@@ -107,7 +112,8 @@ class InnerLoop:
         if the gradient were a constant (first order).
         """
         params = self.model_params(learned, state.params, step)
-        gradients = grad_fn(params, step, create_graph, self.adapting)
+        moving = self.adapting if self.first is None or step != 0 else self.first
+        gradients = grad_fn(params, step, create_graph, moving)
         optimizer = self._optimizer(grad_fn.batched)
         # In containers of its own: a user's function may put other tensors into them.
         given = pytree.tree_map(lambda value: value, state.slots)
@@ -117,8 +123,11 @@ class InnerLoop:
         fixed = self.step_sizes == "fixed"
         rates = self.lr if fixed else [self._lr(learned, name, step) for name in names]
         # Of all tensors by one call: one by one, calling takes longer than computing.
-        moved = torch._foreach_sub(thetas, torch._foreach_mul(updates_of, rates))
-        return InnerState(dict(zip(names, moved, strict=True)), slots)
+        new = torch._foreach_sub(thetas, torch._foreach_mul(updates_of, rates))
+        moved = dict(zip(names, new, strict=True))
+        # What stays is another tensor too: the next gradient is by it, and not by what led here.
+        stepped = {n: moved[n] if n in moved else v.view_as(v) for n, v in state.params.items()}
+        return InnerState(stepped, slots)
 
     def path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
         """All tensors of the model after 0, 1, ..., steps steps, with no graph kept."""
