@@ -123,11 +123,11 @@ class InnerLoop:
         fixed = self.step_sizes == "fixed"
         rates = self.lr if fixed else [self._lr(learned, name, step) for name in names]
         # Of all tensors by one call: one by one, calling takes longer than computing.
-        new = torch._foreach_sub(thetas, torch._foreach_mul(updates_of, rates))
-        moved = dict(zip(names, new, strict=True))
+        moved = torch._foreach_sub(thetas, torch._foreach_mul(updates_of, rates))
         # What stays is another tensor too: the next gradient is by it, and not by what led here.
-        stepped = {n: moved[n] if n in moved else v.view_as(v) for n, v in state.params.items()}
-        return InnerState(stepped, slots)
+        stays = {n: v.view_as(v) for n, v in state.params.items() if n not in gradients}
+        after = {**state.params, **stays, **dict(zip(names, moved, strict=True))}
+        return InnerState(after, slots)
 
     def path(self, grad_fn: GradFn, learned: Params, steps: int) -> Iterator[Params]:
         """All tensors of the model after 0, 1, ..., steps steps, with no graph kept."""
