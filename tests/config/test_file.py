@@ -66,6 +66,8 @@ OMNIGLOT_OF_THE_FIRST_VERSION = {
     **{"val_tasks": 200, "q_query": 5, "test_q_query": None, "final_outer_lr": 1e-5},
     **{"multi_step_loss": 0.1, "first_order_share": 0.3, "downsample": "stride", "inner_lr": 0.1},
     **{"norm": "transductive", "model_norm": "batch", "filters": 64, "inner_steps": 5},
+    **{"n_way": 5, "test_n_way": None, "k_shot": 1, "test_k_shot": None, "crop": 0},
+    **{"head_rows": "separate", "per_step_affine": True, "per_step_statistics": True},
 }
 
 
