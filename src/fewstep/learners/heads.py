@@ -119,24 +119,6 @@ def head_of(model: nn.Module) -> str:
     return "" if isinstance(model, nn.Linear) else last_linear(model)
 
 
-def ends_in(model: nn.Module, head: str | None) -> bool:
-    """Whether the head's outputs for flat features are surely the model's, ``[examples, classes]``.
-
-    >>> body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten())
-    >>> ends_in(nn.Sequential(*body, nn.Linear(16, 5)), None)
-    True
-    """
-    if type(model) is not nn.Sequential or len(model) < 2 or has_hooks(model):
-        return False
-    flat, last = model[-2], model[-1]
-    return (
-        last is model.get_submodule(head_of(model) if head is None else head)
-        and type(flat) is nn.Flatten
-        and (flat.start_dim, flat.end_dim) == (1, -1)
-        and not has_hooks(flat)
-    )
-
-
 def rows_by_class(model: nn.Module, head: str | None, adapting: Collection[str]) -> list[str]:
     """The names of the head's tensors, which have a row a class, where all classes share one.
 
@@ -153,6 +135,32 @@ def rows_by_class(model: nn.Module, head: str | None, adapting: Collection[str])
             "stay the same; let the head adapt (adapting all or head), or use head_rows separate"
         )
     return names
+
+
+def moved_first(
+    model: nn.Module, head: str | None, adapting: Collection[str], loss: object
+) -> tuple[str, ...] | None:
+    """Rows that all classes share, where nothing else has a gradient in the first inner step.
+
+    The gradient of cross-entropy by the outputs for an example sums to zero over the classes, and
+    the body has that sum times the row. So it is where the head's outputs for flat features are
+    surely the model's, ``[examples, classes]``.
+
+    >>> body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten())
+    >>> model = nn.Sequential(*body, nn.Linear(16, 5))
+    >>> moved_first(model, None, dict(model.named_parameters()), F.cross_entropy)
+    ('2.weight', '2.bias')
+    """
+    if loss is not F.cross_entropy or not isinstance(model, nn.Sequential) or len(model) < 2:
+        return None
+    flat, last = model[-2], model[-1]
+    if type(model) is not nn.Sequential or has_hooks(model) or has_hooks(flat):
+        return None
+    if type(flat) is not nn.Flatten or (flat.start_dim, flat.end_dim) != (1, -1):
+        return None
+    if last is not model.get_submodule(head_of(model) if head is None else head):
+        return None
+    return tuple(rows_by_class(model, head, adapting))
 
 
 def share_rows(tensors: Params, rows: Collection[str]) -> Params:

@@ -19,13 +19,13 @@ from fewstep.functional.swapped import Params
 from fewstep.learners import meta_parameters as beside
 from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
 from fewstep.learners.gradient_based import GradientBased, Settings
-from fewstep.learners.heads import adapting_names, ends_in, rows_by_class, share_rows
+from fewstep.learners.heads import adapting_names, moved_first, rows_by_class, share_rows
 from fewstep.learners.objectives import query_function
 from fewstep.learners.schedules import importances
 from fewstep.learners.traceable import traceable_of
 from fewstep.learners.traits import Traits
+from fewstep.metagrad import inner_optimizers
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP, InnerLoop
-from fewstep.metagrad.inner_optimizers import inner_optimizer as optimizer_of
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import Objective
 from fewstep.metagrad.unroll import GradientRule, ThroughInnerLoop
@@ -163,7 +163,7 @@ class MAML(GradientBased):
         if per_step_statistics:
             self._statistics = beside.per_step_statistics(model, inner_steps)
         start = self._adapting_parameters()
-        self._optimizer = optimizer_of(inner_optimizer, dict(start))
+        self._optimizer = inner_optimizers.inner_optimizer(inner_optimizer, dict(start))
         if step_sizes != "fixed":
             self._step_sizes = beside.learned_step_sizes(step_sizes, start, inner_lr, inner_steps)
         self._shared_rows()
@@ -256,28 +256,17 @@ class MAML(GradientBased):
         adapting = [self.adapting] if isinstance(self.adapting, str) else self.adapting
         beside = (*self.named("_step_sizes").values(), *self.named("_affine").values())
         settings = self.inner_steps, self.inner_lr, self._optimizer, self.step_sizes, self.head
-        rows = self.head_rows, self.inner_optimizer, self.loss
-        return [*settings, *rows, *adapting, *beside, self._check_fit.made_of]
+        return [*settings, self.head_rows, self.loss, *adapting, *beside, self._check_fit.made_of]
 
     @property
     def _loop(self) -> InnerLoop:
         names = tuple(self._adapting_parameters())
         sizes = self.named("_step_sizes")
         beside.check_step_sizes(self.step_sizes, sizes, names, self.inner_steps)
+        plain = self.head_rows == "shared" and self._optimizer == inner_optimizers.SGD
+        first = moved_first(self.model, self.head, names, self.loss) if plain else None
         settings = self.inner_lr, names, self._optimizer, self.step_sizes
-        return InnerLoop(self.inner_steps, *settings, self._moved_first())
-
-    def _moved_first(self) -> tuple[str, ...] | None:
-        """The shared rows, where nothing else has a gradient in the first step; see `InnerLoop`.
-
-        The gradient of cross-entropy by the outputs for an example sums to zero over the classes,
-        and the body has that sum times the row that all classes share.
-        """
-        if self.head_rows == "separate" or self.inner_optimizer != "sgd":
-            return None
-        if self.loss is not F.cross_entropy or not ends_in(self.model, self.head):
-            return None
-        return tuple(rows_by_class(self.model, self.head, self._adapting_parameters()))
+        return InnerLoop(self.inner_steps, *settings, first)
 
     def _adapting_parameters(self) -> dict[str, nn.Parameter]:
         """Those that adapt, of the model as it is now."""

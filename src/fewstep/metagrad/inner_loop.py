@@ -23,7 +23,7 @@ from torch.utils import _pytree as pytree
 from fewstep.choices import StepSizes
 from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
-from fewstep.metagrad.inner_optimizers import INNER_OPTIMIZERS, InnerOptimizer
+from fewstep.metagrad.inner_optimizers import SGD, InnerOptimizer
 
 StepLoss = Callable[[Params, int], Tensor]  # the support loss, of parameters and inner step
 Tree = TypeVar("Tree")
@@ -83,7 +83,7 @@ class InnerLoop:
     steps: int
     lr: float  # alpha of every parameter that has none of its own
     adapting: tuple[str, ...]
-    optimizer: InnerOptimizer = INNER_OPTIMIZERS["sgd"]
+    optimizer: InnerOptimizer = SGD
     step_sizes: StepSizes = "fixed"  # or learned, by tensor and step (MAML++) or element (Meta-SGD)
     first: tuple[str, ...] | None = None
 

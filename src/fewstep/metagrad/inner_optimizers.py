@@ -117,8 +117,9 @@ def _two_zeros(params: Params) -> tuple[Params, Params]:
 
 
 # Functions with names, which can be sent to other processes.
+SGD = InnerOptimizer(_nothing, _sgd)
 INNER_OPTIMIZERS = {
-    "sgd": InnerOptimizer(_nothing, _sgd),
+    "sgd": SGD,
     "momentum": InnerOptimizer(_zeros, _momentum),
     "adam": InnerOptimizer(_two_zeros, _adam),
 }
