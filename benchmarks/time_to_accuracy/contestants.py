@@ -20,6 +20,16 @@ ALGORITHMS = {
     AS_MANY_STEPS: "maml",
 }
 """The algorithm of each contestant."""
+OF_SEVERAL_STEPS = {
+    "inner_steps": 2,
+    "inner_lr": 0.2,
+    "test_inner_steps": 2,
+    "multi_step_loss": 0.1,
+    "model_norm": "batch",
+    "per_step_affine": True,
+    "per_step_statistics": True,
+}
+"""What MAML++ has for several steps: by the fast budget it is MAML's training otherwise."""
 USUAL = ("MAML", "first-order MAML", "MAML++", PEER)
 """The contestants where none is named."""
 PLAIN = {
@@ -66,7 +76,8 @@ class Training:
         """All settings."""
         given = dict(self.settings)
         config = find_recipe(given.pop("recipe", RECIPE)).config
-        config = replace(with_algorithm(config, ALGORITHMS[self.name]), **given)
+        own = OF_SEVERAL_STEPS if self.name == "MAML++" else {}
+        config = replace(with_algorithm(config, ALGORITHMS[self.name]), **{**own, **given})
         if config.data_set.has_folder:
             config = replace(config, data_dir=os.environ.get("FEWSTEP_DATA"))
         if self.by_peer:
