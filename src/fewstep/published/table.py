@@ -22,7 +22,7 @@ _INTRODUCTION = """# Results
 Accuracy in % on classes never seen, ± half the 95% interval over test tasks, after the last inner
 step. **transductive** and **inductive** are of one model: batch norm on the query pictures uses
 their own statistics, as in the papers, or those of the support pictures, so that a picture is
-judged by itself; without batch norm, as in the fast budget of MAML on Omniglot, they are one.
+judged by itself; without batch norm, as in the fast budget of Omniglot, they are one.
 **average of 5** is the mean of the logits of the five checkpoints that were best in validation, as
 MAML++ reports it: its column stands beside such figures of papers. **calibration error** is the
 expected one of the one model in points, transductive / inductive. **wall time** is that of the
