@@ -166,6 +166,12 @@ def _of_hook():
     return model
 
 
+def _of_another_forward():
+    model = network()
+    model.forward = lambda x: nn.Sequential.forward(model, x).cumsum(1)
+    return model
+
+
 def _by_position(prediction, target):
     return F.cross_entropy(prediction * torch.arange(1.0, 4.0), target)
 
@@ -175,6 +181,7 @@ NOT_ALONE = {
     "another loss": (network, {"loss": _by_position}),
     "mixed afterwards": (lambda: Mixed(*network()), {}),
     "mixed by a hook": (_of_hook, {}),
+    "mixed by a function": (_of_another_forward, {}),
     "mixed by a layer": (
         lambda: nn.Sequential(*network(), nn.Linear(3, 3).double()),
         {"head": "4"},

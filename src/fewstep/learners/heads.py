@@ -154,7 +154,8 @@ def moved_first(
     if loss is not F.cross_entropy or not isinstance(model, nn.Sequential) or len(model) < 2:
         return None
     flat, last = model[-2], model[-1]
-    if type(model) is not nn.Sequential or has_hooks(model) or has_hooks(flat):
+    changed = any(has_hooks(part) or "forward" in vars(part) for part in (model, flat))
+    if type(model) is not nn.Sequential or changed:
         return None
     if type(flat) is not nn.Flatten or (flat.start_dim, flat.end_dim) != (1, -1):
         return None
