@@ -16,7 +16,7 @@ ALL = "all"
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 DEFAULT: Budget = "fast"
 
-# Omniglot, found on validation classes with MAML. All cells are one training, which is validated
+# Omniglot, found on validation classes with MAML. Its cells are one training, which is validated
 # and tested in tasks of other sizes. It is MAML++'s as well, twice as long: with one inner step and
 # without batch norm nothing is left of MAML++ that MAML does not have here.
 _OMNIGLOT: Settings = {

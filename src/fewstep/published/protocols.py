@@ -111,7 +111,7 @@ _SETTINGS = (
     ),
     _Setting("training pictures are moved", _moved, "less is learned by heart"),
     _Setting("inner loop", _inner_loop, "fewer steps take less time; learned sizes make up for it"),
-    _Setting("derivative of the inner loop", _derivative, "a step of first order is cheaper"),
+    _Setting("derivative of the inner loop", _derivative, ""),
     _Setting("losses after earlier inner steps count", _earlier_steps, "there is one inner step"),
     _Setting("outer steps", lambda c: f"{c.steps:,}", "a short schedule is what the budget is for"),
     _Setting(
