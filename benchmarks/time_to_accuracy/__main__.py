@@ -165,13 +165,15 @@ def _told(given: argparse.Namespace, trainings: list[Training], clock: Clock) ->
             {**training.as_json(), "by_peer": training.by_peer, "finished": done, "points": rows}
         )
     config = Training("MAML", 1.0, settings_of(given)).config
+    # Its folder is one of this machine.
+    typed = ["OUT" if word == str(given.out) else word for word in sys.argv[1:]]
     peers = [training for training in trainings if training.by_peer]
     return {
         "machine": _device(given.device),
         "versions": versions(),
         "recipe": RECIPE,
         "budget": config.budget,
-        "command": f"python -m benchmarks.{NAME} {shlex.join(sys.argv[1:])}",
+        "command": f"python -m benchmarks.{NAME} {shlex.join(typed)}",
         "tasks": given.tasks,
         "inner_steps": config.test_inner_steps,
         "seed": config.seed,

@@ -1,8 +1,11 @@
 """The final test of a run with a budget: one model, and the average of the best five."""
 
 import json
+from dataclasses import replace
 
 from fewstep.cli import main
+from fewstep.cli.averaging import average_lines
+from fewstep.config.recipes import find_recipe
 from tests import tiny_recipe
 
 
@@ -25,6 +28,16 @@ def test_the_average_stands_beside_the_single_model(budget_run, monkeypatch, cap
     line = next(line for line in told.splitlines() if "average of the 5 best checkpoints" in line)
     assert " transductive, " in line
     assert line.endswith(" inductive")
+
+
+def test_without_batch_norm_the_average_has_no_norm():
+    config = find_recipe("omniglot-5way-1shot").config
+    figures = {"accuracy": {"mean": {"1": 0.9}, "ci95": {"1": 0.01}}}
+    average = {"models": 2, "outer_steps": [5, 3], "norms": {"transductive": figures}}
+    (line,) = average_lines(replace(config, model_norm="group"), average)
+    assert line.endswith("after outer steps 3, 5): accuracy 90.0% ± 1.0%")
+    (line,) = average_lines(replace(config, model_norm="batch"), average)
+    assert line.endswith("accuracy 90.0% ± 1.0% transductive")
 
 
 def test_a_summary_tells_how_it_was_trained(budget_run):

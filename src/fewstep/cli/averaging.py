@@ -8,6 +8,7 @@ from rich.console import Console
 from fewstep.choices import Norm
 from fewstep.cli.progress import counting
 from fewstep.config.file import training_digest
+from fewstep.config.schema import Config, has_batch_norm
 from fewstep.distributed.ranks import ranks
 from fewstep.evaluation.averaged import evaluate_average
 from fewstep.evaluation.calibrated import calibrated
@@ -63,14 +64,15 @@ def tested_average(
     }
 
 
-def average_lines(average: Average | None) -> list[str]:
+def average_lines(config: Config, average: Average | None) -> list[str]:
     """One line on the average that a summary tells, if there is one."""
     if average is None:
         return []
     told = []
     for norm, figures in average["norms"].items():
         (mean,), (half,) = (figures["accuracy"][of].values() for of in ("mean", "ci95"))
-        told.append(f"{shown('accuracy', mean, half)} {norm}")
+        of_batch = f" {norm}" if has_batch_norm(config) else ""
+        told.append(f"{shown('accuracy', mean, half)}{of_batch}")
     steps = ", ".join(f"{step:,}" for step in sorted(average["outer_steps"]))
     return [
         f"average of the {average['models']} best checkpoints (mean of their logits; after outer "

@@ -113,7 +113,7 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
         # Last of the files: where it stands, so do the pictures.
         told = summary(config, results, run.progress, "test", figures, run.trained, average)
         files.write_json(files.summary, told)
-        lines = [_kept(config, run.progress), *average_lines(average)]
+        lines = [_kept(config, run.progress), *average_lines(config, average)]
         lines += interval_lines(config, interval)
         show(config, results, "test", findings(figures), console, pictures, lines)
     except KeyboardInterrupt:
@@ -140,7 +140,7 @@ def show_finished(config: Config, run_dir: Path, console: Console) -> bool:
         advice = told["diagnosis"]["findings"]
         interval = read_json_object(files.interval, "") if files.interval.exists() else None
         # Of earlier versions there is none.
-        lines = [_kept(config, best), *average_lines(told.get("average"))]
+        lines = [_kept(config, best), *average_lines(config, told.get("average"))]
         lines += interval_lines(config, interval)
         if (
             any(getattr(saved, n) != getattr(config, n) for n in decisive())
