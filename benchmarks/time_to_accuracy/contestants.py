@@ -101,3 +101,12 @@ def departures(training: Training) -> list[str]:
     own, plain = replace(training, name="MAML").config, training.config
     names = [name for name in PLAIN if getattr(own, name) != getattr(plain, name)]
     return [f"{name} {getattr(plain, name)}, not {getattr(own, name)}" for name in names]
+
+
+def of_several_steps() -> str:
+    """The options by which the recipe's MAML++ is the contestant."""
+    told = []
+    for name, value in OF_SEVERAL_STEPS.items():
+        option = f"--{name.replace('_', '-')}"
+        told.append(option if value is True else f"{option} {value}")
+    return " ".join(told)

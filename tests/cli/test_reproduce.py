@@ -52,6 +52,7 @@ def test_a_lower_result_than_the_tables(run_dir, table, capsys):
         "average of the best checkpoints, inductive",
     ]
     assert "95% of the differences lie between two measurements of equal models" in told
+    assert "outer steps will be held against the table's 100.00 ± 0.00" in told
     # It had been trained, and is shown.
     assert "finished after 6 outer steps" in told
 
@@ -67,8 +68,9 @@ def test_the_same_run_is_the_same(run_dir, table, capsys):
 @pytest.mark.parametrize(("figure", "status"), [((0.5, 0.5), 0), ((1.0, 0.0), 1)])
 def test_without_a_row_the_paper_decides(figure, status, run_dir, monkeypatch, capsys):
     tiny_recipe.add(monkeypatch, *figure)
-    found, lines, _ = reproduced(run_dir, capsys)
+    found, lines, told = reproduced(run_dir, capsys)
     assert found == status
+    assert f"the result of 6 outer steps will be held against the paper's {figure[0] * 100}" in told
     assert "this row of the table was not run yet: the paper's figure decides" in lines
     assert any("the paper: " in line and "95% interval over 600 tasks" in line for line in lines)
 

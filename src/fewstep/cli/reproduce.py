@@ -14,7 +14,7 @@ from fewstep.config import limits
 from fewstep.config.budgets import DEFAULT, FAST, budgets_of
 from fewstep.config.recipes import find_recipe
 from fewstep.errors import InputError
-from fewstep.published.comparison import compared
+from fewstep.published.comparison import compared, expected_of
 from fewstep.published.files import Algorithm, Cell, of_cell, read_results, results_folder
 from fewstep.published.of_run import cell_config, results_of_run
 from fewstep.published.papers import of_paper
@@ -28,9 +28,10 @@ LOWER = 1
 class ReproduceOptions:
     """Run a row of the table of results, and hold what comes out against it.
 
-    It trains as fewstep train does; the same command again goes on. The exit status is 0 where the
-    one model agrees with the table or is higher, and 1 where it is lower than the 95% intervals of
-    both explain. A row that was not run yet is held against the paper's figure.
+    It trains as fewstep train does, all outer steps of the row; the same command again goes on. The
+    exit status is 0 where the one model agrees with the table or is higher, and 1 where it is lower
+    than the 95% intervals of both explain. A row that was not run yet is held against the paper's
+    figure, of one model or the average of checkpoints, whichever that is.
     """
 
     recipe: Annotated[Positional[str], arg(metavar="RECIPE")]
@@ -71,8 +72,13 @@ def main(arguments: list[str]) -> int:
     given += ["--device", options.device]
     for name, value in (("--run-dir", options.run_dir), ("--data-dir", options.data_dir)):
         given += [name, str(value)] if value is not None else []
-    run_dir = options.run_dir or train.usual_run_dir(
-        cell_config(recipe, algorithm, budget), options.seed
+    config = cell_config(recipe, algorithm, budget)
+    run_dir = options.run_dir or train.usual_run_dir(config, options.seed)
+    error_console().print(
+        f"the result of {config.steps:,} outer steps will be held against "
+        f"{expected_of(table, figure)}",
+        soft_wrap=True,
+        highlight=False,
     )
     train.main(given)
     own = results_of_run(run_dir)

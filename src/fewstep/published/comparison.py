@@ -10,6 +10,15 @@ from fewstep.published.verdict import Verdict, held_against
 _DEVIATIONS = 1.96  # of one seed among others: half of what 95% of the seeds lie within
 
 
+def expected_of(table: Sequence[ResultFile], figure: PaperFigure | None) -> str:
+    """The figure that decides, of the table or else the paper; one of both is there."""
+    theirs = figure_of(table, "transductive", average=False)
+    if theirs is not None:
+        return f"the table's {percent(theirs)}"
+    assert figure is not None
+    return f"the paper's {figure.shown}, of {'the average' if figure.is_average else 'one model'}"
+
+
 def compared(
     own: Sequence[ResultFile], table: Sequence[ResultFile], figure: PaperFigure | None
 ) -> tuple[list[str], Verdict]:
@@ -21,7 +30,8 @@ def compared(
         figure: The paper's; None where it has none. One of both is there.
 
     Returns:
-        The verdict is that of one model, transductively, against the table, or else the paper.
+        The verdict is that of one model, transductively, against the table; or else that against
+        the paper, of one model or the average of checkpoints, as the paper has it.
     """
     lines, verdicts = [], []
     seeds = ", ".join(dict.fromkeys(str(one.seed) for one in table))

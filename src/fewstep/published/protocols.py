@@ -91,7 +91,7 @@ def _kept(config: Config) -> str:
 
 
 _SETTINGS = (
-    _Setting("network", lambda c: f"four convolutions of {c.filters} filters, ReLU", ""),
+    _Setting("network", lambda c: f"four convolutions of {c.filters} filters", ""),
     _Setting("halved by", _halved, "more accurate after the same time"),
     _Setting("norm", lambda c: f"{c.model_norm} norm", "it judges each picture by itself"),
     _Setting(
@@ -137,6 +137,7 @@ _SETTINGS = (
     ),
 )
 _NOT_TUNED = "not tuned for photographs: what all algorithms have here, or this one has everywhere"
+_RELU = Item("activation", "ReLU", ("ReLU",) * 2, "")
 _BEST = Item(
     "checkpoint that is tested",
     "not said",
@@ -165,6 +166,7 @@ _DATA: dict[tuple[str, bool], tuple[Item, ...]] = {
             ("1,100 to train, 100 to validate, 423 to test",) * 2,
             "the same numbers, shuffled with another seed",
         ),
+        _RELU,
         _BEST,
     ),
     ("omniglot", True): (
@@ -181,6 +183,7 @@ _DATA: dict[tuple[str, bool], tuple[Item, ...]] = {
     ),
     ("mini-imagenet", False): (
         Item("classes", "64 / 12 / 24, it says", ("64 / 16 / 20",) * 2, "the split that it names"),
+        _RELU,
         Item(
             "outer gradient",
             "each number clipped to ±10, in the program",

@@ -59,7 +59,7 @@ def _section(recipe: str, every: Sequence[ResultFile]) -> str:
 def _row(cell: Cell, every: Sequence[ResultFile]) -> list[str]:
     found = of_cell(cell, every)
     figure = of_paper(cell.recipe, cell.algorithm)
-    paper = _of_paper(figure.shown, figure.known) if figure else "not given"
+    paper = _of_paper(figure.shown, figure.known) if figure else "not known here"
     config = cell_config(*cell)
     start = list(cell)
     if not found:
