@@ -12,6 +12,7 @@ from fewstep.errors import InputError
 from fewstep.published.files import read_results
 from fewstep.published.of_run import FEWEST, results_of_run
 from fewstep.published.table import omniglot_protocol, results_page
+from fewstep.training.top import TOP
 
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- protocol: written by python -m scripts.results -->", "<!-- end of protocol -->"
@@ -21,7 +22,11 @@ def pages(root, more=()):
     """The text of each page that is made, by its path; with results that are not there yet."""
     every = {one.file_name: one for one in (*read_results(root / "results"), *more)}
     omniglot = root / "docs" / "omniglot.md"
-    before, _, rest = omniglot.read_text(encoding="utf-8").partition(START)
+    text = omniglot.read_text(encoding="utf-8")
+    for mark in (START, END):
+        if mark not in text:
+            raise InputError(f"{omniglot} has no line {mark}; put it back, around the protocol")
+    before, _, rest = text.partition(START)
     after = rest.partition(END)[2]
     whole = f"{before}{START}\n\n{omniglot_protocol()}\n\n{END}{after}"
     return {
@@ -37,6 +42,11 @@ def main(run_dirs, root=ROOT):
         found = {}
         for run_dir in run_dirs:
             of_run = {one.file_name: one for one in results_of_run(Path(run_dir), FEWEST)}
+            if {one.models for one in of_run.values()} != {1, TOP}:
+                raise InputError(
+                    f"{run_dir} was not tested with the average of its {TOP} best checkpoints; "
+                    "remove its summary.json, and train it to its end"
+                )
             if of_run.keys() & found.keys():
                 raise InputError(
                     f"{run_dir} and a run before it have results of the same row and seed; give "

@@ -1,6 +1,7 @@
 """The final test of a run with a budget: one model, and the average of the best five."""
 
 import json
+import shutil
 from dataclasses import replace
 
 from fewstep.cli import main
@@ -28,6 +29,20 @@ def test_the_average_stands_beside_the_single_model(budget_run, monkeypatch, cap
     line = next(line for line in told.splitlines() if "average of the 5 best checkpoints" in line)
     assert " transductive, " in line
     assert line.endswith(" inductive")
+
+
+def test_a_lost_checkpoint_costs_the_average_alone(budget_run, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(budget_run, run)
+    (run / "summary.json").unlink()
+    next((run / "top").iterdir()).unlink()
+    tiny_recipe.add(monkeypatch)
+    tiny_recipe.draw_nothing(monkeypatch)
+    assert main(["train", tiny_recipe.NAME, "--run-dir", str(run)]) == 0
+    assert "the average of the best checkpoints is left out" in capsys.readouterr().err
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["models"] == 1
+    assert not summary.get("average")
 
 
 def test_without_batch_norm_the_average_has_no_norm():

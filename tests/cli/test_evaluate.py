@@ -36,6 +36,16 @@ def test_training_tasks_have_their_own_protocol(run_dir, capsys):
     assert "2 train tasks of sinusoid, 10-shot 10-query" in capsys.readouterr().out
 
 
+def test_training_tasks_have_the_classes_of_training(budget_run, capsys):
+    """A run may be tested in tasks of other numbers of classes than it is trained in."""
+    capsys.readouterr()
+    for split, ways in (("train", 7), ("val", 5)):
+        given = ["evaluate", str(budget_run), "--tasks", "3", "--split", split, "--json"]
+        assert main(given) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["n_way"], told["split"]) == (ways, split)
+
+
 def test_the_last_inner_step_is_always_shown(run_dir, capsys):
     assert main(["evaluate", str(run_dir), "--tasks", "2", "--inner-steps", "4"]) == 0
     heading = next(line for line in capsys.readouterr().out.splitlines() if "start" in line)

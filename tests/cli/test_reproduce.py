@@ -87,6 +87,7 @@ def test_without_a_row_the_paper_decides(figure, status, run_dir, monkeypatch, c
         json.dumps({**tiny_recipe.EXAMPLE, "accuracy": {"1": None}, "ci95": {"1": 0.3}}).encode(),
         json.dumps({**tiny_recipe.EXAMPLE, "accuracy": [0.9], "ci95": {"1": 0.3}}).encode(),
         json.dumps({**tiny_recipe.EXAMPLE, "accuracy": {}, "ci95": {}, "more": 1}).encode(),
+        json.dumps({**tiny_recipe.EXAMPLE, "accuracy": {"1": True}, "ci95": {"1": 0.1}}).encode(),
     ],
 )
 def test_a_damaged_file_is_told_before_training(content, table, tmp_path, capsys):
@@ -94,7 +95,7 @@ def test_a_damaged_file_is_told_before_training(content, table, tmp_path, capsys
     path.write_bytes(content)
     told = refused(["reproduce", NAME, "--run-dir", str(tmp_path / "run")], capsys)
     assert f"{path.name} " in told
-    assert "restore it, or write it again with: python -m scripts.results RUN_DIR" in told
+    assert told.count("restore it, or remove it and write it again with: python -m scripts") == 1
     assert not (tmp_path / "run").exists()
 
 

@@ -22,7 +22,11 @@ from fewstep.config.schema import Config
         ({"first_order_share": -0.1}, "first_order_share is -0.1; expected a share of the outer"),
         ({"execution": "captured"}, "captured, and device is cpu; .* choose --device cuda or"),
         ({"final_outer_lr": 1.0}, "final_outer_lr is 1.0; expected at least 0 and at most"),
-        ({"test_n_way": 4}, "test_n_way is 4 and n_way 5, .* choose --head-rows shared or leave"),
+        ({"test_n_way": 4}, "test_n_way is 4 and n_way 5, .* choose --n-way 4"),
+        (
+            {"per_step_affine": True, "model_norm": "group", "test_inner_steps": 1},
+            "model_norm is group, and per_step_affine .* choose --model-norm batch or",
+        ),
         ({"test_n_way": 1, "head_rows": "shared"}, "test_n_way is 1; expected 2 or more"),
         ({"context": -1}, "context is -1; expected 0 or more"),
     ],

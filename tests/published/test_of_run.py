@@ -19,7 +19,7 @@ NORMS = {
 }
 SUMMARY = {
     **{"norms": NORMS, "tasks": 600, "seed": 3, "outer_step": 40_000, "outer_steps": 50_000},
-    **{"wall_seconds": 5025.0, "n_way": 20, "k_shot": 1, "q_query": 1},
+    **{"wall_seconds": 5025.0, "n_way": 20, "k_shot": 1, "q_query": 1, "split": "test"},
     "calibration": {norm: {"ece_before": 0.0123} for norm in NORMS},
     "versions": {"fewstep": "0.1.0", "torch": "2.13.0", "commit": "abcdef123456"},
     "trained_on": {"device": "cpu", "processor": "A Chip, AVX2", "ranks": 2, "threads": 1},
@@ -129,6 +129,14 @@ def test_runs_whose_test_is_missing_or_other(tmp_path):
         results_of_run(few)
 
 
+@pytest.mark.parametrize("change", [{"seed": 5}, {"n_way": 5}, {"split": "train"}])
+def test_a_summary_of_another_test_is_refused(change, tmp_path):
+    run_dir = written(tmp_path / "run", SUMMARY | change)
+    (name,) = change
+    with pytest.raises(InputError, match=f"summary.json has {name} = .*, and its run "):
+        results_of_run(run_dir)
+
+
 def test_a_test_of_fewer_outer_steps_is_no_result(tmp_path):
     """Of a run that goes on the summary stays, and patience ends one early."""
     run_dir = written(tmp_path / "run", SUMMARY | {"outer_steps": 700})
@@ -151,6 +159,22 @@ def test_two_runs_of_one_row_and_seed_are_refused(run_dir, root, capsys):
     assert script.main([run_dir, other], root) == 2
     assert "have results of the same row and seed; give one of them" in capsys.readouterr().err
     assert not list((root / "results").iterdir())
+
+
+@pytest.mark.parametrize("average", [None, SUMMARY["average"] | {"models": 2}])
+def test_a_row_has_the_average_of_five(average, root, tmp_path, capsys):
+    run_dir = written(tmp_path / "run", SUMMARY | {"average": average})
+    assert script.main([run_dir], root) == 2
+    assert "the average of its 5 best checkpoints" in capsys.readouterr().err
+    assert not list((root / "results").glob("*.json"))
+
+
+def test_a_page_without_its_mark_is_not_cut(run_dir, root, capsys):
+    page = root / "docs" / "omniglot.md"
+    page.write_text(f"before\n{script.START}\nafter\n")
+    assert script.main([run_dir], root) == 2
+    assert f"omniglot.md has no line {script.END}" in capsys.readouterr().err
+    assert page.read_text().endswith("after\n")
 
 
 def test_nothing_is_written_beside_a_damaged_result(run_dir, root):

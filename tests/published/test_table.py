@@ -69,6 +69,6 @@ def test_figures_from_memory_are_marked():
     assert papers["omniglot-20way-1shot", "maml++"] == "97.65 ± 0.05 (from memory)"
     assert papers["mini-imagenet-5way-5shot", "maml++"] == "68.32 ± 0.44 (quoted)"
     assert papers["mini-imagenet-5way-1shot", "maml"] == "48.70 ± 1.84"
-    assert papers["omniglot-5way-1shot", "maml++"] == "not given"
+    assert papers["omniglot-5way-1shot", "maml++"] == "not known here"
     assert "the standard deviation over 3 seeds" in page
     assert "the 95% interval over 600 tasks of one model" in page

@@ -10,6 +10,7 @@ from fewstep.cli.progress import counting
 from fewstep.config.file import training_digest
 from fewstep.config.schema import Config, has_batch_norm
 from fewstep.distributed.ranks import ranks
+from fewstep.errors import InputError
 from fewstep.evaluation.averaged import evaluate_average
 from fewstep.evaluation.calibrated import calibrated
 from fewstep.evaluation.evaluate import means
@@ -28,13 +29,19 @@ def tested_average(
     """Test the mean of the logits of a run's best checkpoints, by each norm.
 
     Returns:
-        As JSON values of the run's summary; None where there is one checkpoint alone, or no class.
+        As JSON values of the run's summary; None where there is one checkpoint alone, or no class,
+        or where a checkpoint is lost, which is told.
     """
     kept, digest = run.trained.top, training_digest(run.config)
     if len(kept) < 2 or run.config.kind != "classification":
         return None
-    # The first rank alone has the files.
-    values = ranks().from_first(lambda: list(top.load(RunDir(run_dir).top, kept, digest)))
+    try:
+        # The first rank alone has the files.
+        values = ranks().from_first(lambda: list(top.load(RunDir(run_dir).top, kept, digest)))
+    except InputError as error:
+        # The one model can be tested without it.
+        console.print(f"the average of the best checkpoints is left out: {error}", soft_wrap=True)
+        return None
     norms, errors = {}, {}
     for used in norms_of(run, norm):
         told = f"{tasks} test tasks, average of {len(kept)} checkpoints, {used}"

@@ -23,6 +23,7 @@ from fewstep.evaluation.diagnosis import findings
 from fewstep.evaluation.evaluate import Results, evaluate_tasks, means
 from fewstep.evaluation.numbers import shown
 from fewstep.files import read_json_object, rounded
+from fewstep.learners.any_ways import for_ways
 from fewstep.report.pictures import draw_curves, draw_task
 from fewstep.report.reliability import draw_reliability
 from fewstep.report.summary import results_of, summary
@@ -51,10 +52,14 @@ def evaluate(
     those that something is chosen for.
     """
     results: Results = {}
+    learner = run.learner
+    if run.config.test_n_way:
+        # Training tasks have another number of classes.
+        learner, _ = for_ways(learner, run.config.ways(split))
     for used in norms_of(run, norm):
         told = f"{tasks} {split} tasks, {batch_norm(run.config, used)}"
         with counting(console, told, tasks) as advance:
-            found = evaluate_tasks(run.learner, run.tasks[split], tasks, steps, used, advance)
+            found = evaluate_tasks(learner, run.tasks[split], tasks, steps, used, advance)
         results[used] = replace(means(found), draws=tasks if run.config.table else None)
         one = (chosen or {}).get(used)
         if one and found.predictions is not None:

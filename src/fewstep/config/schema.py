@@ -90,7 +90,7 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
         if self.ways("test") != self.n_way and not of_any_ways:
             yield (
                 f"test_n_way is {self.test_n_way} and n_way {self.n_way}, and each class has a row "
-                "of the last layer of its own; choose --head-rows shared or leave test_n_way out"
+                f"of the last layer of its own; choose --n-way {self.ways('test')}"
             )
         if self.kind == "classification" and self.ways("test") < 2:
             yield f"test_n_way is {self.test_n_way}; expected 2 or more, as in --test-n-way 5"
@@ -111,6 +111,11 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
             yield (
                 f"model {self.model} has no batch norm; leave per_step_affine and "
                 "per_step_statistics out"
+            )
+        elif per_step and not has_batch_norm(self):
+            yield (
+                f"model_norm is {self.model_norm}, and per_step_affine and per_step_statistics "
+                "are of batch norm; choose --model-norm batch or leave both out"
             )
         if self.learns_per_step and self.test_inner_steps > self.inner_steps:
             yield (

@@ -93,12 +93,15 @@ class ResultFile:
             raise ValueError(f"there is no row of {self.cell}, {self.models} {self.norm}")
         if not self.accuracy or self.accuracy.keys() != self.ci95.keys():
             raise ValueError("accuracy and ci95 are not of the same inner steps")
-        for name in ("wall_seconds", "calibration_error"):
-            if not isfinite(getattr(self, name) or 0.0):
-                raise ValueError(f"{name} is {getattr(self, name)!r}")
+        if not isfinite(self.wall_seconds):
+            raise ValueError(f"wall_seconds is {self.wall_seconds!r}")
         for value in (*self.accuracy.values(), *self.ci95.values()):
-            if not (isinstance(value, float | int) and isfinite(value) and 0 <= value <= 1):
+            if not _is_fraction(value):
                 raise ValueError(f"{value!r} is no fraction")
+        if self.calibration_error is not None and not _is_fraction(self.calibration_error):
+            raise ValueError(f"calibration_error is {self.calibration_error!r}, no fraction")
+        if min(self.tasks, self.outer_steps, self.wall_seconds) < 0:
+            raise ValueError("tasks, outer_steps or wall_seconds is less than 0")
         if not all(step.isdecimal() for step in self.accuracy):
             raise ValueError(f"{list(self.accuracy)} are not all inner steps")
 
@@ -122,6 +125,11 @@ class ResultFile:
     def as_json(self) -> dict[str, Any]:
         """The JSON object that the file holds."""
         return asdict(self)
+
+
+def _is_fraction(value: Any) -> bool:
+    number = isinstance(value, float | int) and not isinstance(value, bool)
+    return number and isfinite(value) and 0 <= value <= 1
 
 
 _KINDS: dict[str, Any] = {
@@ -165,9 +173,11 @@ def of_cell(cell: Cell, every: Iterable[ResultFile]) -> list[ResultFile]:
 
 
 def _read(path: Path) -> ResultFile:
-    remedy = "restore it, or write it again with: python -m scripts.results RUN_DIR"
+    remedy = "restore it, or remove it and write it again with: python -m scripts.results RUN_DIR"
     try:
         found = ResultFile(**read_json_object(path, remedy))
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror or error}); {remedy}") from error
     except (TypeError, ValueError) as error:

@@ -61,6 +61,7 @@ def results_of_run(run_dir: Path, fewest: int = 1) -> list[ResultFile]:
     except OSError as error:
         raise InputError(f"{run_dir} has no test result yet; {again}") from error
     _check_is_row(config, run_dir)
+    _check_is_test(config, told, path, again)
     try:
         found = _measured(config, told)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -99,6 +100,23 @@ def _check_is_row(config: Config, run_dir: Path) -> None:
             raise InputError(
                 f"{run_dir} was trained with {name} = {given}, and {config.recipe} with budget "
                 f"{config.budget} has {expected}; train it by the recipe alone"
+            )
+
+
+def _check_is_test(config: Config, told: dict[str, Any], path: Path, again: str) -> None:
+    """See that a summary is of the run beside it, tested as the row says."""
+    k_shot, q_query = config.shots("test")
+    expected = {
+        "seed": config.seed,
+        "split": "test",
+        "n_way": config.ways("test"),
+        "k_shot": k_shot,
+        "q_query": q_query,
+    }
+    for name, value in expected.items():
+        if told.get(name) != value:
+            raise InputError(
+                f"{path} has {name} = {told.get(name)}, and its run {value}; remove it, and {again}"
             )
 
 
