@@ -25,7 +25,7 @@ from fewstep.config.schema import Config
         ({"test_n_way": 4}, "test_n_way is 4 and n_way 5, .* choose --n-way 4"),
         (
             {"per_step_affine": True, "model_norm": "group", "test_inner_steps": 1},
-            "model_norm is group, and per_step_affine .* choose --model-norm batch or",
+            "model_norm is group, and per_step_affine .* choose --model-norm batch, or",
         ),
         ({"test_n_way": 1, "head_rows": "shared"}, "test_n_way is 1; expected 2 or more"),
         ({"context": -1}, "context is -1; expected 0 or more"),

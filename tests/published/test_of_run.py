@@ -77,9 +77,9 @@ def test_each_norm_and_the_average_is_a_file(run_dir):
 
 
 def test_without_batch_norm_both_norms_have_one_result(tmp_path, monkeypatch):
-    monkeypatch.setitem(
-        PAPER[CELL.recipe], CELL.algorithm, {"model_norm": "group", "steps": 50_000}
-    )
+    none = {"per_step_affine": False, "per_step_statistics": False}
+    settings = {"model_norm": "group", "steps": 50_000} | none
+    monkeypatch.setitem(PAPER[CELL.recipe], CELL.algorithm, settings)
     alone = {"transductive": NORMS["transductive"]}
     summary = SUMMARY | {"norms": alone, "average": SUMMARY["average"] | {"norms": alone}}
     found = results_of_run(written(tmp_path / "run", summary))

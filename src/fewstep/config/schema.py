@@ -115,7 +115,8 @@ class Config(Specialist, Machine, Evaluation, OuterLoop, Adaptation, Network, Ta
         elif per_step and not has_batch_norm(self):
             yield (
                 f"model_norm is {self.model_norm}, and per_step_affine and per_step_statistics "
-                "are of batch norm; choose --model-norm batch or leave both out"
+                "are of batch norm; choose --model-norm batch, or --no-per-step-affine and "
+                "--no-per-step-statistics"
             )
         if self.learns_per_step and self.test_inner_steps > self.inner_steps:
             yield (
