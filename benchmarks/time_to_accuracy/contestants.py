@@ -8,6 +8,7 @@ from typing import Any
 
 from fewstep.config.recipes import find_recipe, with_algorithm
 from fewstep.config.schema import Config
+from fewstep.report.page.command import option
 
 RECIPE = "omniglot-5way-1shot"
 PEER = "higher"
@@ -105,8 +106,4 @@ def departures(training: Training) -> list[str]:
 
 def of_several_steps() -> str:
     """The options by which the recipe's MAML++ is the contestant."""
-    told = []
-    for name, value in OF_SEVERAL_STEPS.items():
-        option = f"--{name.replace('_', '-')}"
-        told.append(option if value is True else f"{option} {value}")
-    return " ".join(told)
+    return " ".join(word for item in OF_SEVERAL_STEPS.items() for word in option(*item))

@@ -175,11 +175,11 @@ def of_cell(cell: Cell, every: Iterable[ResultFile]) -> list[ResultFile]:
 def _read(path: Path) -> ResultFile:
     remedy = "restore it, or remove it and write it again with: python -m scripts.results RUN_DIR"
     try:
-        found = ResultFile(**read_json_object(path, remedy))
-    except InputError:
-        raise
+        told = read_json_object(path, remedy)
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror or error}); {remedy}") from error
+    try:
+        found = ResultFile(**told)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path} holds no result of fewstep ({error}); {remedy}") from error
     if path.name != found.file_name:

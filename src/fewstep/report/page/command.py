@@ -76,16 +76,25 @@ def command(config: Config) -> str | None:
     if base.budget and base.budget != find_recipe(config.recipe).config.budget:
         words += ["--budget", base.budget]
     for name, _, value in differences(config):
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
         # A table has the classes of its target.
-        elif not (config.table and name == "n_way"):
-            words += [f"--{flag}", str(value)]
+        if not (config.table and name == "n_way"):
+            words += option(name, value)
     if config.table:
         told = (("time", config.time), ("window", config.window))
         words += [word for name, v in told if v is not None for word in (f"--{name}", str(v))]
     return shlex.join(words)
+
+
+def option(name: str, value: Any) -> list[str]:
+    """The words that give a setting on a command line.
+
+    >>> option("inner_lr", 0.4), option("rotations", False)
+    (['--inner-lr', '0.4'], ['--no-rotations'])
+    """
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}", str(value)]
 
 
 def with_algorithm_of_itself(config: Config) -> str:
