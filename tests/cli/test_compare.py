@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from fewstep.cli import main, results
-from tests.cli.shared import SMALL, refused
+from tests.cli.shared import SMALL, TINY, refused
 
 
 @pytest.mark.usefixtures("painted")
@@ -82,6 +82,32 @@ def test_compare_judges_all_on_the_same_tasks(glyph_runs, tmp_path, capsys):
         assert re.search(rf"^ +{start}", out, re.MULTILINE)
     assert "3 test tasks of glyphs, 5-way 1-shot 2-query" in out
     assert "transductive and inductive batch norm" in out
+
+
+def test_compare_tells_which_run_has_no_batch_norm(glyph_runs, tmp_path, capsys):
+    without, picture = tmp_path / "group", ["--picture", str(tmp_path / "c.png")]
+    assert (
+        main(
+            [
+                "train",
+                "glyphs-5way-1shot",
+                *TINY,
+                "--model-norm",
+                "group",
+                "--run-dir",
+                str(without),
+            ]
+        )
+        == 0
+    )
+    with_norm = str(glyph_runs / "maml")
+    capsys.readouterr()
+    assert main(["compare", str(without), with_norm, "--tasks", "2", *picture]) == 0
+    out = capsys.readouterr().out
+    assert "transductive batch norm" in out
+    assert "\nno batch norm: group, random\n" in out
+    assert main(["compare", with_norm, "--tasks", "2", *picture]) == 0
+    assert "no batch norm" not in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("painted")

@@ -1,6 +1,7 @@
 """`fewstep recipes`."""
 
 from fewstep.cli import main
+from tests.cli.shared import refused
 
 
 def test_recipes_lists_them_all(monkeypatch, capsys):
@@ -10,3 +11,9 @@ def test_recipes_lists_them_all(monkeypatch, capsys):
     for name in ("glyphs-5way-1shot", "omniglot-5way-1shot", "omniglot-20way-5shot", "sinusoid"):
         assert name in out
     assert " (paper: 98.7 ± 0.4 %)" in out
+
+
+def test_an_algorithm_where_no_paper_is_told(capsys):
+    told = refused(["recipes", "sinusoid", "--algorithm", "maml++"], capsys)
+    assert "algorithm is maml++, and sinusoid is not held against a paper; leave it out" in told
+    assert main(["recipes", "sinusoid"]) == 0

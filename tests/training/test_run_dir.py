@@ -6,6 +6,7 @@ import pytest
 
 from fewstep import InputError
 from fewstep.files import write_whole
+from fewstep.training.provenance import versions
 from fewstep.training.run_dir import RunDir
 from tests.training.shared import SINUSOID, run
 
@@ -46,6 +47,16 @@ def test_another_run_in_the_same_directory(tmp_path):
     run(replace(SINUSOID, steps=5), tmp_path)
     with pytest.raises(InputError, match=r"holds a run with inner_lr = 0\.01, not 0\.02"):
         run(replace(SINUSOID, steps=5, inner_lr=0.02), tmp_path)
+
+
+def test_a_budget_is_named_and_not_what_comes_with_it(tmp_path):
+    paper, fast = ({"budget": b, "n_way": n} for b, n in (("paper", 5), ("fast", 60)))
+    directory = RunDir(tmp_path)
+    directory.write_json(directory.versions, versions())
+    with pytest.raises(InputError, match="holds a run with budget = paper, not fast; choose"):
+        directory.check_settings(fast, ["n_way"], lambda _: paper)
+    # Alone it decides nothing.
+    directory.check_settings({**paper, "budget": "fast"}, ["n_way"], lambda _: paper)
 
 
 def test_a_directory_that_is_no_run(tmp_path):

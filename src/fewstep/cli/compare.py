@@ -60,6 +60,7 @@ def main(arguments: list[str]) -> int:
     check_picture(options.picture)
 
     from fewstep.cli.results import evaluate
+    from fewstep.config.schema import has_batch_norm
     from fewstep.distributed.ranks import joined
     from fewstep.report.pictures import draw_curves
     from fewstep.report.summary import summary
@@ -90,7 +91,9 @@ def main(arguments: list[str]) -> int:
     starts = ways_to_adapt(runs)
     first = next(iter(starts.values()))
     starts["random"] = untrained(first)
-    config, output, errors = first.config, plain_console(), error_console()
+    # The norm is told of those that have one.
+    normed = [run.config for run in starts.values() if has_batch_norm(run.config)]
+    config, output, errors = [*normed, first.config][0], plain_console(), error_console()
     with joined(max(run.workers for run in starts.values())):
         results = {
             name: evaluate(run, options.tasks, steps, config.norm, "test", errors)
@@ -106,6 +109,9 @@ def main(arguments: list[str]) -> int:
     else:
         output.print(ScoreTable(results), crop=False)
         output.print(protocol(config, results["random"], "test"), soft_wrap=True)
+        without = [name for name, run in starts.items() if not has_batch_norm(run.config)]
+        if normed and without:
+            output.print(f"no batch norm: {', '.join(without)}", soft_wrap=True)
     # The results come first: no place for the picture costs them.
     make_folder(options.picture.parent)
     draw_curves(options.picture, config, results)

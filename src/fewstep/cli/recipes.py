@@ -17,6 +17,7 @@ from fewstep.config.algorithms import steps_in_words
 from fewstep.config.budgets import BUDGETS, budgets_of
 from fewstep.config.recipes import DEFAULT, RECIPES, Recipe, find_recipe
 from fewstep.config.schema import batch_norm
+from fewstep.errors import InputError
 from fewstep.published.files import (
     NORMS,
     Algorithm,
@@ -73,6 +74,10 @@ def expected(name: str, every: Sequence[ResultFile]) -> str:
 def _tell_one(name: str, algorithm: str, every: Sequence[ResultFile], console: Console) -> None:
     recipe = find_recipe(name)
     if not budgets_of(name):
+        if algorithm != "maml":
+            raise InputError(
+                f"algorithm is {algorithm}, and {name} is not held against a paper; leave it out"
+            )
         console.print(f"{name}: {_protocol(recipe)}; {recipe.expected}", soft_wrap=True)
         return
     figure = of_paper(name, algorithm)

@@ -14,6 +14,8 @@ from fewstep.training.checkpoint import Progress
 from fewstep.training.provenance import versions
 from fewstep.training.settings import OuterSettings
 
+_OTHERS_FOLLOW = ("recipe", "algorithm", "budget")  # these bring defaults of other settings
+
 
 class RunDir:
     """The files of one run."""
@@ -112,7 +114,9 @@ class RunDir:
                 "directory, or that version to go on"
             )
         recorded = read(self.config)
-        for name in decisive:
+        other = [name for name in decisive if given.get(name) != recorded.get(name)]
+        # Who asks for another budget did not ask for what comes with it.
+        for name in [*_OTHERS_FOLLOW, *other] if other else ():
             here, there = given.get(name), recorded.get(name)
             if here != there:
                 raise InputError(
