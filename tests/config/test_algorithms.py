@@ -35,7 +35,7 @@ def test_a_learner_takes_the_settings_of_its_row(row):
 def test_a_regression_has_defaults_of_its_own(algorithm):
     config = with_algorithm(SINUSOID, algorithm)
     assert not config.per_step_affine
-    assert config.inner_lr == {"cavia": 1.0, "finetune": 0.01}.get(
+    assert config.inner_lr == {"cavia": 1.0, "reptile": 0.01, "finetune": 0.01}.get(
         algorithm, ALGORITHMS[algorithm].defaults.get("inner_lr", SINUSOID.inner_lr)
     )
 

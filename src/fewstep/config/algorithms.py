@@ -61,7 +61,11 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         in_regression={"inner_lr": 1.0},
     ),
     "reptile": Algorithm(
-        "fewstep.learners.reptile:Reptile", _LOOP, {"inner_lr": 0.1, "inner_steps": 5}
+        "fewstep.learners.reptile:Reptile",
+        _LOOP,
+        {"inner_lr": 0.1, "inner_steps": 5},
+        # By 0.1 the error of a sinusoid grows without end after some hundred outer steps.
+        in_regression={"inner_lr": 0.01},
     ),
     "imaml": Algorithm(
         "fewstep.learners.imaml:ImplicitMAML",
