@@ -18,11 +18,12 @@ from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import Calibration
 from fewstep.evaluation.gathered import gathered
 from fewstep.evaluation.numbers import shown, student
-from fewstep.evaluation.task_sets import EVALUATED, TaskSet, check_count, task_parts
+from fewstep.evaluation.task_sets import EVALUATED, TaskSet, task_parts
 from fewstep.evaluation.unit import in_unit_of
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.runtime.rng import numbered_call, preserve_rng_state
+from fewstep.whole_numbers import check_whole
 
 
 class Means(NamedTuple):
@@ -123,7 +124,7 @@ def evaluate(
     1.0
     """
     check_learner(learner)
-    n = None if n is None else check_count("n", n)
+    n = None if n is None else check_whole("n", n, 1)
     steps = int(own(learner, "inner_steps")) if steps is None else steps
     workers = check_number(workers)
     with joined(workers) if workers > 1 else nullcontext(), preserve_rng_state(device_of(learner)):

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from fewstep.data.source import Sampler
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
-from fewstep.whole_numbers import as_whole
 
 EVALUATED = 20
 """Tasks that are evaluated by one call."""
@@ -52,14 +51,6 @@ def task_parts(
         left -= len(batch)
         if left <= 0:
             return
-
-
-def check_count(name: str, value: object) -> int:
-    """See that a number of something is a whole one of 1 or more."""
-    number = as_whole(value)
-    if number is None or number < 1:
-        raise InputError(f"{name} is {value!r}; expected a whole number of 1 or more")
-    return number
 
 
 def check_takes_number(name: str, function: Callable[..., object]) -> None:

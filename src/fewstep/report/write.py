@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fewstep.errors import InputError
-from fewstep.evaluation.task_sets import check_count
 from fewstep.files import check_writable, write_out
 from fewstep.report.measuring import Measuring
 from fewstep.report.page.measured import Report
 from fewstep.report.page.page import page
 from fewstep.report.page.run_files import read_run
 from fewstep.training.run_names import named_runs
+from fewstep.whole_numbers import check_whole
 
 
 def write_report(
@@ -55,7 +55,7 @@ def write_report(
     """
     given = [run_dirs] if isinstance(run_dirs, str | Path) else run_dirs
     runs = named_runs([Path(path) for path in given])
-    tasks = check_count("tasks", tasks)
+    tasks = check_whole("tasks", tasks, 1)
     check_page(Path(out))
     moved = None if data_dir is None else str(data_dir)
     folder = moved or os.environ.get("FEWSTEP_DATA")

@@ -7,11 +7,11 @@ from torch.optim import LBFGS, Optimizer, SparseAdam
 
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import check_learner
-from fewstep.evaluation.task_sets import TaskSet, check_count, task_batches
+from fewstep.evaluation.task_sets import TaskSet, task_batches
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_learns
 from fewstep.training.optimizer import adam
-from fewstep.whole_numbers import as_whole
+from fewstep.whole_numbers import as_whole, check_whole
 
 
 def check_fit(
@@ -20,7 +20,7 @@ def check_fit(
     """See that what `fit` is given is in range; returns the numbers as Python's own."""
     check_learner(learner)
     check_learns(learner)
-    checked = {name: check_count(name, value) for name, value in counts.items()}
+    checked = {name: check_whole(name, value, 1) for name, value in counts.items()}
     number = as_whole(patience)
     if number is None or number < 0 or (number and validation is None):
         without = " without validation" if validation is None else ""
