@@ -18,6 +18,7 @@ from fewstep.functional.swapped import Params
 from fewstep.learners.known_gradient import with_gradient_of
 from fewstep.learners.meta_parameters import move_statistics
 from fewstep.learners.names import NamedModule, ParameterTree
+from fewstep.learners.untraced import untraced
 from fewstep.metagrad.metrics import Metric
 from fewstep.tasks import Inputs, TaskBatch
 from fewstep.whole_numbers import check_whole
@@ -153,6 +154,7 @@ class Learner(NamedModule, ABC):
             InputError: The examples do not fit the model or the loss.
         """
 
+    @untraced
     def forward(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
         """The loss of `meta_gradient`, whose ``backward`` hands its gradient to the parameters.
 
@@ -169,6 +171,7 @@ class Learner(NamedModule, ABC):
             self.update_statistics(found.statistics or {})
         return with_gradient_of(found.query.losses.mean(), found.gradient, self.meta_parameters())
 
+    @untraced
     def meta_gradient(self, tasks: TaskBatch, outer_step: int = 0) -> tuple[Tensor, Params]:
         """The mean query loss after adaptation and its gradient (Algorithm 1, line 8).
 

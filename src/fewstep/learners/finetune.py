@@ -27,6 +27,7 @@ from fewstep.learners.checks import Loss, check_choice, check_labels, check_modu
 from fewstep.learners.heads import last_linear, new_linear, with_layer
 from fewstep.learners.maml import MAML
 from fewstep.learners.traits import FitCheck
+from fewstep.learners.untraced import untraced
 from fewstep.metagrad.metrics import Metric, Metrics
 from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.modes import exclusive
@@ -150,6 +151,7 @@ class FineTune(Learner):
         query = QueryResult(losses.detach(), metrics)
         return MetaGradient(query, dict(zip(names, gradients, strict=True)))
 
+    @untraced
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
         with exclusive(), torch.no_grad():
             return self._ordinary_training(tasks)[0]
@@ -184,11 +186,13 @@ class FineTune(Learner):
         ]
         return losses, {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
+    @untraced
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
         return self.few_shot().evaluate(tasks, steps, norm)
 
+    @untraced
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:

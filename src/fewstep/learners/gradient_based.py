@@ -34,6 +34,7 @@ from fewstep.learners.checks import (
 from fewstep.learners.divergence import check_adapted, check_finite
 from fewstep.learners.objectives import query_function, support_loss_of
 from fewstep.learners.traits import FitCheck, Traits, check_labels_of
+from fewstep.learners.untraced import untraced
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
 from fewstep.metagrad.metrics import Metric, Metrics, WithPredictions
 from fewstep.metagrad.objective import Objective, Padding, QueryResult
@@ -129,6 +130,7 @@ class GradientBased(Learner):
     def expect(self, outer_steps: int | None) -> None:
         self._planner.recordings.expected = outer_steps
 
+    @untraced
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:
         weights = self._importances(outer_step)
 
@@ -141,6 +143,7 @@ class GradientBased(Learner):
         pairs = zip(results, filter(None, weights), strict=True)
         return torch.stack([weight * query.losses for query, weight in pairs]).sum(0)
 
+    @untraced
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
@@ -154,6 +157,7 @@ class GradientBased(Learner):
             None if logits is None else _without_padding(logits, tasks),
         )
 
+    @untraced
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from fewstep.choices import Execution, Norm, Precision
 from fewstep.learners.base import Evaluation
 from fewstep.learners.protomaml import ProtoMAML
+from fewstep.learners.untraced import untraced
 from fewstep.metagrad.metrics import Metric
 from fewstep.tasks import Inputs, TaskBatch
 from fewstep.whole_numbers import check_whole
@@ -47,6 +48,7 @@ class ProtoNet(ProtoMAML):
             model, 0.0, 0, metrics=metrics, execution=execution, precision=precision, norm=norm
         )
 
+    @untraced
     def evaluate(
         self, tasks: TaskBatch, steps: int | None = None, norm: Norm | None = None
     ) -> Evaluation:
@@ -58,6 +60,7 @@ class ProtoNet(ProtoMAML):
             metrics={name: row.expand(-1, steps + 1) for name, row in once.metrics.items()},
         )
 
+    @untraced
     def adapt(
         self, x: Inputs, y: Tensor, steps: int | None = None, norm: Norm | None = None
     ) -> nn.Module:
