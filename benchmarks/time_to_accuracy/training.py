@@ -18,21 +18,19 @@ import os
 import sys
 import tempfile
 import threading
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.time_to_accuracy import peer
 from benchmarks.time_to_accuracy.contestants import Training
 from benchmarks.time_to_accuracy.points import PointKeeper, Until, progress_of
-from fewstep.config.file import decisive, read_config, training_digest
 from fewstep.config.schema import Config
 from fewstep.data.registry import task_sources
 from fewstep.distributed.ranks import joined
 from fewstep.distributed.shared import part_of
 from fewstep.evaluation.evaluate import device_of
 from fewstep.learners.build import learner_for
-from fewstep.learners.schedules import cosine
 from fewstep.runtime.children import end_with
 from fewstep.training.build import workers_for
 from fewstep.training.interrupt import Interrupted
@@ -40,7 +38,7 @@ from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
 from fewstep.training.optimizer import optimizer_of
 from fewstep.training.provenance import provenance
-from fewstep.training.settings import SHARED, OuterSettings
+from fewstep.training.runs import outer_settings
 from fewstep.training.streams import stream_of
 
 
@@ -56,7 +54,7 @@ def by_fewstep(config: Config, run: Path, seconds: float) -> None:
     """Train by the loop of ``fewstep train``, without validation."""
     tasks = task_sources(config)["train"]
     learner = learner_for(config, tasks.spec)
-    settings = _settings(config)
+    settings = replace(outer_settings(config, tasks), remedy="start again in another folder", top=0)
     try:
         with (
             joined(workers_for(config, learner, tasks)) as here,
@@ -75,20 +73,6 @@ def by_fewstep(config: Config, run: Path, seconds: float) -> None:
             ).run()
     except Interrupted:
         pass
-
-
-def _settings(config: Config) -> OuterSettings:
-    return OuterSettings(
-        **{name: getattr(config, name) for name in SHARED},
-        val_steps=config.test_inner_steps,
-        larger_is_better=True,
-        lr=lambda step: cosine(config.outer_lr, config.final_outer_lr, step, config.steps),
-        remedy="start again in another folder",
-        digest=training_digest(config),
-        recorded=asdict(config),
-        decisive=decisive(),
-        read=lambda path: asdict(read_config(path, resume=True)),
-    )
 
 
 def rate(training: Training, steps: int) -> dict[str, float]:

@@ -79,7 +79,7 @@ def trained(
     # All of them are needed.
     tasks = dict(task_sources(config, kept_split(config, RunDir(path)) or split))
     new = learner_for(config, tasks["train"].spec)
-    settings, files = _settings(config, tasks["val"]), RunDir(path)
+    settings, files = outer_settings(config, tasks["val"]), RunDir(path)
     with (
         joined(workers_for(config, new, tasks["train"])) as here,
         kept_in(path, settings) as keeper,
@@ -198,7 +198,8 @@ def _readable(path: Path, device: str) -> Config:
     return replace(config, device=device, execution=config.execution if recordable else "auto")
 
 
-def _settings(config: Config, validation: TaskSource) -> OuterSettings:
+def outer_settings(config: Config, validation: TaskSource) -> OuterSettings:
+    """The settings of the outer loop for a config."""
     return OuterSettings(
         **{name: getattr(config, name) for name in SHARED},
         val_steps=config.test_inner_steps,
