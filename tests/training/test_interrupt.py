@@ -118,6 +118,15 @@ def test_two_ctrl_c_end_quietly(phase, apart, tmp_path):
         pass
 
 
+@pytest.fixture
+def heeded():
+    """Ctrl-C as Python has it: a shell lets what it runs in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_a_signal_that_is_given_again_acts(monkeypatch):
     monkeypatch.setattr(interrupt, "AGAIN", 0)
     with interrupt.Interrupt() as stop:
