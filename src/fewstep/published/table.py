@@ -32,8 +32,10 @@ accuracies are means over seeds, with an interval over all their tasks.
 A test has 600 tasks or more, with K query pictures of each class, K being the shots, as in the MAML
 paper: with transductive batch norm they are normalised together, so their number is part of the
 protocol. What each budget does otherwise than its paper, and why: `fewstep recipes NAME`, and for
-Omniglot [on its page](omniglot.md#protocol). `fewstep reproduce RECIPE --algorithm A --budget B`
-runs a row and holds the result against it.
+Omniglot [on its page](omniglot.md#protocol). By the fast budget of Omniglot MAML++ is MAML's
+training with twice the outer steps, and the cells of an algorithm are one training, tested in tasks
+of other sizes. `fewstep reproduce RECIPE --algorithm A --budget B` runs a row and holds the result
+against it.
 """
 
 
