@@ -23,7 +23,11 @@ def test_a_whole_number_of_any_kind_becomes_an_int(number):
 
 
 @pytest.mark.parametrize(
-    "value", [3.0, np.float64(3), True, np.bool_(True), torch.tensor(True), torch.tensor([3]), None]
+    "value",
+    [
+        *(3.0, np.float64(3), True, np.bool_(True), torch.tensor(True), torch.tensor([3]), None),
+        torch.tensor(3, device="meta"),
+    ],
 )
 def test_what_is_none_is_told(value):
     assert as_whole(value) is None

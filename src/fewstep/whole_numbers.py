@@ -18,7 +18,7 @@ def as_whole(value: Any) -> int | None:
         return None
     try:
         return operator.index(value)
-    except TypeError:
+    except (TypeError, RuntimeError):  # the latter of a tensor without values
         return None
 
 

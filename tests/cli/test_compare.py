@@ -104,8 +104,10 @@ def test_compare_tells_which_run_has_no_batch_norm(glyph_runs, tmp_path, capsys)
     capsys.readouterr()
     assert main(["compare", str(without), with_norm, "--tasks", "2", *picture]) == 0
     out = capsys.readouterr().out
-    assert "transductive batch norm" in out
-    assert "\nno batch norm: group, random\n" in out
+    assert "transductive and inductive batch norm" in out
+    assert "group, no batch norm" in out
+    assert "random, no batch norm" in out
+    assert "maml, no batch norm" not in out
     assert main(["compare", with_norm, "--tasks", "2", *picture]) == 0
     assert "no batch norm" not in capsys.readouterr().out
 

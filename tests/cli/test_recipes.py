@@ -15,5 +15,7 @@ def test_recipes_lists_them_all(monkeypatch, capsys):
 
 def test_an_algorithm_where_no_paper_is_told(capsys):
     told = refused(["recipes", "sinusoid", "--algorithm", "maml++"], capsys)
-    assert "algorithm is maml++, and sinusoid is not held against a paper; leave it out" in told
+    assert "algorithm is maml++, and sinusoid has one schedule, without the protocol" in told
+    told = refused(["recipes", "--algorithm", "maml++"], capsys)
+    assert "algorithm is maml++ without a recipe; give one, as in fewstep recipes omni" in told
     assert main(["recipes", "sinusoid"]) == 0

@@ -11,6 +11,7 @@ def of_every_method(learner):
     loss, gradient = learner.meta_gradient(batch)
     adapted = learner.adapt(batch.support_x[0], batch.support_y[0])
     judged = learner.query_losses(batch), learner.evaluate(batch, 1).losses
+    judged += (learner.differentiate(batch).query.losses,)
     return [loss, *gradient.values(), adapted(batch.query_x[0]), *judged, learner(batch)]
 
 

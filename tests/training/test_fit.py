@@ -379,6 +379,13 @@ def test_several_processes():
         assert dict(new.named_parameters())[name].allclose(value, atol=1e-6)
 
 
+def test_a_compiled_learner_is_refused_and_nothing_written(tmp_path):
+    compiled = torch.compile(learner(), backend="eager")
+    with pytest.raises(InputError, match=r"wrapped by torch\.compile, which renames"):
+        fewstep.fit(compiled, TRAIN, run_dir=tmp_path / "run", **SHORT)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_metric_of_ones_own():
     new = learner(metrics={"mae": F.l1_loss})
     with pytest.raises(InputError, match="first metric is 'mae'; say larger_is_better=True or"):

@@ -55,6 +55,9 @@ def test_a_budget_is_named_and_not_what_comes_with_it(tmp_path):
     directory.write_json(directory.versions, versions())
     with pytest.raises(InputError, match="holds a run with budget = paper, not fast; choose"):
         directory.check_settings(fast, ["n_way"], lambda _: paper)
+    older = {"n_way": 5}
+    with pytest.raises(InputError, match="holds a run with n_way = 5, not 60; choose"):
+        directory.check_settings(fast, ["n_way"], lambda _: older)
     # Alone it decides nothing.
     directory.check_settings({**paper, "budget": "fast"}, ["n_way"], lambda _: paper)
 

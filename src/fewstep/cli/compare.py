@@ -91,30 +91,32 @@ def main(arguments: list[str]) -> int:
     starts = ways_to_adapt(runs)
     first = next(iter(starts.values()))
     starts["random"] = untrained(first)
-    # The norm is told of those that have one.
-    normed = [run.config for run in starts.values() if has_batch_norm(run.config)]
-    config, output, errors = [*normed, first.config][0], plain_console(), error_console()
+    # The norm is told of those that have one, and of the others that they have none.
+    normed = [name for name, run in starts.items() if has_batch_norm(run.config)]
+    told = normed[0] if normed else next(iter(starts))
+    config, output, errors = starts[told].config, plain_console(), error_console()
     with joined(max(run.workers for run in starts.values())):
         results = {
             name: evaluate(run, options.tasks, steps, config.norm, "test", errors)
             for name, run in starts.items()
         }
+    shown = {
+        f"{name}, no batch norm" if normed and name not in normed else name: result
+        for name, result in results.items()
+    }
     if options.json:
-        told = {
+        summaries = {
             name: summary(run.config, results[name], run.progress, "test")
             for name, run in starts.items()
         }
-        told["random"]["algorithm"] = "none"
-        print(json.dumps(told))
+        summaries["random"]["algorithm"] = "none"
+        print(json.dumps(summaries))
     else:
-        output.print(ScoreTable(results), crop=False)
-        output.print(protocol(config, results["random"], "test"), soft_wrap=True)
-        without = [name for name, run in starts.items() if not has_batch_norm(run.config)]
-        if normed and without:
-            output.print(f"no batch norm: {', '.join(without)}", soft_wrap=True)
+        output.print(ScoreTable(shown), crop=False)
+        output.print(protocol(config, results[told], "test"), soft_wrap=True)
     # The results come first: no place for the picture costs them.
     make_folder(options.picture.parent)
-    draw_curves(options.picture, config, results)
+    draw_curves(options.picture, config, shown)
     if not options.json:
         output.print(f"picture: {options.picture}", soft_wrap=True)
     return 0

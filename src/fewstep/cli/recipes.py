@@ -53,6 +53,11 @@ def main(arguments: list[str]) -> int:
     if options.name is not None:
         _tell_one(options.name, options.algorithm, every, console)
         return 0
+    if options.algorithm != "maml":
+        raise InputError(
+            f"algorithm is {options.algorithm} without a recipe; give one, as in fewstep recipes "
+            f"omniglot-5way-1shot --algorithm {options.algorithm}"
+        )
     rows = [
         (f"{name} (default)" if name == DEFAULT else name, _protocol(recipe), expected(name, every))
         for name, recipe in RECIPES.items()
@@ -76,7 +81,8 @@ def _tell_one(name: str, algorithm: str, every: Sequence[ResultFile], console: C
     if not budgets_of(name):
         if algorithm != "maml":
             raise InputError(
-                f"algorithm is {algorithm}, and {name} is not held against a paper; leave it out"
+                f"algorithm is {algorithm}, and {name} has one schedule, without the protocol of "
+                "a paper beside it; leave it out"
             )
         console.print(f"{name}: {_protocol(recipe)}; {recipe.expected}", soft_wrap=True)
         return

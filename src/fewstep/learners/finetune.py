@@ -138,6 +138,7 @@ class FineTune(Learner):
         """Those of the network with one output a training class that require a gradient."""
         return {n: p for n, p in self.named("wide").items() if p.requires_grad}
 
+    @untraced
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         """The gradient of ordinary training on all examples of the tasks at once.
 

@@ -102,6 +102,7 @@ class GradientBased(Learner):
     def meta_parameters(self) -> dict[str, nn.Parameter]:
         return {**self._plain(), **self._of_loss()}
 
+    @untraced
     def differentiate(self, tasks: TaskBatch, outer_step: int = 0) -> MetaGradient:
         check_tasks(tasks)
         tasks = self._for_training(tasks)

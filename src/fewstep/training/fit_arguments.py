@@ -19,6 +19,11 @@ def check_fit(
 ) -> dict[str, Any]:
     """See that what `fit` is given is in range; returns the numbers as Python's own."""
     check_learner(learner)
+    if hasattr(learner, "_orig_mod"):
+        raise InputError(
+            "learner is wrapped by torch.compile, which renames its parameters; give the learner "
+            "itself, and compile=True to compile what can be"
+        )
     check_learns(learner)
     checked = {name: check_whole(name, value, 1) for name, value in counts.items()}
     number = as_whole(patience)

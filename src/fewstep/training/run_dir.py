@@ -116,7 +116,8 @@ class RunDir:
         recorded = read(self.config)
         other = [name for name in decisive if given.get(name) != recorded.get(name)]
         # Who asks for another budget did not ask for what comes with it.
-        for name in [*_OTHERS_FOLLOW, *other] if other else ():
+        first = [name for name in _OTHERS_FOLLOW if recorded.get(name) is not None]
+        for name in [*first, *other] if other else ():
             here, there = given.get(name), recorded.get(name)
             if here != there:
                 raise InputError(
