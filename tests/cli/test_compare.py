@@ -86,20 +86,8 @@ def test_compare_judges_all_on_the_same_tasks(glyph_runs, tmp_path, capsys):
 
 def test_compare_tells_which_run_has_no_batch_norm(glyph_runs, tmp_path, capsys):
     without, picture = tmp_path / "group", ["--picture", str(tmp_path / "c.png")]
-    assert (
-        main(
-            [
-                "train",
-                "glyphs-5way-1shot",
-                *TINY,
-                "--model-norm",
-                "group",
-                "--run-dir",
-                str(without),
-            ]
-        )
-        == 0
-    )
+    train = ["train", "glyphs-5way-1shot", *TINY, "--model-norm", "group"]
+    assert main([*train, "--run-dir", str(without)]) == 0
     with_norm = str(glyph_runs / "maml")
     capsys.readouterr()
     assert main(["compare", str(without), with_norm, "--tasks", "2", *picture]) == 0

@@ -246,8 +246,12 @@ def test_what_is_no_tasks(tasks, told):
 
 @pytest.mark.parametrize(
     ("n", "told"),
-    [("a", "a str; expected a whole number"), (1.5, "a float; expected a whole number")]
-    + [(n, f"n is {n}; expected 1 or more") for n in (0, -3)],
+    [
+        ("a", "n is 'a', a str; expected a whole number"),
+        (1.5, "n is 1.5, a float; expected a whole number"),
+        (0, "n is 0; expected 1 or more"),
+        (-3, "n is -3; expected 1 or more"),
+    ],
 )
 def test_a_number_of_tasks_that_is_none(n, told):
     with pytest.raises(InputError, match=told):

@@ -45,10 +45,15 @@ def attributes_of(part: nn.Module, modes: LayerModes) -> dict[str, Any]:
     # Compiled for one derivative: its second one would be wrong or refused.
     if part._compiled_call_impl is not None:
         found["_compiled_call_impl"] = None
-    dynamo = sys.modules.get("torch._dynamo.eval_frame")
-    if dynamo is not None and isinstance(part, dynamo.OptimizedModule):
+    if is_compiled(part):
         found["forward"] = part._orig_mod
     return found
+
+
+def is_compiled(module: object) -> bool:
+    """Whether it is what ``torch.compile`` makes of a module."""
+    dynamo = sys.modules.get("torch._dynamo.eval_frame")
+    return dynamo is not None and isinstance(module, dynamo.OptimizedModule)
 
 
 def _leave() -> None:

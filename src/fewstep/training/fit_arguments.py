@@ -8,6 +8,7 @@ from torch.optim import LBFGS, Optimizer, SparseAdam
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import check_learner
 from fewstep.evaluation.task_sets import TaskSet, task_batches
+from fewstep.functional.layer_modes import is_compiled
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_learns
 from fewstep.training.optimizer import adam
@@ -19,7 +20,7 @@ def check_fit(
 ) -> dict[str, Any]:
     """See that what `fit` is given is in range; returns the numbers as Python's own."""
     check_learner(learner)
-    if hasattr(learner, "_orig_mod"):
+    if is_compiled(learner):
         raise InputError(
             "learner is wrapped by torch.compile, which renames its parameters; give the learner "
             "itself, and compile=True to compile what can be"
