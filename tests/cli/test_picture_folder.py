@@ -146,7 +146,13 @@ def test_a_folder_that_moved(here, capsys):
     assert json.loads(capsys.readouterr().out)["accuracy"] == before
     compare = ["compare", "runs/photos", "--tasks", "2", "--inner-steps", "1"]
     assert main([*compare, "--data-dir", "there"]) == 0
-    assert main(["train", "there", *BRIEF, "--run-dir", "runs/photos"]) == 0
+    again = ["train", "there", *BRIEF, "--run-dir", "runs/photos"]
+    assert main(again) == 0
+    noise(1).save(here / "there" / "class00" / "more.png")
+    (here / "there").rename(here / "elsewhere")
+    told = refused([word.replace("there", "elsewhere") for word in again], capsys)
+    assert "runs/photos holds a run of " in told
+    assert "elsewhere is other data; choose another --run-dir" in told
 
 
 def test_runs_of_other_classes_do_not_compare(here, capsys):

@@ -480,3 +480,29 @@ def test_inputs_that_do_not_vary_within_a_task_are_told(tmp_path, monkeypatch, t
         "no input varies within a task: all predictions of a task will be the same; give inputs "
         "that do, as in --inputs Time"
     ) in told
+
+
+def test_another_table_of_the_same_name_is_no_part_of_the_run(here, capsys):
+    again = [word.replace("sites.csv", "there/sites.csv") for word in [*SITES, *BRIEF]]
+    (here / "there").mkdir()
+    frame = pd.read_csv("sites.csv")
+    frame.to_csv("there/sites.csv", index=False)
+    assert main(again) == 0
+    assert "finished after 2 outer steps" in capsys.readouterr().err
+    assert main([*SITES, *BRIEF]) == 0
+    frame.assign(level=-frame["level"]).to_csv("there/sites.csv", index=False)
+    for more in ([], ["--steps", "3"]):
+        told = refused([*again, *more], capsys)
+        assert "runs/sites holds a run of " in told
+        assert "there/sites.csv is other data; choose another --run-dir" in told
+
+
+def test_trials_of_another_table_are_none_of_this_search(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    search = ["--task", "site", "--target", "level", *BRIEF, "--search", "2"]
+    for seed, folder in enumerate(("a", "b")):
+        (tmp_path / folder).mkdir()
+        lines(seed=seed).to_csv(f"{folder}/sites.csv", index=False)
+    assert main(["train", "a/sites.csv", *search]) == 0
+    (tmp_path / "runs" / "sites" / "config.json").unlink()
+    assert "is other data" in refused(["train", "b/sites.csv", *search], capsys)

@@ -77,6 +77,18 @@ def test_an_algorithm_trains_and_is_evaluated(algorithm, steps, tmp_path, capsys
     assert set(told["accuracy"]) == {"0", "1", "2"}
 
 
+def test_a_run_by_prototypes_beside_random_weights_for_more_classes(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    given = ["--algorithm", "protomaml", "--test-n-way", "7", *BRIEF, *NARROW, *FEWER]
+    assert main(["train", *given, "--run-dir", run]) == 0
+    capsys.readouterr()
+    picture = ["--picture", str(tmp_path / "comparison.png")]
+    assert main(["compare", run, "--tasks", "2", "--inner-steps", "1", *picture]) == 0
+    out = capsys.readouterr().out
+    assert "random" in out
+    assert "7-way" in out
+
+
 def test_implicit_maml_with_batch_norm(tmp_path, capsys):
     given = ["--algorithm", "imaml", "--model-norm", "batch", "--run-dir", str(tmp_path / "run")]
     assert main(["train", *given]) == 2

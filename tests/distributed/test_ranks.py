@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,13 +30,30 @@ def _first():
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left():
-    gc.collect()
-    before = _children(), len(os.listdir("/proc/self/fd")), torch.get_num_threads()
+def _nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = _held()
     yield
-    gc.collect()
-    assert (_children(), len(os.listdir("/proc/self/fd")), torch.get_num_threads()) == before
+    assert _held() == before
+    assert list(tmp_path.glob("fewstep-*")) == []
     assert ranks() == Ranks()
+
+
+def _held():
+    gc.collect()
+    return _children(), len(os.listdir("/proc/self/fd")), torch.get_num_threads()
+
+
+def test_no_other_machine_can_tell_them_anything():
+    with joined(2) as here:
+        here.wait()
+        files = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+        own = {os.readlink(file) for file in files if os.path.lexists(file)}
+        for table in ("tcp", "tcp6"):
+            for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+                _, address, _, state, *others = line.split()
+                listens = state == "0A" and f"socket:[{others[5]}]" in own
+                assert not listens or address.startswith("0100007F:")
 
 
 def test_what_ranks_tell_one_another():

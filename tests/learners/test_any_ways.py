@@ -1,6 +1,7 @@
 """Tasks of another number of classes than a learner was made for."""
 
 import copy
+import threading
 from functools import partial
 
 import pytest
@@ -239,3 +240,25 @@ def test_every_example_counts_the_same():
     nn.functional.cross_entropy(model(x), y).backward()
     expected = model[2].weight - 0.3 * model[2].weight.grad
     torch.testing.assert_close(MAML(mlp(), 0.3).adapt(x, y, 1)[2].weight, expected)
+
+
+def test_a_copy_is_of_the_initialisation_while_another_thread_adapts():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 5))
+    learner = one_row(model.double())
+    tasks, ended = make_tasks(1, ways=5), threading.Event()
+    before = {name: p.detach().clone() for name, p in learner.model.named_parameters()}
+
+    def adapt():
+        while not ended.is_set():
+            learner.evaluate(tasks, 10)
+
+    other = threading.Thread(target=adapt)
+    other.start()
+    try:
+        for _ in range(50):
+            found = dict(for_ways(learner, 3)[0].model.named_parameters())
+            assert all(torch.equal(found[name], before[name]) for name in ("0.weight", "0.bias"))
+    finally:
+        ended.set()
+        other.join()

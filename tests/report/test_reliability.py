@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -57,9 +58,11 @@ def test_the_title_names_the_folder(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: figures.append(self))
     monkeypatch.setattr("fewstep.report.reliability.write_whole", lambda path, write: write(path))
-    config = replace(CONFIG, data="folder", folder="shop/photos")
+    # Which Matplotlib would take for a formula.
+    config = replace(CONFIG, data="folder", folder=r"shop/$\photo$")
     draw_reliability(tmp_path / "r.png", config, {"inductive": result(2.0)}, "test")
-    assert figures[0].get_suptitle().startswith("photos: ")
+    assert figures[0].get_suptitle().startswith(r"$\photo$: ")
+    FigureCanvasAgg(figures[0]).draw()
 
 
 def test_no_bin_has_enough_predictions(tmp_path):

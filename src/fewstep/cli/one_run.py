@@ -13,6 +13,7 @@ from fewstep.data.source import KeptSplit
 from fewstep.distributed.ranks import ranks
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Tasks, check_goes_on, trained
+from fewstep.training.same_data import check_same_data
 from fewstep.training.split_file import kept_split
 
 
@@ -25,6 +26,7 @@ def train_and_test(
         if config.folder and not run.contact_sheet.exists():
             picture_folder.draw(run.contact_sheet, config, tasks, console)
 
+    check_same_data(config, run_dir)
     # What others find there depends on how far the first is.
     if ranks().from_first(lambda: show_finished(config, run_dir, console)):
         if config.table and (told := changes(config, run_dir)):

@@ -28,6 +28,7 @@ from fewstep.training import lock
 from fewstep.training.figures import NotFiniteError
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run, trained
+from fewstep.training.same_data import check_same_data
 from fewstep.training.search import (
     Trial,
     best,
@@ -85,8 +86,10 @@ def search(
         one = shortened(changed(config, changes))
         said = f"trial {i + 1} of {len(choices)}, {one.steps:,} outer steps: {_words(changes)}"
         console.print(said, soft_wrap=True)
+        folder = run_dir / SEARCH / f"trial{i}"
+        check_same_data(one, folder)
         try:
-            with trained(one, run_dir / SEARCH / f"trial{i}", ProgressBar(console, one)) as run:
+            with trained(one, folder, ProgressBar(console, one)) as run:
                 trials.append(Trial(changes, _parameters(run), _scores(run)))
                 larger = run.tasks["val"].spec.larger_is_better
         except InputError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
+from fewstep.config.schema import with_random_weights
 from fewstep.demo.app import app_of
 from fewstep.demo.starts import STEPS, Start
 from fewstep.errors import InputError
@@ -66,7 +67,7 @@ def _random(base: Base) -> Start:
     """The same network with the initial weights of the run's seed."""
     how = base.preparation
     shape = (how.channels, how.size, how.size)
-    config = replace(base.config, algorithm="maml", pretrained=False)
+    config = replace(with_random_weights(base.config), pretrained=False)
     new = learner_for(config, spec_of("classification", shape, config.n_way, None, how))
     return Start("random weights", new, how)
 

@@ -194,6 +194,16 @@ def with_sizes(config: Config, sizes: Mapping[str, int | None]) -> Config:
     return replace(config, **given)
 
 
+def with_random_weights(config: Config) -> Config:
+    """The config of the same network before any training, which adapts as by MAML.
+
+    Each class has a row of the last layer of its own, unless all share one.
+    """
+    if config.head_rows == "shared":
+        return replace(config, algorithm="maml")
+    return replace(config, algorithm="maml", n_way=config.ways("test"), test_n_way=None)
+
+
 def has_batch_norm(config: Config) -> bool:
     """Whether a prediction may depend on the batch that it is made in."""
     return "norm" in config.network.settings and config.model_norm == "batch"

@@ -6,16 +6,18 @@ On a CPU, tasks side by side keep all cores busy where the small operations of o
 import gc
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import warnings
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import torch
-from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import FileStore, Store  # type: ignore[attr-defined]
 
 from fewstep.errors import InputError, first_line
 from fewstep.runtime.children import end_with
@@ -26,8 +28,6 @@ MOST_PER_CORE = 8
 POSSIBLE = sys.platform == "linux"
 """Whether a process may be forked safely; elsewhere torchrun starts the ranks."""
 _INTERFACE = "GLOO_SOCKET_IFNAME"
-_stores: weakref.WeakSet[Store] = weakref.WeakSet()
-_kept: list[Store] = []
 
 
 def check_number(workers: object) -> int:
@@ -55,14 +55,16 @@ def processes(number: int) -> Iterator[tuple[int, Store]]:
     Only this one, the first, comes out of it: the others end there, silently, or with this one.
     """
     before, owner = os.environ.get(_INTERFACE), os.getpid()
-    os.environ[_INTERFACE] = "lo"  # they talk on this machine alone
-    store = TCPStore("127.0.0.1", 0, number, is_master=True, wait_for_workers=False)
-    _stores.add(store)
+    # A file that only its owner can read, where a port would be open to the network: errors are
+    # unpickled from it.
+    folder = tempfile.mkdtemp(prefix="fewstep-")
+    store = partial(FileStore, f"{folder}/store", number)
     children: list[int] = []
-    # Garbage such as a group from before has threads that no fork has, and waits for them as it
-    # goes. What is none is kept by the forks to their end.
-    gc.collect()
     try:
+        os.environ[_INTERFACE] = "lo"  # they talk on this machine alone
+        # Garbage such as a group from before has threads that no fork has, and waits for them as it
+        # goes. What is none is kept by the forks to their end.
+        gc.collect()
         for rank in range(1, number):
             child = _fork()
             if child:
@@ -70,19 +72,21 @@ def processes(number: int) -> Iterator[tuple[int, Store]]:
                 continue
             try:
                 gc.freeze()
-                _kept.extend(_stores)
                 _become_rank(owner)
-                yield rank, TCPStore("127.0.0.1", store.port, number, is_master=False)
+                yield rank, store()
             finally:
                 os._exit(0)  # without a way back to whoever called the first
-        yield 0, store
+        yield 0, store()
     finally:
-        os.environ.pop(_INTERFACE) if before is None else os.environ.update({_INTERFACE: before})
+        os.environ.pop(_INTERFACE, None)
+        os.environ.update({} if before is None else {_INTERFACE: before})
         # Not in a process that the inside forked in its turn.
-        for child in children if os.getpid() == owner else ():
-            with suppress(ProcessLookupError, ChildProcessError):
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
+        if os.getpid() == owner:
+            for child in children:
+                with suppress(ProcessLookupError, ChildProcessError):
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fork() -> int:

@@ -49,7 +49,7 @@ def differentiate(
         It, the same to the bit on every rank; and how many of them were ``asked`` to stop.
     """
     # As one process would draw them: random layers do not depend on the rank.
-    with numbered_call(batch.device, share.own.start):
+    with numbered_call(share.own.start):
         found = learner.differentiate(batch, step)
     flat = ranks.sum(as_vector(found, share, asked))
     return from_vector(flat, found, share)

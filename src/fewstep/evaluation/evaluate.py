@@ -127,7 +127,7 @@ def evaluate(
     n = None if n is None else check_whole("n", n, 1)
     steps = int(own(learner, "inner_steps")) if steps is None else steps
     workers = check_number(workers)
-    with joined(workers) if workers > 1 else nullcontext(), preserve_rng_state(device_of(learner)):
+    with joined(workers) if workers > 1 else nullcontext(), preserve_rng_state():
         measured = in_unit_of(learner, tasks)
         result = means(evaluate_tasks(measured, tasks, n, steps, norm))
     norms = any(isinstance(part, _BatchNorm) for part in learner.modules())
@@ -152,7 +152,7 @@ def evaluate_tasks(
     at_once = getattr(source, "at_once", EVALUATED)
     for numbers, own, batch in task_parts(source, n, at_once, here.share):
         # What random layers draw does not depend on which rank computes a task.
-        with numbered_call(device, own.start - numbers.start) if here.size > 1 else nullcontext():
+        with numbered_call(own.start - numbers.start) if here.size > 1 else nullcontext():
             part = None if batch is None else learner.evaluate(batch.to(device), steps, norm)
         parts.append(part)
         advance(len(numbers))

@@ -109,7 +109,7 @@ class Captured(Vmapped):
         """
         settings = self.recordings
         try:
-            with preserve_rng_state(tasks.device):
+            with preserve_rng_state():
                 try:
                     return self._recorded(tasks, rule, tensors)
                 except NotCompiledError as error:

@@ -136,7 +136,7 @@ def compiled(
         UnsuitableError: It cannot be compiled, of which ``functions`` have warned.
     """
     if key not in functions and not functions.given_up:
-        with preserve_rng_state(torch.device("cpu")):
+        with preserve_rng_state():
             before = torch.get_rng_state()
             function(*arguments)
             draws = not torch.equal(torch.get_rng_state(), before)

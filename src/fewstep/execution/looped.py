@@ -25,7 +25,7 @@ class Looped(Executor):
     def pieces(self, tasks: TaskBatch) -> Iterator[Piece]:
         """A piece for each task."""
         learned = self._learned()
-        with seeded_calls(tasks.device) as seed:
+        with seeded_calls() as seed:
             for number in range(len(tasks)):
                 support_x, support_y, query_x, query_y = tasks.task(number)
                 seed_at = partial(seed_of, seed, number)

@@ -237,7 +237,7 @@ class Planner:
         key = (len(tasks), rule, traceable.kind, *_key(objective, tasks))
         if key not in self._whole:
             x, y, *_ = tasks.task(0)
-            with preserve_rng_state(tasks.device):
+            with preserve_rng_state():
                 forward = count_operations(lambda: objective.support_loss(objective.start, x, y))
             # A gradient is about three times its function, and its derivative three times that.
             few = forward * (9 * rule.loop.steps + 3) <= whole.MOST_OPERATIONS
@@ -278,7 +278,7 @@ def graph_bytes(objective: Objective, tasks: TaskBatch) -> int:
     # Copies, since what is kept of a part of the batch counts as all of it.
     x, y, query_x, query_y = (map_tensors(torch.clone, part) for part in tasks.task(0))
     try:
-        with preserve_rng_state(tasks.device), saved_tensors_hooks(note, lambda tensor: tensor):
+        with preserve_rng_state(), saved_tensors_hooks(note, lambda tensor: tensor):
             loss = objective.support_loss(params, x, y)
             output = objective.evaluate_query(params, x, query_x, query_y)
             # Until here, or memory that is freed would be counted once for two tensors.

@@ -68,7 +68,7 @@ def can_vectorise(objective: Objective, tasks: TaskBatch) -> bool:
     """Whether the model and the loss can be computed for several tasks at once, fast."""
     grad_fn, evaluate_query, start = stacked(objective, tasks[:2], objective.start)
     try:
-        with preserve_rng_state(tasks.device), warnings.catch_warnings():
+        with preserve_rng_state(), warnings.catch_warnings():
             # PyTorch warns where vmap falls back to a loop of its own.
             warnings.simplefilter("error")
             grad_fn(as_leaf_tensors(start), 0, False)

@@ -18,7 +18,7 @@ from fewstep.functional.swapped import Params
 from fewstep.learners.checks import same_but_for_rounding
 from fewstep.learners.meta_parameters import CalledTwiceError, recorded_statistics
 from fewstep.runtime.rng import preserve_rng_state, reseed
-from fewstep.tasks import Inputs, tensors_of
+from fewstep.tasks import Inputs
 
 
 def adapted_module(
@@ -104,7 +104,7 @@ def _remember_statistics(
 
 def predict_seeded(pure: PureModel, params: Params, x: Inputs) -> Any:
     """A prediction with gradients on, which some models take, and with the same draws each time."""
-    with preserve_rng_state(tensors_of(x)[0].device), torch.enable_grad():
+    with preserve_rng_state(), torch.enable_grad():
         reseed(0)
         return pure(params, x)
 

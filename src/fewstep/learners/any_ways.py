@@ -18,9 +18,11 @@ from fewstep.learners.maml import MAML
 from fewstep.learners.protomaml import ProtoMAML
 from fewstep.learners.protonet import ProtoNet
 from fewstep.metagrad.inner_loop import INNER_LR, PER_STEP
+from fewstep.runtime.modes import exclusive
 from fewstep.runtime.rng import preserve_rng_state
 
 
+@exclusive()  # the model's tensors are others while another thread computes
 def for_ways(learner: Learner, n_way: int | None) -> tuple[Learner, str]:
     """The learner for tasks of ``n_way`` classes, with the same initialisation.
 
@@ -138,7 +140,7 @@ def _with_rows(learner: MAML, head: str, n_way: int) -> MAML:
     """
     old = learner.model.get_submodule(head)
     assert isinstance(old, nn.Linear)
-    with preserve_rng_state(torch.device("cpu")):
+    with preserve_rng_state():
         layer = nn.Linear(old.in_features, n_way, bias=old.bias is not None).to(old.weight)
     given = inspect.signature(MAML).parameters.keys() - {"model", "compile"}
     settings = {name: getattr(learner, name) for name in given}

@@ -14,6 +14,7 @@ from fewstep.learners.finetune import FineTune
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.heads import head_of
 from fewstep.models.build import network
+from fewstep.runtime.rng import preserve_rng_state
 
 
 def learner_for(config: Config, spec: TaskSpec) -> FineTune | GradientBased:
@@ -37,7 +38,7 @@ def learner_for(config: Config, spec: TaskSpec) -> FineTune | GradientBased:
         "multi_step_loss": round(config.multi_step_loss * config.steps),
         "first_order_steps": round(config.first_order_share * config.steps),
     }
-    with torch.random.fork_rng(devices=[]):
+    with preserve_rng_state():
         torch.manual_seed(config.seed)
         model = network(config, spec.example_shape, spec.outputs, spec.categories).to(device)
         if row.head_from_zeros:

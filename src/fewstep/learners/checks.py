@@ -121,7 +121,7 @@ def check_twice_differentiable(objective: Objective, tasks: TaskBatch) -> None:
     """See that the first task's support gradient has a derivative; once a learner is enough."""
     start = as_leaf_tensors(objective.start)
     x, y, *_ = tasks.task(0)
-    with preserve_rng_state(tasks.device):
+    with preserve_rng_state():
         loss = objective.support_loss(start, x, y)
     inputs = list(start.values())
     check_second_derivative(

@@ -31,6 +31,7 @@ from fewstep.learners.untraced import untraced
 from fewstep.metagrad.metrics import Metric, Metrics
 from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.modes import exclusive
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 Adapts = Literal["whole", "head"]
@@ -210,10 +211,11 @@ class FineTune(Learner):
         """How many classes a task has, where the last layer is not kept."""
         return len(self._new_layer.weight)
 
+    @exclusive()
     def for_ways(self, n_way: int) -> "FineTune":
         """A copy for tasks of so many classes; their new layer is the same every time."""
         other = copy.deepcopy(self)
-        with torch.random.fork_rng(devices=[]):
+        with preserve_rng_state():
             torch.manual_seed(0)
             layer = new_linear(self.wide, self.head, n_way)
         if self.new_head == "zeros":
@@ -227,6 +229,7 @@ class FineTune(Learner):
             return {"": self}
         return {"whole": self, "head": self.head_only()}
 
+    @exclusive()
     def few_shot(self) -> MAML:
         """The pre-trained body under the last layer that every task starts from."""
         settings: dict[str, Any] = {"execution": self.execution, "norm": self.norm}

@@ -13,6 +13,7 @@ from fewstep.functional.swapped import Params
 from fewstep.learners.base import Learner
 from fewstep.learners.reptile import Reptile
 from fewstep.runtime.modes import exclusive
+from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import TaskBatch
 from fewstep.whole_numbers import check_whole
 
@@ -118,7 +119,7 @@ def check_gradient(
     named = {n: p for n, p in learner.named_parameters() if p.requires_grad and p.numel()}
     real = next(iter(named.values())).dtype.to_real()
     size = torch.finfo(real).eps ** (1 / 3)
-    with exclusive(), torch.random.fork_rng():
+    with exclusive(), preserve_rng_state():
 
         def compute() -> tuple[float, Params]:
             torch.manual_seed(seed)

@@ -146,7 +146,7 @@ class ProtoMAML(GradientBased):
         return layer
 
     def _with_room_for(self, params: Params) -> nn.Module:
-        with preserve_rng_state(torch.device("cpu")):
+        with preserve_rng_state():
             layer = new_linear(self.model, self.head, len(params[_names(self.head)[0]]))
         return with_layer(self.model, self.head, layer)
 

@@ -134,7 +134,7 @@ class _Trial:
         """Call both for the first task, twice with the same seeds."""
         x, y, query_x, _ = tasks.task(0)
         tried, target = map_tensors(torch.clone, x), y.clone()
-        with preserve_rng_state(tasks.device):
+        with preserve_rng_state():
             classes, first = self._call("support", tried, target, tasks)
             copies = map_tensors(torch.clone, x), y.clone()
             _, second = self._call("support", *copies, tasks)

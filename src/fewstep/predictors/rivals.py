@@ -77,7 +77,7 @@ def count_right(method: Method, trials: Iterable[Trial]) -> int | None:
 def fine_tuning(network: nn.Module, n_way: int) -> MAML:
     """Gradient descent of the whole network, whose new last layer is zeros."""
     head = last_linear(network)
-    with preserve_rng_state(torch.device("cpu")):
+    with preserve_rng_state():
         layer = new_linear(network, head, n_way)
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)

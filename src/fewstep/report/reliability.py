@@ -48,7 +48,8 @@ def draw_reliability(path: Path, config: Config, results: Results, split: Split)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(
-        f"{config.data_name}: how often predictions are right, by how sure they are\n\n"
+        f"{config.data_name}: how often predictions are right, by how sure they are\n\n",
+        parse_math=False,
     )
     line = in_width(protocol(config, results, split), figure.get_figwidth())
     figure.text(0.5, 0.96, line, fontsize=7, color="grey", ha="center", va="top", parse_math=False)

@@ -15,14 +15,14 @@ _first: ContextVar[tuple[int | None, int]] = ContextVar("its seed and number", d
 
 
 @contextmanager
-def seeded_calls(device: torch.device) -> Iterator[int]:
+def seeded_calls() -> Iterator[int]:
     """Draw one seed from PyTorch's generator, and give the generator back as it then was.
 
     Inside, `reseed` may be called at will. ``torch.manual_seed`` before it fixes all that follows.
     """
     given, _ = _first.get()
     seed = int(torch.randint(2**48, ())) if given is None else given
-    with preserve_rng_state(device):
+    with preserve_rng_state():
         yield seed
 
 
@@ -37,9 +37,9 @@ def numbered_from(seed: int, first: int) -> Iterator[None]:
 
 
 @contextmanager
-def numbered_call(device: torch.device, first: int) -> Iterator[None]:
+def numbered_call(first: int) -> Iterator[None]:
     """Let a call of a learner draw, for its tasks, what those from ``first`` on of one call do."""
-    with seeded_calls(device) as seed, numbered_from(seed, first):
+    with seeded_calls() as seed, numbered_from(seed, first):
         yield
 
 
@@ -49,11 +49,11 @@ def first_task() -> int:
 
 
 @contextmanager
-def preserve_rng_state(device: torch.device) -> Iterator[None]:
-    """Give the generators of PyTorch, Python and NumPy back as they were."""
+def preserve_rng_state() -> Iterator[None]:
+    """Give the generators of PyTorch, Python and NumPy back as they were: all of `reseed`."""
     before, numpy_before = random.getstate(), numpy.random.get_state()
     try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count() if _cuda() else 0)):
             yield
     finally:
         random.setstate(before)
@@ -86,7 +86,11 @@ def reseed(seed: int) -> None:
     """Start the generators of every device anew, and those of Python and NumPy."""
     # torch.manual_seed takes half a millisecond, most of it for devices that are not there.
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if _cuda():
         torch.cuda.manual_seed_all(seed)
     random.seed(seed)
     numpy.random.seed(seed % 2**32)
+
+
+def _cuda() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]

@@ -166,7 +166,7 @@ def fit(
     own_steps = own(learner, "inner_steps")
     inner_steps = check_whole("val_steps", own_steps if val_steps is None else val_steps)
     workers = check_number(workers)
-    with joined(workers), preserve_rng_state(device_of(learner)):
+    with joined(workers), preserve_rng_state():
         held_out = None if validation is None else drawn(validation, numbers["val_tasks"])
         measured = in_unit_of(learner, validation, train)
         metric = None

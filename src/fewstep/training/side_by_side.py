@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fewstep.choices import Norm
 from fewstep.config.algorithms import steps_in_words
-from fewstep.config.schema import Config
+from fewstep.config.schema import Config, with_random_weights
 from fewstep.distributed.ranks import ranks
 from fewstep.errors import InputError
 from fewstep.evaluation.figures import Figures
@@ -23,8 +23,10 @@ from fewstep.training.split_file import names_in
 
 def untrained(run: Run) -> Run:
     """The same network and tasks, with the initial weights of the run's seed."""
-    config = replace(run.config, algorithm="maml")
-    new = learner_for(config, run.tasks["train"].spec)
+    config, spec = with_random_weights(run.config), run.tasks["train"].spec
+    if config.kind == "classification":
+        spec = replace(spec, outputs=config.n_way)
+    new = learner_for(config, spec)
     one, _ = for_ways(new, config.test_n_way)
     return Run(config, one, new, run.tasks, Progress(), Progress())
 

@@ -51,7 +51,7 @@ def stream_of(
         begin = first if callable(train) else 0
         batches = _called(train, begin) if callable(train) else _stacked(train, meta_batch)
         for step in range(begin, steps):
-            with preserve_rng_state(device):
+            with preserve_rng_state():
                 reseed(zlib.crc32(f"{seed}/tasks/{step}".encode()))
                 batch = next(batches, None)
             if batch is None and step < first:
