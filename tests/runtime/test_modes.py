@@ -70,6 +70,62 @@ def test_the_flags_of_a_gpu_are_given_back(precision):
     assert not torch.backends.cudnn.deterministic
 
 
+CHOICES = {
+    "all": lambda: setattr(torch.backends, "fp32_precision", "tf32"),
+    "none": lambda: setattr(torch.backends, "fp32_precision", "ieee"),
+    "products": lambda: setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32"),
+    "cudnn": lambda: setattr(torch.backends.cudnn, "fp32_precision", "ieee"),
+    "convolutions": lambda: setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee"),
+    "high": lambda: torch.set_float32_matmul_precision("high"),
+    "medium": lambda: torch.set_float32_matmul_precision("medium"),
+    "older": lambda: setattr(torch.backends.cuda.matmul, "allow_tf32", True),
+}
+
+
+@pytest.fixture
+def chosen():
+    """What PyTorch is told, which it forgets in the end."""
+    yield
+    torch.backends.fp32_precision = torch.backends.cudnn.fp32_precision = "none"
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = True
+
+
+def _told():
+    """Each setting of TF32; None where PyTorch refuses to tell."""
+    backends = torch.backends
+    newer = (backends, backends.cuda.matmul, backends.cudnn, backends.cudnn.conv)
+    told = [kind.fp32_precision for kind in (*newer, backends.cudnn.rnn)]
+    older = (
+        torch.get_float32_matmul_precision,
+        lambda: backends.cuda.matmul.allow_tf32,
+        lambda: backends.cudnn.allow_tf32,
+    )
+    for ask in older:
+        try:
+            told.append(ask())
+        except RuntimeError:
+            told.append(None)
+    return told
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+@pytest.mark.parametrize("choice", CHOICES)
+def test_however_a_user_chose_tf32(choice, precision, chosen):
+    CHOICES[choice]()
+    before, wanted = _told(), "tf32" if precision == "tf32" else "ieee"
+    with arithmetic_of(precision):
+        _, products, _, convolutions, recurrences, *_, older, of_cudnn = _told()
+        assert {products, convolutions, recurrences} == {wanted}
+        assert {older, of_cudnn} == {precision == "tf32"}
+        with torch.backends.cudnn.flags(enabled=False):
+            pass
+    after = _told()
+    assert after[:5] == before[:5]
+    # What was not told may be.
+    assert all(b in (None, a) for b, a in zip(before[5:], after[5:], strict=True))
+
+
 def test_four_threads_get_what_one_gets():
     learner = MAML(cnn(dtype=torch.float64), 0.4, 2)
     tasks = make_pictures(2, dtype=torch.float64)

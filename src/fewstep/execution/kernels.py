@@ -105,7 +105,8 @@ def _tolerance(graph: fx.Graph) -> float:
     """Far above rounding, whose effect kinks enlarge, and far below a mistake."""
     values = [node.meta.get("val") for node in graph.nodes]
     kinds = {value.dtype for value in values if isinstance(value, Tensor)}
-    if kinds & {torch.bfloat16, torch.float16} or torch.backends.cuda.matmul.allow_tf32:
+    tf32 = torch.backends.cuda.matmul.fp32_precision == "tf32"
+    if tf32 or kinds & {torch.bfloat16, torch.float16}:
         return 0.5
     return 0.05 if torch.float32 in kinds else 1e-6
 

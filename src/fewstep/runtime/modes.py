@@ -2,8 +2,9 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,12 +38,37 @@ def arithmetic_of(precision: Precision) -> Iterator[None]:
 
     Its convolutions add up in one order, so that the same outer step has the same bits again.
     """
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
     with (
-        setting_of(backends, "allow_tf32", precision == "tf32"),
-        setting_of(backends[1:], "deterministic", True),
+        _products_in(precision == "tf32"),
+        setting_of((torch.backends.cudnn,), "deterministic", True),
     ):
         yield
+
+
+@contextmanager
+def _products_in(tf32: bool) -> Iterator[None]:
+    """PyTorch has older and newer settings of the same, and refuses to tell older ones that differ.
+
+    Inside they agree, for a model that looks. Outside they are as they were, agreed or not.
+    """
+    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+    newer: Any = (cuda.matmul, cudnn.conv, cudnn.rnn)  # type: ignore[attr-defined]
+    with ExitStack() as stack:
+        stack.callback(_choose, newer, [kind.fp32_precision for kind in newer])
+        with suppress(RuntimeError):
+            stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+        with suppress(RuntimeError):
+            stack.callback(setattr, cudnn, "allow_tf32", cudnn.allow_tf32)
+        cuda.matmul.allow_tf32 = cudnn.allow_tf32 = tf32
+        _choose(newer, len(newer) * ["tf32" if tf32 else "ieee"])
+        yield
+
+
+def _choose(kinds: Sequence[Any], precisions: Sequence[str]) -> None:
+    for kind, precision in zip(kinds, precisions, strict=True):
+        # What follows from a wider setting goes on to do so.
+        if kind.fp32_precision != precision:
+            kind.fp32_precision = precision
 
 
 @contextmanager
