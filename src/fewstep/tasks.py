@@ -190,7 +190,9 @@ class TaskBatch:
         """Return the same tasks on another device."""
         if all(tensor.device == torch.device(device) for tensor in self.tensors):
             return self
-        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+        # To the CPU nothing would wait until the values are there.
+        ahead = torch.device(device).type == "cuda"
+        return self._map(lambda tensor: tensor.to(device, non_blocking=ahead))
 
     def pin_memory(self) -> "TaskBatch":
         """Return the same tasks in memory that a GPU can copy from by itself."""

@@ -35,6 +35,17 @@ def test_pictures_labels_and_classes_are_the_same(rotations, split):
     assert_same(of.on_device(CPU), of)
 
 
+@pytest.mark.parametrize(("flip", "crop"), [(True, 0), (False, 2), (True, 5)])
+def test_pictures_that_move_are_the_same(flip, crop):
+    images = random_classes(channels=3, side=(6, 4))
+    of = EpisodeSampler(images, 5, 1, 3, augmentation=Augmentation(flip, crop))
+    still = EpisodeSampler(images, 5, 1, 3)
+    assert not torch.equal(of.batch([0]).query_x, still.batch([0]).query_x)
+    assert_same(of.on_device(CPU), of)
+    (ahead,) = of.on_device(CPU).in_order([range(4, 7)])
+    assert torch.equal(ahead.support_x, of.batch(range(4, 7)).support_x)
+
+
 @pytest.mark.parametrize("batches", [0, 1, resident.BLOCK, 2 * resident.BLOCK + 3])
 def test_in_order_they_are_the_same(batches):
     of = EpisodeSampler(random_classes(), 5, 1, 3, rotations=True)
@@ -90,7 +101,7 @@ def test_pictures_lie_there_once_and_no_longer_than_their_set():
 def test_what_is_made_on_the_host(monkeypatch):
     images = random_classes()
     of = EpisodeSampler(images, 5, 1, 3)
-    assert replace(of, augmentation=Augmentation(flip=True)).on_device(CPU) is None
+    assert replace(of, augmentation=Augmentation(colour=0.1)).on_device(CPU) is None
     assert SinusoidSampler(5, 5).on_device(CPU) is None
     oblong = EpisodeSampler(random_classes(side=(4, 6)), 5, 1, 3, rotations=True)
     assert oblong.on_device(CPU) is None

@@ -3,8 +3,10 @@
 They are neither compiled nor recorded here but for one test, and both where there is a GPU.
 """
 
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch._dynamo.utils import counters
 
 from fewstep import MAML, ImplicitMAML, ProtoMAML, Reptile, TaskBatch
 from fewstep.errors import InputError, UnsuitableError
+from fewstep.execution import captured
 from fewstep.execution.plan import Planner
 from fewstep.execution.recordings import MOST_KEPT, Recordings
 from tests.exactness.cases import CASES
@@ -264,3 +267,109 @@ def test_other_devices_than_cuda_are_refused():
     expected = case.learner(1, execution="loop")
     expected.load_state_dict(learner.state_dict())
     torch.testing.assert_close(learner.evaluate(tasks).losses, expected.evaluate(tasks).losses)
+
+
+class _Cuda:
+    """What a recording asks of CUDA, noted, with several devices and none of them real."""
+
+    def __init__(self, monkeypatch, broken=False):
+        self.device, self.mode, self.notes, self.broken = 0, 0, [], broken
+        self.stream = self.first = SimpleNamespace(device=0, wait_stream=lambda _: None)
+        for name in ("Stream", "device", "current_stream", "set_stream", "graph", "CUDAGraph"):
+            monkeypatch.setattr(torch.cuda, name, getattr(self, f"_{name.lower()}"))
+        monkeypatch.setattr(torch.cuda, "stream", self._on)
+        monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: self.mode)
+        monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", partial(setattr, self, "mode"))
+
+    def _stream(self):
+        return SimpleNamespace(device=self.device, wait_stream=lambda _: None)
+
+    @contextmanager
+    def _device(self, device):
+        before, self.device = self.device, device.index
+        try:
+            yield
+        finally:
+            self.device = before
+
+    def _current_stream(self):
+        return self.stream
+
+    def _set_stream(self, stream):
+        self.stream = stream
+
+    @contextmanager
+    def _on(self, stream):
+        before, self.stream = self.stream, stream
+        yield
+        self.stream = before
+
+    @contextmanager
+    def _graph(self, _, stream, capture_error_mode):
+        self.notes.append(capture_error_mode)
+        before, self.stream = self.stream, stream
+        yield
+        if self.broken:
+            raise RuntimeError("operation failed due to a previous error during capture")
+        self.stream = before
+
+    def _cudagraph(self):
+        return SimpleNamespace(replay=lambda: self.notes.append("replayed"))
+
+
+class _Elsewhere:
+    """As much of a tensor on a second GPU as a recording looks at."""
+
+    device, dtype = torch.device("cuda", 1), torch.float32
+
+    def detach(self):
+        return self
+
+    def to(self, *_, **__):
+        return self
+
+    def contiguous(self):
+        return self
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_it_is_recorded_on_the_device_of_the_tensors(broken, monkeypatch):
+    """Which need not be the current one; in the end all is as it was, whatever happened."""
+    cuda = _Cuda(monkeypatch, broken)
+    monkeypatch.setattr(torch, "ones", lambda *_, **__: _Elsewhere())
+    monkeypatch.setattr(captured, "Packed", lambda outcome: outcome)
+
+    def function(*_):
+        cuda.notes.append((cuda.device, cuda.stream.device, cuda.mode))
+
+    with pytest.raises(RuntimeError, match="capture") if broken else nullcontext():
+        captured._Recording(function, [_Elsewhere()], 1, recorded=True)
+    # Once to compile, once under watch, and once more to be recorded.
+    assert cuda.notes == [(1, 1, 0), (1, 1, "error"), "thread_local", (1, 1, 0)]
+    assert (cuda.device, cuda.stream, cuda.mode) == (0, cuda.first, 0)
+
+
+def test_the_cause_is_told_and_not_the_end():
+    error = RuntimeError("failed due to a previous error during capture")
+    error.__context__ = RuntimeError("called a synchronizing CUDA operation")
+    assert captured._reason(error).endswith("waits for the GPU, as a choice by a mask does")
+
+
+@pytest.mark.cuda
+def test_a_model_that_waits_for_the_gpu_is_computed_without(caplog):
+    class Chosen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 3)
+            self.register_buffer("mask", torch.tensor([True, False, True, False]))
+
+        def forward(self, x):
+            return self.layer(x[:, self.mask])
+
+    learner = MAML(Chosen().double().cuda(), 0.1, 1, execution="captured")
+    tasks = make_tasks().to("cuda")
+    caplog.set_level("INFO", "fewstep")
+    found = learner.differentiate(tasks)
+    assert "waits for the GPU" in caplog.text
+    expected = MAML(learner.model, 0.1, 1, execution="loop").differentiate(tasks)
+    assert deviation(found.gradient, expected.gradient) < 1e-10

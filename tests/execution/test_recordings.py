@@ -11,7 +11,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fewstep import MAML, ProtoMAML, TaskBatch, errors
 from fewstep.execution import captured, kernels, recordings
-from fewstep.execution.recordings import MOST_KEPT, RECORD_AFTER, WORTH_RECORDING, Recordings
+from fewstep.execution.recordings import (
+    MOST_KEPT,
+    RECORD_AFTER,
+    STAGES,
+    WORTH_RECORDING,
+    Recordings,
+)
 from fewstep.learners import gradient_based
 from tests.execution.recorded import Recorded
 from tests.factory import make_tasks
@@ -74,12 +80,12 @@ def test_a_training_is_recorded_from_its_first_step_or_never(steps, number):
 
 
 def test_kinds_without_end_are_not_recorded(told):
-    """A training has a second kind after its first; of others one line tells."""
+    """The first kinds are those of a training's stages; of others one line tells."""
     learner = _learner(inner_steps=2)
     learner.expect(WORTH_RECORDING)
     for number in (2, 2, 3, 2, 4, 5, 6, 7, 8):
         assert _is_right(learner, make_tasks(number))
-    assert len(learner._planner.recordings) == 2
+    assert len(learner._planner.recordings) == STAGES
     assert len([line for line in told() if "another kind or shape" in line]) == 1
     for number in (2, 3, 4, 5, 6, 7, 2) * 3:
         for _ in range(3):
@@ -195,11 +201,46 @@ def test_what_code_reads_is_no_constant(monkeypatch):
     assert _is_right(learner, tasks)
     monkeypatch.setitem(WEIGHT, "of", 3.0)
     assert _is_right(learner, tasks)
-    assert len(kept) == 1
+    assert len(kept) == STAGES
     learner.differentiate(tasks)
     learner.differentiate(tasks)
-    assert len(kept) == 2
+    assert len(kept) == STAGES + 1
     assert _is_right(learner, tasks)
+
+
+def test_a_resumed_training_records_where_the_whole_one_did():
+    """Its stages are recorded from their first step, whichever it begins in."""
+    kinds = ["first order"] * 60 + ["all losses"] * 150 + ["the last"] * 300
+
+    def recorded(first):
+        kept = Recordings(expected=WORTH_RECORDING)
+        steps = []
+        for kind in kinds[first:]:
+            steps.append(kept.wants(kind))
+            if steps[-1]:
+                kept.of(kind, object)
+        return steps
+
+    for first in (40, 60, 100, 230):
+        assert recorded(first) == recorded(0)[first:]
+
+
+def test_other_metrics_are_not_those_of_a_recording():
+    learner, tasks = _learner(execution="captured"), make_tasks()
+    other = learner.with_metrics({"wrong": lambda p, y: (p.argmax(1) != y).double().mean()})
+    for _ in range(2):
+        assert list(learner.differentiate(tasks).query.metrics) == ["accuracy"]
+        assert list(other.differentiate(tasks).query.metrics) == ["wrong"]
+    assert len(learner._planner.recordings) == 2
+
+
+def test_memory_is_free_after_a_training():
+    learner, tasks = _learner(), make_tasks()
+    learner.expect(WORTH_RECORDING)
+    learner.differentiate(tasks)
+    assert len(learner._planner.recordings) == 1
+    learner.expect(None)
+    assert len(learner._planner.recordings) == 0
 
 
 def test_other_data_in_the_place_of_a_tensors_is_seen():

@@ -58,6 +58,14 @@ def test_at_once_where_they_are_needed_or_cost_nothing():
     assert figures_every(GPU, False) == figures.FIGURES_EVERY
 
 
+def test_slow_steps_are_told_soon(monkeypatch):
+    clock = iter(range(0, 80, 4))
+    monkeypatch.setattr(figures.time, "monotonic", lambda: next(clock) / 10)
+    waiting = Waiting(50, 1.0)
+    found = [waiting.add(step_of(number)).told for number in range(1, 9)]
+    assert [len(rows) for rows in found] == [0, 0, 0, 0, 0, 3, 0, 0]
+
+
 NOT_FINITE = [
     ({"losses": (1.0, math.inf, math.nan)}, "the loss is inf in task 51 of outer step 5"),
     ({"gradient": (1.0, math.nan)}, "the gradient is nan in tasks 50 to 51 of outer step 5"),

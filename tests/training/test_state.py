@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
-from fewstep import InputError
+from fewstep import MAML, InputError
 from fewstep.config.recipes import with_algorithm
+from fewstep.training.state import State
 from tests.training.shared import GLYPHS, last, run
 
 
@@ -26,6 +28,19 @@ def _interrupted(config, path, monkeypatch):
         with pytest.raises(InputError, match="stopped"):
             run(config, path)
     run(config, path)
+
+
+def test_a_gradient_lies_in_memory_as_its_parameter_does():
+    """A fused optimiser takes both in one order, whatever their strides are."""
+    learner = MAML(nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last))
+    optimizer = torch.optim.SGD(learner.parameters(), lr=1.0)
+    state = State(learner, optimizer, 0.0)
+    weight = learner.model.weight
+    before, given = weight.detach().clone(), torch.randn(weight.shape)
+    assert given.stride() != weight.stride()
+    state.descend({"weight": given}, None)
+    assert weight.grad.stride() == weight.stride()
+    assert torch.equal(weight, before - given)
 
 
 def test_maml_plus_plus_goes_on_to_the_same_end(tmp_path, monkeypatch):

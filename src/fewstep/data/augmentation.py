@@ -8,6 +8,8 @@ import numpy.typing as npt
 from fewstep.data.preparation import Pixels
 from fewstep.errors import InputError
 
+Integers = npt.NDArray[np.int64]
+Moves = tuple[Integers, Integers, Integers]
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue, as Pillow's grey
 
 
@@ -41,21 +43,32 @@ class Augmentation:
 
     def __call__(self, pictures: Pixels, random: np.random.Generator) -> Pixels:
         """Change ``[pictures, channels, height, width]``; the result may be the argument."""
+        mirrored, top, left = self.moves(len(pictures), random)
         if self.flip:
-            mirrored = random.random(len(pictures)) < 0.5
-            pictures = np.where(mirrored[:, None, None, None], pictures[..., ::-1], pictures)
+            pictures = np.where(mirrored[:, None, None, None] > 0, pictures[..., ::-1], pictures)
         if self.crop:
-            pictures = _cropped(pictures, self.crop, random)
+            pictures = _cropped(pictures, self.crop, top, left)
         if self.colour:
             pictures = _coloured(pictures, self.colour, random)
         return pictures
+
+    def moves(self, pictures: int, random: np.random.Generator) -> Moves:
+        """Which of so many pictures are mirrored, and where from each is cut, its top and left.
+
+        They are drawn before colours, and zero where nothing is moved.
+        """
+        mirrored, corner = np.zeros(pictures, np.int64), np.zeros((2, pictures), np.int64)
+        if self.flip:
+            mirrored = (random.random(pictures) < 0.5).astype(np.int64)
+        if self.crop:
+            corner = random.integers(0, 2 * self.crop + 1, corner.shape)
+        return mirrored, *corner
 
 
 UNCHANGED = Augmentation()
 
 
-def _cropped(pictures: Pixels, padding: int, random: np.random.Generator) -> Pixels:
-    top, left = random.integers(0, 2 * padding + 1, (2, len(pictures)))
+def _cropped(pictures: Pixels, padding: int, top: Integers, left: Integers) -> Pixels:
     sides = ((0, 0), (0, 0), (padding, padding), (padding, padding))
     views = np.lib.stride_tricks.sliding_window_view(
         np.pad(pictures, sides), pictures.shape[-2:], (-2, -1)

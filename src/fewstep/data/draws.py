@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Integers = npt.NDArray[np.int64]
+from fewstep.data.augmentation import UNCHANGED, Augmentation, Integers
 
 
 def generator(seed: int, split: str, index: int) -> np.random.Generator:
@@ -26,10 +25,12 @@ class Draws:
         examples: Pictures of each, the support set first.
         seed: Another one gives other tasks.
         split: Likewise.
+        augmentation: How the pictures change.
 
-    >>> classes, pictures = Draws(np.array([4, 4, 9]), 1, 2, 3, seed=0, split="train")([7, 8])
-    >>> classes.shape, pictures.shape
-    ((2, 2), (2, 2, 3))
+    >>> draws = Draws(np.array([4, 4, 9]), 1, 2, 3, seed=0, split="train")
+    >>> classes, pictures, moves = draws([7, 8])
+    >>> classes.shape, pictures.shape, moves.shape
+    ((2, 2), (2, 2, 3), (2, 3, 2, 3))
     """
 
     counts: Integers
@@ -38,21 +39,27 @@ class Draws:
     examples: int
     seed: int
     split: str
+    augmentation: Augmentation = UNCHANGED
 
-    def __call__(self, indices: Sequence[int]) -> tuple[Integers, Integers]:
+    def __call__(self, indices: Sequence[int]) -> tuple[Integers, Integers, Integers]:
         """The tasks of these numbers.
 
         Returns:
             ``int64 [tasks, n_way]``, the numbers of classes, of which turned ones have their own:
             class ``c`` after ``r`` of ``turns`` has ``turns * c + r``;
-            ``int64 [tasks, n_way, examples]``, the numbers of pictures within each class.
+            ``int64 [tasks, n_way, examples]``, the numbers of pictures within each class;
+            ``int64 [tasks, 3, n_way, examples]``, how each is moved: see `Augmentation.moves`.
         """
         numbers = np.empty((len(indices), self.n_way), np.int64)
         rows = np.empty((*numbers.shape, self.examples), np.int64)
+        moves = np.zeros((len(indices), 3, *rows.shape[1:]), np.int64)
         for number, index in enumerate(indices):
             random = generator(self.seed, self.split, index)
             numbers[number] = self.choose(random, rows[number])
-        return numbers, rows
+            if self.augmentation != UNCHANGED:
+                found = self.augmentation.moves(rows[number].size, random)
+                moves[number] = np.stack(found).reshape(moves[number].shape)
+        return numbers, rows, moves
 
     def choose(self, random: np.random.Generator, rows: Integers) -> Integers:
         """The classes of a task; the pictures of each, ``[n_way, examples]``, are put into rows."""

@@ -10,8 +10,8 @@ import torch
 
 from fewstep.choices import Split
 from fewstep.config.schema import Config
-from fewstep.data.augmentation import UNCHANGED, Augmentation
-from fewstep.data.draws import Draws, Integers, generator
+from fewstep.data.augmentation import UNCHANGED, Augmentation, Integers
+from fewstep.data.draws import Draws, generator
 from fewstep.data.images import ImageClasses
 from fewstep.data.on_demand import OnDemand
 from fewstep.data.preparation import Preparation
@@ -105,7 +105,9 @@ class EpisodeSampler(TaskSource):
         )
 
     def on_device(self, device: torch.device) -> Sampler | None:
-        """The same tasks, from pictures that lie on a device; None where they change or are many.
+        """The same tasks, from pictures that lie on a device.
+
+        None where there are too many, or where colours change, which is computed on the host.
 
         >>> pictures = np.zeros((12, 1, 28, 28), np.uint8)
         >>> images = ImageClasses(pictures, ("a", "b", "c"), np.array([4, 4, 4]))
@@ -113,7 +115,7 @@ class EpisodeSampler(TaskSource):
         >>> here.batch([7]).query_x.shape
         torch.Size([1, 6, 1, 28, 28])
         """
-        if self.augmentation != UNCHANGED or not fits(self.images, self.turns, device):
+        if self.augmentation.colour or not fits(self.images, self.turns, device):
             return None
         return ResidentEpisodes(self.images, self.draws, self.k_shot, device)
 
@@ -127,7 +129,8 @@ class EpisodeSampler(TaskSource):
         """Which classes and pictures the tasks have."""
         examples = self.k_shot + self.q_query
         counts = self.images.counts
-        return Draws(counts, self.turns, self.n_way, examples, self.seed, self.split)
+        given = self.seed, self.split, self.augmentation
+        return Draws(counts, self.turns, self.n_way, examples, *given)
 
     def _draw(self, index: int) -> tuple[Integers, npt.NDArray[np.uint8]]:
         """One task: its classes and ``uint8 [n_way, examples, channels, height, width]``."""

@@ -9,9 +9,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fewstep.data.augmentation import UNCHANGED
 from fewstep.data.draws import Draws
 from fewstep.data.images import ImageClasses
 from fewstep.tasks import TaskBatch
@@ -94,13 +96,30 @@ class ResidentEpisodes:
         ways = self._draws.n_way
         classes, both = places[: tasks * ways], places[tasks * ways :]
         # Both sets at once, one behind the other.
-        pictures = self._pictures.index_select(0, both) / self._white
+        both, *moves = torch.split(both, len(both) // self._places.of_a_picture)
+        pictures = self._moved(self._pictures.index_select(0, both), *moves) / self._white
         sizes = [tasks * len(labels) for labels in self._labels]
         x, query_x = (
             part.view(tasks, -1, *part.shape[1:]) for part in torch.split(pictures, sizes)
         )
         y, query_y = (labels.repeat(tasks, 1) for labels in self._labels)
         return TaskBatch(x, y, query_x, query_y, classes.view(tasks, ways))
+
+    def _moved(self, pictures: Tensor, *moves: Tensor) -> Tensor:
+        """``[pictures, channels, height, width]``, mirrored and cut out as `Augmentation` does."""
+        change = self._draws.augmentation
+        if change.flip:
+            mirrored = moves[0].bool()[:, None, None, None]
+            pictures = torch.where(mirrored, pictures.flip(-1), pictures)
+        if change.crop:
+            _, _, height, width = shape = pictures.shape
+            pictures = F.pad(pictures, [change.crop] * 4)
+            rows = moves[1][:, None] + torch.arange(height, device=self._device)
+            columns = moves[2][:, None] + torch.arange(width, device=self._device)
+            whole = (*shape[:3], pictures.shape[3])
+            pictures = pictures.gather(2, rows[:, None, :, None].expand(whole))
+            pictures = pictures.gather(3, columns[:, None, None, :].expand(shape))
+        return pictures
 
     def _sent(self, places: Tensor) -> Tensor:
         """The places on the device; nothing waits until they are there."""
@@ -115,15 +134,22 @@ class _Places:
     def __init__(self, draws: Draws, k_shot: int) -> None:
         self._draws, self._k_shot = draws, k_shot
         self._first = np.cumsum(draws.counts) - draws.counts
-        self.of_a_task = draws.n_way * (1 + draws.examples)
+        # Its place, and how it is moved where any is.
+        self.of_a_picture = 1 if draws.augmentation == UNCHANGED else 4
+        self.of_a_task = draws.n_way * (1 + self.of_a_picture * draws.examples)
 
     def __call__(self, indices: Sequence[int]) -> Tensor:
-        """``int64``: the classes of all tasks, their support pictures, their query pictures."""
-        numbers, rows = self._draws(indices)
+        """``int64``: the classes of all tasks, their support pictures, their query pictures.
+
+        Where pictures are moved, there follow for all of them which are mirrored, tops and lefts.
+        """
+        numbers, rows, moves = self._draws(indices)
         classes, turns = np.divmod(numbers, self._draws.turns)
         total = int(self._draws.counts.sum())
         places = rows + (self._first[classes] + turns * total)[..., None]
-        parts = numbers, places[..., : self._k_shot], places[..., self._k_shot :]
+        each = [places, *moves.swapaxes(0, 1)][: self.of_a_picture]
+        k_shot = self._k_shot
+        parts = [numbers, *(p for of in each for p in (of[..., :k_shot], of[..., k_shot:]))]
         return torch.from_numpy(np.concatenate([part.ravel() for part in parts]))
 
     def of_several(self, batches: Sequence[Sequence[int]]) -> Tensor:

@@ -102,7 +102,10 @@ class TaskSource(ABC):
     ...     spec = TaskSpec.regression((1,))
     ...     def batch(self, indices):
     ...         slopes = torch.tensor(indices).float()[:, None, None]
-    ...         x, query_x = (torch.rand(len(indices), n, 1) for n in (self.k_shot, self.q_query))
+    ...         seeded = [torch.Generator().manual_seed(i) for i in indices]
+    ...         examples = self.k_shot + self.q_query
+    ...         both = torch.stack([torch.rand(examples, 1, generator=g) for g in seeded])
+    ...         x, query_x = both[:, : self.k_shot], both[:, self.k_shot :]
     ...         return TaskBatch(x, slopes * x, query_x, slopes * query_x)
     >>> len(Lines(k_shot=5, q_query=10).batch([0, 1, 2]))
     3

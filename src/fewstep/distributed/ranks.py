@@ -106,7 +106,7 @@ def joined(workers: int = 1) -> Iterator[Ranks]:
         end_with_launcher()
         shared, rank, size = next(rendezvous("env://"))
         store = own_store(shared, rank, size)
-        backend = None if torch.cuda.is_available() else "gloo"
+        backend = None if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
         with (
             staying(store, rank, size),
             _group(store, rank, size, backend),

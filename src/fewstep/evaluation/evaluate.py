@@ -172,10 +172,11 @@ def by_name(evaluation: Evaluation, names: Sequence[str]) -> Evaluation:
     [[2.5], [2.0]]
     """
     number = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    to = torch.tensor([number[name] for name in names], device=evaluation.losses.device)
+    to = torch.tensor([number[name] for name in names])
     times = torch.bincount(to)[:, None]
 
     def of_names(values: Tensor) -> Tensor:
+        values = values.cpu()  # a GPU adds in any order, and the last bit decides what is best
         sums = values.new_zeros(len(number), *values.shape[1:]).index_add(0, to, values)
         return sums / times
 

@@ -7,8 +7,9 @@ once for each shape of tasks, and from then on it is replayed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -58,7 +59,8 @@ class Captured(Vmapped):
             for name, value in traceable.pure.tensors.items()
             if name not in learned and PER_STEP + name not in learned
         }
-        self._about = traceable.kind, traceable.by_query, tuple(learned), objective.modes
+        kinds = traceable.kind, traceable.by_query
+        self._about = *kinds, tuple(learned), objective.modes, objective.metrics.key
         self._learned_and_fixed = [*learned.values(), *self._fixed.values()]
         self._latest: tuple[TaskBatch, GradientRule, Hashable] | None = None
 
@@ -168,15 +170,29 @@ class _Recording:
         if not recorded:
             function(self._static, self._weights)
             return
-        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
+        # Another device may be the current one, whose streams record nothing of this.
+        with torch.cuda.device(device):
+            self._graph = self._recorded()
+
+    def _recorded(self) -> Any:
+        before = torch.cuda.current_stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(before)
         with torch.cuda.stream(stream):
             # Compiles, and lets libraries allocate what they need.
-            function(self._static, self._weights)
-        torch.cuda.current_stream().wait_stream(stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-            self._packed = Packed(function(self._static, self._weights))
+            self._function(self._static, self._weights)
+            # What waits for the GPU breaks a recording, and PyTorch is not whole after that.
+            with _waiting_refused():
+                self._function(self._static, self._weights)
+        before.wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+                self._packed = Packed(self._function(self._static, self._weights))
+        except BaseException:
+            torch.cuda.set_stream(before)
+            raise
+        return graph
 
     def __call__(self, tensors: list[Tensor], weights: Sequence[float]) -> Outcome:
         """The function's result, in memory of its own."""
@@ -192,17 +208,35 @@ class _Recording:
         return self._packed.unpacked()
 
 
+@contextmanager
+def _waiting_refused() -> Iterator[None]:
+    """Make an error of any operation that lets the host wait for the GPU."""
+    mode = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the mode is a prototype
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
+
+
 def _counted(rule: ThroughInnerLoop) -> ThroughInnerLoop:
     """The rule with importances that only tell which are zero."""
     return replace(rule, importances=tuple(float(weight != 0) for weight in rule.importances))
 
 
 def _reason(error: Exception) -> str:
+    if "capture" in str(error) and isinstance(error.__context__, Exception):
+        # Of a recording that broke, PyTorch tells the end of it and not the cause.
+        error = error.__context__
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError):
         return "there is not enough memory for it"
     if "randomness" in text:
         return "a layer draws random numbers, and would draw the same every time"
+    if "synchronizing CUDA operation" in text:
+        return f"{layer_at_fault(error)} waits for the GPU, as a choice by a mask does"
     if "tracing tensor" in text:
         return f"{layer_at_fault(error)} looks at a number, which is another for other tasks"
     return f"{layer_at_fault(error)} ({first_line(error)})"

@@ -206,8 +206,6 @@ class Planner:
         if self.execution == "vectorised":
             return len(tasks)
         key = _key(objective, tasks)
-        if self.execution == "captured":
-            return self._most.get(key, len(tasks))
         if key not in self._most:
             self._most[key] = self._fitting(objective, tasks)
         number = min(len(tasks), self._most[key])

@@ -19,6 +19,10 @@ A recording takes a minute, or seconds where its code is on disk, and saves some
 second each time: it pays after a thousand. Who tries something out takes a few outer steps; who has
 taken a hundred trains, and a hundred take some seconds.
 """
+STAGES = 3
+"""Kinds of outer steps that a training has at most, one after another, as first order before exact
+gradients. They are recorded from the first, or one that is resumed would record later than it did;
+where there are more, kinds follow one another without end."""
 WORTH_RECORDING = 1_000
 """Outer steps of a training that are recorded from the first; of a shorter one, none is.
 
@@ -63,25 +67,25 @@ class Recordings:
             key: Of the outer step.
             at_once: Whether recordings were asked for.
         """
-        before = self._in_a_row
-        self._in_a_row = before + 1 if key == self._latest else 1
+        self._in_a_row = self._in_a_row + 1 if key == self._latest else 1
         self._latest = key
         if key in self._kept:
             return True
         if key in self._refused:
             return False
-        if at_once:
-            soon = len(self._kept) < MOST_KEPT
-        elif self.expected is None:
-            soon = False
-        elif self.expected < WORTH_RECORDING:
+        if not at_once and self.expected is not None and self.expected < WORTH_RECORDING:
             return False
-        else:
-            # As a training of several stages does; not where kinds follow one another all the time.
-            soon = not self._kept or before >= RECORD_AFTER
+        most = MOST_KEPT if at_once else STAGES if self.expected is not None else 0
+        soon = len(self._kept) < most
         if not soon and (self._kept or self.expected):
             self._tell_of_many()
         return soon or self._in_a_row > RECORD_AFTER
+
+    def expect(self, outer_steps: int | None) -> None:
+        """Be told of so many outer steps; afterwards of none, and the memory is free again."""
+        self.expected = outer_steps
+        if outer_steps is None:
+            self._kept.clear()
 
     def refuse(self, key: Hashable) -> None:
         """Never record such outer steps."""

@@ -129,7 +129,7 @@ class GradientBased(Learner):
             return found
 
     def expect(self, outer_steps: int | None) -> None:
-        self._planner.recordings.expected = outer_steps
+        self._planner.recordings.expect(outer_steps)
 
     @untraced
     def query_losses(self, tasks: TaskBatch, outer_step: int = 0) -> Tensor:

@@ -27,7 +27,7 @@ class _WithGradient(Function):
 
     @staticmethod
     def backward(ctx: Any, *factor: Tensor) -> Any:
-        handed = [factor[0] * value for value in ctx.saved_tensors]
+        handed = list(torch._foreach_mul(ctx.saved_tensors, factor[0]))
         if torch.is_grad_enabled():
             # With create_graph=True. Without a graph it would count as a constant, silently.
             apply: Any = _Underivable.apply

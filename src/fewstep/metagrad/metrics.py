@@ -39,6 +39,11 @@ class Metrics:
         self._given = dict(given or {})
         self._form: tuple[pytree.TreeSpec, list[Any]] | None = None
 
+    @property
+    def key(self) -> tuple[tuple[str, int], ...]:
+        """The same for metrics that are computed by the same functions, as long as these live."""
+        return tuple((name, id(function)) for name, function in self._given.items())
+
     def needed(self, prediction: Any) -> list[Tensor]:
         """The tensors of a prediction that the metrics need, without a graph."""
         if isinstance(prediction, Tensor):

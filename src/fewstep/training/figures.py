@@ -4,6 +4,7 @@ To read one makes the host wait for the device, and then the device for the host
 """
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from fewstep.training.reporter import Figures
 
 FIGURES_EVERY = 50
 """Outer steps whose figures a GPU gives at once."""
+PATIENCE = 1.0
+"""Seconds after which it gives those of fewer, which take so long."""
 
 
 def figures_every(device: torch.device, prompt: bool) -> int:
@@ -67,19 +70,23 @@ class Waiting:
     Args:
         every: Outer steps. With 1 they are read at once. With more, those of ``every`` steps are
             read when as many more have begun, so that the device has something to do meanwhile.
+        seconds: After which those of fewer are.
     """
 
-    def __init__(self, every: int) -> None:
-        self.every = every
+    def __init__(self, every: int, seconds: float = math.inf) -> None:
+        self.every, self._seconds = every, seconds
         self._rows: list[StepFigures] = []
         self._sent: _Sent | None = None
+        self._began = 0.0
 
     def add(self, found: StepFigures) -> Read:
         """Take the figures of one more outer step, and give those that are to be told now."""
+        if not self._rows:
+            self._began = time.monotonic()
         self._rows.append(found)
         if self.every == 1:
             return self.rest()
-        if len(self._rows) < self.every:
+        if len(self._rows) < self.every and time.monotonic() - self._began < self._seconds:
             return Read([])
         before, self._sent, self._rows = self._sent, _Sent(self._rows), []
         read = before.read() if before else Read([])
@@ -110,9 +117,11 @@ class _Sent:
         values = torch.cat([row.values for row in rows])
         self._there: Any = None
         if values.is_cuda:
+            # Not that of the current device, which may be another.
+            stream = torch.cuda.current_stream(values.device)
             values = values.to("cpu", non_blocking=True)
             self._there = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._there.record()
+            self._there.record(stream)
         self._values = values
 
     def read(self) -> Read:

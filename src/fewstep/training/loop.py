@@ -21,7 +21,14 @@ from fewstep.learners.base import Learner
 from fewstep.learners.divergence import DivergedError
 from fewstep.runtime.rng import seed_torch
 from fewstep.tasks import TaskBatch
-from fewstep.training.figures import NotFiniteError, Read, Waiting, figures_every, step_figures
+from fewstep.training.figures import (
+    PATIENCE,
+    NotFiniteError,
+    Read,
+    Waiting,
+    figures_every,
+    step_figures,
+)
 from fewstep.training.interrupt import Interrupt, Interrupted
 from fewstep.training.keeping import Keeper
 from fewstep.training.provenance import Provenance, differences
@@ -55,7 +62,9 @@ class OuterLoop:
         start_alike(self.learner)
         self.state = State(self.learner, self.optimizer, self.settings.ema_decay)
         self.device = device_of(self.learner)
-        self.waiting = Waiting(figures_every(self.device, self.reporter.prompt))
+        # Ranks have to find what is not finite after the same step.
+        patience = PATIENCE if self.ranks.size == 1 else math.inf
+        self.waiting = Waiting(figures_every(self.device, self.reporter.prompt), patience)
         self._good: dict[str, Tensor] = {}
         self.written = -math.inf  # when a checkpoint was
         self.asked: Tensor | None = None  # of how many ranks to stop, where there are several

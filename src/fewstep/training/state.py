@@ -49,7 +49,10 @@ class State:
     def descend(self, gradient: Params, lr: float | None) -> None:
         """One step of the optimiser along an outer gradient, of this step size if it is given."""
         for name, value in gradient.items():
-            self.parameters[name].grad = value
+            parameter = self.parameters[name]
+            # Fused optimisers take the memory of both in the same order (channels_last).
+            alike = value.stride() == parameter.stride()
+            parameter.grad = value if alike else torch.empty_like(parameter).copy_(value)
         if lr is not None:
             self.optimizer.param_groups[0]["lr"] = lr
         self.optimizer.step()

@@ -1,5 +1,6 @@
 """Streams of meta-batches, in the order of the outer steps, from tasks in any form."""
 
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,6 +16,10 @@ from fewstep.errors import InputError
 from fewstep.evaluation.task_sets import check_takes_number, iterate
 from fewstep.runtime.rng import preserve_rng_state, reseed
 from fewstep.tasks import TaskBatch
+
+WORTH_SENDING = 0.002
+"""Seconds to make a meta-batch from which other processes do: to receive one takes nearly as long
+as that."""
 
 Numbered = Iterator[tuple[Sequence[int], TaskBatch]]  # numbers are for messages
 Stream = Callable[[int, int], Numbered]  # the meta-batches from outer step ``first`` to ``steps``
@@ -82,9 +87,28 @@ def meta_batches(
     if hasattr(here, "in_order"):
         batches = here.in_order(needed)
     elif device.type == "cuda" and here is source:
-        batches = prefetched(source, needed, pin_memory=True)
+        batches = made_ahead(source, needed, pin_memory=True)
     for of_step, batch in zip(numbers, batches, strict=True):
         yield of_step, batch.to(device)
+
+
+def made_ahead(source: Sampler, numbers: list[range], pin_memory: bool) -> Iterator[TaskBatch]:
+    """The meta-batches of these numbers of tasks, by other processes where these have to be.
+
+    The first two are made here. They tell how long it takes, and whether it is done on a GPU, which
+    a process that is forked cannot use.
+    """
+    seconds, on_host = 0.0, True
+    for of_step in numbers[:2]:
+        began = time.monotonic()
+        batch = source.batch(of_step)
+        seconds, on_host = time.monotonic() - began, batch.device.type == "cpu"
+        yield batch
+    rest = numbers[2:]
+    if rest and on_host and seconds > WORTH_SENDING:
+        yield from prefetched(source, rest, pin_memory)
+    else:
+        yield from map(source.batch, rest)
 
 
 def prefetched(source: Sampler, numbers: list[range], pin_memory: bool) -> Iterator[TaskBatch]:
