@@ -1,11 +1,11 @@
 """An outer step of a whole training beside its gradient alone.
 
-``python -m benchmarks.end_to_end [--device cuda] [--steps 3000] [--data-dir DIR]`` trains a recipe
-with its paper's schedule by `fewstep.fit`, with validations and checkpoints in a run directory, and
-then times the gradient of the same learner on tasks that lie on the device. It prints one JSON
-object: both in milliseconds, their ratio, 60,000 outer steps in minutes (extrapolated, validations
-included), and the host's microseconds for each part of an outer step, without waiting for the
-device.
+``python -m benchmarks.end_to_end [--device cuda] [--budget fast] [--steps 3000] [--data-dir DIR]``
+trains a recipe with the schedule of its paper, or its fast one, by `fewstep.fit`, with validations
+and checkpoints in a run directory, and then times the gradient of the same learner on tasks that
+lie on the device. It prints one JSON object: both in milliseconds, their ratio, the whole schedule
+in minutes (extrapolated, validations included), and the host's microseconds for each part of an
+outer step, without waiting for the device.
 
 Without a data folder, or ``FEWSTEP_DATA``, pictures are noise, as many and as large as Omniglot's.
 """
@@ -46,9 +46,6 @@ from fewstep.training.figures import step_figures
 from fewstep.training.optimizer import optimizer_of
 from fewstep.training.reporter import Figures, FitReporter
 from fewstep.training.state import State
-
-WHOLE = 60_000
-"""Outer steps of the training whose time is extrapolated."""
 
 
 class Clock(FitReporter):
@@ -150,7 +147,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--first", type=int, default=200, help="outer steps before it is timed")
     parser.add_argument("--times", type=int, default=100, help="gradients that are timed")
-    parser.add_argument("--meta-batch", type=int, default=32)
+    parser.add_argument("--budget", choices=("paper", "fast"), default="paper")
+    parser.add_argument("--meta-batch", type=int, help="tasks of an outer step, if not its own")
     parser.add_argument("--val-every", type=int, default=500)
     parser.add_argument("--execution", default="auto", help="captured: of short trials too")
     parser.add_argument("--val-tasks", type=int, default=200)
@@ -158,12 +156,13 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     given = parser.parse_args(arguments)
     config = find_recipe(given.recipe).config
     if config.budget:
-        config = with_budget(config, "paper")
+        config = with_budget(config, given.budget)
+    steps = config.steps
     config = replace(
         config,
         device=given.device,
         execution=given.execution,
-        meta_batch=given.meta_batch,
+        meta_batch=given.meta_batch or config.meta_batch,
         steps=given.steps,
         data_dir=given.data_dir,
         workers=1,
@@ -183,6 +182,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
             learner,
             tasks["train"],
             tasks["val"],
+            optimizer=optimizer_of(config.optimizer, learner, config.outer_lr),
             steps=config.steps,
             run_dir=Path(folder, "run"),
             meta_batch=config.meta_batch,
@@ -197,7 +197,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     device = torch.device(given.device)
     batch = made_on(tasks["train"], device).batch(range(config.meta_batch)).to(device)
     alone, behind = gradient_alone(learner, batch, given.times)
-    minutes = (WHOLE * step + WHOLE / given.val_every * validation) / 60
+    minutes = (steps * step + steps / given.val_every * validation) / 60
     told = {
         "recipe": given.recipe,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else given.device,
@@ -207,7 +207,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "gradient_not_waiting_ms": 1000 * behind,
         "ratio": step / alone,
         "validation_ms": 1000 * validation,
-        f"minutes_of_{WHOLE}": minutes,
+        f"minutes_of_{steps}": minutes,
         "seconds_of_the_run": whole,
         "host_us": host_parts(learner, tasks["train"], config, given.times),
     }

@@ -44,6 +44,11 @@ PROGRAMS = {
         " --execution captured",
         "-m benchmarks.end_to_end",
     ),
+    "end-to-end fast": Program(
+        "-m benchmarks.end_to_end --budget fast --steps 3 --first 1 --times 1 --val-every 2"
+        " --val-tasks 32 --execution captured",
+        "-m benchmarks.end_to_end --budget fast",
+    ),
     "attention": Program(
         "-m benchmarks.attention exact captured",
         "-m benchmarks.attention times crossing captured",
@@ -54,6 +59,10 @@ SMALLER = {
     "end-to-end": Program(
         alone="-m benchmarks.end_to_end --steps 3 --first 1 --times 1 --val-every 2 --val-tasks 4"
         " --meta-batch 2"
+    ),
+    "end-to-end fast": Program(
+        alone="-m benchmarks.end_to_end --budget fast --steps 3 --first 1 --times 1 --val-every 2"
+        " --val-tasks 4 --meta-batch 1"
     ),
     "attention": Program("-m benchmarks.attention exact", "-m benchmarks.attention times"),
 }

@@ -19,7 +19,7 @@ from fewstep.metagrad.inner_loop import GradFn
 from fewstep.metagrad.objective import Objective, QueryOutput, Traceable
 from fewstep.runtime.compile_cache import CompiledFunctions, Function, signature
 from fewstep.runtime.modes import autocast
-from fewstep.runtime.rng import preserve_rng_state, reseed
+from fewstep.runtime.rng import generator_state, preserve_rng_state, reseed
 from fewstep.tasks import Inputs, map_tensors, tensors_of
 
 
@@ -137,9 +137,9 @@ def compiled(
     """
     if key not in functions and not functions.given_up:
         with preserve_rng_state():
-            before = torch.get_rng_state()
+            before = generator_state(arguments[0].device)
             function(*arguments)
-            draws = not torch.equal(torch.get_rng_state(), before)
+            draws = not torch.equal(generator_state(arguments[0].device), before)
         if draws:
             functions.give_up("random layers are not compiled: they would draw other numbers")
     found = functions.get(key, function, arguments, about, single_thread)

@@ -66,6 +66,13 @@ def outside_generators() -> tuple[object, ...]:
     return random.getstate(), kind, numpy.asarray(keys).tobytes(), *others
 
 
+def generator_state(device: torch.device) -> torch.Tensor:
+    """Return the state of the generator that random layers on a device draw from."""
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.get_rng_state()
+
+
 def seed_of(seed: int, task: int, step: int | None) -> int:
     """Return the seed of an inner step of a task, or of its query set where there is none."""
     return seed + task * (_MOST_STEPS + 1) + (_MOST_STEPS if step is None else step)

@@ -6,6 +6,9 @@ others 2024, kellerjordan.github.io/posts/muon). The weights of a convolution ar
 for each filter.
 """
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
@@ -16,32 +19,34 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the polynomial that brings every singular value to about 1 in five iterations (Jordan)."""
 
 
-def muon_step(gradient: Tensor) -> Tensor:
-    """The step of size 1 along an averaged gradient of two or more dimensions, of its shape.
+def muon_steps(gradients: Sequence[Tensor]) -> Tensor:
+    """The steps of size 1 along averaged gradients of one shape, ``[gradients, *shape]``.
 
-    >>> import torch
+    They have two or more dimensions. Together they take as many operations as one.
+
     >>> _ = torch.manual_seed(0)
-    >>> abs(float(muon_step(torch.randn(8, 3, 3, 3)).square().mean().sqrt()) - 0.2) < 0.05
-    True
+    >>> steps = muon_steps([torch.randn(8, 3, 3, 3), torch.randn(8, 3, 3, 3)])
+    >>> steps.shape, abs(float(steps.square().mean().sqrt()) - 0.2) < 0.05
+    (torch.Size([2, 8, 3, 3, 3]), True)
     """
-    direction = orthogonalised(gradient.flatten(1))
-    size: float = SCALE * max(direction.shape) ** 0.5
-    return direction.view_as(gradient) * size
+    stacked = torch.stack(list(gradients))
+    directions = orthogonalised(stacked.flatten(2))
+    size: float = SCALE * max(directions.shape[1:]) ** 0.5
+    return directions.reshape_as(stacked) * size
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """A matrix with the singular vectors of ``[rows, columns]``, and singular values of about 1.
+    """Matrices with the singular vectors of ``[..., rows, columns]``, and singular values near 1.
 
-    Five Newton-Schulz iterations leave them between 0.7 and 1.2, which serves as well.
+    Five Newton-Schulz iterations leave these between 0.7 and 1.2, which serves as well.
 
-    >>> import torch
     >>> _ = torch.manual_seed(0)
     >>> values = torch.linalg.svdvals(orthogonalised(torch.randn(8, 30)))
     >>> bool(values.min() > 0.6), bool(values.max() < 1.3)
     (True, True)
     """
-    wide: Tensor = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mH
-    found: Tensor = wide / wide.norm().clamp_min(1e-30)
+    wide: Tensor = matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mH
+    found: Tensor = wide / torch.linalg.matrix_norm(wide, keepdim=True).clamp_min(1e-30)
     first, third, fifth = _COEFFICIENTS
     for _ in range(5):
         square = found @ found.mH

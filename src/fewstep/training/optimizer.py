@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from fewstep.choices import OptimizerName
 from fewstep.learners.base import Learner
-from fewstep.training.muon import hidden_weights, muon_step
+from fewstep.training.muon import hidden_weights, muon_steps
 
 HOW = ("foreach", "fused", "capturable")
 """Settings that say how a step is computed, which depends on the device, and not which step."""
@@ -69,12 +69,21 @@ class Muon(Optimizer):
             self.rest.state = self.state
             self.rest.param_groups[0]["lr"] = lr
             self.rest.step()
+        alike: dict[torch.Size, list[nn.Parameter]] = {}
         for weight in self.hidden:
             if weight.grad is not None:
-                state = self.state[weight]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(weight)
-                mean = state["momentum_buffer"]
-                mean.lerp_(weight.grad, 1 - MOMENTUM)
-                # A step ahead of the average, as by Nesterov.
-                weight.add_(muon_step(weight.grad.lerp(mean, MOMENTUM)), alpha=-lr)
+                alike.setdefault(weight.shape, []).append(weight)
+        for weights in alike.values():
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
+            means = [self._mean(weight) for weight in weights]
+            torch._foreach_lerp_(means, gradients, 1 - MOMENTUM)
+            # A step ahead of the average, as by Nesterov.
+            ahead = torch._foreach_lerp(gradients, means, MOMENTUM)
+            torch._foreach_add_(list[Tensor](weights), list(muon_steps(ahead)), alpha=-lr)
+
+    def _mean(self, weight: nn.Parameter) -> Tensor:
+        state = self.state[weight]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        mean: Tensor = state["momentum_buffer"]
+        return mean

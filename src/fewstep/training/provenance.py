@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def provenance(learner: Learner, tasks: Mapping[Any, Any]) -> Provenance:
         "machine": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        **(_of_gpus() if device.type == "cuda" else {}),
         "threads": torch.get_num_threads(),
         "ranks": ranks().size if learner.tasks_are_independent else 1,
         "data": fingerprint(tasks),
@@ -75,6 +77,15 @@ def differences(before: Provenance, now: Provenance) -> str:
     if not before or not found:
         return ""
     return f"going on, but perhaps not bit for bit as an undisturbed run: {'; '.join(found)}"
+
+
+def _of_gpus() -> Provenance:
+    """Versions of what computes there; no compiler writes its kernels where Triton is not."""
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    found: Provenance = {"CUDA": f"{torch.version.cuda}", "cuDNN": f"{cudnn}", "Triton": "none"}
+    with suppress(PackageNotFoundError):
+        found["Triton"] = version("triton")
+    return found
 
 
 def _processor() -> str:
