@@ -145,10 +145,13 @@ def test_deciding_draws_no_random_numbers(model):
 
 def test_evaluation_without_dropout_is_planned_apart(model):
     learner = MAML(nn.Sequential(*model[:3], nn.Dropout(0.5), *model[3:]), 0.1)
-    learner.evaluate(make_tasks(8, 1, 1, (1, 8, 8)), 1)
-    learner.meta_gradient(make_tasks(8, 1, 1, (1, 8, 8)))
-    learner.model.eval()
-    learner.meta_gradient(make_tasks(8, 1, 1, (1, 8, 8)))
+    tasks, planned = make_tasks(8, 1, 1, (1, 8, 8)), learner._planner._most
+    learner.meta_gradient(tasks)
+    assert len(planned) == 1
+    learner.evaluate(tasks, 1)
+    assert len(planned) == 2
+    learner.meta_gradient(tasks)
+    assert len(planned) == 2
 
 
 def test_measuring_a_graph_does_not_keep_it():

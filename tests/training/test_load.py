@@ -14,7 +14,7 @@ from fewstep.config.recipes import RECIPES
 from fewstep.data.preparation import Preparation
 from fewstep.data.registry import task_sources
 from fewstep.data.sinusoid import SinusoidSampler
-from tests.training.shared import GLYPHS, run
+from tests.training.shared import FIT, GLYPHS, run, small_learner
 
 TRAIN, VAL = SinusoidSampler(5, 5), SinusoidSampler(5, 5, split="val")
 SHORT = {"steps": 4, "meta_batch": 2, "val_every": 2, "val_tasks": 2}
@@ -87,6 +87,12 @@ def test_the_command_line_says_how_to_use_it(command, tmp_path, capsys):
     assert main([*command.split(), str(tmp_path / "run")]) == 2
     told = capsys.readouterr().err.splitlines()[-1]
     assert "was made by fewstep.fit, with a network of your own: use it in Python" in told
+
+
+def test_what_is_put_on_no_device(tmp_path):
+    fewstep.fit(small_learner(), **FIT, run_dir=tmp_path)
+    with pytest.raises(InputError, match=r"device is 'cuda:7', and .* no run of fewstep train"):
+        fewstep.load(tmp_path, small_learner(), device="cuda:7")
 
 
 def test_fit_in_a_run_of_the_command_line(tmp_path):

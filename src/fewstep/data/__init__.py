@@ -10,7 +10,7 @@
 - `Table`: a table of rows of many tasks, to be split and to draw tasks from.
 - `TablePreparation`: how a row of a table becomes an example.
 - `TableTasks`: draws rows of a table's tasks.
-- `TaskSource`: the base class of both, for a data set of your own.
+- `TaskSource`: the base class of all that draw tasks, for a data set of your own.
 - `TaskSpec`: the form of a source's tasks: shapes, loss, metrics.
 - `load_glyphs`: letters of the world's scripts, rendered here, by split.
 - `load_omniglot`: handwritten characters, read or downloaded, by split.
@@ -38,6 +38,23 @@ if TYPE_CHECKING:
     from fewstep.data.tables.table import Table
     from fewstep.data.tables.tasks import TableTasks
 
+_HOMES = {
+    "Augmentation": "augmentation",
+    "EpisodeSampler": "episodes",
+    "ImageClasses": "images",
+    "ImageFolder": "folder",
+    "ImageSet": "image_set",
+    "Preparation": "preparation",
+    "SinusoidSampler": "sinusoid",
+    "Table": "tables.table",
+    "TablePreparation": "columns.preparation",
+    "TableTasks": "tables.tasks",
+    "TaskSource": "source",
+    "TaskSpec": "source",
+    "load_glyphs": "glyphs",
+    "load_omniglot": "omniglot",
+    "load_standard": "standard",
+}
 __all__ = [
     "Augmentation",
     "EpisodeSampler",
@@ -55,18 +72,13 @@ __all__ = [
     "load_omniglot",
     "load_standard",
 ]
-_MODULES = (
-    *("augmentation", "episodes", "images", "folder", "image_set", "preparation", "sinusoid"),
-    *("tables.table", "columns.preparation", "tables.tasks"),
-    *("source", "source", "glyphs", "omniglot", "standard"),
-)
 
 
 def __getattr__(name: str) -> Any:
     # Loaded on first use: letters need Matplotlib, and Omniglot a downloader.
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'fewstep.data' has no attribute {name!r}")
-    return getattr(import_module(f"fewstep.data.{_MODULES[__all__.index(name)]}"), name)
+    return getattr(import_module(f"fewstep.data.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -37,7 +37,7 @@ MD5 = {
 }
 
 
-def load_omniglot(data_dir: Path | None = None) -> dict[str, ImageClasses]:
+def load_omniglot(data_dir: str | Path | None = None) -> dict[str, ImageClasses]:
     """The characters of both parts, split 1,100 / 100 / 423 as in the MAML paper's code.
 
     Pictures are 28 x 28 with ink 255 on 0. They are read once and then kept in the cache.
@@ -53,7 +53,7 @@ def load_omniglot(data_dir: Path | None = None) -> dict[str, ImageClasses]:
     >>> len(load_omniglot(Path("data"))["train"])  # doctest: +SKIP
     1100
     """
-    parts = _download() if data_dir is None else _local(data_dir / "omniglot")
+    parts = _download() if data_dir is None else _local(Path(data_dir, "omniglot"))
     listing = "\n".join(f"{part} {entry}" for part in parts for entry in parts[part].fingerprint)
     name = f"omniglot-{SIDE}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}"
     characters = cached(name, SIDE, sum(CHARACTERS.values()), lambda: _read(parts))

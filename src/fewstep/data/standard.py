@@ -30,7 +30,7 @@ SIZES = {"mini-imagenet": 84, "cifar-fs": 32, "fc100": 32, "cub": 84}
 """Height and width of the pictures of each set, in pixels."""
 
 
-def load_standard(name: str, data_dir: Path | None) -> dict[str, ImageClasses]:
+def load_standard(name: str, data_dir: str | Path | None) -> dict[str, ImageClasses]:
     """The pictures of a standard set by split, pressed into squares as in the papers.
 
     They are read once and then kept in the cache. Of what stands in ``data_dir / name`` only the
@@ -90,10 +90,10 @@ def _read(name: str) -> dict[Split, list[Any]]:
     return split
 
 
-def _where(name: str, data_dir: Path | None) -> str:
+def _where(name: str, data_dir: str | Path | None) -> str:
     if data_dir is None:
         return f"no data folder is given; name one that holds {name}/ by --data-dir or FEWSTEP_DATA"
-    return f"{data_dir / name} is not there"
+    return f"{Path(data_dir, name)} is not there"
 
 
 def _or_tables(name: str) -> str:

@@ -4,15 +4,13 @@ import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from fewstep.choices import Norm
-from fewstep.config.schema import Config
-from fewstep.data.any_preparation import AnyPreparation
 from fewstep.execution.executor import MetaGradient
 from fewstep.functional.swapped import Params
 from fewstep.learners.known_gradient import with_gradient_of
@@ -22,6 +20,11 @@ from fewstep.learners.untraced import untraced
 from fewstep.metagrad.metrics import Metric
 from fewstep.tasks import Inputs, TaskBatch
 from fewstep.whole_numbers import check_whole
+
+if TYPE_CHECKING:
+    # A learner of one's own needs neither, and to import them takes time.
+    from fewstep.config.schema import Config
+    from fewstep.data.any_preparation import AnyPreparation
 
 
 class Predictions(NamedTuple):
@@ -84,8 +87,8 @@ class Learner(NamedModule, ABC):
             of the target; None where its run has not measured them.
     """
 
-    preparation: AnyPreparation | None = None
-    config: Config | None = None
+    preparation: "AnyPreparation | None" = None
+    config: "Config | None" = None
     temperature: float = 1.0
     half_widths: Mapping[int, float] | None = None
     tasks_are_independent: ClassVar[bool] = True

@@ -55,7 +55,7 @@ def load(
         data_dir: For a run that an earlier version of ``fewstep train`` made, the folder of the
             data, where the recipe needs one; that of the variable FEWSTEP_DATA or of the run unless
             given.
-        device: For a run of ``fewstep train``, where to put the learner.
+        device: For a run of ``fewstep train``, where to put the learner; else left out.
 
     Returns:
         A run has ``.learner``, ``.config`` and ``.progress``; an adapted model ``.predict`` and,
@@ -76,9 +76,15 @@ def load(
     >>> torch.equal(run.learner.model.weight, learner.model.weight)
     True
     """
-    if is_adapted(Path(run_dir)):
-        return load_adapted(run_dir, model)
     run = RunDir(Path(run_dir))
+    adapted = is_adapted(run.path)
+    if device != "cpu" and (adapted or is_made_by_fit(run.config)):
+        raise InputError(
+            f"device is {device!r}, and {run_dir} is no run of fewstep train, which alone are put "
+            "on a device; leave it out, and move the model"
+        )
+    if adapted:
+        return load_adapted(run_dir, model)
     if not is_made_by_fit(run.config):
         if model is not None:
             read_config(run.config)
