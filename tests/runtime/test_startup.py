@@ -88,3 +88,8 @@ def page_faults(how):
 def test_a_large_tensor_does_not_fault_its_pages_in_every_time():
     # Not none: a tensor may once be put elsewhere.
     assert page_faults("kept") < 0.25 * page_faults("not kept")
+
+
+def test_a_learner_needs_nothing_of_the_command_line():
+    script = "import sys, fewstep; fewstep.MAML; print({'tyro', 'fewstep.config'} & {*sys.modules})"
+    assert python(script).strip() == "set()"

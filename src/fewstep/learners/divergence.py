@@ -6,7 +6,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fewstep.config.algorithms import steps_in_words
 from fewstep.errors import InputError
 from fewstep.execution.executor import MetaGradient, Path
 from fewstep.functional.swapped import Params
@@ -70,12 +69,16 @@ def _first_not_finite(
 
     for step, params in enumerate(path(GradFn(support_loss), objective.learned)):
         if not all(map(_finite, params.values())):
-            return f"the parameters are not finite after {steps_in_words(None, step)}"
+            return f"the parameters are not finite after {_inner_steps(step)}"
         if not _finite(support_loss(params, step)):
-            return f"the support loss is not finite after {steps_in_words(None, step)}"
+            return f"the support loss is not finite after {_inner_steps(step)}"
     loss, *_ = objective.evaluate_query(params, support_x, query_x, query_y)
     return None if _finite(loss) else f"the query loss is not finite after {step} inner steps"
 
 
 def _finite(tensor: Tensor) -> bool:
     return bool(tensor.detach().isfinite().all())
+
+
+def _inner_steps(number: int) -> str:
+    return "1 inner step" if number == 1 else f"{number} inner steps"

@@ -1,13 +1,18 @@
 """The four-block convolutional network of few-shot learning."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from fewstep.choices import Downsample, ModelNorm
-from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.models.sizes import check_sizes, side_of
+
+if TYPE_CHECKING:
+    from fewstep.config.schema import Config
 
 
 def conv4(

@@ -1,12 +1,17 @@
 """A multi-layer perceptron, with embeddings of categories."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from fewstep.config.schema import Config
+if TYPE_CHECKING:
+    from fewstep.config.schema import Config
+
 
 LEVELS, WIDEST = 4, 8  # categories of fewer levels stay as they are; the longest embedding
 

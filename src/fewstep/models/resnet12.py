@@ -1,12 +1,17 @@
 """ResNet-12, the field's second standard network after Conv-4."""
 
+from __future__ import annotations
+
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.models.sizes import check_sizes, side_of
+
+if TYPE_CHECKING:
+    from fewstep.config.schema import Config
 
 WIDTHS = (64, 160, 320, 640)
 SLOPE = 0.1  # of LeakyReLU below zero

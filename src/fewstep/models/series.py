@@ -1,9 +1,15 @@
 """Networks for series of rows, ``[examples, window, features]``."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
-from fewstep.config.schema import Config
 from fewstep.models.sizes import check_sizes
+
+if TYPE_CHECKING:
+    from fewstep.config.schema import Config
 
 KERNEL = 5  # rows that a convolution sees
 
