@@ -4,13 +4,13 @@ import posixpath
 import re
 from pathlib import Path
 
+from languages import CHINESE, alternates
 from mkdocs.structure.files import File, InclusionLevel
 from screen_readers import for_screen_readers
 
 ROOT = Path(__file__).parents[1]
 DOCS, OUTSIDE = "docs/", "files/"
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#]+)(#[^)]*)?\)")
-CHINESE = ".zh-CN.md"
 DEMO = "website/demo"  # in the repository the folder, on the site the page
 
 
@@ -45,8 +45,9 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def on_page_context(context, page, config, nav):
-    """A Chinese page has Chinese words around it."""
+    """A Chinese page has Chinese words around it, and the menu leads to a page's translation."""
     config.theme["language"] = "zh" if page.file.src_uri.endswith(CHINESE) else "en"
+    config.extra["alternate"] = alternates(page.file.src_uri)
     return context
 
 

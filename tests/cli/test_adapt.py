@@ -82,6 +82,9 @@ def test_as_many_classes_as_the_run_has(run, tmp_path, capsys):
     assert (told["steps"], told["note"], told["shots"]) == (2, "", [1, 2, 1, 1, 3])
     assert told["accuracy"] is told["leave_one_out"] is None
     assert "single picture" in told["notes"][0]
+    assert main(["adapt", str(run), "--support", str(five)]) == 0
+    told = "give two or more pictures of each class, or --query with one subfolder for each class"
+    assert told in capsys.readouterr().out
 
 
 def test_without_query_each_picture_is_left_out(run, own, capsys):

@@ -6,7 +6,7 @@ import pytest
 
 from fewstep.cli.console import plain_console
 from fewstep.cli.progress import ProgressBar
-from fewstep.config.recipes import RECIPES
+from fewstep.config.recipes import RECIPES, with_algorithm
 from fewstep.evaluation.evaluate import Means, Result
 from fewstep.evaluation.numbers import share_interval, shown, student
 from fewstep.report.table import ScoreTable
@@ -44,6 +44,16 @@ def test_every_place_has_the_same_digits(metric, recipe, capsys):
     assert told in repr(result)
     assert told in line
     assert told.replace("%", "") in table
+
+
+@pytest.mark.parametrize(("algorithm", "over"), [("maml", False), ("finetune", True)])
+def test_the_accuracy_of_pretraining_names_its_classes(algorithm, over, capsys):
+    config = with_algorithm(RECIPES["glyphs-5way-1shot"].config, algorithm)
+    means = Means([0.5], [0.1])
+    result = Result({"accuracy": means}, means, tasks=9, diverged=None)
+    figures = {"val/score": 0.5, "val/ci95": 0.1}
+    ProgressBar(plain_console(), config).validated(1, figures, result)
+    assert ("over all training classes" in capsys.readouterr().out) is over
 
 
 @pytest.mark.parametrize(

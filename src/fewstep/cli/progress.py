@@ -25,6 +25,9 @@ class ProgressBar(Reporter):
         self.console = console
         self.score_name = config.score
         self.config, self.meta_batch = config, config.meta_batch
+        # Pre-training tells all training classes apart, and validation those of a task.
+        of_all = config.algorithm == "finetune" and not config.table and config.score == "accuracy"
+        self.over = " over all training classes" if of_all else ""
         self.loss = self.score = math.nan
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -69,8 +72,8 @@ class ProgressBar(Reporter):
         name = self.score_name
         validation = shown(name, figures["val/score"], figures["val/ci95"])
         self.say(
-            f"step {step:>6,}  training {name} {shown(name, self.score)}  validation {name} "
-            f"{validation}{after(self.config, len(result.loss.mean) - 1)}"
+            f"step {step:>6,}  training {name} {shown(name, self.score)}{self.over}  "
+            f"validation {name} {validation}{after(self.config, len(result.loss.mean) - 1)}"
         )
 
 

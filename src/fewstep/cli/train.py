@@ -41,9 +41,10 @@ class TrainOptions:
     """Meta-train a recipe, then evaluate it on test classes. The same command again goes on.
 
     fewstep recipes lists the recipes. Without one it is glyphs-5way-1shot. Defaults are those of
-    the recipe and the algorithm. In the place of a recipe may stand a folder of pictures, with a
-    folder a class; a table, as in fewstep train exams.csv --task school --target score; or a folder
-    of tables, each a task: defaults then suit what is in it, and --help behind them tells these.
+    the recipe and the algorithm. In the place of a recipe may stand a folder of pictures, with one
+    subfolder for each class; a table, as in fewstep train exams.csv --task school --target score;
+    or a folder of tables, each a task: the defaults then depend on the data; add --help to see
+    them.
     """
 
     tasks: OmitArgPrefixes[groups.Task]

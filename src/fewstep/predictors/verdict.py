@@ -58,11 +58,13 @@ def by_leaving_one_out(learner: Learner, known: Teaching, steps: int) -> Verdict
     device = device_of(learner)
     x, y = known.support_x.to(device), known.support_y.to(device)
     if of_one_example(y):
-        raise InputError("a class has a single picture, and leaving it out needs two of each class")
+        raise InputError("a class has a single picture; give two or more pictures of each class")
     fitting, _ = for_ways(learner, int(y.max()) + 1)
     right = count_right(method_of(fitting, steps), leaving_one_out(x, y))
     if right is None:
-        raise InputError("the loss is not finite where a picture is left out")
+        raise InputError(
+            "the loss is not finite where a picture is left out; give more pictures of each class"
+        )
     examples = sum(len(trial.query_y) for trial in leaving_one_out(x, y))
     rivals = _rivals(learner, y, lambda: leaving_one_out(x, y))
     return Verdict(right, examples, rivals, left_out=True)

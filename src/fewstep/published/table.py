@@ -4,16 +4,15 @@ from collections.abc import Iterable, Sequence
 
 from fewstep.config.budgets import BUDGETS, FAST
 from fewstep.published.files import ALGORITHMS, NORMS, Cell, ResultFile, of_cell
-from fewstep.published.of_run import cell_config, command
+from fewstep.published.of_run import cell_config
 from fewstep.published.papers import of_paper
 from fewstep.published.protocols import Item, merged
 from fewstep.published.verdict import together
 
 NOT_RUN = "not run"
 _HEADING = (
-    *("recipe", "algorithm", "budget", "transductive", "inductive", "average of 5, transductive"),
-    *("average of 5, inductive", "calibration error", "paper", "seeds", "test tasks"),
-    *("outer steps", "wall time", "device", "commit", "command"),
+    *("algorithm, budget", "transductive", "inductive", "average of 5, transductive"),
+    *("average of 5, inductive", "calibration error", "paper"),
 )
 _INTRODUCTION = """# Results
 
@@ -22,12 +21,13 @@ _INTRODUCTION = """# Results
 Accuracy in % on classes never seen, ± half the 95% interval over test tasks, after the last inner
 step. **transductive** and **inductive** are of one model: batch norm on the query pictures uses
 their own statistics, as in the papers, or those of the support pictures, so that a picture is
-judged by itself; without batch norm, as in the fast budget of Omniglot, they are one.
+judged by itself; without batch norm, as in the fast budget of Omniglot, the two are equal.
 **average of 5** is the mean of the logits of the five checkpoints that were best in validation, as
-MAML++ reports it: its column stands beside such figures of papers. **calibration error** is the
-expected one of the one model in points, transductive / inductive. **wall time** is that of the
-training with its validations, over all times that it went on. Of several seeds it is the mean, and
-accuracies are means over seeds, with an interval over all their tasks.
+MAML++ reports it: its column stands beside such figures of papers. **calibration error**: the
+expected calibration error of the single model, in percentage points, transductive / inductive.
+The time below a table is that of the training with its validations, added up over restarts. Of
+several seeds it is the mean, and accuracies are means over seeds, with an interval over all their
+tasks.
 
 A test has 600 tasks or more, with K query pictures of each class, K being the shots, as in the MAML
 paper: with transductive batch norm they are normalised together, so their number is part of the
@@ -40,52 +40,62 @@ against it.
 
 
 def results_page(every: Sequence[ResultFile]) -> str:
-    """The text of the page, with a section a recipe and a row an algorithm and budget."""
+    """The text of the page: a section for each recipe, a row for each algorithm and budget."""
     return "\n".join([_INTRODUCTION, *(_section(recipe, every) for recipe in FAST)])
 
 
 def _section(recipe: str, every: Sequence[ResultFile]) -> str:
-    rows = [
-        _row(Cell(recipe, algorithm, budget), every)
-        for algorithm in ALGORITHMS
-        for budget in BUDGETS
-    ]
-    papers = [
-        f"- {algorithm}: {figure.shown} in {figure.source}: {figure.protocol}; {figure.note}."
-        for algorithm in ALGORITHMS
-        if (figure := of_paper(recipe, algorithm))
-    ]
-    return "\n".join([f"## {recipe}", "", *markdown(_HEADING, rows), "", *papers, ""])
+    every_cell = [Cell(recipe, algorithm, budget) for algorithm in ALGORITHMS for budget in BUDGETS]
+    found = {cell: results for cell in every_cell if (results := of_cell(cell, every))}
+    missing = [cell for cell in every_cell if cell not in found]
+    lines = [f"## {recipe}", ""]
+    if found:
+        lines += [*markdown(_HEADING, [_row(*each) for each in found.items()]), ""]
+    if missing:
+        lines += [f"Not run: {'; '.join(_planned(cell) for cell in missing)}.", ""]
+    papers = [_of_paper(recipe, algorithm) for algorithm in ALGORITHMS]
+    return "\n".join([*lines, *[_run(*each) for each in found.items()], *papers, ""])
 
 
-def _row(cell: Cell, every: Sequence[ResultFile]) -> list[str]:
-    found = of_cell(cell, every)
-    figure = of_paper(cell.recipe, cell.algorithm)
-    paper = _of_paper(figure.shown, figure.known) if figure else "not known here"
-    config = cell_config(*cell)
-    start = list(cell)
-    if not found:
-        planned = f"{config.steps:,} planned"
-        rest = ["–", "–", planned, "–", "–", "–", f"`{command(config)}`"]
-        return [*start, *[NOT_RUN] * 5, paper, *rest]
-    single = [one for one in found if one.models == 1] or found
-    seeds = list(dict.fromkeys(str(one.seed) for one in single))
-    errors = [_error(single, norm) for norm in NORMS]
-    of_norms = [accuracy(found, norm, average=a) for a in (False, True) for norm in NORMS]
+def _planned(cell: Cell) -> str:
+    return f"{cell.algorithm}, {cell.budget} ({cell_config(*cell).steps:,} outer steps)"
+
+
+def _run(cell: Cell, found: Sequence[ResultFile]) -> str:
+    single = _single(found)
     seconds = [one.wall_seconds for one in single if one.norm == single[0].norm]
-    return [
-        *start,
-        *of_norms,
-        " / ".join(errors),
-        paper,
-        ", ".join(seeds),
-        _each(f"{one.tasks:,}" for one in single),
-        _each(f"{one.outer_steps:,}" for one in single),
-        duration(sum(seconds) / len(seconds)),
-        _each(one.device for one in single),
-        _each(one.commit or "not known" for one in single),
+    seeds = list(dict.fromkeys(str(one.seed) for one in single))
+    told = [
         f"`{single[0].command}`",
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(seeds)}",
+        f"{_each(f'{one.tasks:,}' for one in single)} test tasks",
+        f"{_each(f'{one.outer_steps:,}' for one in single)} outer steps",
+        f"{duration(sum(seconds) / len(seconds))} on {_each(one.device for one in single)}",
+        f"commit {_each(one.commit or 'not known' for one in single)}",
     ]
+    return f"- {cell.algorithm}, {cell.budget}: {'; '.join(told)}."
+
+
+def _of_paper(recipe: str, algorithm: str) -> str:
+    figure = of_paper(recipe, algorithm)
+    if figure is None:
+        return f"- {algorithm} in papers: no figure is known here."
+    return (
+        f"- {algorithm} in papers: {figure.shown} in {figure.source}: {figure.protocol}; "
+        f"{figure.note}."
+    )
+
+
+def _single(found: Sequence[ResultFile]) -> Sequence[ResultFile]:
+    return [one for one in found if one.models == 1] or found
+
+
+def _row(cell: Cell, found: Sequence[ResultFile]) -> list[str]:
+    figure = of_paper(cell.recipe, cell.algorithm)
+    paper = _marked(figure.shown, figure.known) if figure else "not known here"
+    errors = [_error(_single(found), norm) for norm in NORMS]
+    of_norms = [accuracy(found, norm, average=a) for a in (False, True) for norm in NORMS]
+    return [f"{cell.algorithm}, {cell.budget}", *of_norms, " / ".join(errors), paper]
 
 
 def figure_of(
@@ -121,7 +131,7 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
-def _of_paper(shown: str, known: str) -> str:
+def _marked(shown: str, known: str) -> str:
     marks = {"read": "", "quoted": " (quoted)", "memory": " (from memory)"}
     return shown + marks[known]
 

@@ -62,7 +62,7 @@ def as_lines(
         yield ""
         yield from rival_lines(done.verdict, width)
     else:
-        yield f"no accuracy: {done.verdict}; or give --query with a folder a class"
+        yield f"no accuracy: {done.verdict}, or --query with one subfolder for each class"
     yield ""
     yield protocol_line(done, run)
     if out is not None:

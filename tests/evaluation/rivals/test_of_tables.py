@@ -40,6 +40,16 @@ def test_of_numbers():
     assert max(found[MIXED], found[RIDGE]) < 0.5 * found[MEAN]
 
 
+def test_what_varies_within_tasks_is_counted():
+    train, validation, _ = Table(lines(40), task="site", target="level").split(
+        0.6, 0.2, 0.2, seed=0
+    )
+    tasks = [part.tasks(k_shot=5, q_query=9) for part in (train, validation)]
+    rivals = rivals_of(tasks[0].spec.kind, *training_rows(tasks[0]))
+    told, _ = rivals[MIXED](draw(tasks[1], 5, 12).episodes)
+    assert told == "one intercept and 1 slope for each task"
+
+
 def test_of_classes():
     frame = lines(40)
     frame["level"] = np.where(frame["level"] > 100, "high", "low")

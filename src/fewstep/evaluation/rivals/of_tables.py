@@ -37,7 +37,8 @@ def rivals_of(kind: Kind, training: Rows, numeric: int) -> Mapping[str, Choice]:
         constant = majority(training.y)
         return {LOGISTIC: _with_penalty(best_logistic), MAJORITY: lambda _: ("", constant)}
     mixed = fit_mixed(training, numeric)
-    slopes = f"intercept and {len(mixed.slopes)} slopes a task"
+    count = len(mixed.slopes)
+    slopes = f"one intercept and {count} {'slope' if count == 1 else 'slopes'} for each task"
     return {
         MIXED: lambda _: (slopes, mixed.predict),
         RIDGE: _with_penalty(best_ridge),
