@@ -77,7 +77,7 @@ def test_an_algorithm_trains_and_is_evaluated(algorithm, steps, tmp_path, capsys
     assert set(told["accuracy"]) == {"0", "1", "2"}
 
 
-def test_a_run_by_prototypes_beside_random_weights_for_more_classes(tmp_path, capsys):
+def test_prototypes_beside_random_weights_for_more_classes(tmp_path, capsys):
     run = str(tmp_path / "run")
     given = ["--algorithm", "protomaml", "--test-n-way", "7", *BRIEF, *NARROW, *FEWER]
     assert main(["train", *given, "--run-dir", run]) == 0

@@ -242,7 +242,7 @@ def test_every_example_counts_the_same():
     torch.testing.assert_close(MAML(mlp(), 0.3).adapt(x, y, 1)[2].weight, expected)
 
 
-def test_a_copy_is_of_the_initialisation_while_another_thread_adapts():
+def test_a_copy_is_right_while_another_thread_adapts():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 5))
     learner = one_row(model.double())

@@ -54,7 +54,7 @@ class Noting:
     [(Noting(seconds=2 * WORTH_SENDING), 3), (Noting(), 0), (Noting("meta", 2 * WORTH_SENDING), 0)],
     ids=["slow", "fast", "on a device"],
 )
-def test_other_processes_make_what_takes_long_and_lies_on_the_host(source, elsewhere, monkeypatch):
+def test_other_processes_make_what_takes_long(source, elsewhere, monkeypatch):
     makers, make = [], source.batch
 
     def noted(indices):
