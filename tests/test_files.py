@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fewstep import InputError
-from fewstep.files import read_json_object, write_whole
+from fewstep.files import read_json_object, write_together, write_whole
 
 
 def test_what_is_written_replaces_what_was_there(tmp_path):
@@ -129,3 +129,19 @@ def test_files_beside_one_another_bring_no_folder_back(tmp_path):
     ):
         write_whole(tmp_path / "gone" / "file", lambda part: part.write_text("x"))
     assert not (tmp_path / "gone").exists()
+
+
+def test_of_files_that_belong_together_all_are_written_or_none(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("old")
+
+    def fail(part):
+        part.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(InputError, match=r"no disk space left for .*second; free some"):
+        write_together({first: lambda part: part.write_text("new"), second: fail})
+    assert first.read_text() == "old"
+    assert os.listdir(tmp_path) == ["first"]
+    write_together({path: lambda part: part.write_text("new") for path in (first, second)})
+    assert first.read_text() == second.read_text() == "new"

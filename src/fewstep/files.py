@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +22,40 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     The folder has to be there: one that was removed must not come back with this file alone. Where
     writing fails, `InputError` is raised and what stood at ``path`` stays.
     """
-    path = check_may_replace(path)
+    write_together({path: write})
+
+
+def write_together(writes: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Write several files, all or none: as `write_whole`, and none moves before all are written."""
+    with contextlib.ExitStack() as stack:
+        parts = {path: stack.enter_context(_part(path, write)) for path, write in writes.items()}
+        for path, (temporary, target) in parts.items():
+            try:
+                temporary.replace(target)
+            except OSError as error:
+                raise cannot_write(path, error) from error
+
+
+@contextlib.contextmanager
+def _part(path: Path, write: Callable[[Path], object]) -> Iterator[tuple[Path, Path]]:
+    """A temporary file that is written, and the place that it is for; it does not stay."""
+    target = check_may_replace(path)
     # Not by tempfile, which keeps its files from all other users.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        remove_parts_of_the_dead(path.parent, f".{path.name}.")
         with contextlib.ExitStack() as stack:
-            # A lock tells others that the writer is alive. Windows moves no file that is open.
-            if sys.platform != "win32":
-                with contextlib.suppress(NoLocksError):
-                    stack.enter_context(hold(temporary))
-            write(temporary)
-            with temporary.open("rb+") as written:
-                os.fsync(written.fileno())
-            temporary.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+            try:
+                remove_parts_of_the_dead(target.parent, f".{target.name}.")
+                # A lock tells others that the writer is alive. Windows moves no file that is open.
+                if sys.platform != "win32":
+                    with contextlib.suppress(NoLocksError):
+                        stack.enter_context(hold(temporary))
+                write(temporary)
+                with temporary.open("rb+") as written:
+                    os.fsync(written.fileno())
+            except OSError as error:
+                raise cannot_write(target, error) from error
+            yield temporary, target
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -49,8 +67,18 @@ def write_out(path: Path, content: bytes) -> None:
     Raises:
         InputError: It cannot be written.
     """
-    make_folder(path.parent)
-    write_whole(path, lambda part: part.write_bytes(content))
+    write_all_out({path: content})
+
+
+def write_all_out(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together, all or none, as `write_out`."""
+    for path in contents:
+        make_folder(path.parent)
+    write_together({path: _bytes(content) for path, content in contents.items()})
+
+
+def _bytes(content: bytes) -> Callable[[Path], object]:
+    return lambda part: part.write_bytes(content)
 
 
 def make_folder(folder: Path) -> None:

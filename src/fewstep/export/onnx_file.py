@@ -11,7 +11,7 @@ from fewstep.errors import InputError
 from fewstep.export.check import check_file
 from fewstep.export.program import operations_of
 from fewstep.export.source import Export, export_of
-from fewstep.files import write_out
+from fewstep.files import write_all_out
 
 
 def to_onnx(
@@ -68,18 +68,16 @@ def write_onnx(export: Export, out: Path, bits: int = 32) -> list[Path]:
     from fewstep.export.onnx_graph import model_of
 
     few = export.large if bits == 8 else ()
-    written = {}
+    contents = {}
     for ending, program in export.programs.items():
         name = ending or "predict"
         content = model_of(operations_of(program), name, export.about, few).SerializeToString()
         if bits == 32 and find_spec("onnxruntime") is not None:
             check_file(content, program, name)
-        written[ending] = content
-    places = export.places(out)
-    for ending, content in written.items():
-        write_out(places[ending], content)
+        contents[export.places(out)[ending]] = content
+    write_all_out(contents)
     export.remove_others(out)
-    return list(places.values())
+    return list(contents)
 
 
 def check_installed(package: str) -> None:

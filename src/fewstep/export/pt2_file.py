@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from pathlib import Path
@@ -14,7 +15,7 @@ from fewstep.choices import Norm, What
 from fewstep.errors import InputError, first_line
 from fewstep.export.program import COUNTS, Operations, Program, operations_of
 from fewstep.export.source import Export, export_of
-from fewstep.files import make_folder, write_whole
+from fewstep.files import write_all_out
 
 
 def to_pt2(
@@ -59,23 +60,21 @@ def to_pt2(
 
 def write_pt2(export: Export, out: Path) -> list[Path]:
     """Write the files of an export, all or none."""
-    operations = {name: operations_of(program) for name, program in export.programs.items()}
-    made = {n: _exported(program, operations[n]) for n, program in export.programs.items()}
-    places = export.places(out)
-    make_folder(out.parent)
-    for name, exported in made.items():
-        told = {**export.about, "inputs": json.dumps(operations[name].inputs)}
-
-        def write(part: Path, exported: Any = exported, told: dict[str, str] = told) -> None:
-            # It asks for this ending.
-            whole = part.with_name(f"{part.name}.pt2")
-            extra = {"metadata.json": json.dumps(told)}
-            torch.export.save(exported, whole, extra_files=extra)
-            whole.replace(part)
-
-        write_whole(places[name], write)
+    contents = {}
+    for name, program in export.programs.items():
+        operations = operations_of(program)
+        told = {**export.about, "inputs": json.dumps(operations.inputs)}
+        contents[export.places(out)[name]] = _content(_exported(program, operations), told)
+    write_all_out(contents)
     export.remove_others(out)
-    return list(places.values())
+    return list(contents)
+
+
+def _content(exported: torch.export.ExportedProgram, told: dict[str, str]) -> bytes:
+    # In memory: where a disk is full, PyTorch's own writer ends the process.
+    content = io.BytesIO()
+    torch.export.save(exported, content, extra_files={"metadata.json": json.dumps(told)})
+    return content.getvalue()
 
 
 class _OfOne(nn.Module):
