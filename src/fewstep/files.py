@@ -136,6 +136,12 @@ def cannot_write(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot write {path} ({reason}); choose a folder that you may write to")
 
 
+def cannot_read(path: Path, error: OSError) -> InputError:
+    """The one line for a file or folder that cannot be read."""
+    reason = error.strerror or str(error)
+    return InputError(f"cannot read {path} ({reason}); see that it is there and may be read")
+
+
 def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
     """The JSON object that a file holds; ``remedy`` says what to do where it is damaged."""
     try:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -233,6 +234,19 @@ def test_a_folder_that_may_not_be_read(run, mine, capsys, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", scandir)
     assert "bar" in refused(["adapt", run, "--support", str(mine)], capsys)
+
+
+def test_a_run_that_may_not_be_read(run, mine, capsys, monkeypatch):
+    real = Path.is_file
+
+    def is_file(path):
+        if path.name == "adapted.json":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    told = refused(["adapt", run, "--support", str(mine)], capsys)
+    assert f"cannot read {run} (Permission denied); see that it is there and may be read" in told
 
 
 def test_a_query_class_that_the_support_lacks(run, own, mine, capsys):

@@ -1,11 +1,13 @@
 """`fewstep evaluate`: what it prints, and of which runs."""
 
 import json
+import os
 
 import pytest
 
 from fewstep.cli import main
 from fewstep.data.glyphs import load_glyphs
+from fewstep.training.lock import locked
 from tests.cli.shared import refused
 
 
@@ -121,6 +123,20 @@ def test_a_gradient_norm_that_is_no_number(value, run, capsys):
     capsys.readouterr()
     assert main(["evaluate", str(run), "--tasks", "2", "--inner-steps", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["diagnosis"]["gradient_norm"] is None
+
+
+def test_metrics_that_are_damaged_are_told(run, capsys):
+    (run / "metrics.jsonl").write_text('{"step": 1, "train/loss": 1.0}\nnothing\n')
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"steps": 9}))
+    capsys.readouterr()
+    with locked(run):
+        assert main(["evaluate", str(run), "--tasks", "2", "--inner-steps", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "diagnosis: of the training nothing is known: " in out
+    assert "metrics.jsonl has a line that is no metrics" in out
+    assert f"the training is at 2 of 9 outer steps, and process {os.getpid()} on" in out
+    assert "nothing is out of line" not in out
 
 
 @pytest.mark.parametrize(

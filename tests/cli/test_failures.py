@@ -25,7 +25,7 @@ def run_dir(runs):
         (MemoryError("Unable to allocate 8 TiB"), "out of memory (Unable to allocate 8 TiB)"),
         (RuntimeError("CUDA out of memory. Tried\nmore"), "out of memory (CUDA out of memory. Tri"),
         (RuntimeError("[x] DefaultCPUAllocator: can't allocate memory: you"), "out of memory ([x]"),
-        (PermissionError(13, "not for you", "/x"), "[Errno 13] not for you: '/x'; see"),
+        (PermissionError(13, "not for you", "/x"), "cannot use /x (not for you); see that"),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), "a file holds what fewstep ne"),
         (ModuleNotFoundError("No", name="torch"), "torch is not installed, which fewstep needs; "),
         (ModuleNotFoundError("No", name="PIL.Image"), "PIL is not installed, which fewstep needs"),

@@ -202,3 +202,17 @@ def test_an_interval_that_holds_too_seldom_is_named(covered, is_said):
     told = findings(replace(GOOD, covered=covered))
     assert len(told) == is_said
     assert all("95% interval with 7 rows holds" in s and "validation tasks tell" in s for s in told)
+
+
+def test_a_training_that_goes_on_is_not_called_stopped():
+    stopped = replace(GOOD, trained=50, planned=300)
+    assert "stopped after 50 of 300 outer steps, so train in the same" in findings(stopped)[0]
+    (told,) = findings(replace(stopped, trainer="process 7 on here"))
+    assert told.startswith("the training is at 50 of 300 outer steps, and process 7 on here goes")
+    assert "stopped" not in told
+
+
+def test_metrics_that_cannot_be_read_are_not_all_well():
+    unread = replace(GOOD, unread="m.jsonl has a line that is no metrics")
+    assert findings(unread) == ["of the training nothing is known: " + unread.unread]
+    assert "unread" not in diagnosis_as_json(unread)

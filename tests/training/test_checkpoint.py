@@ -1,11 +1,14 @@
 """A checkpoint is read as it was written, or refused in one line."""
 
+import errno
 import io
 import json
 import math
+import os
 import random
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -238,3 +241,15 @@ def test_a_damaged_or_foreign_checkpoint(tmp_path):
     files.best.unlink()
     with pytest.raises(InputError, match="has no validated checkpoint yet"):
         load_run(tmp_path / "run", None, "cpu")
+
+
+def test_a_file_that_may_not_be_read_is_there(files, monkeypatch):
+    def refuse(path, *_):
+        # Root, who may run the tests, may read everything.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(
+        InputError, match=r"^cannot read .*best\.safetensors \(Permission denied\); s"
+    ):
+        checkpoint.load(files.best)

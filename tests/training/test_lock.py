@@ -14,7 +14,7 @@ import pytest
 from fewstep import InputError
 from fewstep.files import write_whole
 from fewstep.runtime.locks import NoLocksError
-from fewstep.training.lock import locked
+from fewstep.training.lock import locked, trainer
 from tests.processes import end, finish, start, until
 from tests.training.shared import lines
 
@@ -131,3 +131,21 @@ def test_a_lock_that_is_a_folder(tmp_path):
     with pytest.raises(InputError, match=r"\.lock is no regular file"), locked(tmp_path):
         pass
     assert (tmp_path / ".lock").is_dir()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"process 7", b"process 7 on \x1b[31mred"])
+def test_a_lock_that_tells_nothing_of_its_owner(content, tmp_path):
+    with locked(tmp_path):
+        (tmp_path / ".lock").write_bytes(content)
+        assert trainer(tmp_path) == "another process"
+        with pytest.raises(InputError, match="in use by another process; wait"), locked(tmp_path):
+            pass
+
+
+def test_who_trains_is_known_while_it_does(tmp_path):
+    assert trainer(tmp_path) is None
+    with locked(tmp_path):
+        assert trainer(tmp_path) == f"process {os.getpid()} on {socket.gethostname()}"
+    # As a process leaves it that is killed.
+    (tmp_path / ".lock").write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+    assert trainer(tmp_path) is None

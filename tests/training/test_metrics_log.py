@@ -144,12 +144,27 @@ def test_metrics_that_are_no_text(tmp_path):
         run(replace(CONFIG, steps=9), tmp_path)
 
 
-@pytest.mark.parametrize("text", [None, "damaged\n", '["step"]\n', '{"step": 1}\n{"step": 2, "tra'])
+@pytest.mark.parametrize("text", [None, '{"step": 1}\n{"step": 2, "tra'])
 def test_what_is_read_of_metrics(tmp_path, text):
     path = RunDir(tmp_path).metrics
     if text:
         path.write_text(text)
-    assert read_metrics(path, 2) == ([{"step": 1}] if "{" in (text or "") else [])
+    assert read_metrics(path, 2) == ([{"step": 1}] if text else [])
+
+
+@pytest.mark.parametrize("text", ["damaged\n", '["step"]\n', '{"step": 1}\nx\n{"step": 2}\n'])
+def test_metrics_that_are_damaged_are_not_none(tmp_path, text):
+    RunDir(tmp_path).metrics.write_text(text)
+    with pytest.raises(InputError, match="has a line that is no metrics"):
+        read_metrics(RunDir(tmp_path).metrics, 2)
+
+
+def test_metrics_that_may_not_be_read(tmp_path):
+    RunDir(tmp_path).metrics.mkdir()
+    with pytest.raises(
+        InputError, match=r"^cannot read .*metrics\.jsonl \(.*; see that it is there"
+    ):
+        read_metrics(RunDir(tmp_path).metrics, 2)
 
 
 def test_a_full_disk(tmp_path):

@@ -36,6 +36,8 @@ def status_and_line(error: BaseException) -> tuple[int, str] | None:
                 f"{name.partition('.')[0]} is not installed, which fewstep needs; install fewstep "
                 "anew, with its dependencies"
             )
+        case OSError(filename=str(name), strerror=str(reason)):
+            told = f"cannot use {name} ({reason}); see that it is there and may be used"
         case OSError():
             told = f"{first_line(error)}; see that it is there and may be used"
         case UnicodeDecodeError() | RecursionError():

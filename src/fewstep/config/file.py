@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 from fewstep.config.limits import FREE, check_numbers, rules
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
-from fewstep.files import read_json_object
+from fewstep.files import cannot_read, read_json_object
 
 LARGEST = 2**20  # the least limit: far larger sizes overflow, with errors of other libraries
 _RENAMED = {"ema_decay": "averaging", "first_order_share": "first_order"}
@@ -35,9 +35,7 @@ def read_config(path: Path, *, resume: bool = False) -> Config:
             f"{path.parent} has no {path.name}; expected a run directory of fewstep train or fit"
         ) from error
     except OSError as error:
-        raise InputError(
-            f"cannot read {path} ({error.strerror or error}); see that it is a file and may be read"
-        ) from error
+        raise cannot_read(path, error) from error
     if "made_by" in values:
         raise InputError(
             f"{path.parent} was made by {values['made_by']}, with a network of your own: use it in "

@@ -51,7 +51,8 @@ def findings(figures: Figures) -> list[str]:
         worse,
         _hardly_covers(figures),
     )
-    return advice([finding for finding in found if finding], figures.settings)
+    unread = [f"of the training nothing is known: {figures.unread}"] if figures.unread else []
+    return unread + advice([finding for finding in found if finding], figures.settings)
 
 
 def diagnosis_as_json(figures: Figures) -> dict[str, Any]:
@@ -60,7 +61,8 @@ def diagnosis_as_json(figures: Figures) -> dict[str, Any]:
     named = {name: group and group._asdict() for name, group in groups.items()}
     plain = {**asdict(figures), **named}
     # They tell what is advised, and are no figures.
-    del plain["settings"]
+    for name in ("settings", "trainer", "unread"):
+        del plain[name]
     told: dict[str, Any] = rounded(plain)
     return {**told, "findings": findings(figures)}
 
@@ -68,7 +70,11 @@ def diagnosis_as_json(figures: Figures) -> dict[str, Any]:
 def _unfinished(f: Figures) -> Finding | None:
     if f.planned is None or f.trained is None:
         return None
-    facts = f"the training stopped after {f.trained:,} of {f.planned:,} outer steps"
+    steps = f"{f.trained:,} of {f.planned:,} outer steps"
+    if f.trainer:
+        facts = f"the training is at {steps}, and {f.trainer} goes on with it"
+        return Finding(facts, "", (Remedy("steps", 1, "evaluate again when that has ended"),))
+    facts = f"the training stopped after {steps}"
     again = "train in the same run directory again: it goes on from there"
     return Finding(facts, "", (Remedy("steps", 1, again),))
 

@@ -57,6 +57,8 @@ class Figures:
     larger_is_better: bool = True
     trained: int | None = None  # outer steps done
     planned: int | None = None  # outer steps of a training that has not come to its end
+    trainer: str | None = None  # the process that goes on with it, if one is known to
+    unread: str = ""  # why nothing is known of how the training went, if that is so
     trend: Trend | None = None
     worsened: Worsened | None = None
     covered: Covered | None = None

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from fewstep.config.file import check_not_several
 from fewstep.data.any_preparation import is_of_table
 from fewstep.errors import InputError, first_line
-from fewstep.files import cannot_write, read_json_object
+from fewstep.files import cannot_read, cannot_write, read_json_object
 from fewstep.predictors.card import card
 from fewstep.predictors.teaching import Source, Teaching
 from fewstep.predictors.whole_folder import check_may_be_written, write_folder
@@ -82,8 +82,11 @@ def check_place(folder: Path) -> None:
 
 
 def is_adapted(folder: Path) -> bool:
-    """Whether a folder is that of an adapted model."""
-    return (folder / ABOUT).is_file()
+    """Whether a folder is that of an adapted model; `InputError` where it cannot be read."""
+    try:
+        return (folder / ABOUT).is_file()
+    except OSError as error:
+        raise cannot_read(folder, error) from error
 
 
 def takes_tables(folder: Path) -> bool:
@@ -107,9 +110,7 @@ def read_about(folder: Path) -> dict[str, Any]:
             "--out or .save makes it"
         ) from error
     except OSError as error:
-        raise InputError(
-            f"cannot read {path} ({error.strerror or error}); see that it is a file and may be read"
-        ) from error
+        raise cannot_read(path, error) from error
     version = told.get("format")
     if version != FORMAT:
         newer = isinstance(version, int) and version > FORMAT

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fewstep.errors import InputError
-from fewstep.files import write_whole
+from fewstep.files import cannot_read, write_whole
 from fewstep.functional.swapped import Params
 
 FORMAT = "fewstep-2"
@@ -70,12 +70,16 @@ def save(path: Path, tensors: Params, progress: Progress) -> None:
 def load(path: Path) -> tuple[Params, Progress]:
     """Read a checkpoint, which may be missing, damaged or of another version."""
     try:
+        # Which of safetensors' own errors it is depends on its version.
+        path.open("rb").close()
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; train in this run directory first") from error
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    except SafetensorError as error:
         raise _damaged(path, str(error)) from error
     told, version = metadata.get("progress", ""), metadata.get("format")
     if version not in (FORMAT, WITHOUT_CHECKSUM):

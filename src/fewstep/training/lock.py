@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,9 +53,23 @@ def no_run(folder: Path) -> InputError:
     return InputError(f"{folder} exists and is no run directory; choose another run directory")
 
 
+def trainer(folder: Path) -> str | None:
+    """Who trains in a run directory at this moment; None where nobody does, or nothing tells."""
+    path = folder / NAME
+    # It may stay of a process that was killed: only who holds it is at work.
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with hold(path) as lock:
+                return _owner(path) if lock is None else None
+    return None
+
+
 def _owner(path: Path) -> str:
     with contextlib.suppress(OSError):
-        return path.read_text().strip() or "another process"
+        told = path.read_text(encoding="utf-8", errors="replace").strip()
+        # Of a file that is damaged, or not written yet, nothing is told.
+        if re.fullmatch(r"process \d+ on [\w.-]+", told):
+            return told
     return "another process"
 
 

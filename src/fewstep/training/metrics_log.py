@@ -16,7 +16,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from fewstep.errors import InputError
-from fewstep.files import cannot_write, rounded
+from fewstep.files import cannot_read, cannot_write, rounded
 from fewstep.training.run_dir import RunDir
 
 SECONDS = 10.0  # how long a reader waits for new lines at most, where outer steps are short
@@ -109,14 +109,14 @@ class MetricsLog:
 
 
 def read_metrics(path: Path, until: int) -> list[dict[str, Any]]:
-    """The figures of outer steps and validations up to an outer step; none where they are damaged.
+    """The figures of outer steps and validations up to an outer step; none without a file.
 
     What is behind the last line's end is the part of a line that is just being written.
+
+    Raises:
+        InputError: The file cannot be read, or is damaged.
     """
-    try:
-        return [json.loads(line) for line in _lines_until(path, until)]
-    except InputError:
-        return []
+    return [json.loads(line) for line in _lines_until(path, until)]
 
 
 def _event_file(folder: Path) -> Appended:
@@ -138,7 +138,7 @@ def _lines_until(path: Path, step: int) -> list[str]:
         whole = [line for line in lines if line.endswith("\n")]
         return [line for line in whole if json.loads(line)["step"] <= step]
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_read(path, error) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path} has a line that is no metrics ({error}); restore it or train in a new "

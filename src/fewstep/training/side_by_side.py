@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fewstep.choices import Norm
 from fewstep.config.algorithms import steps_in_words
@@ -15,6 +16,7 @@ from fewstep.evaluation.measurements import measure
 from fewstep.learners.any_ways import for_ways
 from fewstep.learners.build import learner_for
 from fewstep.training.checkpoint import Progress
+from fewstep.training.lock import trainer
 from fewstep.training.metrics_log import read_metrics
 from fewstep.training.run_dir import RunDir
 from fewstep.training.runs import Run
@@ -47,6 +49,7 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
         InputError: There are no validation tasks of this size.
     """
     config, last, validation = run.config, run.trained, run.tasks["val"]
+    metrics, unread = ranks().from_first(lambda: _metrics(RunDir(path).metrics, last.step))
     finished = last.step >= config.steps or last.is_spent(config.patience, config.val_every)
     training = None
     with suppress(InputError):
@@ -54,7 +57,7 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
         training = run.tasks["train"].with_shots(*config.shots("val"))
         if config.test_n_way:
             training = replace(training, n_way=config.test_n_way)  # type: ignore[type-var]
-    return measure(
+    found = measure(
         run.learner,
         training,
         validation,
@@ -62,11 +65,21 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
         norm,
         tasks,
         larger_is_better=validation.spec.larger_is_better,
-        metrics=ranks().from_first(lambda: read_metrics(RunDir(path).metrics, last.step)),
+        metrics=metrics,
         kept_at=run.progress.step,
         planned=None if finished else config.steps,
         settings=_settings_of_network(config),
     )
+    by = None if finished else ranks().from_first(lambda: trainer(path))
+    return replace(found, trained=last.step, trainer=by, unread=unread)
+
+
+def _metrics(path: Path, until: int) -> tuple[list[dict[str, Any]], str]:
+    """The figures of the training, and why there are none where they cannot be read."""
+    try:
+        return read_metrics(path, until), ""
+    except InputError as error:
+        return [], str(error)
 
 
 def _settings_of_network(config: Config) -> frozenset[str]:

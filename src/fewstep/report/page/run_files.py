@@ -115,9 +115,11 @@ def read_run(path: Path, name: str) -> RunFiles:
             notes.append(str(error))
     # A kill may leave a best one that is later than the last one.
     progress = max(found, key=lambda one: one.step, default=None)
-    metrics = read_metrics(files.metrics, _ALL)
-    if not metrics and files.metrics.exists() and files.metrics.stat().st_size:
-        notes.append(f"{files.metrics} has a line that is no metrics; the curves are left out")
+    metrics: list[dict[str, Any]] = []
+    try:
+        metrics = read_metrics(files.metrics, _ALL)
+    except InputError as error:
+        notes.append(f"the curves are left out: {error}")
     return RunFiles(
         name,
         path,
