@@ -14,8 +14,8 @@ from .shades import sampler
 class Known:
     """Right in three of four, far too sure; hardly sure of what is of no class."""
 
-    def __init__(self, scale=4.0, broken=False):
-        self.scale, self.broken, self.asked = scale, broken, []
+    def __init__(self, scale=4.0, broken=False, wrong=True):
+        self.scale, self.broken, self.wrong, self.asked = scale, broken, wrong, []
 
     def named_parameters(self):
         return iter(())
@@ -25,7 +25,7 @@ class Known:
         labels = tasks.query_y
         guess = labels.clamp(min=0)
         wrong = torch.arange(guess.numel()).view_as(guess) % 4 == 0
-        guess = torch.where(wrong, (guess + 1) % 3, guess)
+        guess = torch.where(wrong & self.wrong, (guess + 1) % 3, guess)
         logits = self.scale * torch.nn.functional.one_hot(guess, 3).float()
         logits[labels == ABSENT] *= 0.1
         if self.broken:
@@ -63,7 +63,14 @@ def test_without_a_class_more_nothing_is_changed():
     assert known.asked == [(20, 1, "inductive", False)]
     assert found.threshold is None
     assert found.temperature == 1
+    assert found.unchosen == "it needs more validation classes than the 3 of a task"
     assert found.ece_after == found.ece_before > 0.1
+
+
+def test_nothing_is_chosen_where_all_is_right():
+    found = choose(Known(scale=8.0, wrong=False), sampler(3), 1, "inductive", 20)
+    assert found.temperature == 1
+    assert found.unchosen == "all predictions of validation tasks are right"
 
 
 def test_no_more_tasks_than_are_needed():

@@ -17,6 +17,14 @@ from fewstep.report.table import ScoreTable
     [
         ("accuracy", 0.9274, 0.0061, "92.7% ± 0.6%"),
         ("accuracy", 1.0, math.nan, "100.0%"),
+        # The same result in float32, in float64 and as it stands in a file.
+        ("accuracy", 0.992500007, math.nan, "99.3%"),
+        ("accuracy", 0.99249998, math.nan, "99.3%"),
+        ("accuracy", 0.9925, math.nan, "99.3%"),
+        ("accuracy", 0.0605, 0.0045, "6.1% ± 0.5%"),
+        ("accuracy", math.nan, math.nan, "nan%"),
+        ("mse", 0.12349999999, math.nan, "0.124"),
+        ("mse", 0.1235, math.nan, "0.124"),
         ("mse", 0.6204, 0.0123, "0.620 ± 0.012"),
         ("mse", 0.00012345, 0.0, "0.000123 ± 0.0"),
         ("mse", 135.2, 12.3, "135 ± 12"),

@@ -71,3 +71,16 @@ def test_no_bin_has_enough_predictions(tmp_path):
     found = {norm: replace(result(2.0), calibration=few) for norm in ("inductive", "transductive")}
     draw_reliability(tmp_path / "r.png", CONFIG, found, "test")
     assert (tmp_path / "r.png").exists()
+
+
+def test_where_no_temperature_was_chosen_one_series_is_drawn(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: figures.append(self))
+    monkeypatch.setattr("fewstep.report.reliability.write_whole", lambda path, write: write(path))
+    one = replace(result(1.0).calibration, unchosen="too few classes")
+    found = {"inductive": replace(result(1.0), calibration=one)}
+    draw_reliability(tmp_path / "r.png", CONFIG, found, "test")
+    above, below = figures[0].axes
+    assert [line.get_label() for line in above.get_lines()] == ["as sure as right", "as predicted"]
+    assert len(below.patches) == 1
+    assert "no temperature was chosen: too few classes" in above.get_title().replace("\n", " ")

@@ -51,7 +51,7 @@ CALIBRATION = Calibration(1.25, 900, 0.101234567891, 0.02, -0.1, Threshold(0.6, 
 
 
 def test_a_calibration_is_told_and_read_back():
-    plain = replace(CALIBRATION, threshold=None)
+    plain = replace(CALIBRATION, threshold=None, temperature=1.0, unchosen="few classes")
     both = {
         "transductive": replace(result("accuracy"), calibration=plain),
         "inductive": replace(result("accuracy"), calibration=CALIBRATION),
@@ -64,6 +64,7 @@ def test_a_calibration_is_told_and_read_back():
     read = results_of(told)
     assert read["inductive"].calibration == replace(CALIBRATION, ece_before=0.101235)
     assert read["transductive"].calibration.threshold is None
+    assert read["transductive"].calibration.unchosen == "few classes"
 
 
 def test_a_summary_without_a_calibration_is_read():

@@ -161,9 +161,7 @@ def test_metrics_that_are_damaged_are_not_none(tmp_path, text):
 
 def test_metrics_that_may_not_be_read(tmp_path):
     RunDir(tmp_path).metrics.mkdir()
-    with pytest.raises(
-        InputError, match=r"^cannot read .*metrics\.jsonl \(.*; see that it is there"
-    ):
+    with pytest.raises(InputError, match=r"^cannot read .*metrics\.jsonl \(.*; see that it"):
         read_metrics(RunDir(tmp_path).metrics, 2)
 
 

@@ -15,6 +15,7 @@ from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.source import TaskSpec
 from fewstep.errors import InputError
 from fewstep.evaluation.evaluate import evaluate
+from fewstep.evaluation.numbers import in_percent, shown
 from fewstep.export.eight_bits import rounded
 from fewstep.export.source import Adapted, Export, export_of, network_of
 from fewstep.learners.any_ways import for_ways
@@ -163,12 +164,8 @@ def _loss_in_tasks(
         result = evaluate(one, tasks, steps=steps, n=TASKS, norm="inductive")
         metric = next(iter(result.metrics))
         found.append(result.score.mean[-1])
-    unit = "" if metric != "accuracy" else "%"
-    before, after = (100 * value if unit else value for value in found)
-    return (
-        f"8 bits: {metric} {before:.4g}{unit} becomes {after:.4g}{unit} on {TASKS} test tasks "
-        "(inductive)"
-    )
+    before, after = (shown(metric, value) for value in found)
+    return f"8 bits: {metric} {before} becomes {after} on {TASKS} test tasks (inductive)"
 
 
 def _in_eight_bits(learner: Learner) -> Learner:
@@ -190,8 +187,8 @@ def _change_of_predictions(adapted: Adapted) -> str:
         ]
         moved = (one.softmax(1) - other.softmax(1)).abs().max()
         return (
-            f"8 bits: accuracy on its own {len(known.support_x)} examples {100 * right[0]:.4g}% "
-            f"becomes {100 * right[1]:.4g}%; no probability moves by more than {float(moved):.2g}"
+            f"8 bits: accuracy on its own {len(known.support_x)} examples {in_percent(right[0])} "
+            f"becomes {in_percent(right[1])}; no probability moves by more than {float(moved):.2g}"
         )
     moved = (one - other).abs().max() / one.std().clamp(min=1e-9)
     return (

@@ -8,7 +8,7 @@ from fewstep.config.schema import Config
 from fewstep.data.tables.tasks import TableTasks
 from fewstep.evaluation.conformal import intervals
 from fewstep.evaluation.figures import Covered
-from fewstep.evaluation.numbers import shown
+from fewstep.evaluation.numbers import in_percent, shown
 from fewstep.evaluation.table_rivals import ROWS
 from fewstep.training.interval_file import interval_as_json
 from fewstep.training.runs import Run
@@ -44,7 +44,7 @@ def interval_lines(config: Config, told: Mapping[str, Any] | None) -> list[str]:
         return []
     half, share = told["half_widths"][rows], told["coverage"][rows]
     of_rows = "1 row" if rows == "1" else f"{rows} rows"
-    inside = f"{share:.1%} in {told['tasks']} test tasks"
+    inside = f"{in_percent(share)} in {told['tasks']} test tasks"
     return [
         f"interval: with {of_rows} of a task, {told['level']:.0%} of {config.target} in validation "
         f"tasks is within ± {shown('rmse', half)} of its prediction, and {inside}"

@@ -17,7 +17,7 @@ from fewstep.config.schema import Config, batch_norm
 from fewstep.data.preparation import Preparation
 from fewstep.distributed.ranks import ranks
 from fewstep.errors import InputError
-from fewstep.evaluation.calibrated import calibrated
+from fewstep.evaluation.calibrated import calibrated_as
 from fewstep.evaluation.confidence import TASKS
 from fewstep.evaluation.diagnosis import findings
 from fewstep.evaluation.evaluate import Results, evaluate_tasks, means
@@ -61,10 +61,8 @@ def evaluate(
         with counting(console, told, tasks) as advance:
             found = evaluate_tasks(learner, run.tasks[split], tasks, steps, used, advance)
         results[used] = replace(means(found), draws=tasks if run.config.table else None)
-        one = (chosen or {}).get(used)
-        if one and found.predictions is not None:
-            calibration = calibrated(found.predictions, one.temperature, one.threshold)
-            results[used] = replace(results[used], calibration=calibration)
+        calibration = calibrated_as(found.predictions, (chosen or {}).get(used))
+        results[used] = replace(results[used], calibration=calibration)
         if diverged := results[used].diverged:
             task, inner = diverged
             console.print(

@@ -17,9 +17,9 @@ def choose(
 ) -> Calibration | None:
     """Choose temperature and threshold on up to `TASKS` validation tasks.
 
-    Both need one class more than the ways: where every task has the same classes, the temperature
-    is 1. A threshold needs inductive predictions, which an example of an absent class does not
-    disturb.
+    Both need one class more than the ways: where every task has the same classes, none is chosen,
+    and the temperature is 1. A threshold needs inductive predictions, which an example of an absent
+    class does not disturb.
 
     Returns:
         Both, with the calibration on these very tasks; None where the learner does not classify or
@@ -32,13 +32,19 @@ def choose(
         return None
     known = found.labels >= 0
     of_known = Predictions(found.logits[known], found.labels[known])
-    temperature, threshold = 1.0, None
-    # From one set of classes, the same in every task, nothing follows for others.
-    classes = getattr(validation, "classes", None)
-    if classes is None or classes > getattr(validation, "n_way", 1):
+    temperature, threshold, unchosen = 1.0, None, ""
+    # From one set of classes, the same in every task, too little follows for others. Of 25 sets of
+    # two classes of glyphs, half had a temperature that made the probabilities of a 2-way run worse
+    # on test tasks, and so did the mean: an expected calibration error of 6.8 instead of 5.7%.
+    classes, ways = (getattr(validation, name, None) for name in ("classes", "n_way"))
+    if classes is not None and classes <= (ways or 1):
+        unchosen = f"it needs more validation classes than the {ways} of a task"
+    elif (of_known.logits.argmax(-1) == of_known.labels).all():
+        unchosen = "all predictions of validation tasks are right"
+    else:
         temperature = best_temperature(*of_known)
     if absent is not None:
         sure = at_temperature(found.logits, temperature).amax(-1)
         known = known.cpu()
         threshold = best_threshold(sure[known], sure[~known])
-    return calibrated(of_known, temperature, threshold)
+    return calibrated(of_known, temperature, threshold, unchosen)

@@ -6,6 +6,7 @@ from typing import Any
 
 from fewstep.evaluation.conformal import LEVEL
 from fewstep.evaluation.figures import Figures
+from fewstep.evaluation.numbers import in_percent
 from fewstep.evaluation.remedies import Finding, Remedy, advice
 from fewstep.files import rounded
 
@@ -165,8 +166,8 @@ def _pretraining(f: Figures) -> Finding | None:
     if f.pretraining - chance > UNTRAINED * (1 - chance):
         return None
     facts = (
-        f"accuracy in training is {f.pretraining:.1%} over {f.classes} classes, where "
-        f"chance is {chance:.1%}: the network is hardly trained"
+        f"accuracy in training is {in_percent(f.pretraining)} over {f.classes} classes, where "
+        f"chance is {in_percent(chance)}: the network is hardly trained"
     )
     return Finding(facts, "take", (Remedy("steps", 1, "more --steps"),))
 
@@ -246,8 +247,8 @@ def _hardly_covers(f: Figures) -> Finding | None:
     of_rows = "1 row" if rows == 1 else f"{rows} rows"
     known = "1 validation task tells" if tasks == 1 else f"{tasks} validation tasks tell"
     return Finding(
-        f"the {LEVEL:.0%} interval with {of_rows} holds {share:.1%} of what it should hold in test "
-        f"tasks, and {known} its width: it is too narrow",
+        f"the {LEVEL:.0%} interval with {of_rows} holds {in_percent(share)} of what it should hold "
+        f"in test tasks, and {known} its width: it is too narrow",
         "",
         (Remedy("data", 1, f"read it as one of {share:.0%}, or give more tasks"),),
     )

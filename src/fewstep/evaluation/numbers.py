@@ -1,6 +1,7 @@
 """Numbers of results as text, of the same digits wherever they are shown."""
 
 import math
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 
 def shown(metric: str, value: float, ci95: float = math.nan) -> str:
@@ -9,12 +10,28 @@ def shown(metric: str, value: float, ci95: float = math.nan) -> str:
     Half its 95% interval comes behind where it is finite: a single task has none.
     """
     percent = metric == "accuracy"
-    mean = f"{value:.1%}" if percent else _digits(value, 3)
-    half = f"{ci95:.1%}" if percent else _digits(ci95, 2)
+    mean = in_percent(value) if percent else _digits(value, 3)
+    half = in_percent(ci95) if percent else _digits(ci95, 2)
     return f"{mean} ± {half}" if math.isfinite(ci95) else mean
 
 
+def in_percent(share: float) -> str:
+    """A share as text. Half of the last digit is rounded up, whatever noise float32 left.
+
+    >>> in_percent(0.9925), in_percent(0.99249998)
+    ('99.3%', '99.3%')
+    """
+    if not math.isfinite(share):
+        return f"{share:.1%}"
+    # Six digits, as results are kept in files: the same result is the same text.
+    value = Decimal(f"{share:.6g}") * 100
+    return f"{value.quantize(Decimal('0.1'), ROUND_HALF_UP)}%"
+
+
 def _digits(value: float, number: int) -> str:
+    if math.isfinite(value):
+        exact = Context(prec=number, rounding=ROUND_HALF_UP)
+        value = float(exact.create_decimal(f"{value:.6g}"))
     return f"{value:#.{number}g}".rstrip(".")
 
 

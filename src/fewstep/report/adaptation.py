@@ -7,7 +7,7 @@ from typing import Any
 
 from fewstep.config.algorithms import steps_in_words
 from fewstep.config.schema import Config, batch_norm
-from fewstep.evaluation.numbers import share_interval
+from fewstep.evaluation.numbers import in_percent, share_interval
 from fewstep.files import rounded
 from fewstep.predictors.adapted_dir import PICTURE
 from fewstep.predictors.classifier import AdaptedClassifier, Label
@@ -99,8 +99,8 @@ def accuracy_line(verdict: Verdict) -> str:
     low, high = share_interval(verdict.right, verdict.examples)
     what = "support pictures, each left out in turn" if verdict.left_out else "query pictures"
     return (
-        f"accuracy {verdict.right / verdict.examples:.1%} of {verdict.examples} {what} "
-        f"(95% interval {low:.1%} to {high:.1%})"
+        f"accuracy {in_percent(verdict.right / verdict.examples)} of {verdict.examples} {what} "
+        f"(95% interval {in_percent(low)} to {in_percent(high)})"
     )
 
 
@@ -108,7 +108,7 @@ def rival_lines(verdict: Verdict, width: int) -> Iterator[str]:
     """A table of the model and its rivals, and a sentence that says who does best."""
     every = {THIS: verdict.right, **{RIVALS[name]: n for name, n in verdict.rivals.items()}}
     rows = [
-        [name, "diverges" if right is None else f"{right / verdict.examples:.1%}"]
+        [name, "diverges" if right is None else in_percent(right / verdict.examples)]
         for name, right in every.items()
     ]
     yield from in_columns(["from the same support pictures", "accuracy"], rows, width)

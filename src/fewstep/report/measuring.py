@@ -13,7 +13,7 @@ from fewstep.data.source import TaskSource
 from fewstep.data.tables.tasks import TableTasks
 from fewstep.errors import InputError
 from fewstep.evaluation.by_task import ByTask, evaluate_by_task
-from fewstep.evaluation.calibrated import Calibration, calibrated
+from fewstep.evaluation.calibrated import Calibration, calibrated_as
 from fewstep.evaluation.evaluate import Result, evaluate_tasks, means
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.report.page.measured import Measured, Reported, SideBySide
@@ -164,9 +164,7 @@ def class_names(source: TaskSource) -> Sequence[str]:
 
 def _at(found: ByTask, chosen: Calibration | None) -> Calibration | None:
     predictions = found.evaluation.predictions
-    if chosen is None or predictions is None:
-        return None
-    return calibrated(predictions, chosen.temperature, chosen.threshold)
+    return calibrated_as(predictions, chosen)
 
 
 def _drawn(

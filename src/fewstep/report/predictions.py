@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fewstep.data.own_pictures import Pictures
+from fewstep.evaluation.numbers import in_percent
 from fewstep.predictors.classifier import AdaptedClassifier, Label
 from fewstep.report.columns import in_columns
 
@@ -93,9 +94,9 @@ def _cells(one: Prediction, many: int, known: bool, folder: Path | None) -> list
     label = NONE if one.label is None else str(one.label)
     of = f" {one.best[0][0]}" if one.label is None else ""
     file = one.file if folder is None else str(Path(one.file).relative_to(folder))
-    cells = [file, label, f"{one.best[0][1]:.1%}{of}"]
+    cells = [file, label, f"{in_percent(one.best[0][1])}{of}"]
     if many > 1:
-        cells.append(", ".join(f"{name} {p:.1%}" for name, p in one.best[1:]))
+        cells.append(", ".join(f"{name} {in_percent(p)}" for name, p in one.best[1:]))
     if known:
         cells.append("" if one.truth in (None, one.label) else "wrong")
     return cells

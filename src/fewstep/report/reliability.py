@@ -1,6 +1,7 @@
 """The reliability picture: how often predictions are right, by how sure they are."""
 
 from pathlib import Path
+from textwrap import wrap
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +21,7 @@ BEFORE, AFTER = (COLOURS[1], "o-"), (COLOURS[0], "s-")
 
 
 def draw_reliability(path: Path, config: Config, results: Results, split: Split) -> None:
-    """Draw accuracy over confidence, before and after the temperature, as a PNG file.
+    """Draw accuracy over confidence, before and after a temperature if one was chosen, as PNG.
 
     A column for each norm that has a calibration; below, the shares of the predictions. Points on
     the diagonal are right as often as they are sure. `InputError` where there is no calibration.
@@ -37,8 +38,7 @@ def draw_reliability(path: Path, config: Config, results: Results, split: Split)
     for (above, below), (norm, one) in zip(grid.T, found.items(), strict=True):
         above.set_title(
             f"{batch_norm(config, norm)}, {one.predictions:,} predictions\n"
-            f"expected calibration error {one.ece_before:.1%}, "
-            f"{one.ece_after:.1%} at temperature {one.temperature:.2f}",
+            + "\n".join(wrap(f"expected calibration error {one.told()}", 60)),
             fontsize=9,
         )
         _draw_accuracy(above, one)
@@ -85,4 +85,5 @@ def _draw_shares(axes: Axes, one: Calibration) -> None:
 def _both(one: Calibration) -> list[tuple[str, Reliability, tuple[str, str]]]:
     assert one.bins is not None
     before, after = one.bins
-    return [("as predicted", before, BEFORE), ("at the temperature", after, AFTER)]
+    drawn = [("as predicted", before, BEFORE), ("at the temperature", after, AFTER)]
+    return drawn if one.has_temperature else drawn[:1]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fewstep.evaluation.numbers import in_percent
 from fewstep.predictors.classifier import Label
 from fewstep.report.columns import in_columns
 
@@ -130,9 +131,13 @@ class LabelRows:
         """A prediction as text."""
         label, best = self.labels[row], self.best[row]
         of = f" {best[0][0]}" if label is None else ""
-        cells = [_name(self, row), NONE if label is None else str(label), f"{best[0][1]:.1%}{of}"]
+        cells = [
+            _name(self, row),
+            NONE if label is None else str(label),
+            f"{in_percent(best[0][1])}{of}",
+        ]
         if "next" in self.heading:
-            cells.append(", ".join(f"{name} {p:.1%}" for name, p in best[1:]))
+            cells.append(", ".join(f"{name} {in_percent(p)}" for name, p in best[1:]))
         if self.truth:
             cells.append(str(self.truth.get(row, "")))
         return cells

@@ -107,7 +107,8 @@ def results_of(told: dict[str, Any]) -> Results:
 def _calibration(found: Calibration) -> dict[str, Any]:
     threshold = found.threshold._asdict() if found.threshold else {}
     plain = ("temperature", "predictions", "ece_before", "ece_after", "overconfidence")
-    return {**{name: getattr(found, name) for name in plain}, **threshold}
+    why = {"unchosen": found.unchosen} if found.unchosen else {}
+    return {**{name: getattr(found, name) for name in plain}, **why, **threshold}
 
 
 def _told_calibration(told: dict[str, Any] | None) -> Calibration | None:

@@ -11,6 +11,7 @@ from rich.text import Text
 from fewstep.choices import Split
 from fewstep.config.schema import Config, batch_norm
 from fewstep.evaluation.evaluate import Results
+from fewstep.evaluation.numbers import in_percent
 
 IN_WORDS = {"mse": "mean squared error", "rmse": "root mean squared error"}
 """Metrics whose names are no words."""
@@ -105,15 +106,12 @@ def calibration_lines(results: Results) -> list[str]:
         which = f", {norm}" if len(results) > 1 else ""
         points = 100 * abs(one.overconfidence)
         sure = "too sure" if one.overconfidence > 0 else "not sure enough"
-        lines.append(
-            f"calibration{which}: expected error {one.ece_before:.1%} ({points:.1f} points {sure}),"
-            f" {one.ece_after:.1%} at temperature {one.temperature:.2f}; {one.predictions:,} "
-            "predictions"
-        )
+        told = one.told(f" ({points:.1f} points {sure})")
+        lines.append(f"calibration{which}: expected error {told}; {one.predictions:,} predictions")
     for threshold in (one.threshold for one in found.values() if one.threshold):
         lines.append(
-            f"none of these: below a probability of {threshold.threshold:.1%}, which refuses "
-            f"{threshold.absent_refused:.0%} of absent classes and keeps "
+            f"none of these: below a probability of {in_percent(threshold.threshold)}, which "
+            f"refuses {threshold.absent_refused:.0%} of absent classes and keeps "
             f"{threshold.known_kept:.0%} of the others in validation tasks"
         )
     return lines

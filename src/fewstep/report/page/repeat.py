@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fewstep.evaluation.numbers import shown
 from fewstep.report.page.command import command, differences
 from fewstep.report.page.html import Html, element, joined, table
 from fewstep.report.page.measured import Report, Reported
@@ -96,7 +97,7 @@ def _kept(run: Reported) -> str | None:
     if progress is None or progress.best_score is None:
         return None
     score = run.files.score
-    value = f"{progress.best_score:.1%}" if score == "accuracy" else f"{progress.best_score:.3g}"
+    value = shown(score, progress.best_score)
     return f"the initialisation after outer step {progress.best_step:,}, validation {score} {value}"
 
 

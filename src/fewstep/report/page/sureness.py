@@ -7,6 +7,8 @@ from fewstep.report.page.html import Html, element
 from fewstep.report.page.measured import Measured, Report
 from fewstep.report.table import protocol
 
+_CHOSEN = "The temperature, which divides the logits, was chosen on validation tasks. "
+
 
 def sureness(report: Report) -> Html | None:
     """A figure a run that predicts classes; None where there is none."""
@@ -17,10 +19,10 @@ def sureness(report: Report) -> Html | None:
     ]
     if not found:
         return None
+    chosen = any(m.result.calibration.has_temperature for _, m in found if m.result.calibration)
     told = (
         "Points on the diagonal are right as often as they are sure; below it they are too sure. "
-        "The temperature, which divides the logits, was chosen on validation tasks. Grey bars: the "
-        "share of the predictions."
+        f"{_CHOSEN if chosen else ''}Grey bars: the share of the predictions."
     )
     several = len(report.runs) > 1
     return Html(element("p", told) + grid(*[_of_run(name, one, several) for name, one in found]))
@@ -31,10 +33,10 @@ def _of_run(name: str, run: Measured, several: bool) -> Html:
     assert one is not None
     assert one.bins is not None
     before, after = one.bins
-    lines = [
-        _line("as predicted", before, one.predictions, 1),
-        _line(f"at temperature {one.temperature:.2f}", after, one.predictions, 0),
-    ]
+    lines = [_line("as predicted", before, one.predictions, 1)]
+    if one.has_temperature:
+        name_after = f"at temperature {one.temperature:.2f}"
+        lines.append(_line(name_after, after, one.predictions, 0))
     axes = Axes(
         "confidence, the largest probability",
         "accuracy",
@@ -45,8 +47,8 @@ def _of_run(name: str, run: Measured, several: bool) -> Html:
     )
     line = (
         f"{one.predictions:,} predictions, in bins of which those of fewer than {FEWEST} have no "
-        f"point; expected calibration error {one.ece_before:.1%}, {one.ece_after:.1%} at "
-        f"temperature {one.temperature:.2f}; {protocol(run.config, run.results, 'test')}"
+        f"point; expected calibration error {one.told()}; "
+        f"{protocol(run.config, run.results, 'test')}"
     )
     title = f"Reliability of {name}" if several else "Reliability"
     return figure(title, line, lines, axes, "accuracy")
