@@ -18,7 +18,7 @@ def here(tmp_path, monkeypatch):
     [
         ("ex.xlsx", "ex.xlsx is a workbook or an archive; save the table as CSV"),
         ("ex.ods", "ex.ods is a workbook or an archive; save the table as CSV"),
-        ("ex.zip", "ex.zip is a workbook or an archive; save the table as CSV"),
+        ("ex.zip", "ex.zip is an archive; unpack it, and give what is in it"),
         ("ex.json", "ex.json is no table by its name; expected .csv, .tsv"),
         ("ex.db", "ex.db is no table by its name; expected .csv, .tsv"),
         ("ex", "ex is no table by its name; expected .csv, .tsv"),

@@ -169,6 +169,8 @@ def test_where_tasks_hardly_differ_the_pooled_network_is_named():
         {"worse": 0.6, "support_loss_after": 1.5},
         {"gradient_peak": 30.0, "support_loss_after": 1.5},
         {"validation": 0.7, "trend": Trend("validation", 0.6, 0.7, 0.01)},
+        {"validation": 0.7, "trend": Trend("training", 0.6, 0.7, 0.01)},
+        {"validation": 0.7, "before": 0.7, "gain_ci95": 0.01},
         {"validation": 0.7, "trained": 5, "planned": 10},
         {"before": 0.9, "gain_ci95": 0.0, "worsened": Worsened(100, 700, 0.9, 0.8, 0.004)},
     ],
@@ -178,6 +180,7 @@ def test_no_two_findings_contradict_one_another(changes):
     assert told
     opposites = [
         ("more --steps", "stop earlier"),
+        ("more --steps", "the initialisation overfits"),
         ("more --steps", "fewer --steps"),
         ("goes on from there", "stop earlier"),
         ("larger --inner-lr", "smaller --inner-lr"),

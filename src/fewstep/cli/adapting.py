@@ -1,5 +1,6 @@
 """One adaptation to pictures from folders: read, adapted, judged and saved."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -7,6 +8,8 @@ import torch
 from fewstep.cli.places import Places, check_out
 from fewstep.data.own_pictures import (
     Pictures,
+    alike,
+    as_known,
     check_query_classes,
     query_files,
     read_pictures,
@@ -24,7 +27,7 @@ from fewstep.predictors.verdict import Verdict, by_leaving_one_out, by_query
 from fewstep.report.adaptation import Adaptation, accuracy_line
 from fewstep.report.adapted_sheet import adapted_sheet
 from fewstep.report.predictions import Prediction, predictions_of
-from fewstep.training.adaptable import Base, base_of_adapted, base_of_run
+from fewstep.training.adaptable import BY_ADDING, Base, base_of_adapted, base_of_run
 
 
 def adapt_to_pictures(
@@ -35,8 +38,10 @@ def adapt_to_pictures(
     # Mistakes in the folders are told before anything is loaded.
     taught = support_files(places.support, least=1 if add else 2)
     asked = None if places.query is None else query_files(places.query)
-    base = base_of_adapted(places.run) if add else base_of_run(places.run, device)
+    base = base_of_adapted(places.run) if add else base_of_run(places.run, device, BY_ADDING)
+    taught = as_known(taught, base.known)
     if asked is not None and places.query is not None:
+        asked = as_known(asked, base.known)
         check_query_classes(asked, {*base.known, *(taught.labels or ())}, places.query)
     support = read_support(places.support, taught, base.preparation)
     query = None if asked is None else read_pictures(asked, base.preparation)
@@ -73,6 +78,7 @@ def _verdict(
 def _notes(support: Pictures, query: Pictures | None) -> list[str]:
     problems = [*support.problems, *(query.problems if query else [])]
     notes = [f"left out: {problem}" for problem in problems]
+    notes += _of_one_picture(support)
     twice = repeated(support, query) if query else []
     if twice:
         many = f"{len(twice)} query pictures are support pictures, too"
@@ -80,6 +86,18 @@ def _notes(support: Pictures, query: Pictures | None) -> list[str]:
         told, (asked, taught) = one if len(twice) == 1 else many, twice[0]
         notes.append(f"{told} ({asked} is {taught}): what is predicted for them is no test")
     return notes
+
+
+def _of_one_picture(support: Pictures) -> Iterator[str]:
+    """Of support pictures with the same bytes, the first that stand in two classes, and in one."""
+    pairs, labels = alike(support), support.labels or []
+    for apart in (True, False):
+        found = [(n, m) for n, m in pairs if (labels[n] != labels[m]) is apart]
+        if found:
+            (one, other), more = found[0], len(found) - 1
+            of = f", and {more} more such" if more else ""
+            told = "one of them is in a wrong folder" if apart else "it counts twice"
+            yield (f"{support.files[one]}: the same bytes as {support.files[other]}{of}: {told}")
 
 
 def _save(folder: Path, done: Adaptation, query: Pictures | None) -> None:

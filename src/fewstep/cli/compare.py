@@ -105,8 +105,9 @@ def main(arguments: list[str]) -> int:
         for name, result in results.items()
     }
     if options.json:
+        command = ["fewstep", "compare", *arguments]
         summaries = {
-            name: summary(run.config, results[name], run.progress, "test")
+            name: summary(run.config, results[name], run.progress, "test", command=command)
             for name, run in starts.items()
         }
         summaries["random"]["algorithm"] = "none"

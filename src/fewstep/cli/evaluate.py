@@ -112,7 +112,15 @@ def main(arguments: list[str]) -> int:
         return 0
     advice = findings(figures) if figures else [f"left out, since {missing}"]
     if options.json:
-        told = summary(run.config, results, run.progress, options.split, figures, run.trained)
+        told = summary(
+            run.config,
+            results,
+            run.progress,
+            options.split,
+            figures,
+            run.trained,
+            command=["fewstep", "evaluate", *arguments],
+        )
         print(json.dumps(told | ({"note": run.note} if run.note else {})))
     else:
         show(run.config, results, options.split, advice, plain_console())

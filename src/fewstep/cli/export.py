@@ -49,6 +49,13 @@ def main(arguments: list[str]) -> int:
     """Write the files, and print what they are."""
     options = parse(ExportOptions, "export", arguments)
     check_writable(options.out)
+    named = options.out.suffix.removeprefix(".")
+    if named in ("onnx", "pt2") and named != options.format:
+        raise InputError(
+            f"--out {options.out} is named as a file of --format {named}, and the format is "
+            f"{options.format}; add --format {named}, or give "
+            f"{options.out.with_suffix('.' + options.format)}"
+        )
     ending = f".{options.format}"
     if options.out.suffix != ending:
         raise InputError(

@@ -18,6 +18,7 @@ from fewstep.data.tables.paths import (
 )
 from fewstep.errors import InputError
 
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 Kind = Literal["recipe", "table", "folder"]
 
 
@@ -32,6 +33,10 @@ def kind_of(word: str, given: frozenset[str]) -> Kind:
     Raises:
         InputError: It is a file that is no table, is not there, or does not go with the settings.
     """
+    if not word:
+        raise InputError(
+            "no folder is given, but an empty word; give a recipe, a folder of pictures or a table"
+        )
     if word in RECIPES:
         return "recipe"
     path = Path(word)
@@ -68,6 +73,8 @@ def no_file(path: Path) -> InputError:
 
 
 def _no_table(path: Path) -> InputError:
+    if path.name.lower().endswith(_ARCHIVES):
+        return InputError(f"{path} is an archive; unpack it, and give what is in it")
     if is_workbook(path):
         return InputError(f"{path} is a workbook or an archive; save the table as CSV")
     return InputError(

@@ -1,5 +1,6 @@
 """One run of ``fewstep train``: what is told before, the training, and the final test."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,9 +19,17 @@ from fewstep.training.split_file import kept_split
 
 
 def train_and_test(
-    config: Config, run_dir: Path, console: Console, split: KeptSplit | None = None
+    config: Config,
+    run_dir: Path,
+    console: Console,
+    split: KeptSplit | None = None,
+    *,
+    command: Sequence[str],
 ) -> None:
-    """Train in a run directory and test, or show the test of a run that is finished."""
+    """Train in a run directory and test, or show the test of a run that is finished.
+
+    The test tells the words of the ``command`` that it came about by.
+    """
 
     def show_pictures(run: RunDir, tasks: Tasks) -> None:
         if config.folder and not run.contact_sheet.exists():
@@ -38,4 +47,4 @@ def train_and_test(
             own = picture_folder if config.folder else table_file
             own.tell(config, kept_split(config, RunDir(run_dir)), console)
         with trained(config, run_dir, ProgressBar(console, config), show_pictures, split) as run:
-            final_test(run, run_dir, console)
+            final_test(run, run_dir, console, command)

@@ -4,14 +4,16 @@ import contextlib
 import io
 import os
 import re
-from itertools import dropwhile, takewhile
+from dataclasses import is_dataclass
+from itertools import dropwhile, pairwise, takewhile
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast, get_type_hints
 
 import tyro
 from tyro.conf import arg
 
-from fewstep.config.limits import Count, Limit, OptionalCount, check_numbers
+from fewstep.config.file import no_data_folder
+from fewstep.config.limits import Count, Limit, OptionalCount, Range, check_numbers, rules
 from fewstep.data.tables.paths import is_table
 from fewstep.errors import InputError
 from fewstep.files import check_may_replace, check_writable
@@ -20,6 +22,10 @@ Options = TypeVar("Options")
 Tasks = Annotated[Count, Limit(10**7)]
 InnerSteps = Annotated[OptionalCount, Limit(10_000)]
 NARROWEST = 40
+_NO_NUMBER = re.compile(
+    r"Error parsing --([\w-]+): (?:(invalid literal for int)|could not convert string to float)"
+    r"[^:]*: ('.*?')"
+)
 DataDir = Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")]
 
 
@@ -27,6 +33,7 @@ def parse(
     kind: type[Options], command: str, arguments: list[str], default: Options | None = None
 ) -> Options:
     """The options of one command; the fields of ``kind``, a documented dataclass, are its flags."""
+    check_none_is_empty(arguments)
     complaint = io.StringIO()
     # In a few columns the frames of a help text are never done.
     columns = os.environ.get("COLUMNS", "")
@@ -43,9 +50,41 @@ def parse(
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        raise InputError(f"{_one_line(complaint.getvalue())} (fewstep {command} --help)") from stop
+        told = _no_number(kind, complaint.getvalue()) or _one_line(complaint.getvalue())
+        raise InputError(f"{told} (fewstep {command} --help)") from stop
     check_numbers(options, least=0)
     return options
+
+
+def check_none_is_empty(arguments: list[str]) -> None:
+    """See that no word is empty, as by a variable of a shell that is not set.
+
+    An empty path would be that of the folder that one is in.
+    """
+    for before, word in pairwise(["", *arguments]):
+        flag, is_of_value, value = word.partition("=")
+        if word and not (flag.startswith("--") and is_of_value and not value):
+            continue
+        flag = flag or (before if before.startswith("--") else "")
+        told = f"the value of {flag} is empty" if flag else "an argument is empty"
+        raise InputError(f"{told}; give one, or leave {'both' if flag else 'it'} out")
+
+
+def _no_number(kind: type, frame: str) -> str:
+    """The line for a number that is none, as others of that setting are refused."""
+    found = _NO_NUMBER.search(re.sub(r"[\s│|]+", " ", frame))
+    if not found:
+        return ""
+    flag, whole, value = found.groups()
+    name, what = flag.replace("-", "_"), "a whole number" if whole else "a number"
+    groups = (kind, *(hint for hint in get_type_hints(kind).values() if is_dataclass(hint)))
+    ranges = [
+        f", {rule.expected}"
+        for group in groups
+        for rule in rules(cast(type, group)).get(name, ())
+        if isinstance(rule, Range)
+    ]
+    return f"{name} is {value}; expected {what}{''.join(ranges[:1])}"
 
 
 def _one_line(frame: str) -> str:
@@ -79,14 +118,12 @@ def _missing(rows: list[str]) -> list[str]:
 def data_folder(option: str | None) -> str | None:
     """The whole path of ``--data-dir``, or of the variable ``FEWSTEP_DATA``, or None.
 
-    It may be that of a table, whose run looks for it there.
+    It may be that of a table, whose run looks for it there. Whether the variable's is there counts
+    for data that need it alone, and is seen there.
     """
     named = option or os.environ.get("FEWSTEP_DATA")
-    if named and not (Path(named).is_dir() or (Path(named).is_file() and is_table(named))):
-        raise InputError(
-            f"the data folder {named} does not exist; give the folder that holds omniglot/ with "
-            "--data-dir or the variable FEWSTEP_DATA"
-        )
+    if option and not (Path(option).is_dir() or (Path(option).is_file() and is_table(option))):
+        raise no_data_folder(option)
     return os.path.abspath(named) if named else None
 
 

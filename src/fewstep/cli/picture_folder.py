@@ -7,6 +7,7 @@ from rich.console import Console
 from fewstep.config.file import read_config
 from fewstep.config.recipes import folder_config
 from fewstep.config.schema import Config
+from fewstep.data.class_split import classes_in_words
 from fewstep.data.folder_tasks import open_folder, split_folder
 from fewstep.data.source import KeptSplit
 from fewstep.errors import InputError
@@ -63,7 +64,8 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
         say(f"  and {len(images.problems) - SHOWN} more, in {more}")
     sizes = [len(part) for part in parts.values()]
     used, ways = sum(sizes), min(sizes)
-    told = f"{used} classes: {sizes[0]} train, {sizes[1]} validation, {sizes[2]} test; so at most"
+    of_parts = f"{sizes[0]} train, {sizes[1]} validation, {sizes[2]} test"
+    told = f"{classes_in_words(used)}: {of_parts}; so at most"
     # Tasks of more ways are refused as soon as they are made.
     tasks = f", and tasks are {config.n_way}-way {config.k_shot}-shot"
     say(f"{told} {ways}-way{tasks if config.n_way <= ways else ''}")
@@ -71,6 +73,8 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
         fits = used // len(sizes)
         by_split = [f"--n-way {fits} with fewer classes to train on"] if fits > ways else []
         by_more = [f"{len(sizes) * WAYS} classes for {WAYS}-way"] if fits < WAYS else []
+        if images.parts is not None:
+            by_split, by_more = [], [f"{WAYS} classes in each part for {WAYS}-way"]
         say(
             f"for more ways: {', or '.join(by_split + by_more)}; adapting to any number of classes "
             "needs none of it"

@@ -14,6 +14,7 @@ from fewstep.config.limits import Count
 from fewstep.errors import InputError
 from fewstep.files import check_may_replace, check_writable, write_out
 
+_OUTPUT = Path("-")
 _PICTURES = arg(metavar="FILE|DIR|-", help_behavior_hint="")
 _PATH = arg(metavar="FILE", help_behavior_hint="")
 _LEAST = arg(metavar="FLOAT|auto", help_behavior_hint="")
@@ -35,7 +36,8 @@ class PredictOptions:
     top: Count = 1
     """So many labels of each example, the likeliest first."""
     csv: Annotated[Path | None, _PATH] = None
-    """Write the predictions as a CSV file, too; of rows, behind their own columns."""
+    """Write the predictions as a CSV file, too; of rows, behind their own columns. With - they go
+    to standard output, and nothing else does."""
     threshold: Annotated[str | None, _LEAST] = None
     """Answer "none of these" below this probability; auto: as chosen when the run was tested."""
     json: bool = False
@@ -52,6 +54,8 @@ def main(arguments: list[str]) -> int:
         )
     if options.csv is not None:
         _check_csv(options.csv, options.pictures)
+    if options.csv == _OUTPUT and options.json:
+        raise InputError("--csv - and --json both take standard output; leave one of them out")
 
     from fewstep.predictors.adapted_dir import takes_tables
 
@@ -67,7 +71,7 @@ def _pictures(options: PredictOptions) -> int:
     least = threshold_of(options.threshold, adapted, options.adapted)
     predictions, problems = predict_files(adapted, options.pictures, options.top, least)
     if options.csv is not None:
-        write_out(options.csv, as_csv(predictions))
+        _write_csv(options.csv, as_csv(predictions))
     left_out = [{"file": problem.path, "reason": problem.reason} for problem in problems]
     if options.json:
         told = {
@@ -78,7 +82,7 @@ def _pictures(options: PredictOptions) -> int:
             "left_out": left_out,
         }
         print(json.dumps(told, allow_nan=False))
-    else:
+    elif options.csv != _OUTPUT:
         for line in prediction_lines(predictions, console.width) if predictions else ():
             console.print(line, soft_wrap=True)
     for problem in problems:
@@ -98,18 +102,28 @@ def _rows(options: PredictOptions) -> int:
     console, errors = plain_console(), error_console()
     done = predict_rows(options.adapted, options.pictures, options.top, options.threshold)
     if options.csv is not None:
-        write_out(options.csv, done.as_csv())
+        _write_csv(options.csv, done.as_csv())
     for note in done.notes:
         errors.print(note, soft_wrap=True)
     if options.json:
         print(json.dumps(done.as_json(), allow_nan=False))
         return 0
-    for line in done.lines(console.width):
+    for line in done.lines(console.width) if options.csv != _OUTPUT else ():
         console.print(line, soft_wrap=True)
     return 0
 
 
+def _write_csv(path: Path, content: bytes) -> None:
+    if path == _OUTPUT:
+        # Names of files need not be text.
+        print(content.decode("utf-8", "surrogateescape"), end="")
+    else:
+        write_out(path, content)
+
+
 def _check_csv(path: Path, given: tuple[str, ...]) -> None:
+    if path == _OUTPUT:
+        return
     target = check_may_replace(path)
     if any(target == Path(os.path.realpath(name)) for name in given if name != "-"):
         raise InputError(

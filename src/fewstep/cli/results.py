@@ -74,8 +74,10 @@ def evaluate(
     return results
 
 
-def final_test(run: Run, run_dir: Path, console: Console) -> None:
+def final_test(run: Run, run_dir: Path, console: Console, command: Sequence[str] = ()) -> None:
     """The final test of a run, with its summary, diagnosis and pictures.
+
+    The summary tells the ``command`` that it came about by.
 
     Raises:
         Interrupted: The user stopped it.
@@ -114,7 +116,8 @@ def final_test(run: Run, run_dir: Path, console: Console) -> None:
             draw_task(files.task, run.learner, first, steps, norm, batch_norm(config, norm), ink)
             pictures.append(files.task)
         # Last of the files: where it stands, so do the pictures.
-        told = summary(config, results, run.progress, "test", figures, run.trained, average)
+        progress = run.progress
+        told = summary(config, results, progress, "test", figures, run.trained, average, command)
         files.write_json(files.summary, told)
         lines = [_kept(config, run.progress), *average_lines(config, average)]
         lines += interval_lines(config, interval)

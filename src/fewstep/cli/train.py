@@ -1,6 +1,7 @@
 """``fewstep train RECIPE|FOLDER|TABLE``: meta-train, then evaluate on tasks never seen."""
 
 import os
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -116,6 +117,7 @@ def main(arguments: list[str]) -> int:
     from fewstep.cli.one_run import train_and_test
 
     use_own_device(config.device)
+    train = partial(train_and_test, command=["fewstep", "train", *arguments])
     if options.search or options.seeds > 1:
         from fewstep.cli import search
 
@@ -125,9 +127,9 @@ def main(arguments: list[str]) -> int:
             command = ["fewstep", "train", *_without("search", arguments)]
             config = search.search(config, run_dir, options.search, given, console, command)
         if options.seeds > 1:
-            search.repeat(config, run_dir, options.seeds, console, train_and_test)
+            search.repeat(config, run_dir, options.seeds, console, train)
             return 0
-    train_and_test(config, run_dir, console)
+    train(config, run_dir, console)
     return 0
 
 
@@ -140,6 +142,7 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
     flags = arguments[1:] if named else arguments
     of_table = frozenset(name for name in OF_TABLES if _is_given(flags, name))
     kind = kind_of(arguments[0], of_table) if named else "recipe"
+    named_command = f"train {shlex.quote(arguments[0])}" if named else ""
     if kind == "table":
         if _is_given(flags, "n_way"):
             raise InputError(
@@ -148,12 +151,12 @@ def _options(arguments: list[str]) -> tuple[TrainOptions, Config]:
         # A network that suits series, before it is read what they are.
         is_series = _is_given(flags, "window") and _is_given(flags, "time")
         series: dict[str, Any] = {"time": "", "window": 1} if is_series else {}
-        recipe, command = table_config(os.path.abspath(arguments[0]), **series), "train TABLE"
+        recipe, command = table_config(os.path.abspath(arguments[0]), **series), named_command
     elif kind == "folder":
-        recipe, command = folder_config(os.path.abspath(arguments[0])), "train FOLDER"
+        recipe, command = folder_config(os.path.abspath(arguments[0])), named_command
     else:
         recipe = find_recipe(arguments[0] if named else DEFAULT).config
-        command = f"train {recipe.recipe}" if named else "train [RECIPE]"
+        command = named_command if named else "train [RECIPE]"
     if _HELP & {*flags}:
         _show_help(command, flags, recipe)
     return _with_defaults(command, flags, recipe)

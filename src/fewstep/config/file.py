@@ -80,6 +80,8 @@ def remembered_folder(run_dir: Path, given: str | None, config: Config) -> str |
     """The folder of the data, if there is one: what is given, or else that of the run."""
     if not config.data_set.has_folder:
         return None
+    if given and not Path(given).is_dir():
+        raise no_data_folder(given)
     if given or config.data_dir is None:
         return given
     if not Path(config.data_dir).is_dir():
@@ -88,6 +90,14 @@ def remembered_folder(run_dir: Path, given: str | None, config: Config) -> str |
             "more; give its new place with --data-dir or the variable FEWSTEP_DATA"
         )
     return config.data_dir
+
+
+def no_data_folder(named: str) -> InputError:
+    """The one line for a data folder that is not there."""
+    return InputError(
+        f"the data folder {named} does not exist; give the folder that holds omniglot/ with "
+        "--data-dir or the variable FEWSTEP_DATA"
+    )
 
 
 def remembered_pictures(run_dir: Path, given: str | None, config: Config) -> str | None:

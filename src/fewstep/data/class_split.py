@@ -6,9 +6,19 @@ from typing import get_args
 import numpy as np
 
 from fewstep.choices import Split
+from fewstep.data.folder_listing import spelled_alike
 from fewstep.errors import InputError
 
 USUAL = (0.6, 0.2, 0.2)
+
+
+def classes_in_words(number: int) -> str:
+    """A number of classes.
+
+    >>> classes_in_words(1), classes_in_words(3)
+    ('1 class', '3 classes')
+    """
+    return "1 class" if number == 1 else f"{number} classes"
 
 
 def split_sizes(classes: int, parts: Sequence[float], of: str = "classes") -> tuple[int, ...]:
@@ -91,13 +101,19 @@ def numbers_by_name(
     Raises:
         InputError: Some are missing.
     """
-    number = {name: i for i, name in enumerate(names)}
+    # Of a folder that was copied, a name may be spelled by other characters that look the same.
+    number = {spelled_alike(name): i for i, name in enumerate(names)}
+    number |= {name: i for i, name in enumerate(names)}
+
+    def place(name: str) -> int | None:
+        return number.get(name, number.get(spelled_alike(name)))
+
     order: tuple[Split, ...] = get_args(Split)
-    missing = [name for part in order for name in parts[part] if name not in number]
+    missing = [name for part in order for name in parts[part] if place(name) is None]
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise InputError(
             f"{where} lacks {len(missing)} of the {kind} of the split: {', '.join(missing[:3])}"
             f"{more}; put them back"
         )
-    return [[number[name] for name in parts[part]] for part in order]
+    return [[found for n in parts[part] if (found := place(n)) is not None] for part in order]

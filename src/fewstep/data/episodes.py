@@ -11,6 +11,7 @@ import torch
 from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.augmentation import UNCHANGED, Augmentation, Integers
+from fewstep.data.class_split import classes_in_words
 from fewstep.data.draws import Draws, generator
 from fewstep.data.images import ImageClasses
 from fewstep.data.on_demand import OnDemand
@@ -19,6 +20,8 @@ from fewstep.data.resident import ResidentEpisodes, fits
 from fewstep.data.source import Sampler, TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
+
+LEAST = 2  # pictures of a class
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,19 @@ class EpisodeSampler(TaskSource):
         super().__post_init__()
         if self.n_way > self.classes:
             raise InputError(
-                f"n_way is {self.n_way}, but the {self.split} split has {self.classes} classes; "
-                "choose fewer ways"
+                f"n_way is {self.n_way}, but the {self.split} split has "
+                f"{classes_in_words(self.classes)}; choose fewer ways"
             )
         fewest = int(self.images.counts.argmin())
+        few = int((self.images.counts < LEAST).sum())
+        if few:
+            # No sum is small enough for them.
+            others = f" and {few - 1} more have" if few > 1 else " has"
+            raise InputError(
+                f"{self.images.names[fewest]!r}{others} fewer than {LEAST} pictures, and a task "
+                f"takes {LEAST} of each class at least, one to learn from and one to predict; add "
+                "pictures, or do without, as by moving the folder of the class away"
+            )
         if self.k_shot + self.q_query > self.images.counts[fewest]:
             raise InputError(
                 f"k_shot {self.k_shot} + q_query {self.q_query} = {self.k_shot + self.q_query} "

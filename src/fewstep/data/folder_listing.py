@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 from fewstep.choices import Split
 from fewstep.errors import InputError
@@ -53,6 +54,15 @@ class Listing:
     classes: dict[str, list[File]]
     problems: list[Problem]
     parts: dict[Split, list[str]] | None = None
+
+
+def spelled_alike(name: str) -> str:
+    """The name of a class by its composed characters: systems spell an accent in two ways.
+
+    >>> spelled_alike("e\u0301") == "\u00e9"
+    True
+    """
+    return normalize("NFC", name)
 
 
 def list_folder(folder: str | Path) -> Listing:
@@ -173,6 +183,7 @@ def _by_part(
             told = "stands beside the parts of the split" if rest or top not in PARTS else ""
             problems += [Problem(f.path, told or "stands in no folder of a class") for f in files]
             continue
+        rest = spelled_alike(rest)
         parts[PARTS[top]].append(rest)
         classes.setdefault(rest, []).extend(files)
     classes = dict(sorted(classes.items()))

@@ -1,11 +1,11 @@
 """The tasks of a folder of pictures, split by class: as its run kept it, or else by the seed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fewstep.choices import Split
 from fewstep.config.schema import Config
-from fewstep.data.class_split import draw_split, usual_sizes
+from fewstep.data.class_split import classes_in_words, draw_split, usual_sizes
 from fewstep.data.episodes import episodes
 from fewstep.data.folder import ImageFolder
 from fewstep.data.image_set import ImageSet
@@ -47,15 +47,38 @@ def split_folder(
     if kept:
         parts = images.split_by_name(kept.classes)
     elif images.parts is not None:
+        _check_parts(images.folder, images.parts)
         parts = images.split(seed=seed)
     else:
         least = LEAST * len(SPLITS)
         if len(images) < least:
             raise InputError(
-                f"{images.folder} has {len(images)} classes; training needs {least}, {LEAST} each "
-                "for training, validation and test: add classes, or adapt a run on other pictures "
-                "to these (fewstep adapt)"
+                f"{images.folder} has {classes_in_words(len(images))}; training needs {least}, "
+                f"{LEAST} each for training, validation and test: add classes, or adapt a run on "
+                "other pictures to these (fewstep adapt)"
             )
         sizes = usual_sizes(len(images), max(n_way, LEAST))
         parts = images.split_into(draw_split(sizes, len(images), seed))
     return dict(zip(SPLITS, parts, strict=True))
+
+
+def _check_parts(folder: Path, parts: Mapping[Split, Sequence[str]]) -> None:
+    """See that each part of a folder has classes for a task, also where training gives some."""
+    lacking = [split for split in SPLITS if not parts[split]]
+    for split in ("val", "test"):
+        if len(parts[split]) == 1:
+            raise InputError(
+                f"{folder}: {split}/ has 1 class, and a task tells {LEAST} apart; add a class to "
+                f"{split}/, or remove it, and classes of train/ take its place"
+            )
+    given, needed = len(parts["train"]), LEAST * len(lacking)
+    if given < LEAST + needed:
+        of = " and ".join({"val": "validation", "test": "the test"}[split] for split in lacking)
+        told = f", of which {needed} are needed for {of}" if lacking else ""
+        more = LEAST + needed - given
+        add = "a class" if more == 1 else f"{more} classes"
+        folders = "".join(f", or a {split}/ folder" for split in lacking)
+        raise InputError(
+            f"{folder}: train/ has {classes_in_words(given)}{told}, and a task tells {LEAST} apart;"
+            f" add {add} to train/{folders}"
+        )

@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fewstep.data.folder_listing import LARGEST, Problem, walk
+from fewstep.data.folder_listing import LARGEST, Problem, spelled_alike, walk
 from fewstep.data.preparation import Pixels, Preparation
 from fewstep.errors import InputError
 
@@ -21,6 +21,8 @@ _OF_CAMERAS = {
     *(".raf", ".rw2", ".raw", ".svg"),
 }
 """Formats that Pillow may not read: such pictures are told of, as others that are broken."""
+
+_FILES = "files such as 1.jpg or 2.png"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def support_files(folder: Path, least: int = 2) -> Listed:
     Raises:
         InputError: They are no such pictures.
     """
-    found = _listed(folder)
+    found = _listed(folder, f"a folder a class, as in {folder / 'owl' / '1.jpg'}")
     if found.labels is None:
         raise InputError(
             f"{folder} holds pictures and no folders of classes; expected a folder a class, as in "
@@ -87,6 +89,13 @@ def query_files(folder: Path) -> Listed:
         InputError: There is none, or some stand in folders and some do not.
     """
     return _listed(folder)
+
+
+def as_known(listed: Listed, known: Collection[object]) -> Listed:
+    """The same files with their classes spelled as those that are known already."""
+    spelled = {spelled_alike(name): name for name in known if isinstance(name, str)}
+    labels = listed.labels and [spelled.get(label, label) for label in listed.labels]
+    return replace(listed, labels=labels)
 
 
 def check_query_classes(query: Listed, known: Collection[object], folder: Path) -> None:
@@ -117,7 +126,9 @@ def read_support(folder: Path, listed: Listed, how: Preparation) -> Pictures:
     assert listed.labels is not None
     empty = sorted(set(listed.labels) - set(found.labels or ()))
     if empty:
-        broken = next(p for p in found.problems if _is_in(Path(p.path), folder / empty[0]))
+        labelled = zip(listed.files, listed.labels, strict=True)
+        of_class = {str(file) for file, label in labelled if label == empty[0]}
+        broken = next(p for p in found.problems if p.path in of_class)
         raise InputError(
             f"no picture of class {empty[0]!r} in {folder} can be read ({broken}); replace it or "
             "remove its folder"
@@ -178,8 +189,15 @@ def repeated(support: Pictures, query: Pictures) -> list[tuple[Path, Path]]:
     return [(file, known[digest]) for digest, file in pairs if digest in known]
 
 
-def _listed(folder: Path) -> Listed:
-    by_folder, problems = _found(folder)
+def alike(support: Pictures) -> list[tuple[int, int]]:
+    """Support pictures that are an earlier one byte by byte, with that one, by number."""
+    first: dict[str, int] = {}
+    pairs = [(n, first.setdefault(d, n)) for n, d in enumerate(support.digests)]
+    return [(number, before) for number, before in pairs if number != before]
+
+
+def _listed(folder: Path, expected: str = _FILES) -> Listed:
+    by_folder, problems = _found(folder, expected)
     own = by_folder.pop("", [])
     if own and by_folder:
         raise InputError(
@@ -188,11 +206,13 @@ def _listed(folder: Path) -> Listed:
         )
     if own:
         return Listed([folder / path for path in own], None, problems)
-    pairs = [(folder / path, name) for name, paths in by_folder.items() for path in paths]
+    pairs = [
+        (folder / path, spelled_alike(name)) for name, paths in by_folder.items() for path in paths
+    ]
     return Listed([path for path, _ in pairs], [name for _, name in pairs], problems)
 
 
-def _found(folder: Path) -> tuple[dict[str, list[str]], list[Problem]]:
+def _found(folder: Path, expected: str = _FILES) -> tuple[dict[str, list[str]], list[Problem]]:
     """Paths of the pictures inside of a folder, by the folder that they stand in."""
     try:
         state = folder.stat()
@@ -210,7 +230,7 @@ def _found(folder: Path) -> tuple[dict[str, list[str]], list[Problem]]:
     }
     if not found:
         told = f" ({problems[0]})" if problems else ""
-        raise InputError(f"{folder} holds no pictures{told}; expected files such as 1.jpg or 2.png")
+        raise InputError(f"{folder} holds no pictures{told}; expected {expected}")
     outside = [Problem(str(folder / p.path), p.reason, p.left_out) for p in problems]
     return found, outside
 
@@ -219,7 +239,3 @@ def may_be_picture(name: str) -> bool:
     """Whether a file has the name of a picture, or one that says nothing."""
     suffix = os.path.splitext(name)[1].lower()
     return not suffix or suffix in _OF_CAMERAS or suffix in Image.registered_extensions()
-
-
-def _is_in(path: Path, folder: Path) -> bool:
-    return folder in path.parents

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,7 +65,8 @@ class Start:
         return {"name": self.name, "note": note.partition(": ")[2] or note, "steps": steps}
 
     def _examples(self, pictures: Sequence[bytes]) -> Tensor:
-        pixels = torch.stack([torch.from_numpy(self.preparation(one)) for one in pictures])
+        # A copy: of a picture that is of this size already, the pixels may not be written.
+        pixels = torch.from_numpy(np.stack([self.preparation(one) for one in pictures]))
         return pixels.to(next(self.learner.parameters()).device).float() / 255
 
     def _for_ways(self, ways: int) -> tuple[Learner, str]:

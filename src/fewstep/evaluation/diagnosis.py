@@ -40,12 +40,16 @@ def findings(figures: Figures) -> list[str]:
     """
     worse = _worse(figures)
     worsened = _worsened(figures)
+    plateau, gap = _far_from_a_plateau(figures), _gap(figures)
+    if plateau and gap:
+        # More steps help validation where it tells so, and else widen the gap.
+        plateau, gap = (plateau, None) if _validation_improves(figures) else (None, gap)
     found = (
         _unfinished(figures),
         worsened,
-        (not worsened and _far_from_a_plateau(figures))
-        or (not worse and _hardly_learned(figures, yet=not worsened)),
-        not worsened and _gap(figures),
+        (not worsened and plateau)
+        or (not worse and not gap and _hardly_learned(figures, yet=not worsened)),
+        not worsened and gap,
         _pretraining(figures),
         _gradient(figures),
         _diverges(figures) or (not worse and _hardly_adapts(figures)),
@@ -116,6 +120,10 @@ def _far_from_a_plateau(f: Figures) -> Finding | None:
         f"{f.shown(f.trend.before)} to {f.shown(f.trend.after)}): it is far from a plateau"
     )
     return Finding(facts, "take", (Remedy("steps", 1, "more --steps"),))
+
+
+def _validation_improves(f: Figures) -> bool:
+    return f.trend is not None and f.trend.split == "validation"
 
 
 def _hardly_learned(f: Figures, *, yet: bool) -> Finding | None:

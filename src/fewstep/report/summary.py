@@ -2,7 +2,7 @@
 
 import math
 import shlex
-import sys
+from collections.abc import Sequence
 from typing import Any, cast
 
 from fewstep.choices import Split
@@ -26,12 +26,14 @@ def summary(
     figures: Figures | None = None,
     trained: Progress | None = None,
     average: dict[str, Any] | None = None,
+    command: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The result as JSON values, by number of inner steps; of the first norm as the main figures.
 
     There is no diagnosis without the figures that it rests on. ``progress`` is that of the
     initialisation that was evaluated, ``trained`` that of the run when it was last saved, and
-    ``average`` the result of several checkpoints together.
+    ``average`` the result of several checkpoints together. ``command`` has the words that it came
+    about by.
     """
     k_shot, q_query = config.shots(split)
     norm, result = next(iter(results.items()))
@@ -71,7 +73,7 @@ def summary(
         **(_of_training(trained) if trained else {}),
         "device": config.device,
         "protocol": protocol(config, results, split),
-        "command": shlex.join(["fewstep", *sys.argv[1:]]),
+        "command": shlex.join(command),
         "versions": versions(),
         **({"diagnosis": diagnosis_as_json(figures)} if figures else {}),
     }

@@ -42,6 +42,9 @@ class Base:
     known: tuple[Label, ...] = ()
 
 
+BY_ADDING = ", or teach it more with --add"
+
+
 def takes_tables(path: Path, *, add: bool = False) -> bool:
     """Whether a run, or with ``add`` an adapted model, takes rows of a table.
 
@@ -56,13 +59,13 @@ def takes_tables(path: Path, *, add: bool = False) -> bool:
     return not is_made_by_fit(config) and read_config(config).data == "table"
 
 
-def trained_of(path: Path, device: str) -> Trained:
-    """A run of the command line without its data; `InputError` where it is another, or none."""
+def trained_of(path: Path, device: str, other: str = "") -> Trained:
+    """A run of the command line without its data; `InputError` where it is another, or none.
+
+    ``other`` is what else can be done with an adapted model.
+    """
     if is_adapted(path):
-        raise InputError(
-            f"{path} is an adapted model; give the run that it came from, or teach it more with "
-            "--add"
-        )
+        raise InputError(f"{path} is an adapted model; give the run that it came from{other}")
     if is_made_by_fit(RunDir(path).config):
         raise InputError(
             f"{path} was made by fewstep.fit with a network of your own; adapt it in Python, as in "
@@ -71,13 +74,13 @@ def trained_of(path: Path, device: str) -> Trained:
     return load_trained(path, device)
 
 
-def base_of_run(path: Path, device: str) -> Base:
-    """The initialisation of a run of pictures with classes.
+def base_of_run(path: Path, device: str, other: str = "") -> Base:
+    """The initialisation of a run of pictures with classes; ``other`` as in `trained_of`.
 
     Raises:
         InputError: It is another run, or none.
     """
-    run = trained_of(path, device)
+    run = trained_of(path, device, other)
     spec, how = run.form.spec, run.form.preparation
     if spec.kind != "classification" or not isinstance(how, Preparation):
         raise InputError(

@@ -11,7 +11,7 @@ from fewstep.data.columns.preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
 from fewstep.predictors.further import Adapted, with_more
-from fewstep.training.adaptable import adapted_of, trained_of
+from fewstep.training.adaptable import BY_ADDING, adapted_of, trained_of
 from fewstep.training.runs import Trained
 
 
@@ -39,7 +39,7 @@ def rows_base_of_run(path: Path, device: str) -> RowsBase:
     Raises:
         InputError: It is another run, or none.
     """
-    run = trained_of(path, device)
+    run = trained_of(path, device, BY_ADDING)
     how = run.form.preparation
     if not isinstance(how, TablePreparation):
         raise InputError(f"{path} is a run on {run.config.data}; expected one of a table")
