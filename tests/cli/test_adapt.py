@@ -311,3 +311,12 @@ def test_the_help_tells_what_to_give(name, capsys):
     out = capsys.readouterr().out
     assert "a folder a class" in out
     assert "--support DIR" in out
+
+
+def test_one_picture_in_two_classes_is_told(run, mine, capsys):
+    first, *_ = sorted((mine / "bar").iterdir())
+    shutil.copy(first, mine / "cross" / "zz.png")
+    shutil.copy(first, mine / "bar" / "zz.png")
+    _, err = adapt_json([run, "--support", mine], capsys)
+    assert f"{mine / 'cross' / 'zz.png'}: the same bytes as {first}: one of them is in a w" in err
+    assert f"{mine / 'bar' / 'zz.png'}: the same bytes as {first}: it counts twice" in err

@@ -72,6 +72,7 @@ def test_the_pooled_model_of_a_table(table_runs, tmp_path, capsys):
         ("run", ["--out", "a.bin"], "does not end in .onnx"),
         ("run", ["--out", f"{__file__}/new/a.onnx"], "choose a folder that you may write to"),
         ("run", ["--format", "pt2", "--bits", "8", "--out", "a.pt2"], "--bits 8 is for"),
+        ("run", ["--out", "a.pt2"], "add --format pt2, or give a.onnx"),
         ("run", ["--n-way", "1"], "n_way is 1; expected 2 or more"),
         ("adapted", ["--what", "meta-learned"], "is an adapted model; give the run"),
         ("adapted", ["--n-way", "3"], "whose classes are known; leave --n-way out"),

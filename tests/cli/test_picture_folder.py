@@ -205,14 +205,15 @@ def test_few_classes_and_what_to_do(tmp_path, capsys):
     told = refused(["train", str(tmp_path / "photos"), *BRIEF], capsys)
     assert "photos has 5 classes; training needs 6, 2 each for training, validation" in told
     write_folder(tmp_path / "one", classes=1)
-    assert "one has 1 classes" in refused(["train", str(tmp_path / "one")], capsys)
+    assert "one has 1 class; training" in refused(["train", str(tmp_path / "one")], capsys)
 
 
 def test_a_class_too_small_is_named(here, capsys):
     for number in (1, 2, 3):
         (here / "photos" / "class05" / f"{number:02}.png").write_bytes(b"")
     told = refused(["train", "photos", *BRIEF, "--run-dir", "new"], capsys)
-    assert "k_shot 1 + q_query 1 = 2 pictures of each class, but 'class05' has 1; choose a" in told
+    assert "'class05' has fewer than 2 pictures, and a task takes 2 of each class at least" in told
+    assert "add pictures, or do without, as by moving the folder of the class away" in told
     assert not (here / "new").exists()
 
 
@@ -235,3 +236,33 @@ def test_a_folder_with_the_name_of_a_recipe(here, capsys):
     assert "steps is 0" in told
     told = refused(["train", "./sinusoid", *BRIEF, "--filters", "0"], capsys)
     assert "filters is 0" in told
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        (
+            {"train": 3, "test": 3},
+            "train/ has 3 classes, of which 2 are needed for validation, and a task tells 2 apart; "
+            "add a class to train/, or a val/ folder",
+        ),
+        (
+            {"train": 3, "val": 2},
+            "train/ has 3 classes, of which 2 are needed for the test, and a task tells 2 apart; "
+            "add a class to train/, or a test/ folder",
+        ),
+        ({"train": 1, "val": 2, "test": 2}, "train/ has 1 class, and a task tells 2 apart; add a"),
+        ({"train": 4, "val": 1, "test": 2}, "val/ has 1 class, and a task tells 2 apart; add a c"),
+    ],
+)
+def test_parts_with_too_few_classes(parts, told, tmp_path, capsys):
+    for part, classes in parts.items():
+        write_folder(tmp_path / "photos" / part, classes, 2, prefix=part)
+    assert told in refused(["train", str(tmp_path / "photos"), *BRIEF], capsys)
+
+
+def test_more_ways_of_a_folder_with_parts_need_more_in_each(tmp_path, told_first):
+    for part in ("train", "val", "test"):
+        write_folder(tmp_path / "photos" / part, 3, 4, prefix=part)
+    told = told_first(str(tmp_path / "photos"), "--run-dir", str(tmp_path / "run"))
+    assert any(line.startswith("for more ways: 5 classes in each part for 5-way;") for line in told)

@@ -195,3 +195,15 @@ def test_no_module_of_training_is_loaded():
     loaded = set(out.stdout.split())
     assert "torch" in loaded
     assert not {"fewstep.training.runs", "tensorboard", "matplotlib", "sklearn", "pandas"} & loaded
+
+
+def test_csv_on_standard_output_stands_there_alone(adapted, inbox, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(os.listdir(tmp_path))
+    capsys.readouterr()
+    given = ["predict", str(adapted), str(inbox / "a.png"), "--csv", "-"]
+    assert main(given) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [list(row) for row in rows] == [["file", "label", "probability"]]
+    assert sorted(os.listdir(tmp_path)) == before
+    assert "both take standard output" in refused([*given, "--json"], capsys)

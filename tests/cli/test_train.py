@@ -2,7 +2,9 @@
 
 import json
 import re
+import shlex
 import shutil
+import sys
 from dataclasses import fields
 
 import pytest
@@ -331,3 +333,19 @@ def test_help_in_few_columns(columns, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(["evaluate", "--help"])
     assert "--inner-steps" in capsys.readouterr().out
+
+
+def test_a_data_folder_that_is_gone_hinders_those_alone_who_need_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("FEWSTEP_DATA", str(tmp_path / "gone"))
+    assert main([*SHORT, "--run-dir", str(tmp_path / "run")]) == 0
+    assert main(["evaluate", str(tmp_path / "run"), "--tasks", "2"]) == 0
+    told = refused(["train", "omniglot-5way-1shot", "--run-dir", str(tmp_path / "more")], capsys)
+    assert f"the data folder {tmp_path / 'gone'} does not exist; give the folder that" in told
+
+
+def test_the_command_is_the_one_that_was_given(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["pytest", "of", "others"])
+    given = [*SHORT, "--run-dir", str(tmp_path / "a run")]
+    assert main(given) == 0
+    told = json.loads((tmp_path / "a run" / "summary.json").read_text())
+    assert shlex.split(told["command"]) == ["fewstep", *given]

@@ -3,7 +3,13 @@
 import pytest
 
 from fewstep import InputError
-from fewstep.data.class_split import draw_split, split_sizes, usual_sizes, with_all_parts
+from fewstep.data.class_split import (
+    draw_split,
+    numbers_by_name,
+    split_sizes,
+    usual_sizes,
+    with_all_parts,
+)
 
 
 @pytest.mark.parametrize(
@@ -66,3 +72,9 @@ def test_a_part_that_is_missing_comes_from_training():
     assert sorted(c for names in parts.values() for c in names) == given["train"]
     few = {"train": ["a"], "val": [], "test": ["b"]}
     assert with_all_parts(few, 0) == few
+
+
+def test_a_name_may_be_spelled_in_two_ways():
+    names = ["a", "e\u0301", "o\u0308", "\u00f6"]
+    parts = {"train": ["\u00e9", "a"], "val": ["\u00f6"], "test": ["o\u0308"]}
+    assert numbers_by_name(names, parts, "there", "classes") == [[1, 0], [3], [2]]

@@ -6,7 +6,7 @@ import pytest
 
 from fewstep import InputError
 from fewstep.data import folder_listing
-from fewstep.data.folder_listing import list_folder
+from fewstep.data.folder_listing import UNUSABLE, Problem, by_folder, list_folder
 from tests.data.pictures import write_folder
 
 
@@ -183,3 +183,15 @@ def test_a_class_in_two_parts_is_told(tmp_path):
         "class00: in train and in test; so all parts are put together, and split anew by class"
     )
     assert not problem.left_out
+
+
+def test_a_class_that_cannot_be_used_for_one_reason_is_one_line():
+    bad = [Problem(f"train/owl/{n}.jpg", "empty") for n in range(9)]
+    copied = [Problem(f"tit/{n}.jpg", f"the same bytes as jay/{n}.jpg") for n in range(3)]
+    some = [Problem("jay/1.jpg", "empty"), Problem("fly/1.jpg", "a"), Problem("fly/2.jpg", "b")]
+    of_classes = [Problem(name, UNUSABLE) for name in ("owl", "tit", "fly")]
+    assert by_folder([*bad, *copied, *some, *of_classes]) == [
+        f"owl: {UNUSABLE} (9 files: empty)",
+        f"tit: {UNUSABLE} (3 files: the same bytes as jay/...)",
+        *("jay/1.jpg: empty", "fly/1.jpg: a", "fly/2.jpg: b", f"fly: {UNUSABLE}"),
+    ]

@@ -8,6 +8,8 @@ from PIL import Image
 
 from fewstep import InputError
 from fewstep.data.own_pictures import (
+    alike,
+    as_known,
     check_query_classes,
     files_below,
     may_be_picture,
@@ -135,3 +137,35 @@ def test_names_of_pictures():
     # Of telephones and cameras, which Pillow may not read: they are told, not passed over.
     assert all(map(may_be_picture, ["IMG_1.HEIC", "a.heif", "a.dng", "a.CR2", "a.jxl"]))
     assert not any(map(may_be_picture, ["a.txt", "a.csv", "a.py", "a.json"]))
+
+
+def test_classes_are_compared_however_they_are_spelled(tmp_path):
+    for folder, names in (("support", ("e\u0301", "owl")), ("query", ("\u00e9", "owl"))):
+        for number, name in enumerate(names):
+            (tmp_path / folder / name).mkdir(parents=True)
+            noise(number).save(tmp_path / folder / name / "1.png")
+    support, query = support_files(tmp_path / "support"), query_files(tmp_path / "query")
+    assert sorted(support.labels) == sorted(query.labels) == ["owl", "\u00e9"]
+    check_query_classes(query, support.labels, tmp_path)
+    # A model of an earlier version may know the other spelling.
+    assert "e\u0301" in as_known(support, ("e\u0301", 3)).labels
+
+
+def test_a_class_of_another_spelling_without_a_readable_picture(tmp_path):
+    write_folder(tmp_path, 1, 1)
+    (tmp_path / "e\u0301").mkdir()
+    (tmp_path / "e\u0301" / "1.png").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"no picture of class '.' .* can be read"):
+        read_support(tmp_path, support_files(tmp_path), HOW)
+
+
+def test_an_empty_support_folder_is_told_what_it_should_hold(tmp_path):
+    with pytest.raises(InputError, match=r"no pictures; expected a folder a class, as in .*owl/1"):
+        support_files(tmp_path)
+
+
+def test_support_pictures_that_are_alike(tmp_path):
+    write_folder(tmp_path, 2, 2)
+    content = (tmp_path / "class00" / "00.png").read_bytes()
+    (tmp_path / "class01" / "02.png").write_bytes(content)
+    assert alike(read_support(tmp_path, support_files(tmp_path), HOW)) == [(4, 0)]

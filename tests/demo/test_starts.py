@@ -1,5 +1,7 @@
 """Probabilities after every number of inner steps, as an adapted model gives them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -55,3 +57,15 @@ def test_no_more_steps_than_were_learned():
     start = _start("maml", most=3)
     pictures = [drawn(n) for n in range(5)]
     assert len(start.answer(pictures, range(5), drawn(0, seed=1))["steps"]) == 4
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_picture_of_the_size_already_warns_of_nothing():
+    # PyTorch warns once a process otherwise.
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        start = replace(_start("protonet"), preparation=Preparation(28, 1, ink=False))
+        start.answer([drawn(n, side=28) for n in range(5)], range(5), drawn(2, side=28))
+    finally:
+        torch.set_warn_always(before)

@@ -8,13 +8,15 @@ from rich.console import Console
 from rich.text import Text
 
 from fewstep.cli.streams import encodable
+from fewstep.errors import on_one_line
 
 
 class _Console(Console):
-    """Measures text as the stream will spell it, and leaves a closed pipe to `main`."""
+    """Spells control characters out, measures as the stream spells; leaves a closed pipe alone."""
 
     def render_str(self, text: str, **how: Any) -> Text:
-        return super().render_str(encodable(text, self.encoding), **how)
+        # Escape sequences in a name would be the terminal's to follow.
+        return super().render_str(encodable(on_one_line(text), self.encoding), **how)
 
     def on_broken_pipe(self) -> None:
         # Called where the error is handled. Rich's own would end the process with status 1.

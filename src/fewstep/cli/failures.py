@@ -1,7 +1,7 @@
 """Failures that a user can do something about, as an exit status and one line."""
 
 from fewstep.cli.streams import OutputError
-from fewstep.errors import InputError, first_line
+from fewstep.errors import InputError, first_line, on_one_line
 from fewstep.training.interrupt import Interrupted
 
 WRONG_INPUT, OUTPUT_FAILED, INTERRUPTED, NOBODY_READS = 2, 74, 130, 141
@@ -29,8 +29,7 @@ def status_and_line(error: BaseException) -> tuple[int, str] | None:
                 "whole: print it elsewhere"
             )
         case InputError():
-            # A path may have a line's end in its name.
-            told = r"\n".join(str(error).splitlines())
+            told = str(error)
         case ModuleNotFoundError(name=str(name)) if not name.startswith("fewstep"):
             told = (
                 f"{name.partition('.')[0]} is not installed, which fewstep needs; install fewstep "
@@ -52,7 +51,7 @@ def status_and_line(error: BaseException) -> tuple[int, str] | None:
             )
         case _:
             return None
-    return WRONG_INPUT, f"error: {told}"
+    return WRONG_INPUT, f"error: {on_one_line(told)}"
 
 
 def _of_memory(error: BaseException) -> bool:

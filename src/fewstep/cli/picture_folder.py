@@ -8,6 +8,7 @@ from fewstep.config.file import read_config
 from fewstep.config.recipes import folder_config
 from fewstep.config.schema import Config
 from fewstep.data.class_split import classes_in_words
+from fewstep.data.folder_listing import by_folder
 from fewstep.data.folder_tasks import open_folder, split_folder
 from fewstep.data.source import KeptSplit
 from fewstep.errors import InputError
@@ -57,11 +58,12 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
     left_out = sum(problem.left_out for problem in images.problems)
     if images.problems:
         say(f"left out: {left_out}; these are not as they should be:")
-    for problem in images.problems[:SHOWN]:
-        say(f"  {problem}")
-    if len(images.problems) > SHOWN:
+    lines = by_folder(images.problems)
+    for line in lines[:SHOWN]:
+        say(f"  {line}")
+    if len(lines) > SHOWN:
         more = f"fewstep.data.ImageFolder({str(images.folder)!r}, {config.image_size}).problems"
-        say(f"  and {len(images.problems) - SHOWN} more, in {more}")
+        say(f"  and {len(lines) - SHOWN} more, in {more}")
     sizes = [len(part) for part in parts.values()]
     used, ways = sum(sizes), min(sizes)
     of_parts = f"{sizes[0]} train, {sizes[1]} validation, {sizes[2]} test"

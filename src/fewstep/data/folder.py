@@ -12,7 +12,7 @@ from fewstep.choices import Split
 from fewstep.data.class_split import numbers_by_name, with_all_parts
 from fewstep.data.folder_cache import Contents, stored
 from fewstep.data.folder_kind import guess
-from fewstep.data.folder_listing import File, Listing, Problem, list_folder
+from fewstep.data.folder_listing import UNUSABLE, File, Listing, Problem, list_folder
 from fewstep.data.folder_reading import ColourError, Outcomes, Reading, compact, read_all
 from fewstep.data.image_set import ImageSet
 from fewstep.data.images import ImageClasses
@@ -172,7 +172,7 @@ def _make(
             counts[name] = len(digest)
             digests.append(sha256(b"".join(digest)).hexdigest()[:16])
         else:
-            problems.append(Problem(name, "a class without a picture that can be used"))
+            problems.append(Problem(name, UNUSABLE))
     return Contents(
         how, list(counts), list(counts.values()), digests, sorted(problems), outcomes.passing
     )

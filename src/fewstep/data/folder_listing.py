@@ -4,8 +4,9 @@ Nothing is opened here. A class is a folder that directly holds files, named by 
 """
 
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,9 @@ PARTS: dict[str, Split] = {
 LARGEST = 2**28  # bytes of the largest file that is read: more than any photograph takes
 DEEPEST = 100  # folders in one another
 _LEFT_LYING = ("Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir", "Icon\r")
+
+
+UNUSABLE = "a class without a picture that can be used"
 
 
 class File(NamedTuple):
@@ -41,6 +45,31 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
+
+
+def by_folder(problems: Sequence[Problem]) -> list[str]:
+    """A line a problem; in front one for each class of which nothing is used for one reason.
+
+    >>> bad = [Problem("owl/1.jpg", "empty"), Problem("owl/2.jpg", "empty")]
+    >>> by_folder([*bad, Problem("owl", UNUSABLE), Problem("tit/1.jpg", "empty")])
+    ['owl: a class without a picture that can be used (2 files: empty)', 'tit/1.jpg: empty']
+    """
+    inside: dict[str, list[str]] = {}
+    for problem in problems:
+        # Of a folder that is a copy, each file is that of another.
+        reason = re.sub(r"^(the same bytes as .+/)[^/]+$", r"\1...", problem.reason)
+        inside.setdefault(os.path.dirname(problem.path), []).append(reason)
+    lines, told = [], set()
+    for name in (problem.path for problem in problems if problem.reason == UNUSABLE):
+        # Before the name of a class may stand train/ and the like.
+        for folder in (f for f in inside if f == name or f.endswith(f"/{name}")):
+            if len(inside[folder]) > 1 and len({*inside[folder]}) == 1:
+                lines.append(
+                    f"{name}: {UNUSABLE} ({len(inside[folder])} files: {inside[folder][0]})"
+                )
+                told |= {name, folder}
+    rest = [p for p in problems if not told & {p.path, os.path.dirname(p.path)}]
+    return [*lines, *map(str, rest)]
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def findings(figures: Figures) -> list[str]:
         _unfinished(figures),
         worsened,
         (not worsened and plateau)
-        or (not worse and not gap and _hardly_learned(figures, yet=not worsened)),
+        or (not (worse or gap) and _hardly_learned(figures, yet=not worsened)),
         not worsened and gap,
         _pretraining(figures),
         _gradient(figures),

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 
+from fewstep.errors import on_one_line
+
 
 def in_columns(heading: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
     """Lines of text: a row a line where every row fits, else its cells below the first one.
@@ -15,6 +17,8 @@ def in_columns(heading: Sequence[str], rows: Sequence[Sequence[str]], width: int
     >>> list(in_columns(["file", "label"], [["a.png", "owl"]], width=8))
     ['a.png', '  owl']
     """
+    # As the console spells them.
+    rows = [[on_one_line(cell) for cell in row] for row in rows]
     table = [heading, *rows]
     widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
     if sum(widths) + 2 * (len(widths) - 1) <= width:
