@@ -75,9 +75,9 @@ def test_narrow_terminals_lose_nothing(run, own, capsys, monkeypatch):
 
 def test_as_many_classes_as_the_run_has(run, tmp_path, capsys):
     five = write_classes(tmp_path / "five", {"bar": 1, "cross": 2, "ladder": 3})
-    for name in ("dots/small", "dots/large"):
+    for number, name in enumerate(("dots/small", "dots/large")):
         (five / name).mkdir(parents=True)
-        drawing("bar", 7, ink=255, paper=0).rotate(len(name) * 9).save(five / name / "1.png")
+        drawing("bar", 7, ink=255, paper=0).rotate(40 * number).save(five / name / "1.png")
     told, _ = adapt_json([run, "--support", five, "--steps", 2], capsys)
     assert told["classes"] == ["bar", "cross", "dots/large", "dots/small", "ladder"]
     assert (told["steps"], told["note"], told["shots"]) == (2, "", [1, 2, 1, 1, 3])

@@ -82,7 +82,7 @@ def test_a_damaged_file_of_a_run(name, content, run_dir, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "compare"])
-@pytest.mark.parametrize("device", ["meta", "hpu", "vulkan", "cuda:99", "gpu", ""])
+@pytest.mark.parametrize("device", ["meta", "hpu", "vulkan", "cuda:99", "gpu"])
 def test_a_device_that_cannot_be_used(command, device, run_dir, tmp_path, capsys):
     given = {
         "train": [*SHORT, "--run-dir", str(tmp_path / "new")],

@@ -146,7 +146,7 @@ def test_the_threshold_of_the_run(adapted, inbox, tmp_path, capsys):
     assert "validation classes" in told
 
 
-@pytest.mark.parametrize("value", ["2", "-1", "nan", "often", ""])
+@pytest.mark.parametrize("value", ["2", "-1", "nan", "often"])
 def test_thresholds_that_are_none(value, adapted, inbox, capsys):
     given = ["predict", str(adapted), str(inbox), f"--threshold={value}"]
     assert "expected auto or a probability from 0 to 1" in refused(given, capsys)
