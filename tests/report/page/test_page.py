@@ -11,6 +11,7 @@ from torch.nn import Linear
 
 from fewstep import MAML
 from fewstep.report.page.page import page
+from fewstep.report.page.sureness import sureness
 from fewstep.training.checkpoint import Progress
 from fewstep.training.provenance import provenance
 from tests.report.page.parsed import check_page
@@ -135,3 +136,14 @@ def _luminance(colour):
     parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_no_temperature_is_claimed_where_none_was_chosen():
+    both = measured(NAMES), measured(NAMES)
+    without = replace(both[1].result.calibration, temperature=1.0, unchosen="too few classes")
+    plain = replace(both[1], result=replace(both[1].result, calibration=without))
+    told = [sureness(report((files(), one))) for one in (both[0], plain)]
+    assert ["was chosen on validation tasks" in text for text in told] == [True, False]
+    assert "at temperature" in told[0]
+    assert "no temperature was chosen: too few classes" in told[1]
+    assert "at temperature" not in told[1]
