@@ -4,8 +4,10 @@ import io
 import sys
 
 import pytest
+from rich.console import Console
 
 from fewstep.cli.console import plain_console
+from fewstep.cli.progress import counting
 from fewstep.report.columns import in_columns
 
 
@@ -24,3 +26,11 @@ def test_control_characters_of_a_name_are_spelled_out(capsys):
     lines = in_columns(["file", "label"], [["a\x1b[2J.png", "owl"], ["b.png", "tit"]], 80)
     console.print([*lines][1], soft_wrap=True)
     assert capsys.readouterr().out == "a\\x1b[2J.png  owl\n"
+
+
+def test_a_bar_takes_the_name_of_a_run_as_it_is():
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=80, _environ={"TERM": "xterm"})
+    with counting(console, "a[bold]b\x1b[2Jc", 2) as advance:
+        advance(2)
+    assert "a[bold]b\\x1b[2Jc" in written.getvalue()

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from functools import partial
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fewstep.config.algorithms import ALGORITHMS, steps_in_words
 from fewstep.config.schema import Config, batch_norm, has_batch_norm
+from fewstep.errors import on_one_line
 from fewstep.evaluation.evaluate import Result
 from fewstep.evaluation.numbers import shown
 from fewstep.training.reporter import Figures, Reporter
@@ -81,7 +83,9 @@ class ProgressBar(Reporter):
 def counting(console: Console, told: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal that goes when all is done; called with how many more were done."""
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield partial(bar.advance, bar.add_task(told, total=total))
+        # In it may be the name of a run.
+        task = bar.add_task(escape(on_one_line(told)), total=total)
+        yield partial(bar.advance, task)
 
 
 def after(config: Config, steps: int) -> str:
