@@ -335,7 +335,7 @@ def test_help_in_few_columns(columns, monkeypatch, capsys):
     assert "--inner-steps" in capsys.readouterr().out
 
 
-def test_a_data_folder_that_is_gone_hinders_those_alone_who_need_it(monkeypatch, tmp_path, capsys):
+def test_a_data_folder_that_is_gone_and_not_needed(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("FEWSTEP_DATA", str(tmp_path / "gone"))
     assert main([*SHORT, "--run-dir", str(tmp_path / "run")]) == 0
     assert main(["evaluate", str(tmp_path / "run"), "--tasks", "2"]) == 0
