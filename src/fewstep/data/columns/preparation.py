@@ -117,6 +117,12 @@ class TablePreparation:
         return tuple(form.name for form in self.forms)
 
     @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the columns that are numbers, inputs and target."""
+        target = (self.target,) if self.kind == "regression" else ()
+        return (*(form.name for form in self.forms if form.kind == "number"), *target)
+
+    @property
     def by_kind(self) -> tuple[Form, ...]:
         """The forms in the order of their features: categories come last."""
         return tuple(sorted(self.forms, key=lambda form: [*_TITLES].index(form.kind)))

@@ -63,9 +63,10 @@ def read_rows(path: Path, how: TablePreparation, task: str | None) -> OwnRows:
 
 
 def _rows_of(read: TableFrame, how: TablePreparation, task: str | None, name: str) -> OwnRows:
-    frame = read.frame
-    columns = list(map(str, frame.columns))
+    columns = list(map(str, read.frame.columns))
     check_columns(columns, how.inputs, name)
+    read = read.with_numbers(how.numbers)
+    frame = read.frame
     if len(frame) == 0:
         raise InputError(f"{name} has no rows; expected at least one below the names of columns")
     known = None
@@ -108,8 +109,8 @@ def read_query(source: Path | bytes, how: TablePreparation, task: str | None) ->
         InputError: As in `read_rows`.
     """
     if isinstance(source, bytes):
-        frame, notes = parse_text(source, "standard input")
-        read = TableFrame(frame, tuple(notes), "standard input")
+        frame, notes, decimal = parse_text(source, "standard input")
+        read = TableFrame(frame, tuple(notes), "standard input", decimal)
         return _rows_of(read, how, task, "standard input")
     return read_rows(source, how, task)
 

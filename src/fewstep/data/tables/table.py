@@ -14,8 +14,9 @@ from fewstep.choices import Split
 from fewstep.data.class_split import draw_split, numbers_by_name, split_sizes, usual_sizes
 from fewstep.data.columns.kinds import as_codes
 from fewstep.data.columns.preparation import TablePreparation
-from fewstep.data.columns.target import TargetKind
+from fewstep.data.columns.target import TargetKind, check_target
 from fewstep.data.columns.windows import times_of
+from fewstep.data.columns.written_numbers import read_numbers
 from fewstep.data.source import SPLITS
 from fewstep.data.tables.choice import choose_inputs, known_rows
 from fewstep.data.tables.reading import FILE, read_table
@@ -85,10 +86,15 @@ class Table:
         self.name, self.part = read.name, SPLITS[0]
         self.task, self.target, self.time, self.window = task or FILE, target, time, window
         self.kind = kind
-        self.inputs, notes = choose_inputs(read.frame, target, self.task, inputs, time)
+        # Names of tasks stay as they are written: a run knows them by that.
+        others = [name for name in read.frame if name not in (self.task, FILE)]
+        numbers = read_numbers(read.frame, others, read.decimal)
+        self.inputs, notes = choose_inputs(numbers.frame, target, self.task, inputs, time)
+        numbers.check([target, *self.inputs, *([] if time is None else [time])])
+        check_target(numbers.frame, target, kind)
         own = [self.task, target, *(() if time is None else [time])]
-        frame, dropped = known_rows(read.frame, own)
-        self.notes = (*read.notes, *notes, *dropped)
+        frame, dropped = known_rows(numbers.frame, own)
+        self.notes = (*read.notes, *numbers.notes, *notes, *dropped)
         self.frame, self.names, self.offsets = _by_task(frame, self.task, time)
         self._given: TablePreparation | None = None
 
