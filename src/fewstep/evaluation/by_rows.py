@@ -66,15 +66,22 @@ class AtRows:
         return mean_of(sign * (self.scores[name] - self.scores[other]))
 
 
-def by_task(scores: Sequence[float] | Scores, names: Sequence[str]) -> Scores:
+def by_task(
+    scores: Sequence[float] | Scores, names: Sequence[str], *, root: bool = False
+) -> Scores:
     """``[tasks]``, the mean score of each task, which may have been drawn several times.
+
+    Of a root, as the rmse is, it is the root of the mean of the squares.
 
     >>> by_task([1.0, 2.0, 5.0], ["a", "b", "b"])
     array([1. , 3.5])
+    >>> by_task([1.0, 1.0, 7.0], ["a", "b", "b"], root=True)
+    array([1., 5.])
     """
     _, task = np.unique(np.array(names), return_inverse=True)
-    found: Scores = np.bincount(task, np.asarray(scores, float)) / np.bincount(task)
-    return found
+    values = np.asarray(scores, float)
+    found: Scores = np.bincount(task, values**2 if root else values) / np.bincount(task)
+    return np.sqrt(found) if root else found
 
 
 def mean_of(values: Scores) -> Mean:

@@ -9,6 +9,7 @@ import torch
 from fewstep.data.tables.tasks import RootMeanSquare, TableTasks
 from fewstep.evaluation.by_rows import AtRows, Scores, by_task
 from fewstep.evaluation.evaluate import device_of
+from fewstep.evaluation.numbers import ROOTS
 from fewstep.evaluation.rivals.drawn import Drawn, draw, training_rows
 from fewstep.evaluation.rivals.of_tables import POOLED, TUNED, rivals_of
 from fewstep.evaluation.rivals.rows import Rival, error_rate, rmse
@@ -59,7 +60,9 @@ def compare_by_rows(
         )
         if known is None or asked is None:
             continue
-        tuned = choose_tuning(pooled, known.batches, of_classes=spec.kind == "classification")
+        tuned = choose_tuning(
+            pooled, known.batches, known.names, of_classes=spec.kind == "classification"
+        )
         steps = "1 step" if tuned.inner_steps == 1 else f"{tuned.inner_steps} steps"
         told = f"{steps} of {tuned.inner_lr:g}"
         networks = {
@@ -80,8 +83,9 @@ def learner_scores(one: Compared, drawn: Drawn) -> Scores:
     """The score of each task after the last inner step."""
     device = device_of(one.learner)
     found = [one.learner.evaluate(batch.to(device), one.steps) for batch in drawn.batches]
-    scores = torch.cat([evaluation.scores[:, -1] for evaluation in found])
-    return by_task(scores.double().cpu().numpy(), drawn.names)
+    metric = next(iter(found[0].metrics))
+    scores = torch.cat([evaluation.metrics[metric][:, -1] for evaluation in found])
+    return by_task(scores.double().cpu().numpy(), drawn.names, root=metric in ROOTS)
 
 
 def rival_scores(rival: Rival, drawn: Drawn, source: TableTasks) -> Scores:
@@ -91,7 +95,8 @@ def rival_scores(rival: Rival, drawn: Drawn, source: TableTasks) -> Scores:
     for x, y, query_x, query_y, _ in drawn.episodes:
         found = rival(x, y, query_x)
         scores.append(1 - error_rate(found, query_y) if of_classes else rmse(found, query_y))
-    return (1.0 if of_classes else unit_of(source)) * by_task(np.array(scores), drawn.names)
+    unit = 1.0 if of_classes else unit_of(source)
+    return unit * by_task(np.array(scores), drawn.names, root=not of_classes)
 
 
 def unit_of(source: TableTasks) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fewstep.config.schema import Config
 from fewstep.evaluation.by_rows import AtRows, Mean
-from fewstep.evaluation.numbers import shown
+from fewstep.evaluation.numbers import averaged, rows_up_to, shown
 from fewstep.evaluation.rivals.of_tables import DESCRIBED, MIXED, POOLED, TUNED
 from fewstep.files import rounded
 from fewstep.report.columns import in_parts
@@ -53,9 +53,9 @@ def protocol(config: Config, found: Sequence[AtRows], draws: int) -> str:
     tasks = sorted({at.tasks for at in found})
     many = f"{tasks[0]}" if len(tasks) == 1 else f"{tasks[0]} to {tasks[-1]}"
     return (
-        f"{many} test tasks of {config.data_name}, {draws} draws of rows, the same for all, up to "
-        f"{config.shots('test')[1]} query rows; mean ± 95% interval over tasks; differences are "
-        f"paired by task; one model, seed {config.seed}"
+        f"{many} test tasks of {config.data_name}, {draws} draws of rows, the same for all, "
+        f"{rows_up_to(config.shots('test')[1])}; {averaged(config.score)}; differences are paired "
+        f"by task; one model, seed {config.seed}"
     )
 
 
