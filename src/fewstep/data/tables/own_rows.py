@@ -117,17 +117,24 @@ def read_query(source: Path | bytes, how: TablePreparation, task: str | None) ->
 
 def given_twice(support: OwnRows, query: OwnRows, how: TablePreparation) -> str:
     """A sentence where query rows are support rows, too; "" where none is."""
-    columns = [*how.inputs, how.target]
     if query.known is None:
         return ""
-    taught = {tuple(row) for row in support.frame[columns].itertuples(index=False)}
-    same = [row for row in query.frame[columns].itertuples(index=False) if tuple(row) in taught]
-    if not same:
+    taught = set(_rows_as_texts(support.frame, how))
+    many = sum(row in taught for row in _rows_as_texts(query.frame, how))
+    if not many:
         return ""
-    if len(same) == 1:
+    if many == 1:
         return "a query row is a support row, too: what is predicted for it is no test"
-    many = len(same)
     return f"{many} query rows are support rows, too: what is predicted for them is no test"
+
+
+def _rows_as_texts(frame: Any, how: TablePreparation) -> list[tuple[str | None, ...]]:
+    """The inputs and the target of each row; None where one is missing, which equals itself."""
+    columns = []
+    for name in (*how.inputs, how.target):
+        codes, texts = as_codes(frame[name])
+        columns.append([None if code < 0 else texts[code] for code in codes])
+    return list(zip(*columns, strict=True))
 
 
 def target_warnings(query: OwnRows, how: TablePreparation) -> list[str]:
