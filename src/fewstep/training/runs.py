@@ -106,8 +106,9 @@ def _begin(config: Config, files: RunDir, tasks: Tasks) -> None:
     files.write_json(files.data, form_as_json(form_of(tasks["train"])))
     if config.data_set.keeps_split:
         files.write_json(files.split, split_as_json(tasks))
-    # They are of the initialisation that was best until now.
-    for path in (files.calibration, files.interval, files.comparison):
+    # They are of the initialisation that was best until now; the test makes the first two anew.
+    goes_on = not files.last.exists() or checkpoint.load(files.last)[1].step != config.steps
+    for path in (files.calibration, files.interval, *([files.comparison] if goes_on else [])):
         files.remove(path)
 
 
