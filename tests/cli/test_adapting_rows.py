@@ -268,3 +268,8 @@ def test_each_run_takes_its_own_kind(run, glyph_runs, own, new_school, adapted_s
     assert "expected a run directory" in told
     assert "--add" in refused(["adapt", str(adapted_school / "score"), "--support", file], capsys)
     assert "leave --add out" in refused(["adapt", run, "--add", "--support", file], capsys)
+
+
+def test_runs_of_numbers_and_of_classes_are_not_compared(run, table_runs, capsys):
+    told = refused(["compare", run, str(table_runs / "passed")], capsys)
+    assert "passed predicts classes and score numbers; expected runs that are" in told

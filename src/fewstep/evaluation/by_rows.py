@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -30,12 +30,14 @@ class AtRows:
         scores: Of each model by name, for the same tasks.
         larger_is_better: Whether more of a score is better.
         chosen: What was chosen of a model on validation tasks, in words; "" for nothing.
+        diverged: How many draws of rows gave a model's error no number, where there are some.
     """
 
     rows: int
     scores: Mapping[str, Scores]
     larger_is_better: bool
     chosen: Mapping[str, str]
+    diverged: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def tasks(self) -> int:

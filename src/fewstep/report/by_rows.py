@@ -44,7 +44,12 @@ def sentence(score: str, at: AtRows) -> str:
             f"{name} by {_behind(score, at.behind(name, best))}" for name in behind
         )
     if lost:
-        told += f"; diverged on a task: {', '.join(lost)}"
+        draws = {name: at.diverged.get(name) for name in lost}
+        many = [
+            f"{name} ({n} {'draw' if n == 1 else 'draws'})" if n else name
+            for name, n in draws.items()
+        ]
+        told += f"; diverged, so without a mean: {', '.join(many)}"
     return told
 
 
@@ -93,6 +98,7 @@ def _at_rows(at: AtRows) -> dict[str, Any]:
             "behind_best": at.behind(name, at.best).mean,
             "behind_best_ci95": at.behind(name, at.best).ci95,
             "chosen": at.chosen.get(name) or None,
+            "diverged": at.diverged.get(name, 0),
         }
         for name in at.scores
     }
@@ -100,6 +106,8 @@ def _at_rows(at: AtRows) -> dict[str, Any]:
 
 
 def _cell(score: str, mean: Mean) -> str:
+    if not math.isfinite(mean.mean):
+        return "diverged"
     # The sign of percent stands in the title; without spaces more columns fit a terminal.
     return shown(score, *mean).replace("%", "").replace(" ", "")
 
