@@ -212,3 +212,23 @@ def test_a_kind_that_there_is_not_is_refused():
         InputError, match="'y' has 80 different values in 80 rows; expected classes"
     ):
         Table(rows, task="of", target="y", kind="classification")
+
+
+@pytest.mark.parametrize("seed", ["a", -1, 0.5])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(InputError, match=f"seed is {seed!r}"):
+        Table(lines(), task="site", target="level").split(0.8, 0.1, 0.1, seed=seed)
+
+
+def test_rows_that_are_there_twice_are_told():
+    frame = lines()
+    assert not any("twice" in note for note in Table(frame, task="site", target="level").notes)
+    twice = Table(pd.concat([frame, frame[:3]]), task="site", target="level")
+    assert any(note.startswith("3 rows are there twice") for note in twice.notes)
+
+
+def test_tasks_that_differ_in_capital_letters_are_told():
+    frame = lines()
+    frame["site"] = [name.upper() if n % 14 == 0 else name for n, name in enumerate(frame.site)]
+    (told,) = (n for n in Table(frame, task="site", target="level").notes if "capital" in n)
+    assert "SITE 0 and site 0, SITE 1 and site 1, " in told

@@ -179,3 +179,24 @@ def test_names_are_not_compared_in_pairs():
 
     check_names([Name(f"c{n}") for n in range(200)], "t.csv")
     assert len(compared) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "# by a logger\n# 2023\na,b,c\n1,2,3\n4,5,6\n7,8,9\n",
+            "if the header is row 3, remove the",
+        ),
+        ("Export, 3\na,b,c\n1,2,3\n4,5,6\n", "if the header is row 2, remove the lines above it"),
+        ("Export;;\na;b;c\n1;2;3\n", "begins with 'Export' and no names of columns; where the"),
+        ("a,b,c\n1,2,3\n4,5,6\n1,2,3,4\n", "a cell is missing, or has a separator in it"),
+    ],
+)
+def test_lines_above_the_header_are_told(text, told):
+    assert told in message(text)
+
+
+def test_names_may_be_missing_beside_others():
+    assert parse(",hours\n0,50\n1,51\n")[0].columns.tolist() == ["Unnamed: 0", "hours"]
+    assert parse("hours,\n50,\n51,\n")[0].hours.tolist() == [50, 51]

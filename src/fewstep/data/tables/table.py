@@ -13,6 +13,7 @@ import numpy as np
 from fewstep.choices import Split
 from fewstep.data.class_split import draw_split, numbers_by_name, split_sizes, usual_sizes
 from fewstep.data.columns.kinds import as_codes
+from fewstep.data.columns.naming import listed
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.columns.target import TargetKind, check_target
 from fewstep.data.columns.windows import times_of
@@ -42,6 +43,8 @@ class Table:
         window: How many rows make one example: the row that is predicted and those before it,
             whatever time lies between them. Before its first row a series is that row. A single
             row unless given.
+        kind: ``"regression"`` or ``"classification"``, what the target is; by default as its values
+            tell: 0 and 1, yes and no and texts are classes.
 
     Attributes:
         name: Of the file or folder.
@@ -94,8 +97,9 @@ class Table:
         check_target(numbers.frame, target, kind)
         own = [self.task, target, *(() if time is None else [time])]
         frame, dropped = known_rows(numbers.frame, own)
-        self.notes = (*read.notes, *numbers.notes, *notes, *dropped)
         self.frame, self.names, self.offsets = _by_task(frame, self.task, time)
+        seen = (*_twice(frame), *_alike(self.names))
+        self.notes = (*read.notes, *numbers.notes, *notes, *dropped, *seen)
         self._given: TablePreparation | None = None
 
     def __len__(self) -> int:
@@ -230,6 +234,28 @@ class Table:
         other.names = tuple(self.names[number] for number in numbers)
         other.offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
         return other
+
+
+def _twice(frame: pd.DataFrame) -> list[str]:
+    """A note on rows that are there twice, in all columns."""
+    try:
+        many = int(frame.duplicated().sum())
+    except TypeError:
+        return []  # a column that is no input holds lists or the like
+    if not many:
+        return []
+    rows = "1 row is" if many == 1 else f"{many:,} rows are"
+    return [f"{rows} there twice, the same in all columns; each weighs as often as it is given"]
+
+
+def _alike(names: Sequence[str]) -> list[str]:
+    """A note on tasks that may be one, S001 and s001."""
+    same: dict[str, list[str]] = {}
+    for name in names:
+        same.setdefault(name.casefold(), []).append(name)
+    pairs = [" and ".join(alike) for alike in same.values() if len(alike) > 1]
+    told = "tasks whose names differ in capital letters alone count as different ones"
+    return [f"{told}: {listed(pairs, 3)}"] if pairs else []
 
 
 def _by_task(

@@ -7,14 +7,14 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
-from fewstep.data.columns.kinds import is_number
-from fewstep.data.columns.naming import EmptyTableError, load_pandas
+from fewstep.data.columns.kinds import MISSING_MARKS, is_number
+from fewstep.data.columns.naming import EmptyTableError, load_pandas, shown
 from fewstep.errors import InputError, first_line
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "|", ",": "commas"}
-UNKNOWN = ("?", ".", "-", "--")  # beside what pandas takes as missing, such as an empty cell or NA
 HEAD = 1 << 16  # bytes that show how a file is written
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _TOLD = re.compile(r"sep=(.)\r?\n")  # the first line that Excel writes for itself
@@ -59,8 +59,9 @@ def parse_text(content: bytes, name: str) -> Parsed:
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
                 _stream(text),
-                **{"sep": separator, "decimal": decimal, "na_values": UNKNOWN},
-                **{"index_col": False, "skipinitialspace": True, "low_memory": False},
+                **{"sep": separator, "decimal": decimal, "index_col": False},
+                **{"na_values": MISSING_MARKS, "keep_default_na": False},
+                **{"skipinitialspace": True, "low_memory": False},
             )
     except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
         _check_rows(text, separator, header, name)
@@ -173,6 +174,11 @@ def _separator(head: str, name: str) -> str:
 
 def _header(row: list[str], name: str) -> list[str]:
     """Names of the columns."""
+    if len(row) > 2 and row[0].strip() and not "".join(row[1:]).strip():
+        raise InputError(
+            f"{name} begins with {shown(' '.join(row).strip())} and no names of columns; where the "
+            "header stands further down, remove the lines above it"
+        )
     names = [" ".join(cell.split()) or f"Unnamed: {place}" for place, cell in enumerate(row)]
     if all(map(is_number, names)):
         raise InputError(
@@ -200,15 +206,27 @@ def _check_rows(text: str, separator: str, header: list[str], name: str) -> list
                 continue
             first = first or number
             if number > first and len(row) != len(header) and "".join(row).strip():
+                below = _header_below(text, separator, len(header))
+                cure = "a cell is missing, or has a separator in it and no quotes"
+                if below:
+                    cure = f"if the header is row {below}, remove the lines above it"
                 raise InputError(
                     f"{name}, row {number}: {len(row)} cells, and the header has {len(header)} "
-                    f"({', '.join(header[:5])}); a cell is missing, or has a separator in it and "
-                    "no quotes"
+                    f"({', '.join(header[:5])}); {cure}"
                 )
             numbers.append(number)
     except csv.Error as error:
         raise InputError(f"{name} is no table that can be read ({error})") from error
     return numbers[1:]
+
+
+def _header_below(text: str, separator: str, cells: int) -> int | None:
+    """Number of the row that may be the header, where nearly all rows have more cells than it."""
+    rows = list(islice(csv.reader(_stream(text), delimiter=separator), 100))
+    (usual, times), *_ = Counter(len(row) for row in rows if row).most_common(1)
+    if usual <= cells or 2 * times <= len(rows):
+        return None
+    return next(number for number, row in enumerate(rows, 1) if len(row) == usual)
 
 
 def _has_decimal_commas(rows: list[list[str]], separator: str) -> bool:
