@@ -222,9 +222,9 @@ def test_a_seed_is_a_whole_number(seed):
 
 def test_rows_that_are_there_twice_are_told():
     frame = lines()
-    assert not any("twice" in note for note in Table(frame, task="site", target="level").notes)
+    assert not any("earlier" in note for note in Table(frame, task="site", target="level").notes)
     twice = Table(pd.concat([frame, frame[:3]]), task="site", target="level")
-    assert any(note.startswith("3 rows are there twice") for note in twice.notes)
+    assert any(note.startswith("3 rows are the same as an earlier one") for note in twice.notes)
 
 
 def test_tasks_that_differ_in_capital_letters_are_told():

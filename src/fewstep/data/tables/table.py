@@ -244,8 +244,9 @@ def _twice(frame: pd.DataFrame) -> list[str]:
         return []  # a column that is no input holds lists or the like
     if not many:
         return []
+    # Where numbers have few digits it may be chance.
     rows = "1 row is" if many == 1 else f"{many:,} rows are"
-    return [f"{rows} there twice, the same in all columns; each weighs as often as it is given"]
+    return [f"{rows} the same as an earlier one in all columns; remove what was entered twice"]
 
 
 def _alike(names: Sequence[str]) -> list[str]:
