@@ -21,6 +21,11 @@ class Adaptation:
     def __init__(self, name):
         places = {p: Path(f"{name}-{p}.onnx") for p in ("start", "step", "statistics", "predict")}
         self.parts = {p: InferenceSession(f) for p, f in places.items() if f.exists()}
+        if "predict" not in self.parts:
+            raise SystemExit(
+                f"no {places['predict']}; expected files of fewstep export --what adaptation: give "
+                "what was given to --out, without .onnx"
+            )
         told = self.parts["predict"].get_modelmeta().custom_metadata_map
         self.about = {key: json.loads(text) for key, text in told.items()}
 

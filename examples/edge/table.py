@@ -2,7 +2,8 @@
 
     python table.py exams support.csv query.csv
 
-The files are those of edge.py; both tables have the columns of the training table.
+The files are those of edge.py; both tables have the columns of the training table, and numbers as
+Python writes them: no units, no thousands marks.
 """
 
 import csv
@@ -11,15 +12,14 @@ import sys
 import numpy as np
 from edge import Adaptation
 
-MISSING = {"", "NA", "N/A", "NaN", "nan", "null", "None"}
 TRUE, FALSE = {"yes", "true", "y", "t", "1"}, {"no", "false", "n", "f", "0"}
 KINDS = ["number", "boolean", "date", "category"]  # in the order of their features
 
 
-def column(rows, form):
+def column(rows, form, marks):
     """The features of a column, as the training rows scaled them."""
     texts, kind = [row[form["name"]].strip() for row in rows], form["kind"]
-    absent = np.array([text in MISSING for text in texts])
+    absent = np.array([text in marks for text in texts])
     if kind == "number":
         how = form["scaling"]
         values = np.array(
@@ -47,7 +47,9 @@ def column(rows, form):
 def features(rows, preparation):
     """``float32 [rows, features]``."""
     forms = sorted(preparation["forms"], key=lambda form: KINDS.index(form["kind"]))
-    return np.concatenate([column(rows, form) for form in forms], 1).astype(np.float32)
+    return np.concatenate(
+        [column(rows, form, preparation["missing_marks"]) for form in forms], 1
+    ).astype(np.float32)
 
 
 def rows_of(path):

@@ -106,6 +106,7 @@ def table_runs(tmp_path_factory):
         given += ["--algorithm", "maml", "--inner-steps", "5", "--inner-lr", "0.1"]
         assert main([*given, "--width", "8", "--run-dir", str(folder / target)]) == 0
     told = {"level": 0.95, "half_widths": {"5": 12.5, "10": 9.0}}
+    told["coverage"] = {"5": 0.846, "10": 0.9}
     (folder / "score" / "interval.json").write_text(json.dumps(told))
     return folder
 

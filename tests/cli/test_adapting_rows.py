@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -66,9 +67,33 @@ def test_text_tells_rows_rivals_and_protocol(run, new_school, capsys, monkeypatc
     assert "the mean of the support rows" in out
     assert f"fewstep compare {run}" in out
     assert "of these three, " in out
-    told = "a 95% interval is ± 12.5, as measured on validation tasks with 5 rows, the nearest"
-    assert told in out
+    told = (
+        "a 95% interval (held 85% on test tasks) is ± 12.5, as measured on validation tasks with "
+    )
+    assert f"{told}5 rows, the nearest" in out
     assert f"6 support rows; 5 inner steps; one model, {run}, maml, seed 0" in out
+
+
+@pytest.mark.parametrize(("split", "of"), [("train", "training"), ("val", "validation")])
+def test_a_task_that_the_run_was_trained_on_is_told(run, tmp_path, capsys, split, of):
+    known = json.loads((Path(run) / "split.json").read_text())[split][0]
+    support = written(tmp_path, rows_of_task(known))
+    told, err = adapt_json([run, "--support", support], capsys)
+    assert f"{known} was a {of} task of this run: these figures are too good" in err
+    assert any(known in note for note in told["notes"])
+
+
+@pytest.mark.parametrize("target", ["score", "passed"])
+def test_rows_that_are_taught_again_are_told(adapted_school, new_school, capsys, target):
+    support = new_school / "support.csv"
+    told, err = adapt_json([adapted_school / target, "--add", "--support", support], capsys)
+    assert "6 rows were taught before; each weighs as often as it is given" in err
+    assert told["shots"] == [12] if target == "score" else sum(told["shots"]) == 12
+    query = new_school / "query.csv"
+    assert (
+        "taught before"
+        not in adapt_json([adapted_school / target, "--add", "--support", query], capsys)[1]
+    )
 
 
 def test_rows_without_a_target_are_predicted(run, new_school, tmp_path, capsys):
@@ -243,3 +268,8 @@ def test_each_run_takes_its_own_kind(run, glyph_runs, own, new_school, adapted_s
     assert "expected a run directory" in told
     assert "--add" in refused(["adapt", str(adapted_school / "score"), "--support", file], capsys)
     assert "leave --add out" in refused(["adapt", run, "--add", "--support", file], capsys)
+
+
+def test_runs_of_numbers_and_of_classes_are_not_compared(run, table_runs, capsys):
+    told = refused(["compare", run, str(table_runs / "passed")], capsys)
+    assert "passed predicts classes and score numbers; expected runs that are" in told

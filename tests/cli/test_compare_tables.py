@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 
 import numpy as np
@@ -185,3 +185,16 @@ def test_a_run_that_goes_on_has_another_interval(here, monkeypatch):
     words = ["train", "sites.csv", "--task", "site", "--target", "level", "--algorithm", "maml"]
     assert main([*words, "--run-dir", "longer", *BRIEF, "--steps", "6"]) == 0
     assert not (here / "longer" / "interval.json").exists()
+
+
+def test_what_was_found_is_kept_before_it_is_printed(here, monkeypatch):
+    """As in fewstep compare RUN | head -2."""
+
+    def closed(*_, **__):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("fewstep.cli.compare_tables.as_lines", closed)
+    (here / "sites" / "comparison.json").unlink(missing_ok=True)
+    with suppress(BrokenPipeError, SystemExit):
+        main(["compare", "sites", "--tasks", "10"])
+    assert (here / "sites" / "comparison.json").exists()

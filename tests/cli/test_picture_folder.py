@@ -117,6 +117,11 @@ def test_the_same_command_again_says_it_is_finished(here, capsys):
     assert "finished after 2 outer steps" in capsys.readouterr().err
 
 
+def test_what_no_flag_says_is_as_in_the_run(here, capsys):
+    assert main(["train", "photos/"]) == 0
+    assert "finished after 2 outer steps" in capsys.readouterr().err
+
+
 def test_grey_pictures_stay_grey_beside_a_new_class(here, capsys):
     shutil.rmtree(here / "runs")
     shutil.rmtree(here / "photos")

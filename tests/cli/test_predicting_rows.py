@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -40,6 +41,16 @@ def test_the_columns_of_the_file_come_back_as_they_are(model, tmp_path, capsys):
     for row, one in zip(found, told["predictions"], strict=True):
         assert float(row["prediction"]) == one["prediction"]
         assert [float(row["low_2"]), float(row["high"])] == one["interval"]
+
+
+def test_what_the_interval_held_is_told(model, new_school, adapted_school, capsys):
+    query = str(new_school / "query.csv")
+    assert predict_json([model, query], capsys)[0]["held"] == 0.846
+    assert main(["predict", model, query]) == 0
+    assert "95% interval (held 85% on test tasks)" in capsys.readouterr().out
+    assert "95% interval (held 85% on test tasks): " in (Path(model) / "README.md").read_text()
+    passed = str(adapted_school / "passed")
+    assert predict_json([passed, query], capsys)[0]["held"] is None
 
 
 @pytest.mark.parametrize("name", ["in.csv", "link.csv"])
@@ -105,7 +116,7 @@ def test_long_tables_are_shown_in_part(model, tmp_path, capsys):
     pd.concat([NEW] * 2)[["hours", "colour"]].to_csv(file, index=False)
     assert main(["predict", model, str(file)]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[-1] == "... and 32 more; --json prints all"
+    assert out[-2] == "... and 32 more; --json prints all"
     assert len(out) == 22
 
 

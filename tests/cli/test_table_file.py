@@ -112,14 +112,18 @@ def test_intervals_are_over_tasks_and_not_over_draws(here, capsys):
     tasks = test.tasks(7, 20, split="test")
     scores = run.learner.evaluate(tasks.batch(range(40)), steps=1).scores
     names = np.array(tasks.names_of(range(40)))
-    means = np.stack([scores[names == name].mean(0).numpy() for name in test.names])
+    squares = scores.square().numpy()
+    means = np.sqrt(np.stack([squares[names == name].mean(0) for name in test.names]))
     half = 12.7062 * means.std(0, ddof=1) / 2**0.5
     for step in (0, 1):
         assert told["rmse"][str(step)] == pytest.approx(means[:, step].mean(), rel=1e-4)
         assert told["ci95"][str(step)] == pytest.approx(half[step], rel=1e-4)
     assert main(["evaluate", "runs/sites", "--tasks", "40"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "2 test tasks of sites, 40 draws of 7 support and up to 20 query rows; mean ±" in told
+    assert (
+        "2 test tasks of sites, 40 draws of 7 support and up to 20 query rows; the rmse of a"
+        in told
+    )
 
 
 def test_the_same_command_shows_a_finished_run(here, capsys):
@@ -128,6 +132,30 @@ def test_the_same_command_shows_a_finished_run(here, capsys):
     # Which column is what, the run knows.
     assert main(["train", "sites.csv", *BRIEF]) == 0
     assert "finished after 2 outer steps" in capsys.readouterr().err
+
+
+def test_what_no_flag_says_is_as_in_the_run(here, capsys):
+    """Without --steps a finished run of 2 would go on to the default of 1,000."""
+    (here / "runs" / "sites" / "comparison.json").write_text("{}")
+    assert main(["train", "sites.csv"]) == 0
+    assert "finished after 2 outer steps" in capsys.readouterr().err
+    assert main(["train", "sites.csv", "--steps", "3"]) == 0
+    assert "step      3" in capsys.readouterr().err
+    told = refused(["train", "sites.csv", "--inner-lr", "0.7"], capsys)
+    assert "inner_lr = 0.1, not 0.7" in told
+
+
+def test_columns_of_a_run_are_looked_for_first(here, capsys):
+    told = refused(["train", "sites.csv", "--task", "sit"], capsys)
+    assert "no column 'sit' for the task; did you mean 'site'?" in told
+    told = refused(["train", "sites.csv", "--target", "raw"], capsys)
+    assert "holds a run with target = level, not raw" in told
+
+
+def test_another_test_of_a_finished_run_keeps_its_comparison(here):
+    (here / "runs" / "sites" / "comparison.json").write_text("{}")
+    assert main(["train", "sites.csv", "--test-tasks", "10"]) == 0
+    assert (here / "runs" / "sites" / "comparison.json").exists()
 
 
 def test_a_run_goes_on_with_its_split_and_preparation(here, capsys):

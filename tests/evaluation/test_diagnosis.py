@@ -204,7 +204,7 @@ def test_no_two_findings_contradict_one_another(changes):
 def test_an_interval_that_holds_too_seldom_is_named(covered, is_said):
     told = findings(replace(GOOD, covered=covered))
     assert len(told) == is_said
-    assert all("95% interval with 7 rows holds" in s and "validation tasks tell" in s for s in told)
+    assert all("95% interval with 7 rows held" in s and "validation tasks tell" in s for s in told)
 
 
 def test_a_training_that_goes_on_is_not_called_stopped():

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy
+import pandas
 import pytest
 import torch
 import torch.nn.functional as F
@@ -187,6 +189,19 @@ def test_a_source_tells_the_metrics_in_its_unit(make, sites):
     # What it is given alone, it tells by itself: nothing stays.
     assert "rmse" not in fewstep.evaluate(of, sites.batch(range(4))).metrics
     assert (repr(of), sorted(vars(of))) == before
+
+
+@pytest.mark.parametrize("q_query", [1, 2, 20])
+def test_the_rmse_of_a_task_hardly_depends_on_the_query_rows(q_query):
+    """Of one query row each the mean of roots would be the mean absolute error, 0.8 of it."""
+    noise = numpy.random.default_rng(0).normal(size=30 * 40)
+    rows = {"site": numpy.repeat(numpy.arange(30), 40), "x": noise[::-1], "y": noise}
+    table = Table(pandas.DataFrame(rows), task="site", target="y")
+    learner, tasks = of_numbers(), table.tasks(k_shot=2, q_query=q_query)
+    for parameter in learner.parameters():
+        nn.init.zeros_(parameter)
+    found = fewstep.evaluate(learner, tasks, 0, n=30 * 40)
+    assert found.score.mean[0] == pytest.approx(noise.std(), rel=0.1)
 
 
 def test_metrics_and_losses_of_ones_own_come_first(sites):

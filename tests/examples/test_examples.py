@@ -49,6 +49,15 @@ def run(environment, script, *arguments):
     return done.stdout.split()
 
 
+@pytest.mark.parametrize("script", ["edge.py", "table.py"])
+def test_a_name_without_files_is_told(tmp_path, script):
+    given = [sys.executable, str(EDGE / script), str(tmp_path / "exams"), "s.csv", "q.csv"]
+    done = subprocess.run(given, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"no {tmp_path / 'exams-predict.onnx'}; expected files of")
+    assert done.stderr.count("\n") == 1
+
+
 def test_pictures_of_new_classes(environment, tmp_path):
     torch.manual_seed(0)
     learner, x = MAML(cnn(), 0.3, 5), torch.randint(256, (6, 1, 4, 4), dtype=torch.uint8)
@@ -88,6 +97,10 @@ def test_rows_of_a_table(environment, tmp_path):
     )
     for name, frame in (("support", support), ("query", query)):
         frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    # Each missing cell by another mark.
+    text = (tmp_path / "query.csv").read_text().splitlines()
+    text[3], text[4] = "no,?,new", "--,8.0,rye"
+    (tmp_path / "query.csv").write_text("\n".join(text))
     given = [tmp_path / name for name in ("exams", "support.csv", "query.csv")]
     found = [float(line) for line in run(environment, "table.py", *given)]
     adapted = adapt_regressor(learner, support, support.score)

@@ -24,7 +24,7 @@ from fewstep.training.load import LoadedRun
 from tests.own_rows import INPUTS, rows_of_tasks
 from tests.predictors.shared import COLOUR, NAMES, network, of_numbers, of_pictures, of_rows
 from tests.predictors.shared import pictures as made
-from tests.predictors.shared_rows import PASSED, QUERY, SUPPORT, of_table
+from tests.predictors.shared_rows import PASSED, QUERY, SCORES, SUPPORT, of_table
 from tests.predictors.shared_rows import network as network_of_table
 from tests.snapshot import differences, snapshot
 
@@ -345,3 +345,28 @@ def test_it_is_shown_in_a_line():
     assert repr(fewstep.FewShotClassifier(fewstep.ProtoNet(any_width(2)))) == (
         "FewShotClassifier(learner=ProtoNet(...))"
     )
+
+
+@pytest.mark.parametrize(
+    ("y", "told"),
+    [
+        (
+            "score",
+            r"y is 'score'; expected the targets; give the column itself, as in x\['score'\]",
+        ),
+        ("scor", "y is 'scor'; expected the targets; give one number an example"),
+        (["1.5"] * 5 + ["many"], "y has 'many'; expected numbers"),
+    ],
+)
+def test_texts_are_no_targets_of_a_regression(y, told):
+    with pytest.raises(InputError, match=told):
+        FewShotRegressor(of_table()).fit(SUPPORT, y)
+
+
+@pytest.mark.parametrize("steps", [-1, 2.5, "3"])
+def test_steps_are_a_whole_number(steps):
+    """Of a learner that solves in closed form as well, which takes no number of them."""
+    learner = fewstep.R2D2(network_of_table())
+    learner.preparation = SCORES
+    with pytest.raises(InputError, match=f"steps is {steps!r}"):
+        FewShotRegressor(learner, steps=steps).fit(SUPPORT, SUPPORT.score)

@@ -40,8 +40,12 @@ def test_sentences_say_who_is_best():
 
 def test_a_model_that_diverged_is_named():
     scores = {"exams": np.ones(3), "fine-tuned": np.array([1.0, np.nan, 1.0])}
-    told = sentence("rmse", AtRows(5, scores, False, {}))
-    assert told == "5 rows: exams is best, 1.00; diverged on a task: fine-tuned"
+    found = AtRows(5, scores, False, {}, {"fine-tuned": 2})
+    best = "5 rows: exams is best, 1.00; diverged, so without a mean: fine-tuned"
+    assert sentence("rmse", found) == f"{best} (2 draws)"
+    assert sentence("rmse", AtRows(5, scores, False, {})) == best
+    assert "nan" not in "".join(as_lines(CONFIG, [found], 60, 80))
+    assert as_json(CONFIG, [found], 60)["rows"]["5"]["models"]["fine-tuned"]["diverged"] == 2
 
 
 @pytest.mark.parametrize("width", [80, 60, 40])

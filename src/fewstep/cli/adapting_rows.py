@@ -1,6 +1,7 @@
 """One adaptation to rows of a table: read, adapted, judged and saved."""
 
 import numpy as np
+import torch
 
 from fewstep.cli.places import Places, check_out
 from fewstep.cli.user_warnings import told_warnings
@@ -23,10 +24,13 @@ from fewstep.predictors.table_verdict import (
     verdict_of,
 )
 from fewstep.predictors.targets import taught_targets, truths
+from fewstep.predictors.teaching import Teaching
 from fewstep.report.predicted_rows import predicted_rows
 from fewstep.report.rows_adaptation import RowsAdaptation
 from fewstep.training.adaptable_rows import RowsBase, rows_base_of_adapted, rows_base_of_run
 from fewstep.training.comparison_file import read_comparison
+from fewstep.training.run_dir import RunDir
+from fewstep.training.split_file import split_of_task
 
 MOST_LEFT_OUT = 30
 """Support rows that are left out in turn: each is an adaptation of its own."""
@@ -45,6 +49,8 @@ def adapt_to_rows(
     if query is not None:
         check_one_task(support, query, column)
         notes += filter(None, [given_twice(support, query, how), *target_warnings(query, how)])
+    if not add:
+        notes += _of_the_run(places, support.task, column)
     algorithm = base.config.algorithm
     if steps is not None and ALGORITHMS[algorithm].closed_form:
         notes.append(f"--steps {steps} changes nothing: {algorithm} solves in closed form")
@@ -56,6 +62,9 @@ def adapt_to_rows(
     known = teaching_of(adapted.teaching)
     assert known is not None
     taught = taught_targets(known.support_y, how)
+    if add and (again := _taught_again(known, len(y))):
+        rows = "1 row was" if again == 1 else f"{again} rows were"
+        notes.append(f"{rows} taught before; each weighs as often as it is given")
     verdict = None
     if query is not None and query.known is not None and found is not None:
         asked = query.only(query.known)
@@ -84,6 +93,27 @@ def adapt_to_rows(
         adapted.save(places.out)
         write_whole(places.out / PICTURE, lambda part: part.write_bytes(picture))
     return done
+
+
+def _taught_again(known: Teaching, new: int) -> int:
+    """How many of the last rows are among those before them, in inputs and target."""
+    x, y = known.support_x.flatten(1), known.support_y.reshape(len(known.support_y), -1)
+    earlier = len(x) - new
+    same = (x[earlier:, None] == x[None, :earlier]).all(-1)
+    # What was taught before has been in the unit of the target and back.
+    close = torch.isclose(y[earlier:, None].double(), y[None, :earlier].double(), rtol=1e-5)
+    return int((same & close.all(-1)).any(1).sum())
+
+
+def _of_the_run(places: Places, task: str | None, column: str | None) -> list[str]:
+    """A note where the run knows the task already: from its rows it was trained, or chosen."""
+    # In a folder of tables it is the file that has the task's name.
+    name = places.support.name.split(".")[0] if column is None else task
+    split = None if name is None else split_of_task(RunDir(places.run), name)
+    if split not in ("train", "val"):
+        return []
+    of = "training" if split == "train" else "validation"
+    return [f"{name} was a {of} task of this run: these figures are too good"]
 
 
 def _left_out(

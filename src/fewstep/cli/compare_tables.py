@@ -39,6 +39,12 @@ def compare_tables(
     found = _found(runs, run_dirs[0], tasks, errors)
     config = next(iter(runs.values())).config
     values = as_json(config, found, tasks)
+    # Kept before anything is printed: the reader may stop reading.
+    for (name, run), path in zip(runs.items(), run_dirs, strict=True):
+        try:
+            keep_comparison(path, POOLED if _is_pooled(run, runs) else name, values)
+        except InputError as error:
+            errors.print(f"not kept with the run: {error}", soft_wrap=True)
     if json_alone:
         print(json.dumps(values))
     # A run's name alone, which is often its table's, does not say that it is a model.
@@ -50,11 +56,6 @@ def compare_tables(
     if not json_alone:
         for line in as_lines(config, found, tasks, output.width):
             output.print(line, soft_wrap=True, highlight=False)
-    for (name, run), path in zip(runs.items(), run_dirs, strict=True):
-        try:
-            keep_comparison(path, POOLED if _is_pooled(run, runs) else name, values)
-        except InputError as error:
-            errors.print(f"not kept with the run: {error}", soft_wrap=True)
     # The results come first: no place for the picture costs them.
     make_folder(picture.parent)
     draw_by_rows(picture, config, found, tasks)

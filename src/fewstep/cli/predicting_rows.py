@@ -14,6 +14,7 @@ from fewstep.data.tables.written_cells import written_cells
 from fewstep.errors import InputError
 from fewstep.files import rounded
 from fewstep.predictors.classifier import AdaptedClassifier
+from fewstep.predictors.half_widths import held_in_words, held_of
 from fewstep.predictors.loading import load_adapted
 from fewstep.predictors.table_verdict import THIS, TableVerdict
 from fewstep.predictors.targets import truths
@@ -32,6 +33,7 @@ class PredictedRows:
         found: The predictions.
         verdict: The error where the target is known; None where it is not.
         notes: What a user should know of them.
+        held: Share of the rows of test tasks that such intervals held; None where it is not known.
     """
 
     source: Path | bytes
@@ -39,6 +41,7 @@ class PredictedRows:
     found: Rows
     verdict: TableVerdict | None
     notes: list[str]
+    held: float | None = None
 
     def as_csv(self) -> bytes:
         """The columns of the file, and behind them the predictions, as a CSV file."""
@@ -51,6 +54,8 @@ class PredictedRows:
     def lines(self, width: int) -> Iterator[str]:
         """All of it as text."""
         yield from row_lines(self.found, width)
+        if self.held is not None:
+            yield f"95% interval{held_in_words(self.held)}"
         if self.verdict is not None:
             yield error_line(self.verdict)
 
@@ -63,6 +68,7 @@ class PredictedRows:
             score: rounded(verdict.values[THIS]) if verdict else None,
             "examples": verdict.rows if verdict else None,
             "covered": verdict.covered if verdict else None,
+            "held": self.held,
             "notes": self.notes,
         }
 
@@ -104,4 +110,5 @@ def predict_rows(
         truth = truths(query.only(query.known).frame, how)
         half = getattr(adapted, "half_width", None)
         verdict = TableVerdict.of(truth, {THIS: found.predicted[query.known]}, half)
-    return PredictedRows(source, query.frame, found, verdict, [*notes, *told])
+    held = held_of(adapted.about) if getattr(adapted, "half_width", None) is not None else None
+    return PredictedRows(source, query.frame, found, verdict, [*notes, *told], held)

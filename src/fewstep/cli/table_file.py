@@ -20,6 +20,7 @@ from fewstep.data.tables.rows import Integers
 from fewstep.data.tables.source import open_table, rows_needed, split_table
 from fewstep.data.tables.table import Table
 from fewstep.errors import InputError
+from fewstep.evaluation.numbers import rows_up_to
 
 K_SHOT = 10  # at most, unless asked for
 VALIDATION, TEST = 100, 400  # draws of rows, about
@@ -100,7 +101,7 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
     train, val, test = (f"{size:,}" for size in sizes)
     say(f"split: {train} tasks train, {val} validation, {test} test")
     least = "" if config.min_k_shot is None else f"{config.min_k_shot} to "
-    say(f"a task: {least}{config.k_shot} support and up to {config.q_query} query rows")
+    say(f"a task: {least}{config.k_shot} support and {rows_up_to(config.q_query)}")
     if config.k_shot == likely_k_shot(table.lengths) < K_SHOT:
         say(f"k_shot is {config.k_shot}, {_half(table.lengths)}")
     inputs = parts["train"].preparation.inputs

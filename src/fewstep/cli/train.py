@@ -166,6 +166,15 @@ def _with_defaults(command: str, flags: list[str], recipe: Config) -> tuple[Trai
     """The flags over the settings of a recipe or of what is in the data, and those settings."""
     first = parse(TrainOptions, command, flags, _grouped(recipe))
     recipe = with_budget(recipe, first.tasks.budget)
+    # A search begins with the defaults, and keeps what it chose.
+    if (recipe.folder or recipe.table) and not first.search:
+        from fewstep.cli import own_run
+
+        own = own_run.settings_of(first.first_run, first.config)
+        if own is not None:
+            options = parse(TrainOptions, command, flags, _grouped(own))
+            own_run.check_columns(options.config, own)
+            return options, own
     if recipe.folder:
         # So late that a mistake in the flags is told before any picture is read.
         from fewstep.cli import picture_folder

@@ -31,7 +31,7 @@ class Task:
     n_way: limits.Count = 5
     """Classes of a task."""
     k_shot: Annotated[limits.Count, Limit(10_000)] = 1
-    """Support examples of each class (of the task, in a regression or a table)."""
+    """Support examples of each class; of a table, or in a regression, of the task."""
     q_query: Annotated[limits.Count, Limit(10_000)] = 5
     """Query examples of each class (of the task, in a regression or a table, and at most)."""
     rotations: bool = False

@@ -8,6 +8,7 @@ import numpy as np
 from fewstep.choices import Split
 from fewstep.data.folder_listing import spelled_alike
 from fewstep.errors import InputError
+from fewstep.whole_numbers import check_whole
 
 USUAL = (0.6, 0.2, 0.2)
 
@@ -65,7 +66,7 @@ def usual_sizes(classes: int, ways: int = 2) -> tuple[int, ...]:
 
 def draw_split(sizes: Sequence[int], classes: int, seed: int) -> list[list[int]]:
     """Numbers of classes for each part, in ascending order; a seed always draws the same."""
-    order = np.random.default_rng(seed).permutation(classes)
+    order = np.random.default_rng(check_whole("seed", seed)).permutation(classes)
     ends = np.cumsum(sizes)
     return [sorted(order[end - size : end].tolist()) for size, end in zip(sizes, ends, strict=True)]
 

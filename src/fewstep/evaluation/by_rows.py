@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -30,12 +30,14 @@ class AtRows:
         scores: Of each model by name, for the same tasks.
         larger_is_better: Whether more of a score is better.
         chosen: What was chosen of a model on validation tasks, in words; "" for nothing.
+        diverged: How many draws of rows gave a model's error no number, where there are some.
     """
 
     rows: int
     scores: Mapping[str, Scores]
     larger_is_better: bool
     chosen: Mapping[str, str]
+    diverged: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def tasks(self) -> int:
@@ -66,15 +68,22 @@ class AtRows:
         return mean_of(sign * (self.scores[name] - self.scores[other]))
 
 
-def by_task(scores: Sequence[float] | Scores, names: Sequence[str]) -> Scores:
+def by_task(
+    scores: Sequence[float] | Scores, names: Sequence[str], *, root: bool = False
+) -> Scores:
     """``[tasks]``, the mean score of each task, which may have been drawn several times.
+
+    Of a root, as the rmse is, it is the root of the mean of the squares.
 
     >>> by_task([1.0, 2.0, 5.0], ["a", "b", "b"])
     array([1. , 3.5])
+    >>> by_task([1.0, 1.0, 7.0], ["a", "b", "b"], root=True)
+    array([1., 5.])
     """
     _, task = np.unique(np.array(names), return_inverse=True)
-    found: Scores = np.bincount(task, np.asarray(scores, float)) / np.bincount(task)
-    return found
+    values = np.asarray(scores, float)
+    found: Scores = np.bincount(task, values**2 if root else values) / np.bincount(task)
+    return np.sqrt(found) if root else found
 
 
 def mean_of(values: Scores) -> Mean:

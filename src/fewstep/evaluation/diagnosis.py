@@ -255,8 +255,8 @@ def _hardly_covers(f: Figures) -> Finding | None:
     of_rows = "1 row" if rows == 1 else f"{rows} rows"
     known = "1 validation task tells" if tasks == 1 else f"{tasks} validation tasks tell"
     return Finding(
-        f"the {LEVEL:.0%} interval with {of_rows} holds {in_percent(share)} of what it should hold "
-        f"in test tasks, and {known} its width: it is too narrow",
+        f"the {LEVEL:.0%} interval with {of_rows} held {in_percent(share)} of the rows of test "
+        f"tasks, and {known} its width: it is too narrow",
         "",
         (Remedy("data", 1, f"read it as one of {share:.0%}, or give more tasks"),),
     )

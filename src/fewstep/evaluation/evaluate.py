@@ -17,7 +17,7 @@ from fewstep.distributed.ranks import joined, ranks
 from fewstep.errors import InputError
 from fewstep.evaluation.calibrated import Calibration
 from fewstep.evaluation.gathered import gathered
-from fewstep.evaluation.numbers import shown, student
+from fewstep.evaluation.numbers import ROOTS, shown, student
 from fewstep.evaluation.task_sets import EVALUATED, TaskSet, task_parts
 from fewstep.evaluation.unit import in_unit_of
 from fewstep.functional.swapped import Params
@@ -165,7 +165,8 @@ def evaluate_tasks(
 def by_name(evaluation: Evaluation, names: Sequence[str]) -> Evaluation:
     """The means of the tasks of a name, one row a name: what is drawn again is no other task.
 
-    The predictions stay those of all tasks.
+    Of a root, such as the rmse, it is the root of the mean of the squares. The predictions stay
+    those of all tasks.
 
     >>> drawn = Evaluation(torch.tensor([[1.0], [2.0], [4.0]]), {})
     >>> by_name(drawn, ["a", "b", "a"]).losses.tolist()
@@ -180,7 +181,10 @@ def by_name(evaluation: Evaluation, names: Sequence[str]) -> Evaluation:
         sums = values.new_zeros(len(number), *values.shape[1:]).index_add(0, to, values)
         return sums / times
 
-    metrics = {name: of_names(values) for name, values in evaluation.metrics.items()}
+    metrics = {
+        name: of_names(values.square()).sqrt() if name in ROOTS else of_names(values)
+        for name, values in evaluation.metrics.items()
+    }
     return evaluation._replace(losses=of_names(evaluation.losses), metrics=metrics)
 
 

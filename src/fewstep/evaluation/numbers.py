@@ -3,6 +3,26 @@
 import math
 from decimal import ROUND_HALF_UP, Context, Decimal
 
+ROOTS = frozenset({"rmse"})
+"""Metrics that are roots of means. Of several draws of a task it is the squares that have a mean:
+otherwise the figure would depend on how many query rows are drawn, and be the absolute error of
+one."""
+
+
+def averaged(metric: str) -> str:
+    """How a figure is averaged, for the line under it.
+
+    >>> averaged("rmse")
+    'the rmse of a task over all its draws; mean ± 95% interval over tasks'
+    """
+    over = f"the {metric} of a task over all its draws; " if metric in ROOTS else ""
+    return f"{over}mean ± 95% interval over tasks"
+
+
+def rows_up_to(most: int) -> str:
+    """The most query rows of a task, in words."""
+    return "1 query row" if most == 1 else f"up to {most} query rows"
+
 
 def shown(metric: str, value: float, ci95: float = math.nan) -> str:
     """A metric as text: an accuracy in percent with one decimal, another with three digits.

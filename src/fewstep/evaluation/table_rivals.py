@@ -59,7 +59,9 @@ def compare_by_rows(
         )
         if known is None or asked is None:
             continue
-        tuned = choose_tuning(pooled, known.batches, of_classes=spec.kind == "classification")
+        tuned = choose_tuning(
+            pooled, known.batches, known.names, of_classes=spec.kind == "classification"
+        )
         steps = "1 step" if tuned.inner_steps == 1 else f"{tuned.inner_steps} steps"
         told = f"{steps} of {tuned.inner_lr:g}"
         networks = {
@@ -67,31 +69,34 @@ def compare_by_rows(
             POOLED: Compared(with_tuning(pooled, tuned.inner_lr, 0), 0),
             TUNED: Compared(tuned, tuned.inner_steps),
         }
-        scores, chosen = {}, {TUNED: told}
-        for name, one in networks.items():
-            scores[name] = learner_scores(one, asked)
+        chosen = {TUNED: told}
+        drawn = {name: learner_scores(one, asked) for name, one in networks.items()}
         for name, choose in rivals.items():
             chosen[name], rival = choose(known.episodes)
-            scores[name] = rival_scores(rival, asked, test)
-        yield AtRows(number, scores, spec.larger_is_better, chosen)
+            drawn[name] = rival_scores(rival, asked, test)
+        root = spec.kind == "regression"
+        scores = {name: by_task(of, asked.names, root=root) for name, of in drawn.items()}
+        lost = {name: int((~np.isfinite(of)).sum()) for name, of in drawn.items()}
+        diverged = {name: many for name, many in lost.items() if many}
+        yield AtRows(number, scores, spec.larger_is_better, chosen, diverged)
 
 
 def learner_scores(one: Compared, drawn: Drawn) -> Scores:
-    """The score of each task after the last inner step."""
+    """The score of each draw of a task after the last inner step."""
     device = device_of(one.learner)
     found = [one.learner.evaluate(batch.to(device), one.steps) for batch in drawn.batches]
-    scores = torch.cat([evaluation.scores[:, -1] for evaluation in found])
-    return by_task(scores.double().cpu().numpy(), drawn.names)
+    scores: Scores = torch.cat([part.scores[:, -1] for part in found]).double().cpu().numpy()
+    return scores
 
 
 def rival_scores(rival: Rival, drawn: Drawn, source: TableTasks) -> Scores:
-    """The score of each task: the error in the unit of the target, or the accuracy."""
+    """The score of each draw of a task: the error in the unit of the target, or the accuracy."""
     of_classes = source.spec.kind == "classification"
     scores = []
     for x, y, query_x, query_y, _ in drawn.episodes:
         found = rival(x, y, query_x)
         scores.append(1 - error_rate(found, query_y) if of_classes else rmse(found, query_y))
-    return (1.0 if of_classes else unit_of(source)) * by_task(np.array(scores), drawn.names)
+    return (1.0 if of_classes else unit_of(source)) * np.array(scores)
 
 
 def unit_of(source: TableTasks) -> float:

@@ -85,12 +85,14 @@ class Learner(NamedModule, ABC):
         temperature: What its outputs are divided by before they become probabilities.
         half_widths: Of the 95% interval of a prediction by the number of support rows, in the unit
             of the target; None where its run has not measured them.
+        coverage: Share of the rows of test tasks that such intervals held, by the same numbers.
     """
 
     preparation: "AnyPreparation | None" = None
     config: "Config | None" = None
     temperature: float = 1.0
     half_widths: Mapping[int, float] | None = None
+    coverage: Mapping[int, float] | None = None
     tasks_are_independent: ClassVar[bool] = True
     """Whether the gradient of several tasks is the mean of theirs, wherever each is computed."""
     inner_steps: int

@@ -143,6 +143,7 @@ def adapt_regressor(
     )
     about["outputs"] = 1 if support_y.dim() == 1 else support_y.shape[1]
     about["half_widths"] = one.half_widths and {str(n): w for n, w in one.half_widths.items()}
+    about["coverage"] = one.coverage and {str(n): share for n, share in one.coverage.items()}
     taught = teaching_from(one, support_x, support_y)
     return AdaptedRegressor(module, preparation, about, taught, half_width)
 

@@ -18,6 +18,7 @@ from fewstep.learners.base import Learner
 from fewstep.predictors.adapt import adapt_classifier, adapt_regressor, learner_of
 from fewstep.predictors.inputs import is_rows_of_numbers
 from fewstep.predictors.labelled import labelled, preparation_of
+from fewstep.predictors.targets import no_texts
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -252,7 +253,7 @@ class FewShotRegressor(RegressorMixin, _FewShot):
                 "requires y to be passed, but the target y is None; give one target an example"
             )
         examples = self._support(x)
-        targets = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        targets = check_array(no_texts(y, x), ensure_2d=False, dtype=np.float64, input_name="y")
         if targets.shape[1:] == (1,):
             targets = column_or_1d(targets, warn=True)
         if is_rows_of_numbers(x):

@@ -109,4 +109,6 @@ def _of_run(adapted: Adapted, config: Config) -> Learner:
     one.config = config
     measured = adapted.about.get("half_widths")
     one.half_widths = measured and {int(rows): width for rows, width in measured.items()}
+    held = adapted.about.get("coverage")
+    one.coverage = held and {int(rows): float(share) for rows, share in held.items()}
     return one

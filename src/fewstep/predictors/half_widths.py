@@ -1,6 +1,7 @@
 """The half width of a prediction's interval, as validation tasks tell it by support rows."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from fewstep.config.algorithms import steps_in_words
 from fewstep.config.schema import Config
@@ -39,3 +40,27 @@ def half_width_of(
         f"no interval: it was measured for {min(measured)} and more support rows, and there are "
         f"{rows}"
     )
+
+
+def held_of(about: Mapping[str, Any]) -> float | None:
+    """Share of the rows of test tasks that the 95% interval of an adapted model held.
+
+    It is that of the number of support rows whose half width the model has; None where it was not
+    measured.
+
+    >>> told = {"half_widths": {"5": 2.0}, "coverage": {"5": 0.85}, "protocol": {"shots": [7]}}
+    >>> held_of(told), held_of({})
+    (0.85, None)
+    """
+    rows = sum(about.get("protocol", {}).get("shots", ()))
+    fewer = [int(known) for known in about.get("half_widths") or () if int(known) <= rows]
+    return (about.get("coverage") or {}).get(str(max(fewer))) if fewer else None
+
+
+def held_in_words(held: float | None) -> str:
+    """The share behind the name of an interval, for people.
+
+    >>> held_in_words(0.846)
+    ' (held 85% on test tasks)'
+    """
+    return "" if held is None else f" (held {held:.0%} on test tasks)"

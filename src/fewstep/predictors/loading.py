@@ -52,6 +52,8 @@ def load_adapted(
         half_width = _positive(told.get("half_width"))
         for rows, width in (told.get("half_widths") or {}).items():
             _positive(int(rows) and width)
+        for rows, share in (told.get("coverage") or {}).items():
+            _positive(int(rows) and share)
         by_batch = [str(name) for name in told["batch_statistics"]]
         settings = None if told["config"] is None else dict(told["config"])
         if is_classifier and len(classes) != outputs:

@@ -12,10 +12,16 @@ from fewstep.learners.base import Learner
 from fewstep.learners.protonet import ProtoNet
 from fewstep.learners.r2d2 import R2D2
 from fewstep.predictors.teaching import Teaching
+from fewstep.whole_numbers import check_whole
 
 
 def steps_of(given: int | None, learner: Learner, config: Config | None) -> int:
-    """How many inner steps: those given, or those of the run's test."""
+    """How many inner steps: those given, or those of the run's test.
+
+    Raises:
+        InputError: No such number is given.
+    """
+    given = None if given is None else check_whole("steps", given)
     if isinstance(learner, ProtoNet):
         return 0
     # One step leads to its solution, and an interval is measured after so many as usual.

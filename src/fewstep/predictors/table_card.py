@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fewstep.data.columns.preparation import TablePreparation
+from fewstep.predictors.half_widths import held_in_words, held_of
 
 MOST_NAMED = 40  # features
 
@@ -14,8 +15,8 @@ def columns_told(told: Mapping[str, Any]) -> list[str]:
     lines = ["## Its table", "", *(f"- {_escaped(line)}" for line in how.describe())]
     if told.get("half_width") is not None:
         lines += [
-            f"- 95% interval: the prediction and {told['half_width']:.6g} to either side, as the "
-            "errors on validation tasks tell"
+            f"- 95% interval{held_in_words(held_of(told))}: the prediction and "
+            f"{told['half_width']:.6g} to either side, as the errors on validation tasks tell"
         ]
     if how.window:
         lines += [

@@ -1,6 +1,7 @@
 """The targets of a support set: labels as the places of their classes, and real numbers."""
 
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fewstep.data.columns.kinds import is_number
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.predictors.classifier import Label
@@ -44,6 +46,22 @@ def _plain_label(value: Any) -> Any:
     if not isinstance(value, str | int):
         raise InputError(f"a label is {value!r}; expected a string or a whole number")
     return value
+
+
+def no_texts(y: Any, x: Any) -> Any:
+    """The targets themselves, which are no name of a column and no other texts.
+
+    Raises:
+        InputError: They are.
+    """
+    if isinstance(y, str):
+        named = y in getattr(x, "columns", ())
+        cure = f"give the column itself, as in x[{y!r}]" if named else "give one number an example"
+        raise InputError(f"y is {y!r}; expected the targets; {cure}")
+    for value in y if isinstance(y, Iterable) else ():
+        if isinstance(value, str) and not is_number(value):
+            raise InputError(f"y has {value!r}; expected numbers")
+    return y
 
 
 def real_targets(y: Any, examples: int) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fewstep.config.schema import Config
 from fewstep.evaluation.by_rows import AtRows, Mean
-from fewstep.evaluation.numbers import shown
+from fewstep.evaluation.numbers import averaged, rows_up_to, shown
 from fewstep.evaluation.rivals.of_tables import DESCRIBED, MIXED, POOLED, TUNED
 from fewstep.files import rounded
 from fewstep.report.columns import in_parts
@@ -44,7 +44,12 @@ def sentence(score: str, at: AtRows) -> str:
             f"{name} by {_behind(score, at.behind(name, best))}" for name in behind
         )
     if lost:
-        told += f"; diverged on a task: {', '.join(lost)}"
+        draws = {name: at.diverged.get(name) for name in lost}
+        many = [
+            f"{name} ({n} {'draw' if n == 1 else 'draws'})" if n else name
+            for name, n in draws.items()
+        ]
+        told += f"; diverged, so without a mean: {', '.join(many)}"
     return told
 
 
@@ -53,9 +58,9 @@ def protocol(config: Config, found: Sequence[AtRows], draws: int) -> str:
     tasks = sorted({at.tasks for at in found})
     many = f"{tasks[0]}" if len(tasks) == 1 else f"{tasks[0]} to {tasks[-1]}"
     return (
-        f"{many} test tasks of {config.data_name}, {draws} draws of rows, the same for all, up to "
-        f"{config.shots('test')[1]} query rows; mean ± 95% interval over tasks; differences are "
-        f"paired by task; one model, seed {config.seed}"
+        f"{many} test tasks of {config.data_name}, {draws} draws of rows, the same for all, "
+        f"{rows_up_to(config.shots('test')[1])}; {averaged(config.score)}; differences are paired "
+        f"by task; one model, seed {config.seed}"
     )
 
 
@@ -93,6 +98,7 @@ def _at_rows(at: AtRows) -> dict[str, Any]:
             "behind_best": at.behind(name, at.best).mean,
             "behind_best_ci95": at.behind(name, at.best).ci95,
             "chosen": at.chosen.get(name) or None,
+            "diverged": at.diverged.get(name, 0),
         }
         for name in at.scores
     }
@@ -100,6 +106,8 @@ def _at_rows(at: AtRows) -> dict[str, Any]:
 
 
 def _cell(score: str, mean: Mean) -> str:
+    if not math.isfinite(mean.mean):
+        return "diverged"
     # The sign of percent stands in the title; without spaces more columns fit a terminal.
     return shown(score, *mean).replace("%", "").replace(" ", "")
 

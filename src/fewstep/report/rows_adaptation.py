@@ -14,6 +14,7 @@ from fewstep.evaluation.numbers import shown
 from fewstep.files import rounded
 from fewstep.predictors.adapted_dir import PICTURE
 from fewstep.predictors.further import Adapted
+from fewstep.predictors.half_widths import held_in_words, held_of
 from fewstep.predictors.table_verdict import NAMES, THIS, TableVerdict
 from fewstep.report.adapted_from import protocol_as_json
 from fewstep.report.columns import in_columns
@@ -55,6 +56,11 @@ class RowsAdaptation:
     def half_width(self) -> float | None:
         """Of the interval of a prediction; None where it is not known, or of classes."""
         return getattr(self.adapted, "half_width", None)
+
+    @property
+    def held(self) -> float | None:
+        """Share of the rows of test tasks that such an interval held; None if it is not known."""
+        return held_of(self.adapted.about) if self.half_width is not None else None
 
 
 def as_lines(done: RowsAdaptation, run: Path, out: Path | None, width: int) -> Iterator[str]:
@@ -102,7 +108,8 @@ def interval_line(done: RowsAdaptation) -> str:
     rows = "1 row" if max(fewer) == 1 else f"{max(fewer)} rows"
     nearest = "" if max(fewer) == taught else ", the nearest number that is not larger"
     half = shown("rmse", done.half_width)
-    return f"a 95% interval is ± {half}, as measured on validation tasks with {rows}{nearest}"
+    held = held_in_words(done.held)
+    return f"a 95% interval{held} is ± {half}, as measured on validation tasks with {rows}{nearest}"
 
 
 def verdict_lines(verdict: TableVerdict, width: int) -> Iterator[str]:
@@ -131,9 +138,9 @@ def winner_sentence(verdict: TableVerdict) -> str:
         return f"of these three, {NAMES[name]} does as well here"
     rival_is_better = (values[name] < values[THIS]) == (verdict.score == "rmse")
     # A longer comparison may have found others.
-    who = f"of these three, {NAMES[name] if rival_is_better else 'this model'} does best"
-    rows = "1 row does" if verdict.rows == 1 else f"{verdict.rows} rows do"
-    return f"{who} here" + ("" if verdict.is_settled else f", which {rows} not settle")
+    who = f"of these three, {NAMES[name] if rival_is_better else 'this model'} does best here"
+    rows = "1 row is" if verdict.rows == 1 else f"{verdict.rows} rows are"
+    return who + ("" if verdict.is_settled else f", but {rows} too few to be sure")
 
 
 def protocol_line(done: RowsAdaptation, run: Path) -> str:
@@ -160,6 +167,7 @@ def as_json(done: RowsAdaptation, run: Path, out: Path | None) -> dict[str, Any]
         "settled": verdict.is_settled if verdict else None,
         "covered": verdict.covered if verdict else None,
         "half_width": done.half_width,
+        "held": done.held,
         "target": how.target,
         "inputs": list(how.inputs),
         "task": done.adapted.about.get("task"),

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fewstep.evaluation.numbers import shown
+from fewstep.predictors.half_widths import held_in_words
 from fewstep.predictors.table_verdict import THIS
 from fewstep.report.pictures import COLOURS
 from fewstep.report.row_predictions import LabelRows, NumberRows
@@ -68,7 +69,9 @@ def _by_row(axes: Axes, done: RowsAdaptation, found: NumberRows) -> None:
         color=BLUE,
         ecolor="lightgrey",
         markersize=5,
-        label="query rows" if found.half_width is None else "query rows, with 95% interval",
+        label="query rows"
+        if found.half_width is None
+        else f"query rows, with 95% interval{held_in_words(done.held)}",
     )
     mean = float(done.taught.mean())
     axes.axhline(mean, color=ORANGE, linestyle=":", label="mean of the support rows")

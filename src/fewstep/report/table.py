@@ -11,7 +11,7 @@ from rich.text import Text
 from fewstep.choices import Split
 from fewstep.config.schema import Config, batch_norm
 from fewstep.evaluation.evaluate import Results
-from fewstep.evaluation.numbers import in_percent
+from fewstep.evaluation.numbers import averaged, in_percent, rows_up_to
 
 IN_WORDS = {"mse": "mean squared error", "rmse": "root mean squared error"}
 """Metrics whose names are no words."""
@@ -88,13 +88,14 @@ def protocol(config: Config, results: Results, split: Split) -> str:
     k_shot, q_query = config.shots(split)
     if config.table:
         # The classes are those of the target, the same in each task.
-        size = f"{result.draws} draws of {k_shot} support and up to {q_query} query rows"
+        size = f"{result.draws} draws of {k_shot} support and {rows_up_to(q_query)}"
     else:
         ways = f"{config.ways(split)}-way " if config.kind == "classification" else ""
         size = f"{ways}{k_shot}-shot {q_query}-query"
     return (
-        f"{result.tasks} {split} tasks of {config.data_name}, {size}; mean ± 95% interval over "
-        f"tasks; {batch_norm(config, *results)}; one model, seed {config.seed}"
+        f"{result.tasks} {split} tasks of {config.data_name}, {size}; "
+        f"{averaged(next(iter(result.metrics)))}; {batch_norm(config, *results)}; one model, seed "
+        f"{config.seed}"
     )
 
 

@@ -33,6 +33,19 @@ def read_half_widths(path: Path) -> dict[int, float] | None:
     return widths or None
 
 
+def read_coverage(path: Path) -> dict[int, float] | None:
+    """Share of the rows of test tasks that the intervals held, by the number of support rows.
+
+    It is no part of a prediction: of a file without it, or with something else, it is not known.
+    """
+    try:
+        told = read_json_object(path, "").get("coverage")
+        shares = {int(rows): float(share) for rows, share in dict(told or {}).items()}
+    except (OSError, InputError, TypeError, ValueError):
+        return None
+    return shares if shares and all(0 <= share <= 1 for share in shares.values()) else None
+
+
 def interval_as_json(found: Sequence[Interval], steps: int) -> dict[str, Any]:
     """Half widths and their coverage as JSON values, by the number of support rows."""
     told = {

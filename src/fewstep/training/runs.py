@@ -31,7 +31,7 @@ from fewstep.training import checkpoint
 from fewstep.training.build import workers_for
 from fewstep.training.calibration_file import read_calibration
 from fewstep.training.checkpoint import Progress
-from fewstep.training.interval_file import read_half_widths
+from fewstep.training.interval_file import read_coverage, read_half_widths
 from fewstep.training.keeping import kept_in
 from fewstep.training.loop import OuterLoop
 from fewstep.training.optimizer import optimizer_of
@@ -106,8 +106,9 @@ def _begin(config: Config, files: RunDir, tasks: Tasks) -> None:
     files.write_json(files.data, form_as_json(form_of(tasks["train"])))
     if config.data_set.keeps_split:
         files.write_json(files.split, split_as_json(tasks))
-    # They are of the initialisation that was best until now.
-    for path in (files.calibration, files.interval, files.comparison):
+    # They are of the initialisation that was best until now; the test makes the first two anew.
+    goes_on = not files.last.exists() or checkpoint.load(files.last)[1].step != config.steps
+    for path in (files.calibration, files.interval, *([files.comparison] if goes_on else [])):
         files.remove(path)
 
 
@@ -181,6 +182,7 @@ def load_trained(path: Path, device: str, data_dir: str | None = None) -> Traine
     progress = RunDir(path).load_best(empty, training_digest(config))
     temperature, threshold = read_calibration(RunDir(path).calibration)
     empty.half_widths = read_half_widths(RunDir(path).interval)
+    empty.coverage = read_coverage(RunDir(path).interval)
     empty.preparation, empty.config, empty.temperature = form.preparation, config, temperature
     return Trained(config, empty, form, progress, temperature, threshold)
 

@@ -98,7 +98,13 @@ def _settings_of_network(config: Config) -> frozenset[str]:
 def check_comparable(runs: dict[str, Run]) -> None:
     """See that all runs are evaluated on the same tasks."""
     first_name, first = next(iter(runs.items()))
+    predicts = {"classification": "classes", "regression": "numbers"}
     for name, run in runs.items():
+        if run.config.kind != first.config.kind:
+            raise InputError(
+                f"{name} predicts {predicts[run.config.kind]} and {first_name} "
+                f"{predicts[first.config.kind]}; expected runs that are evaluated on the same tasks"
+            )
         theirs = _test_tasks(run.config)
         for setting, value in _test_tasks(first.config).items():
             if value != theirs[setting]:

@@ -33,6 +33,15 @@ def split_as_json(tasks: Mapping[Split, TaskSource]) -> dict[str, Any]:
     return {split: list(names_in(source)) for split, source in tasks.items()}
 
 
+def split_of_task(run: RunDir, name: str) -> Split | None:
+    """The part of a run's split that has a task of this name; None where none has, or no file."""
+    try:
+        told = read_json_object(run.split, _REMEDY)
+    except (OSError, InputError):
+        return None
+    return next((split for split in SPLITS if name in (told.get(split) or ())), None)
+
+
 def kept_split(config: Config, run: RunDir) -> KeptSplit | None:
     """The split that a run keeps, and how its data were prepared; None of a new run.
 

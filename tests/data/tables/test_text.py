@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from fewstep import InputError
-from fewstep.data.tables.text import parse_text
+from fewstep.data.tables.text import check_names, parse_text
 
 ROWS = "name,a,b\nx,1.5,2\ny,-3,4\n"
 
 
 def parse(text, name="t.csv", encoding="utf-8"):
-    return parse_text(text.encode(encoding), name)
+    return parse_text(text.encode(encoding), name)[:2]
 
 
 def message(text, name="t.csv"):
@@ -69,6 +69,7 @@ def test_a_tsv_needs_no_note():
         ("a;b\n1.5;2\n-2.25;3\n", [1.5, -2.25]),
         ("a\tb\n1,5\t2\n-2,25\t3\n", [1.5, -2.25]),
         ("a;b\n1,125;2\n2,250;3\n", [1.125, 2.25]),
+        ("a;b\n1,5;1.234\n-2,25;2.345\n", [1.5, -2.25]),
     ],
 )
 def test_decimal_commas(text, expected):
@@ -146,3 +147,56 @@ def test_reading_takes_little_memory():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * len(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a;b\n987;x\n1.234;y\n", True),
+        ("a\tb\n987\tx\n1.234\ty\n", True),
+        ("a,b\n987,x\n1.234,y\n", False),
+        ("a;b\n98;x\n1.234;y\n", False),
+        ("a;b\n987;x\n1.23;y\n", False),
+        ("a;b\n1987;x\n1.234;y\n", False),
+        ("a;b\n987;2,5\n1.234;3,5\n", False),
+    ],
+)
+def test_points_that_may_stand_between_thousands_are_told(text, told):
+    notes = parse(text)[1]
+    assert any("'a' has 987 and 1.234, read with a decimal point" in note for note in notes) == told
+
+
+def test_names_are_not_compared_in_pairs():
+    compared = []
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            compared.append(other)
+            return str.__eq__(self, other)
+
+    check_names([Name(f"c{n}") for n in range(200)], "t.csv")
+    assert len(compared) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "# by a logger\n# 2023\na,b,c\n1,2,3\n4,5,6\n7,8,9\n",
+            "if the header is row 3, remove the",
+        ),
+        ("Export, 3\na,b,c\n1,2,3\n4,5,6\n", "if the header is row 2, remove the lines above it"),
+        ("Export;;\na;b;c\n1;2;3\n", "begins with 'Export' and no names of columns; where the"),
+        ("a,b,c\n1,2,3\n4,5,6\n1,2,3,4\n", "a cell is missing, or has a separator in it"),
+    ],
+)
+def test_lines_above_the_header_are_told(text, told):
+    assert told in message(text)
+
+
+def test_names_may_be_missing_beside_others():
+    assert parse(",hours\n0,50\n1,51\n")[0].columns.tolist() == ["Unnamed: 0", "hours"]
+    assert parse("hours,\n50,\n51,\n")[0].hours.tolist() == [50, 51]

@@ -20,7 +20,9 @@ def chosen(tasks):
     for parameter in network.parameters():
         nn.init.zeros_(parameter)
     pooled = FineTune(network, loss="mse", inner_lr=7.0)
-    found = choose_tuning(pooled, [tasks[:10], tasks[10:]], of_classes=False)
+    found = choose_tuning(
+        pooled, [tasks[:10], tasks[10:]], [*map(str, range(20))], of_classes=False
+    )
     assert (pooled.inner_lr, found.wide) == (7.0, network)
     return found, tasks
 

@@ -17,6 +17,12 @@ MOSTLY = 0.75  # a column with so many numbers, or dates, is one of numbers, and
 FEW = 10  # different whole numbers, which may be categories beside texts
 MAX_LEVELS = 50  # of a category; rarer ones are "other"
 BOOLEANS = (("no", "yes"), ("false", "true"), ("n", "y"), ("f", "t"))
+MISSING_MARKS = (
+    *("", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", "-nan"),
+    *("1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "NULL", "null", "None"),  # so far as pandas does
+    *("?", ".", "-", "--"),
+)
+"""Cells of a text that stand for a missing value."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.I)
 
 

@@ -83,6 +83,9 @@ def check_column(frame: Any, name: str, role: str) -> None:
     Raises:
         InputError: It is not; the message names the nearest.
     """
+    # Of a table of thousands of columns it would take long to list them for each.
+    if name in frame.columns:
+        return
     columns = [str(column) for column in frame.columns]
     if name in columns:
         return

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fewstep.data.columns.forms import FORMS, CategoryColumn, Form
-from fewstep.data.columns.kinds import kind_of
+from fewstep.data.columns.kinds import MISSING_MARKS, kind_of
 from fewstep.data.columns.naming import MOST, check_column, listed, row_name
 from fewstep.data.columns.scaling import LARGEST, Features, Scaling, far_lines
 from fewstep.data.columns.target import (
@@ -117,6 +117,12 @@ class TablePreparation:
         return tuple(form.name for form in self.forms)
 
     @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the columns that are numbers, inputs and target."""
+        target = (self.target,) if self.kind == "regression" else ()
+        return (*(form.name for form in self.forms if form.kind == "number"), *target)
+
+    @property
     def by_kind(self) -> tuple[Form, ...]:
         """The forms in the order of their features: categories come last."""
         return tuple(sorted(self.forms, key=lambda form: [*_TITLES].index(form.kind)))
@@ -216,9 +222,13 @@ class TablePreparation:
         return [*lines, f"{features} of {inputs}"]
 
     def as_json(self) -> dict[str, Any]:
-        """Content of a JSON object from which `from_json` makes the same preparation."""
+        """Content of a JSON object from which `from_json` makes the same preparation.
+
+        It tells what cells stand for a missing value as well, for those who read a table without
+        fewstep.
+        """
         forms = [{"kind": form.kind, **asdict(form)} for form in self.forms]
-        return {**asdict(self), "forms": forms}
+        return {**asdict(self), "forms": forms, "missing_marks": list(MISSING_MARKS)}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "TablePreparation":
@@ -232,4 +242,5 @@ class TablePreparation:
             if "scaling" in values:
                 values["scaling"] = Scaling(**values["scaling"])
             forms.append(FORMS[values.pop("kind")](**values))
-        return cls(**{**content, "forms": tuple(forms), "classes": tuple(content["classes"])})
+        settings = {name: value for name, value in content.items() if name != "missing_marks"}
+        return cls(**{**settings, "forms": tuple(forms), "classes": tuple(content["classes"])})

@@ -1,6 +1,6 @@
 """The target of a table: a number, or classes with labels."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +11,41 @@ from fewstep.data.columns.kinds import (
     as_codes,
     as_codes_of,
     as_numbers,
+    is_missing,
     kind_of,
 )
 from fewstep.data.columns.naming import factorize, listed, row_name, row_names, shown
+from fewstep.data.columns.written_numbers import with_unit
 from fewstep.errors import InputError
 
 TargetKind = Literal["regression", "classification"]
 Label = str | int | float | bool
 """Label of a class, as the table has it."""
 FEW = 20  # classes that even a small table may have
+
+
+def check_target(frame: Any, target: str, kind: TargetKind | None) -> None:
+    """See that a whole table's target can be what it is said to be, before tasks are split.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if kind is not None and kind not in get_args(TargetKind):
+        raise InputError(
+            f"kind is {kind!r}; expected {' or '.join(map(repr, get_args(TargetKind)))}"
+        )
+    if is_missing(frame[target]).all():
+        return  # which is told in other words
+    if kind is None and kind_of(frame[target]) == "category" and (unit := with_unit(frame[target])):
+        values = len(as_codes(frame[target])[1])
+        raise InputError(
+            f"target {target!r} has {values:,} different values such as {shown(unit)}: numbers "
+            "with a unit; take the unit away, or give kind='classification' in Python"
+        )
+    if (kind or target_kind(frame, target)) == "classification":
+        target_classes(frame, target)
+    else:
+        target_numbers(frame, target)
 
 
 def target_kind(frame: Any, target: str) -> TargetKind:

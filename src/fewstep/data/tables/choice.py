@@ -15,7 +15,9 @@ from fewstep.data.columns.naming import (
     is_of_files,
     listed,
     load_pandas,
+    shown,
 )
+from fewstep.data.columns.written_numbers import with_unit
 from fewstep.errors import InputError
 
 IDENTIFIER = 0.9  # different texts a row, from which a column names the rows
@@ -50,7 +52,8 @@ def choose_inputs(
     if task == target:
         raise InputError(f"column {target!r} is both target and task; expected two columns")
     if inputs is not None:
-        return _given(frame, inputs, target, task), ()
+        names = _given(frame, inputs, target, task)
+        return names, _units(frame, names)
     reasons: dict[str, list[str]] = {}
     chosen = []
     for name in frame.columns:
@@ -67,7 +70,7 @@ def choose_inputs(
     notes = tuple(f"no input: {listed(names, MOST)} ({why})" for why, names in reasons.items())
     if not chosen:
         raise InputError(f"no column is left as input; {'; '.join([*_of_time(time), *notes])}")
-    return tuple(chosen), notes
+    return tuple(chosen), (*notes, *_units(frame, chosen))
 
 
 def known_rows(frame: Any, columns: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
@@ -88,6 +91,23 @@ def known_rows(frame: Any, columns: Sequence[str]) -> tuple[Any, tuple[str, ...]
             notes.append(f"left out: {rows} {name!r}")
             frame = frame[~missing]
     return frame, tuple(notes)
+
+
+def _units(frame: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """Notes on inputs that are categories for their unit alone."""
+    notes = []
+    for name in names:
+        try:
+            unit = with_unit(frame[name]) if kind_of(frame[name]) == "category" else None
+        except InputError:
+            continue  # which is told where it becomes an input
+        if unit:
+            many = len(as_codes(frame[name])[1])
+            notes.append(
+                f"{name} has {many:,} different values such as {shown(unit)}: numbers with a unit, "
+                "taken as categories; take the unit away to have numbers"
+            )
+    return tuple(notes)
 
 
 def _of_time(time: str | None) -> list[str]:
@@ -132,7 +152,12 @@ def _unsuitable(frame: Any, name: str, task: str | None) -> str | None:
         return None
     codes, texts = as_codes(frame[name])
     if len(known) > FEW and len(texts) > IDENTIFIER * len(known):
-        return "a text that differs from row to row"
+        unit = with_unit(frame[name])
+        return (
+            f"numbers with a unit, such as {shown(unit)}; take the unit away"
+            if unit
+            else "a text that differs from row to row"
+        )
     if task is not None and len(texts) > FEW:
         pd = load_pandas()
         of_task = as_codes(frame[task])[0]

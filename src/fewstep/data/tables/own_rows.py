@@ -63,9 +63,10 @@ def read_rows(path: Path, how: TablePreparation, task: str | None) -> OwnRows:
 
 
 def _rows_of(read: TableFrame, how: TablePreparation, task: str | None, name: str) -> OwnRows:
-    frame = read.frame
-    columns = list(map(str, frame.columns))
+    columns = list(map(str, read.frame.columns))
     check_columns(columns, how.inputs, name)
+    read = read.with_numbers(how.numbers)
+    frame = read.frame
     if len(frame) == 0:
         raise InputError(f"{name} has no rows; expected at least one below the names of columns")
     known = None
@@ -108,25 +109,32 @@ def read_query(source: Path | bytes, how: TablePreparation, task: str | None) ->
         InputError: As in `read_rows`.
     """
     if isinstance(source, bytes):
-        frame, notes = parse_text(source, "standard input")
-        read = TableFrame(frame, tuple(notes), "standard input")
+        frame, notes, decimal = parse_text(source, "standard input")
+        read = TableFrame(frame, tuple(notes), "standard input", decimal)
         return _rows_of(read, how, task, "standard input")
     return read_rows(source, how, task)
 
 
 def given_twice(support: OwnRows, query: OwnRows, how: TablePreparation) -> str:
     """A sentence where query rows are support rows, too; "" where none is."""
-    columns = [*how.inputs, how.target]
     if query.known is None:
         return ""
-    taught = {tuple(row) for row in support.frame[columns].itertuples(index=False)}
-    same = [row for row in query.frame[columns].itertuples(index=False) if tuple(row) in taught]
-    if not same:
+    taught = set(_rows_as_texts(support.frame, how))
+    many = sum(row in taught for row in _rows_as_texts(query.frame, how))
+    if not many:
         return ""
-    if len(same) == 1:
+    if many == 1:
         return "a query row is a support row, too: what is predicted for it is no test"
-    many = len(same)
     return f"{many} query rows are support rows, too: what is predicted for them is no test"
+
+
+def _rows_as_texts(frame: Any, how: TablePreparation) -> list[tuple[str | None, ...]]:
+    """The inputs and the target of each row; None where one is missing, which equals itself."""
+    columns = []
+    for name in (*how.inputs, how.target):
+        codes, texts = as_codes(frame[name])
+        columns.append([None if code < 0 else texts[code] for code in codes])
+    return list(zip(*columns, strict=True))
 
 
 def target_warnings(query: OwnRows, how: TablePreparation) -> list[str]:

@@ -4,14 +4,15 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fewstep.data.columns.naming import FILE as FILE
 from fewstep.data.columns.naming import ROWS_A_FILE, EmptyTableError, listed, load_pandas
-from fewstep.data.tables.text import check_names, parse_text
+from fewstep.data.columns.written_numbers import read_numbers
+from fewstep.data.tables.text import Parsed, check_names, parse_text
 from fewstep.errors import InputError, first_line
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
@@ -29,11 +30,23 @@ class TableFrame:
             a person counts, where the header is row 1, and of a DataFrame from 0.
         notes: Lines on how it was read, for people.
         name: Of the file or the folder, or ``"table"``.
+        decimal: The decimal mark of numbers that stand as texts.
     """
 
     frame: Any
     notes: tuple[str, ...]
     name: str
+    decimal: str = "."
+
+    def with_numbers(self, names: Sequence[str]) -> "TableFrame":
+        """The table with numbers where these columns have them as texts, such as 1,234 or 57%.
+
+        Raises:
+            InputError: One is written in two ways.
+        """
+        found = read_numbers(self.frame, names, self.decimal)
+        found.check(names)
+        return replace(self, frame=found.frame, notes=(*self.notes, *found.notes))
 
 
 def read_table(source: Any) -> TableFrame:
@@ -54,8 +67,9 @@ def read_table(source: Any) -> TableFrame:
     path = Path(source)
     if _is_folder(path):
         return _read_folder(path)
-    frame, notes = _read_file(path, str(path))
-    return TableFrame(frame, tuple(f"{path.name}: {note}" for note in notes), path.name)
+    read = _read_file(path, str(path))
+    notes = tuple(f"{path.name}: {note}" for note in read.notes)
+    return TableFrame(read.frame, notes, path.name, read.decimal)
 
 
 def _is_folder(path: Path) -> bool:
@@ -103,11 +117,12 @@ def _read_folder(folder: Path) -> TableFrame:
     stems = [path.name.split(".")[0] or path.name for path in paths]
     names = stems if len({*stems}) == len(stems) else [path.name for path in paths]
     frames: list[Any] = []
+    decimals = set[str]()
     first: Path | None = None  # of those that have rows
     told: dict[str, list[str]] = {}
     for path, name in zip(paths, names, strict=True):
         try:
-            frame, notes = _read_file(path, str(path))
+            frame, notes, decimal = _read_file(path, str(path))
         except EmptyTableError:
             told.setdefault("left out, as there are no rows", []).append(path.name)
             continue
@@ -118,13 +133,15 @@ def _read_folder(folder: Path) -> TableFrame:
             raise InputError(f"{path} has a column {FILE!r}, which names the files; rename it")
         frame.index += (len(frames) + 1) * ROWS_A_FILE
         frames.append(frame.assign(**{FILE: name}))
+        decimals.add(decimal)
         for note in notes:
             told.setdefault(note, []).append(path.name)
     if not frames:
         raise InputError(f"{folder} holds no table with rows")
     lines = [f"{listed(files, 3)}: {note}" for note, files in told.items()]
     lines.insert(0, f"{folder.name} has {len(frames):,} files")
-    return TableFrame(pd.concat(frames), tuple(lines), folder.name)
+    mark = "," if "," in decimals else "."
+    return TableFrame(pd.concat(frames), tuple(lines), folder.name, mark)
 
 
 def _check_alike(frame: Any, path: Path, first: Any, first_path: Path) -> None:
@@ -138,13 +155,13 @@ def _check_alike(frame: Any, path: Path, first: Any, first_path: Path) -> None:
             raise InputError(f"{path} has {has}; expected the same columns in every file")
 
 
-def _read_file(path: Path, name: str) -> tuple[Any, list[str]]:
-    """Table of a file, by its content rather than its name, and notes on it."""
+def _read_file(path: Path, name: str) -> Parsed:
+    """Table of a file, by its content rather than its name."""
     content = _content(path)
     if content.startswith(ZIP) or path.suffix.lower() in WORKBOOKS:
         raise InputError(f"{name} is a workbook or an archive; save the table as CSV")
     if content.startswith(PARQUET):
-        return _parse_parquet(content, name), []
+        return Parsed(_parse_parquet(content, name), [], ".")
     if content.startswith(GZIP):
         try:
             content = gzip.decompress(content)

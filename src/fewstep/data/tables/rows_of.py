@@ -25,9 +25,9 @@ def frame_of(x: Any, preparation: TablePreparation) -> Any:
     Raises:
         InputError: It is none of these, or a column is missing.
     """
-    frame = _frame(x, preparation.inputs)
-    check_columns(list(map(str, frame.columns)), preparation.inputs)
-    return frame
+    read = _read(x, preparation.inputs)
+    check_columns(list(map(str, read.frame.columns)), preparation.inputs)
+    return read.with_numbers(preparation.numbers).frame
 
 
 def check_columns(there: Sequence[str], needed: Sequence[str], source: str = "the table") -> None:
@@ -49,11 +49,15 @@ def check_columns(there: Sequence[str], needed: Sequence[str], source: str = "th
     )
 
 
-def _frame(x: Any, inputs: tuple[str, ...]) -> Any:
+def _read(x: Any, inputs: tuple[str, ...]) -> TableFrame:
     if isinstance(x, TableFrame):
-        return x.frame
+        return x
     if isinstance(x, str | Path) or type(x).__name__ in ("DataFrame", "LazyFrame"):
-        return read_table(x).frame
+        return read_table(x)
+    return TableFrame(_frame(x, inputs), (), "the table")
+
+
+def _frame(x: Any, inputs: tuple[str, ...]) -> Any:
     pd = load_pandas()
     if isinstance(x, Mapping):
         values = {str(name): column for name, column in x.items()}

@@ -13,9 +13,11 @@ import numpy as np
 from fewstep.choices import Split
 from fewstep.data.class_split import draw_split, numbers_by_name, split_sizes, usual_sizes
 from fewstep.data.columns.kinds import as_codes
+from fewstep.data.columns.naming import listed
 from fewstep.data.columns.preparation import TablePreparation
-from fewstep.data.columns.target import TargetKind
+from fewstep.data.columns.target import TargetKind, check_target
 from fewstep.data.columns.windows import times_of
+from fewstep.data.columns.written_numbers import read_numbers
 from fewstep.data.source import SPLITS
 from fewstep.data.tables.choice import choose_inputs, known_rows
 from fewstep.data.tables.reading import FILE, read_table
@@ -41,6 +43,8 @@ class Table:
         window: How many rows make one example: the row that is predicted and those before it,
             whatever time lies between them. Before its first row a series is that row. A single
             row unless given.
+        kind: ``"regression"`` or ``"classification"``, what the target is; by default as its values
+            tell: 0 and 1, yes and no and texts are classes.
 
     Attributes:
         name: Of the file or folder.
@@ -85,11 +89,17 @@ class Table:
         self.name, self.part = read.name, SPLITS[0]
         self.task, self.target, self.time, self.window = task or FILE, target, time, window
         self.kind = kind
-        self.inputs, notes = choose_inputs(read.frame, target, self.task, inputs, time)
+        # Names of tasks stay as they are written: a run knows them by that.
+        others = [name for name in read.frame if name not in (self.task, FILE)]
+        numbers = read_numbers(read.frame, others, read.decimal)
+        self.inputs, notes = choose_inputs(numbers.frame, target, self.task, inputs, time)
+        numbers.check([target, *self.inputs, *([] if time is None else [time])])
+        check_target(numbers.frame, target, kind)
         own = [self.task, target, *(() if time is None else [time])]
-        frame, dropped = known_rows(read.frame, own)
-        self.notes = (*read.notes, *notes, *dropped)
+        frame, dropped = known_rows(numbers.frame, own)
         self.frame, self.names, self.offsets = _by_task(frame, self.task, time)
+        seen = (*_twice(frame), *_alike(self.names))
+        self.notes = (*read.notes, *numbers.notes, *notes, *dropped, *seen)
         self._given: TablePreparation | None = None
 
     def __len__(self) -> int:
@@ -224,6 +234,29 @@ class Table:
         other.names = tuple(self.names[number] for number in numbers)
         other.offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
         return other
+
+
+def _twice(frame: pd.DataFrame) -> list[str]:
+    """A note on rows that are there twice, in all columns."""
+    try:
+        many = int(frame.duplicated().sum())
+    except TypeError:
+        return []  # a column that is no input holds lists or the like
+    if not many:
+        return []
+    # Where numbers have few digits it may be chance.
+    rows = "1 row is" if many == 1 else f"{many:,} rows are"
+    return [f"{rows} the same as an earlier one in all columns; remove what was entered twice"]
+
+
+def _alike(names: Sequence[str]) -> list[str]:
+    """A note on tasks that may be one, S001 and s001."""
+    same: dict[str, list[str]] = {}
+    for name in names:
+        same.setdefault(name.casefold(), []).append(name)
+    pairs = [" and ".join(alike) for alike in same.values() if len(alike) > 1]
+    told = "tasks whose names differ in capital letters alone count as different ones"
+    return [f"{told}: {listed(pairs, 3)}"] if pairs else []
 
 
 def _by_task(

@@ -5,15 +5,16 @@ import csv
 import io
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
-from fewstep.data.columns.kinds import is_number
-from fewstep.data.columns.naming import EmptyTableError, load_pandas
+from fewstep.data.columns.kinds import MISSING_MARKS, is_number
+from fewstep.data.columns.naming import EmptyTableError, load_pandas, shown
 from fewstep.errors import InputError, first_line
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "|", ",": "commas"}
-UNKNOWN = ("?", ".", "-", "--")  # beside what pandas takes as missing, such as an empty cell or NA
 HEAD = 1 << 16  # bytes that show how a file is written
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _TOLD = re.compile(r"sep=(.)\r?\n")  # the first line that Excel writes for itself
@@ -22,10 +23,22 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?")
 
 
-def parse_text(content: bytes, name: str) -> tuple[Any, list[str]]:
-    """Table of a file's content, and notes on how it was read.
+class Parsed(NamedTuple):
+    """A table that stood in a text.
 
-    The index of the table is the number of the row in the file, where the header is row 1.
+    Attributes:
+        frame: Its index is the number of the row in the file, where the header is row 1.
+        notes: Lines on how it was read.
+        decimal: The decimal mark, a point or a comma.
+    """
+
+    frame: Any
+    notes: list[str]
+    decimal: str
+
+
+def parse_text(content: bytes, name: str) -> Parsed:
+    """Table of a file's content.
 
     Raises:
         InputError: It holds no table.
@@ -38,16 +51,17 @@ def parse_text(content: bytes, name: str) -> tuple[Any, list[str]]:
     text = text[told.end() :] if told else text
     head = text[:HEAD] if len(text) <= HEAD else text[: text.rfind("\n", 0, HEAD) + 1]
     separator = told[1] if told else _separator(head, name)
-    rows = _rows(head, separator)
-    header = _header(next(rows), name)
+    first, *rows = _rows(head, separator)
+    header = _header(first, name)
     decimal = "," if separator != "," and _has_decimal_commas(rows, separator) else "."
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
                 _stream(text),
-                **{"sep": separator, "decimal": decimal, "na_values": UNKNOWN},
-                **{"index_col": False, "skipinitialspace": True, "low_memory": False},
+                **{"sep": separator, "decimal": decimal, "index_col": False},
+                **{"na_values": MISSING_MARKS, "keep_default_na": False},
+                **{"skipinitialspace": True, "low_memory": False},
             )
     except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
         _check_rows(text, separator, header, name)
@@ -66,7 +80,9 @@ def parse_text(content: bytes, name: str) -> tuple[Any, list[str]]:
         notes.append(f"separated by {SEPARATORS.get(separator, separator)}")
     if decimal == ",":
         notes.append("numbers have decimal commas")
-    return frame, notes
+    elif separator != ",":
+        notes += _unsure_points(header, rows)
+    return Parsed(frame, notes, decimal)
 
 
 def written_rows(content: bytes, name: str) -> list[list[str]]:
@@ -158,6 +174,11 @@ def _separator(head: str, name: str) -> str:
 
 def _header(row: list[str], name: str) -> list[str]:
     """Names of the columns."""
+    if len(row) > 2 and row[0].strip() and not "".join(row[1:]).strip():
+        raise InputError(
+            f"{name} begins with {shown(' '.join(row).strip())} and no names of columns; where the "
+            "header stands further down, remove the lines above it"
+        )
     names = [" ".join(cell.split()) or f"Unnamed: {place}" for place, cell in enumerate(row)]
     if all(map(is_number, names)):
         raise InputError(
@@ -170,9 +191,9 @@ def _header(row: list[str], name: str) -> list[str]:
 
 def check_names(names: list[str], name: str) -> None:
     """See that no two columns have the same name."""
-    for column in names:
-        if names.count(column) > 1:
-            raise InputError(f"{name} has {names.count(column)} columns {column!r}; rename them")
+    for column, times in Counter(names).items():
+        if times > 1:
+            raise InputError(f"{name} has {times} columns {column!r}; rename them")
 
 
 def _check_rows(text: str, separator: str, header: list[str], name: str) -> list[int]:
@@ -185,10 +206,13 @@ def _check_rows(text: str, separator: str, header: list[str], name: str) -> list
                 continue
             first = first or number
             if number > first and len(row) != len(header) and "".join(row).strip():
+                below = _header_below(text, separator, len(header))
+                cure = "a cell is missing, or has a separator in it and no quotes"
+                if below:
+                    cure = f"if the header is row {below}, remove the lines above it"
                 raise InputError(
                     f"{name}, row {number}: {len(row)} cells, and the header has {len(header)} "
-                    f"({', '.join(header[:5])}); a cell is missing, or has a separator in it and "
-                    "no quotes"
+                    f"({', '.join(header[:5])}); {cure}"
                 )
             numbers.append(number)
     except csv.Error as error:
@@ -196,11 +220,42 @@ def _check_rows(text: str, separator: str, header: list[str], name: str) -> list
     return numbers[1:]
 
 
-def _has_decimal_commas(rows: Iterator[list[str]], separator: str) -> bool:
+def _header_below(text: str, separator: str, cells: int) -> int | None:
+    """Number of the row that may be the header, where nearly all rows have more cells than it."""
+    rows = list(islice(csv.reader(_stream(text), delimiter=separator), 100))
+    (usual, times), *_ = Counter(len(row) for row in rows if row).most_common(1)
+    if usual <= cells or 2 * times <= len(rows):
+        return None
+    return next(number for number, row in enumerate(rows, 1) if len(row) == usual)
+
+
+def _has_decimal_commas(rows: list[list[str]], separator: str) -> bool:
     """Whether the cells that are numbers show that a comma is their decimal mark."""
     cells = [cell for row in rows for cell in row]
     commas = [cell for cell in cells if _DECIMAL_COMMA.fullmatch(cell.strip())]
-    points = sum(bool(_DECIMAL_POINT.fullmatch(cell.strip())) for cell in cells)
+    points = [cell for cell in cells if _DECIMAL_POINT.fullmatch(cell.strip())]
+    # The point in 1.234 may stand between thousands, so it tells less of its being a decimal mark.
+    unsure = sum(bool(re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", cell.strip())) for cell in points)
+    weight = len(points) - unsure + unsure / 5
     # Beside tabs, as in 1,234 and 5,678, it may also stand between thousands.
     thousands = separator != ";" and all(re.fullmatch(r".*,\d{3}", cell.strip()) for cell in commas)
-    return len(commas) > points and not thousands
+    return len(commas) > weight and not thousands
+
+
+def _unsure_points(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Notes on columns such as 987 and 1.234, where the point may stand between thousands.
+
+    Where commas separate the cells, it hardly does; nor where others have decimal commas.
+    """
+    notes = []
+    for place, name in enumerate(header):
+        cells = [row[place].strip() for row in rows if place < len(row)]
+        points = [cell for cell in cells if "." in cell]
+        hundreds = next((cell for cell in cells if re.fullmatch(r"[1-9]\d\d", cell)), None)
+        fits = all(re.fullmatch(r"-?([1-9]\d{0,2}(\.\d{3})*)?", cell) for cell in cells)
+        if points and hundreds and fits:
+            notes.append(
+                f"column {name!r} has {hundreds} and {points[0]}, read with a decimal point; where "
+                "the point stands between thousands, take it away"
+            )
+    return notes

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fewstep.evaluation.by_rows import by_task
+
 Floats = NDArray[np.float64]
 Array = NDArray[np.float64] | NDArray[np.int64]
 Rival = Callable[[Floats, Array, Floats], Array]
@@ -58,9 +60,12 @@ def error_rate(prediction: Array, target: Array) -> float:
 
 
 def mean_error(rival: Rival, episodes: Iterable[Episode], error: Error) -> float:
-    """The mean error over episodes; infinite where a prediction is not finite."""
-    found = [error(rival(e.support_x, e.support_y, e.query_x), e.query_y) for e in episodes]
-    return float(np.mean(found)) if np.isfinite(found).all() else np.inf
+    """The mean error over tasks, as it is told; infinite where a prediction is not finite."""
+    told = list(episodes)
+    found = [error(rival(e.support_x, e.support_y, e.query_x), e.query_y) for e in told]
+    if not np.isfinite(found).all():
+        return np.inf
+    return float(by_task(found, [e.task for e in told], root=error is rmse).mean())
 
 
 def best_of(

@@ -4,8 +4,8 @@ import copy
 import math
 from collections.abc import Sequence
 
-import torch
-
+from fewstep.evaluation.evaluate import by_name
+from fewstep.learners.base import Evaluation
 from fewstep.learners.finetune import FineTune
 from fewstep.tasks import TaskBatch
 
@@ -14,7 +14,7 @@ STEPS = (1, 2, 5, 10, 20, 50)
 
 
 def choose_tuning(
-    pooled: FineTune, validation: Sequence[TaskBatch], *, of_classes: bool
+    pooled: FineTune, validation: Sequence[TaskBatch], names: Sequence[str], *, of_classes: bool
 ) -> FineTune:
     """The network with the step size and the steps that are best on validation tasks.
 
@@ -23,6 +23,7 @@ def choose_tuning(
     Args:
         pooled: It stays as it is.
         validation: Tasks with as many support rows as those that it is to be judged on.
+        names: Of these tasks: one that is drawn several times counts once.
         of_classes: Whether targets are classes, and not numbers.
     """
     best, chosen = -math.inf, (STEP_SIZES[0], STEPS[0])
@@ -30,7 +31,8 @@ def choose_tuning(
         one = with_tuning(pooled, step_size, STEPS[0])
         # Metrics of one's own are computed task by task, which takes most of the time.
         one.metrics = None
-        scores = torch.cat([one.evaluate(batch, STEPS[-1]).scores for batch in validation])
+        found = Evaluation.cat([one.evaluate(batch, STEPS[-1]) for batch in validation])
+        scores = by_name(found, names).scores
         means = (scores if of_classes else -scores.sqrt()).mean(0)
         for steps in STEPS:
             # What is not a number is no better than anything.

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from fewstep.config.algorithms import steps_in_words
-from fewstep.evaluation.numbers import shown
+from fewstep.evaluation.numbers import averaged, rows_up_to, shown
 from fewstep.report.page.chart import Axes, Line
 from fewstep.report.page.figure import figure, grid
 from fewstep.report.page.html import Html, element
@@ -60,9 +60,9 @@ def _comparison(run: RunFiles, of: str) -> Html:
     tasks = sorted({by_rows[str(n)]["tasks"] for n in rows})
     many = f"{tasks[0]}" if len(tasks) == 1 else f"{tasks[0]} to {tasks[-1]}"
     protocol = (
-        f"{many} test tasks of {told['data']}, {told['draws']} draws of rows, the same for all, up "
-        f"to {told['q_query']} query rows; mean ± 95% interval over tasks; one model, seed "
-        f"{told['seed']}; by fewstep compare"
+        f"{many} test tasks of {told['data']}, {told['draws']} draws of rows, the same for all, "
+        f"{rows_up_to(told['q_query'])}; {averaged(score)}; one model, seed {told['seed']}; "
+        "by fewstep compare"
     )
     percent = score == "accuracy"
     places = [(float(at), str(n)) for at, n in enumerate(rows)]
