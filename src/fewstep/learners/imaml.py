@@ -89,7 +89,8 @@ class ImplicitMAML(GradientBased):
         theta = {name: value.detach() for name, value in self._plain().items()}
 
         def support_loss(params: Params, x: Inputs, y: Tensor) -> Tensor:
-            away = sum((params[name] - theta[name]).abs().square().sum() for name in theta)
+            # Its square by the size of a number would have no second derivative at 0.
+            away = sum(_real(params[name] - theta[name]).square().sum() for name in theta)
             return plain.support_loss(params, x, y) + self.proximal / 2 * away
 
         return replace(plain, support_loss=support_loss)
@@ -116,14 +117,14 @@ class Implicit:
         inner = grad_fn({**end, **beside}, self.loop.steps, True, list(end))
 
         tasks = len(query.losses)
+        sizes = [_real(value).numel() // tasks for value in end.values()]
 
         def flat(tree: Params) -> Tensor:
-            return torch.cat([tree[name].reshape(tasks, -1) for name in end], 1)
+            return torch.cat([_real(tree[name]).reshape(tasks, -1) for name in end], 1)
 
         def tree(vector: Tensor) -> Params:
-            parts = torch.split(vector, [value.numel() // tasks for value in end.values()], 1)
-            pairs = zip(end.items(), parts, strict=True)
-            return {name: part.reshape(value.shape) for (name, value), part in pairs}
+            pairs = zip(end.items(), vector.split(sizes, 1), strict=True)
+            return {name: _as_of(value, part) for (name, value), part in pairs}
 
         def product(vector: Tensor) -> Tensor:
             return flat(_pulled_back(inner, end, tree(vector))) / self.proximal
@@ -175,7 +176,18 @@ def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, steps: in
 
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:
-    return (one.conj() * other).sum(-1, keepdim=True).real
+    return (one * other).sum(-1, keepdim=True)
+
+
+def _real(x: Tensor) -> Tensor:
+    """A complex number as two real ones, since the Hessian takes them for such."""
+    return torch.stack([x.real, x.imag], -1) if x.is_complex() else x
+
+
+def _as_of(value: Tensor, part: Tensor) -> Tensor:
+    """The numbers of a part of a vector in the shape and the type of a parameter."""
+    shaped = part.reshape(_real(value).shape)
+    return (torch.complex(*shaped.unbind(-1)) if value.is_complex() else shaped).to(value.dtype)
 
 
 def _refuse_batch_statistics(model: nn.Module) -> None:
