@@ -31,7 +31,12 @@ BY_NAME = {
     torch._weight_norm: {"v": ROWS, "g": _normal(5, 1), "dim": 0},
     F.hardsigmoid: {"input": ROWS, "inplace": False},
     F.hardswish: {"input": ROWS, "inplace": False},
-    torch.cdist: {"x1": ROWS, "x2": PICTURES[0, :, :, 0].mT, "p": 3.0, "compute_mode": "donot_use_mm_for_euclid_dist"},
+    torch.cdist: {
+        "x1": ROWS,
+        "x2": PICTURES[0, :, :, 0].mT,
+        "p": 3.0,
+        "compute_mode": "donot_use_mm_for_euclid_dist",
+    },
     torch.pdist: {"input": ROWS, "p": 1.0},
     F.embedding: {"input": torch.tensor([1, 0, 4]), "weight": ROWS, "padding_idx": -1},
     torch.embedding: {"weight": ROWS, "indices": torch.tensor([1, 0, 4]), "padding_idx": 4},

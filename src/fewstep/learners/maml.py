@@ -197,11 +197,11 @@ class MAML(GradientBased):
     ) -> Objective:
         """The same as before, unless something it depends on is another."""
         compiler, records = self._compiler, training and self._planner.may_record(tasks)
-        if not training or (compiler is None and not records):
-            return self._new_objective(tasks, traits, norm, training, None)
-        # Making it takes a good part of the time of a small network's outer step.
-        held = held_by(self._check_fit.readers, self.loss) if records else None
         compiles = compiler is not None and not compiler.functions.given_up
+        held = held_by(self._check_fit.readers, self.loss) if records or compiles else None
+        if not training or (compiler is None and not records):
+            return self._new_objective(tasks, traits, norm, training, held)
+        # Making it takes a good part of the time of a small network's outer step.
         latest = compiler.latest if compiler is not None and compiles else self._latest
         return latest[traits.mark is not None].of(
             [norm, self.precision, self.loss, self._metrics, traits, *self._loop_of, *(held or [])],

@@ -75,9 +75,7 @@ def rows_of(
 ) -> Tensor:
     """Compute ``torch.embedding``, which takes a negative ``padding_idx`` for none."""
     padding = padding_idx if padding_idx >= 0 else None
-    return embedding(
-        indices, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse
-    )
+    return embedding(indices, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
 
 
 def _result(x: Tensor, function: Callable[[Tensor], Tensor], inplace: bool) -> Tensor:
