@@ -19,7 +19,7 @@ Function = Callable[..., tuple[Tensor, ...]]  # takes tensors, one by one
 log = logging.getLogger("fewstep")
 
 MOST_KINDS = 8
-"""How often code is compiled again for the same tensors, because something that it reads changed."""
+"""How often code is compiled for tensors of one kind, because something that it reads changed."""
 
 
 def compiler_options() -> dict[str, Any]:
