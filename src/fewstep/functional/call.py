@@ -194,9 +194,11 @@ class PureModel:
         What is predicted inside for one example does not depend on the others.
         """
         statistics: Statistics = {}
-        with self.having(params, recording(statistics)):
+        parts = (slot.part for slot in self._layout.slots)
+        lasting = set(map(id, (*parts, *self.tensors.values(), *params.values())))
+        with self.having(params, recording(statistics, lasting)):
             self.predict(support_x)
-        with self.having(params, replaying(statistics)):
+        with self.having(params, replaying(statistics, lasting)):
             yield
 
     @contextmanager
