@@ -123,7 +123,7 @@ class Implicit:
             return torch.cat([_real(tree[name]).reshape(tasks, -1) for name in end], 1)
 
         def tree(vector: Tensor) -> Params:
-            pairs = zip(end.items(), vector.split(sizes, 1), strict=True)
+            pairs = zip(end.items(), torch.split(vector, sizes, 1), strict=True)
             return {name: _as_of(value, part) for (name, value), part in pairs}
 
         def product(vector: Tensor) -> Tensor:

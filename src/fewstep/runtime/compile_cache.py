@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fewstep.errors import first_line
+from fewstep.errors import first_line, let_out_of_memory_through
 from fewstep.runtime.modes import one_thread
 
 Function = Callable[..., tuple[Tensor, ...]]  # takes tensors, one by one
@@ -89,6 +89,7 @@ class CompiledFunctions:
                 warnings.simplefilter("ignore")
                 _run_both_ways(compiled, arguments)
         except Exception as error:
+            let_out_of_memory_through(error)
             cause = getattr(error, "inner_exception", error)
             self.give_up(f"cannot be compiled ({first_line(cause)}); computed without")
             return None
