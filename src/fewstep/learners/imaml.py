@@ -12,7 +12,7 @@ from fewstep.choices import Execution, Norm, Precision
 from fewstep.errors import InputError
 from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
-from fewstep.learners.checks import Loss
+from fewstep.learners.checks import Loss, check_above_zero
 from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors, last
@@ -70,14 +70,12 @@ class ImplicitMAML(GradientBased):
         super().__init__(model, inner_lr, inner_steps, settings)
         _refuse_batch_statistics(model)
         self.cg_steps = check_whole("cg_steps", cg_steps)
-        if not proximal > 0:
-            raise InputError(f"proximal is {proximal}; expected more than 0")
+        self.proximal = float(check_above_zero("proximal", proximal))
         if inner_lr * proximal >= 2:
             raise InputError(
                 f"inner_lr is {inner_lr} and proximal {proximal}; the inner loop would move away "
                 "from its minimum: choose them so that their product is less than 2"
             )
-        self.proximal = float(proximal)
 
     def _for_training(self, tasks: TaskBatch) -> TaskBatch:
         _refuse_batch_statistics(self.model)

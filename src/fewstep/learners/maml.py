@@ -17,7 +17,7 @@ from fewstep.functional.held import Held, held_by
 from fewstep.functional.structure import Latest
 from fewstep.functional.swapped import Params
 from fewstep.learners import meta_parameters as beside
-from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
+from fewstep.learners.checks import Loss, check_choice
 from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.heads import adapting_names, moved_first, rows_by_class, share_rows
 from fewstep.learners.objectives import query_function
@@ -30,6 +30,7 @@ from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import Objective
 from fewstep.metagrad.unroll import GradientRule, ThroughInnerLoop
 from fewstep.tasks import TaskBatch
+from fewstep.whole_numbers import check_whole
 
 
 class MAML(GradientBased):
@@ -154,8 +155,8 @@ class MAML(GradientBased):
         self.head_rows: HeadRows = head_rows
         self.inner_optimizer = inner_optimizer
         self.step_sizes: StepSizes = step_sizes
-        self.multi_step_loss = check_at_least_zero("multi_step_loss", multi_step_loss)
-        self.first_order_steps = check_at_least_zero("first_order_steps", first_order_steps)
+        self.multi_step_loss = check_whole("multi_step_loss", multi_step_loss)
+        self.first_order_steps = check_whole("first_order_steps", first_order_steps)
         self.per_step_affine, self.per_step_statistics = per_step_affine, per_step_statistics
         self._compiler = Compiler() if compile else None
         if per_step_affine:
