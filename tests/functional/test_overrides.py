@@ -40,6 +40,10 @@ BY_NAME = {
     torch.pdist: {"input": ROWS, "p": 1.0},
     F.embedding: {"input": torch.tensor([1, 0, 4]), "weight": ROWS, "padding_idx": -1},
     torch.embedding: {"weight": ROWS, "indices": torch.tensor([1, 0, 4]), "padding_idx": 4},
+    F.embedding_bag: {
+        **{"input": torch.tensor([[1, 0], [4, 4]]), "weight": ROWS, "mode": "sum"},
+        **{"per_sample_weights": _normal(2, 2), "padding_idx": -1},
+    },
     F.scaled_dot_product_attention: {
         **{"query": PICTURES, "key": PICTURES, "value": PICTURES},
         **{"attn_mask": None, "is_causal": True, "scale": 2.0},

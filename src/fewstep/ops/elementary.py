@@ -78,6 +78,25 @@ def rows_of(
     return embedding(indices, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
 
 
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,  # noqa: ARG001
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """Compute ``F.embedding_bag``, with a gradient that is not sparse."""
+    settings = (offsets, max_norm, norm_type, scale_grad_by_freq, mode, False)
+    of_bags = (per_sample_weights, include_last_offset, padding_idx)
+    return F.embedding_bag(input, weight, *settings, *of_bags)
+
+
 def _result(x: Tensor, function: Callable[[Tensor], Tensor], inplace: bool) -> Tensor:
     return x.copy_(function(x.clone())) if inplace else function(x)
 
