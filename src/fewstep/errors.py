@@ -32,6 +32,19 @@ def on_one_line(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on any device; PyTorch has no type of its own for that on a CPU."""
+    told = str(error).lower()
+    signs = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(sign in told for sign in signs)
+
+
+def let_out_of_memory_through(error: BaseException) -> None:
+    """Raise an error again where memory ran out, which is no fault of what was given."""
+    if is_out_of_memory(error):
+        raise error
+
+
 def first_line(error: BaseException) -> str:
     """First line of an exception's message; another library may explain itself at length."""
     return str(error).split("\n")[0]

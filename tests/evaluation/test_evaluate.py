@@ -274,5 +274,5 @@ def test_a_number_of_tasks_that_is_none(n, told):
 
 
 def test_a_network_is_no_learner():
-    with pytest.raises(InputError, match="learner is a Linear; expected one as in"):
+    with pytest.raises(InputError, match="learner is a Linear; expected a learner, as in"):
         fewstep.evaluate(nn.Linear(1, 1), TASKS)

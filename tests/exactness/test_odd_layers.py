@@ -28,6 +28,20 @@ def test_a_sparse_embedding():
     assert_as_plain(model, plain, TaskBatch(x, y, x, y))
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("execution", ["loop", "vectorised"])
+def test_a_sparse_bag_of_embeddings(execution):
+    torch.manual_seed(0)
+    x, y = torch.randint(7, (3, 6, 2)), make_tasks().support_y
+    model, plain = (nn.Sequential(nn.EmbeddingBag(7, 3, sparse=way)) for way in (True, False))
+    plain.load_state_dict(model.state_dict())
+    found, expected = (
+        MAML(m, 0.4, 2, order="first", execution=execution).meta_gradient(TaskBatch(x, y, x, y))
+        for m in (model, plain)
+    )
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("settings", [{"padding_idx": 1}, {"scale_grad_by_freq": True}])
 def test_what_vmap_would_leave_out_of_an_embedding(settings):
     torch.manual_seed(0)

@@ -6,8 +6,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from fewstep import MAML, InputError, TaskBatch
+from fewstep.functional.call import PureModel
 from tests.exactness.paths import assert_as_plain
-from tests.factory import cnn, make_pictures
+from tests.factory import cnn, make_pictures, make_tasks
+from tests.slopes import relative_error, slopes_of
 
 
 @pytest.mark.parametrize("after", [nn.ReLU(True), nn.LeakyReLU(inplace=True)])
@@ -58,3 +60,115 @@ def test_batch_norm_without_a_bias_in_a_block():
     x = torch.randn(3, 6, 1, 6, 6, dtype=torch.float64)
     y = torch.randint(3, (3, 6))
     assert_as_plain(model, model, TaskBatch(x, y, x, y))
+
+
+class Two(nn.Module):
+    """Normalises twice, by a function of (module, number, x); ``now`` says which of them it is."""
+
+    def __init__(self, norm, *layers, turns=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear, self.layers = nn.Linear(4, 3), nn.ModuleList(layers)
+        self.rows = nn.ParameterList(torch.randn(3) for _ in range(4))
+        self.norm, self.turns = norm, turns
+        self.double()
+
+    def forward(self, x):
+        found = {}
+        for number in (1, 0) if self.turns and len(x) > 6 else (0, 1):
+            self.now = number
+            found[number] = self.norm(self, number, (self.linear(x) + number).exp())
+        return found[0] * (1 - found[1])
+
+
+class Doubled(nn.Module):
+    def forward(self, x):
+        return 2 * x.exp()
+
+
+class Exp(nn.BatchNorm1d):
+    def forward(self, x):
+        statistics = self.running_mean, self.running_var
+        return F.batch_norm(x, *statistics, self.weight.exp(), self.bias + 0, self.training)
+
+
+def _parametrized():
+    layer = nn.BatchNorm1d(3)
+    for name in ("weight", "bias"):
+        nn.utils.parametrize.register_parametrization(layer, name, Doubled())
+    return layer
+
+
+def _by_layer(module, number, x):
+    return module.layers[number % len(module.layers)](x)
+
+
+def _by_function(module, number, x):
+    return F.batch_norm(x, None, None, module.rows[number], module.rows[2 + number], True)
+
+
+def _computed(module, number, x):
+    return F.batch_norm(x, None, None, module.rows[number].exp(), module.rows[2 + number] * 3, True)
+
+
+def _half_computed(module, number, x):
+    return F.batch_norm(x, None, None, module.rows[number], module.rows[2 + number] * 3, True)
+
+
+def _made_anew(module, number, x):
+    layer = nn.BatchNorm1d(3, dtype=x.dtype)
+    return layer(x) * module.rows[number]
+
+
+COMPUTED = {
+    "parametrized": lambda: Two(_by_layer, _parametrized(), _parametrized(), turns=True),
+    "exponential": lambda: Two(_by_layer, Exp(3), Exp(3), turns=True),
+    "nothing learned": lambda: Two(
+        _by_layer, *(nn.BatchNorm1d(3, affine=False) for _ in range(2)), turns=True
+    ),
+    "one layer twice": lambda: Two(_by_layer, _parametrized()),
+    "parameters": lambda: Two(_by_function, turns=True),
+    "computed": lambda: Two(_computed),
+    "half computed": lambda: Two(_half_computed, turns=True),
+    "a layer made anew": lambda: Two(_made_anew),
+}
+
+
+def _by_statistics_of(model, support_x, query_x, monkeypatch):
+    """A model's prediction, with batch norm by the statistics of other examples."""
+    seen, recorded = {}, None
+
+    def batch_norm(x, _mean, _var, weight=None, bias=None, *_):
+        seen[model.now] = x.mean(0), x.var(0, unbiased=False)
+        mean, var = (recorded or seen)[model.now]
+        result = (x - mean) / (var + 1e-5).sqrt()
+        result = result if weight is None else result * weight
+        return result if bias is None else result + bias
+
+    with monkeypatch.context() as patched:
+        patched.setattr(F, "batch_norm", batch_norm)
+        model(support_x)
+        recorded = dict(seen)
+        return model(query_x)
+
+
+@pytest.mark.parametrize("case", COMPUTED)
+def test_statistics_of_layers_with_computed_weights(case, monkeypatch):
+    """They are told apart by the module that calls, its parameters, and the order of calls."""
+    model, tasks = COMPUTED[case](), make_tasks(1, shots=2, queries=3)
+    support_x, _, query_x, _ = tasks.task(0)
+    pure = PureModel(model)
+    with pure.inductive(dict(model.named_parameters()), support_x):
+        found = pure.predict(query_x), pure.predict(query_x)
+    expected = _by_statistics_of(model, support_x, query_x, monkeypatch)
+    torch.testing.assert_close(found, (expected, expected))
+
+
+@pytest.mark.parametrize("execution", ["loop", "vectorised"])
+def test_the_gradient_through_statistics_of_computed_weights(execution):
+    model, tasks = COMPUTED["parametrized"](), make_tasks(2, queries=3)
+    learner = MAML(model, 0.1, 2, norm="inductive", execution=execution)
+    slopes = slopes_of(
+        lambda: learner.evaluate(tasks, 2).losses[:, -1].mean(), dict(model.named_parameters())
+    )
+    assert relative_error(learner.meta_gradient(tasks)[1], slopes) < 1e-6

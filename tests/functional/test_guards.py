@@ -105,6 +105,51 @@ def test_the_layer_that_cannot_be_vectorised_is_named():
         MAML(model, execution="vectorised").meta_gradient(make_tasks(2, dtype=torch.float32))
 
 
+class Branching(nn.Module):
+    """A layer or a loss that looks at a number, which vmap hides."""
+
+    def forward(self, x, y=None):
+        x = x if x.sum() > 0 else 2 * x
+        return x if y is None else F.cross_entropy(x, y)
+
+
+class Alone(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) * (2 if x.sum() > 0 else 1)
+
+
+class Around(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inside = Branching()
+
+    def forward(self, prediction, y):
+        return self.inside(prediction, y)
+
+
+BLAME = {
+    "a layer": (
+        *(nn.Sequential(Branching(), nn.Linear(4, 3)), F.cross_entropy),
+        r"^layer '0' \(Branching\) of the model",
+    ),
+    "the model": (Alone(4, 3), F.cross_entropy, r"^the model \(Alone\)"),
+    "the loss": (nn.Linear(4, 3), Branching(), r"^the loss \(Branching\)"),
+    "of the loss": (nn.Linear(4, 3), Around(), r"^layer 'inside' \(Branching\) of the loss"),
+    "a function": (
+        *(nn.Linear(4, 3), lambda p, y: F.cross_entropy(p, y) * (2 if p.sum() > 0 else 1)),
+        "^the loss cannot",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BLAME)
+def test_what_cannot_be_vectorised_is_model_or_loss(case):
+    model, loss, told = BLAME[case]
+    learner = MAML(model, loss=loss, execution="vectorised")
+    with pytest.raises(InputError, match=told):
+        learner.meta_gradient(make_tasks(2, dtype=torch.float32))
+
+
 def test_batch_norm_that_was_never_trained_in_eval_mode():
     with pytest.raises(InputError, match="batch norm '1' is in eval mode"):
         MAML(cnn(nn.ReLU(), nn.Dropout(0.1)).eval()).meta_gradient(make_pictures())

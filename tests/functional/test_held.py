@@ -216,3 +216,24 @@ def test_more_than_can_be_looked_through_is_told(much):
 def test_what_is_not_written_in_python_reads_nothing():
     assert read_by(torch.tanh) == []
     assert read_by(len) == []
+
+
+scale = 1.0
+
+
+class Namesake(nn.Module):
+    """Has an attribute with the name of something in its module that it does not read."""
+
+    scale = 2.0
+
+    def forward(self, x):
+        return [x * self.scale for _ in range(FACTOR > 0)]
+
+
+def test_an_attribute_is_not_what_is_called_the_same(monkeypatch):
+    model = Namesake()
+    before = _tokens(model)[1]
+    monkeypatch.setitem(globals(), "scale", 3.0)
+    assert _tokens(model)[1] == before
+    monkeypatch.setitem(globals(), "FACTOR", 3.0)
+    assert _tokens(model)[1] != before

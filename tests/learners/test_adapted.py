@@ -62,6 +62,23 @@ def test_its_state_fits_the_users_module(tmp_path, norm, tracks):
 
 
 @pytest.mark.parametrize("norm", NORMS)
+def test_instance_norm_stays_in_training_mode_in_the_users_module(norm):
+    """It normalises each example by itself, for which the state has no numbers."""
+
+    def model():
+        changed = cnn()
+        changed[1] = nn.InstanceNorm2d(4, affine=True, track_running_stats=True)
+        return changed
+
+    x, y, query_x, _ = make_pictures().task(0)
+    adapted = MAML(model(), 0.4, 2).adapt(x, y, norm=norm)
+    own = model()
+    own.load_state_dict(adapted.state_dict())
+    own.eval()[1].train()
+    torch.testing.assert_close(own(query_x), adapted(query_x))
+
+
+@pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("tracks", [True, False])
 @pytest.mark.parametrize("kind", [MAML, ProtoMAML])
 def test_one_step_and_then_two_are_three(norm, tracks, kind):

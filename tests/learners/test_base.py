@@ -222,3 +222,12 @@ def test_uneven_tasks_have_predictions_of_their_own_examples(make, norm):
     sizes = [(3, 2), (1, 4), (2, 1), (3, 2)]
     rows = [make_tasks(1, *of, seed=n).task(0) for n, of in enumerate(sizes)]
     _assert_predicted(make(), TaskBatch.stack(rows), norm)
+    learner = make().with_metrics({"right": _right})
+    _assert_predicted(learner, TaskBatch.stack(rows), norm)
+    found = learner.evaluate(TaskBatch.stack(rows), 2, norm).scores
+    each = [learner.evaluate(TaskBatch.stack([row]), 2, norm).scores for row in rows]
+    torch.testing.assert_close(found, torch.cat(each))
+
+
+def _right(prediction, y):
+    return (prediction.argmax(1) == y).sum()

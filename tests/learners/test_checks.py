@@ -1,11 +1,23 @@
 """Settings, models and tasks that a learner refuses: one line each."""
 
+import math
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fewstep import MAML, InputError, ProtoMAML, Reptile, TaskBatch
+from fewstep import (
+    MAML,
+    R2D2,
+    FineTune,
+    ImplicitMAML,
+    InputError,
+    ProtoMAML,
+    Reptile,
+    TaskBatch,
+)
 from tests.factory import cnn, make_pictures, make_tasks, mlp
 
 FOUR = make_tasks().tensors
@@ -161,3 +173,31 @@ def test_support_sets_that_are_none():
     ):
         with pytest.raises(InputError, match=f"{told}.*; expected a torch.Tensor"):
             MAML(mlp()).adapt(*given)
+
+
+NUMBERS = [
+    (partial(FineTune, inner_lr=-1), "inner_lr is -1; expected 0 or more"),
+    (partial(FineTune, inner_lr=math.inf), "inner_lr is inf; expected a finite number"),
+    (partial(FineTune, inner_steps=1.5), "inner_steps is 1.5, a float; expected a whole number"),
+    (partial(FineTune, classes=0), "classes is 0; expected 2 or more"),
+    (partial(FineTune, classes="10"), "classes is '10', a str; expected a whole number"),
+    (partial(FineTune, norm="bogus"), "norm is 'bogus'; expected one of transductive"),
+    (partial(FineTune, execution="bogus"), "execution is 'bogus'; expected one of"),
+    (partial(FineTune, metrics=[]), r"metrics is \[\]; expected a dict of functions"),
+    (partial(MAML, inner_lr=math.inf), "inner_lr is inf; expected a finite number"),
+    (partial(MAML, multi_step_loss=0.1), "multi_step_loss is 0.1, a float; expected a whole"),
+    (partial(MAML, first_order_steps=0.1), "first_order_steps is 0.1, a float; expected a whole"),
+    (partial(R2D2, penalty="3"), "penalty is '3', a str; expected a number"),
+    (partial(R2D2, penalty=math.inf), "penalty is inf; expected a finite number"),
+    (partial(R2D2, penalty=math.nan), "penalty is nan; expected more than 0"),
+    (partial(ImplicitMAML, proximal="3"), "proximal is '3', a str; expected a number"),
+    (partial(ImplicitMAML, proximal=math.inf), "proximal is inf; expected a finite number"),
+    (partial(ImplicitMAML, proximal=0), "proximal is 0; expected more than 0"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), NUMBERS)
+def test_numbers_that_are_none(make, message):
+    settings = {"loss": F.mse_loss} if make.func is R2D2 else {}
+    with pytest.raises(InputError, match=message):
+        make(nn.Linear(4, 3), **settings)

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.func import functional_call, grad, jacrev
 
 from fewstep import MAML, ImplicitMAML, InputError, TaskBatch
 from fewstep.learners.imaml import conjugate_gradient
@@ -41,6 +42,74 @@ def test_the_closed_form_of_a_linear_regression():
     own_loss, own = learner.meta_gradient(TaskBatch(x[None], y[None], query[None], target[None]))
     torch.testing.assert_close(own_loss, loss.detach())
     torch.testing.assert_close(own["weight"], expected.T)
+
+
+class _Words(nn.Module):
+    """The mean of word vectors; support and query sets use other words."""
+
+    def __init__(self, dtype=torch.float64):
+        super().__init__()
+        torch.manual_seed(0)
+        self.words = nn.Parameter(torch.randn(7, 3, dtype=dtype))
+        self.hidden = nn.Linear(3, 4, dtype=torch.float64)
+        self.head = nn.Linear(4, WAYS, dtype=torch.float64)
+
+    def forward(self, x):
+        words = self.words[x].mean(1)
+        words = words.real + words.imag if words.is_complex() else words
+        return self.head(torch.relu(self.hidden(words)))
+
+
+def _word_tasks():
+    """Words 0 to 3 in support sets, 2 to 6 in query sets."""
+    draw = torch.Generator().manual_seed(1)
+    y = torch.arange(WAYS).repeat(2, 2)
+    support, query = (torch.randint(*ends, (2, 6, 2), generator=draw) for ends in ((0, 4), (2, 7)))
+    return TaskBatch(support, y, query, y)
+
+
+def _dense_implicit_gradient(model, tasks, steps, lr, proximal):
+    """The mean over tasks of (I + H / lambda)^-1 times the query gradient, H as a matrix."""
+    names, start = zip(*((n, p.detach()) for n, p in model.named_parameters()), strict=True)
+    # Complex numbers as pairs of real ones, of which plain derivatives are taken.
+    real = [torch.view_as_real(p) if p.is_complex() else p for p in start]
+    sizes, theta = [p.numel() for p in real], torch.cat([p.flatten() for p in real])
+
+    def loss(vector, x, y):
+        parts = [p.view(r.shape) for p, r in zip(vector.split(sizes), real, strict=True)]
+        pairs = zip(parts, start, strict=True)
+        values = [torch.complex(*p.unbind(-1)) if s.is_complex() else p for p, s in pairs]
+        named = dict(zip(names, values, strict=True))
+        return F.cross_entropy(functional_call(model, named, (x,)), y)
+
+    found = []
+    for number in range(len(tasks)):
+        support_x, support_y, query_x, query_y = tasks.task(number)
+        phi = theta
+        for _ in range(steps):
+            inner = grad(loss)(phi, support_x, support_y)
+            phi = phi - lr * (inner + proximal * (phi - theta))
+        hessian = jacrev(grad(loss))(phi, support_x, support_y)
+        assert (phi == theta).any()
+        at_phi = grad(loss)(phi, query_x, query_y)
+        matrix = torch.eye(len(theta), dtype=torch.float64) + hessian / proximal
+        found.append(torch.linalg.solve(matrix, at_phi))
+    return torch.stack(found).mean(0)
+
+
+@pytest.mark.parametrize("execution", ["loop", "vectorised"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_parameters_that_have_not_moved(execution, dtype):
+    """Dead units and unused words are held near theta as all others are."""
+    network = _Words(dtype)
+    with torch.no_grad():
+        network.hidden.bias[1] = -9.0
+    settings = {"inner_lr": 0.1, "inner_steps": 60, "proximal": 2.0}
+    learner = ImplicitMAML(network, **settings, cg_steps=60, execution=execution)
+    gradient = learner.meta_gradient(_word_tasks())[1].values()
+    real = [torch.view_as_real(g) if g.is_complex() else g for g in gradient]
+    expected = _dense_implicit_gradient(network, _word_tasks(), 60, 0.1, 2.0)
+    torch.testing.assert_close(torch.cat([g.flatten() for g in real]), expected)
 
 
 @pytest.mark.parametrize("execution", ["loop", "vectorised"])

@@ -101,3 +101,38 @@ def test_reptile_cannot_join_graphs():
     MAML(Graph()).meta_gradient(tasks)
     with pytest.raises(InputError, match="Reptile trains on support and query examples together"):
         Reptile(Graph()).meta_gradient(tasks)
+
+
+class Tempered(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.t = nn.Parameter(torch.tensor(1.3, dtype=torch.float64))
+
+    def forward(self, prediction, y):
+        return F.cross_entropy(prediction * self.t, y)
+
+
+@pytest.mark.parametrize("execution", ["loop", "vectorised"])
+def test_a_loss_learns_from_the_query_loss_after_the_inner_loop(execution):
+    """Of first order: where the inner loop ends counts as a constant."""
+    tasks, loss = make_tasks(2), Tempered()
+    learner = Reptile(mlp(), 0.3, 2, loss=loss, execution=execution)
+    found, gradient = learner.meta_gradient(tasks)
+    losses = []
+    for number in range(2):
+        support_x, support_y, query_x, query_y = tasks.task(number)
+        network = mlp()
+        optimizer = torch.optim.SGD(network.parameters(), 0.3)
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss(
+                network(torch.cat([support_x, query_x])), torch.cat([support_y, query_y])
+            ).backward()
+            optimizer.step()
+        losses.append(loss(network(query_x), query_y))
+        way = (mlp()[0].weight - network[0].weight).detach() / 0.3
+        gradient["0.weight"] = gradient["0.weight"] - way / 2
+    torch.testing.assert_close(found, torch.stack(losses).mean().detach())
+    (expected,) = torch.autograd.grad(torch.stack(losses).mean(), loss.t)
+    torch.testing.assert_close(gradient["loss.t"], expected)
+    assert gradient["0.weight"].abs().max() < 1e-12

@@ -1,17 +1,15 @@
 """Metrics: which one is told, of which labels, and those of the user's own."""
 
+import dataclasses
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from fewstep import (
-    MAML,
-    InputError,
-    TaskBatch,
-)
+from fewstep import MAML, InputError, TaskBatch
 from tests.factory import make_pictures, make_tasks, mlp
 from tests.plain import deviation
 
@@ -199,3 +197,51 @@ def test_a_metric_that_fails(error):
 
     with pytest.raises(InputError, match=f"metric 'm' does not make a number .*{error.__name__}"):
         MAML(mlp(), metrics={"m": metric}).evaluate(make_tasks(), 1)
+
+
+@dataclasses.dataclass
+class _Output:
+    logits: Tensor
+    loss: Tensor | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class _Slotted:
+    logits: Tensor
+    name: str = "output"
+
+
+OBJECTS = {
+    "namespace": (lambda z: SimpleNamespace(logits=z, loss=None, n=3), lambda o: o.logits),
+    "deep": (lambda z: SimpleNamespace(all=[{"z": z}, None]), lambda o: o.all[0]["z"]),
+    "nested": (lambda z: SimpleNamespace(of=_Output(z)), lambda o: o.of.logits),
+    "dataclass": (_Output, lambda o: o.logits),
+    "slots": (_Slotted, lambda o: o.logits),
+    "in a dict": (lambda z: {"of": _Output(z), "n": None}, lambda o: o["of"].logits),
+}
+
+
+class _Wrapped(nn.Module):
+    def __init__(self, wrap):
+        super().__init__()
+        self.net, self.wrap = mlp(), wrap
+
+    def forward(self, x):
+        return self.wrap(self.net(x))
+
+
+@pytest.mark.parametrize("case", OBJECTS)
+def test_metrics_of_a_prediction_that_is_an_object(case):
+    wrap, logits = OBJECTS[case]
+    settings = {
+        "loss": lambda o, y: F.cross_entropy(logits(o), y),
+        "metrics": {"sum": lambda o, _: logits(o).sum()},
+    }
+    plain = MAML(mlp(), 0.4, metrics={"sum": lambda z, _: z.sum()}).evaluate(make_tasks())
+    for execution in ("auto", "loop"):
+        learner = MAML(_Wrapped(wrap), 0.4, execution=execution, **settings)
+        found = learner.evaluate(make_tasks())
+        torch.testing.assert_close(found.metrics, plain.metrics)
+        assert learner.meta_gradient(make_tasks())[0].isfinite()
+    with pytest.raises(InputError, match="hides its tensors"):
+        MAML(_Wrapped(wrap), 0.4, execution="vectorised", **settings).evaluate(make_tasks())

@@ -429,7 +429,10 @@ def test_a_metric_of_ones_own():
         ({"learner": with_metrics("score"), "validation": VAL}, "a metric is named 'score'"),
         ({"learner": with_metrics("loss"), "validation": VAL}, "a metric is named 'loss'"),
         ({"learner": with_metrics("ci95"), "validation": VAL}, "a metric is named 'ci95'"),
-        ({"learner": nn.Linear(1, 1)}, "learner is a Linear; expected one as in fewstep.MAML"),
+        (
+            {"learner": nn.Linear(1, 1)},
+            "learner is a Linear; expected a learner, as in fewstep.MAML",
+        ),
     ],
 )
 def test_a_mistake_is_told_in_one_line(given, told, tmp_path):

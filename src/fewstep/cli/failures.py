@@ -1,14 +1,11 @@
 """Failures that a user can do something about, as an exit status and one line."""
 
 from fewstep.cli.streams import OutputError
-from fewstep.errors import InputError, first_line, on_one_line
+from fewstep.errors import InputError, first_line, is_out_of_memory, on_one_line
 from fewstep.training.interrupt import Interrupted
 
 WRONG_INPUT, OUTPUT_FAILED, INTERRUPTED, NOBODY_READS = 2, 74, 130, 141
 """74 is EX_IOERR of sysexits.h; the last two are 128 and a signal's number, as shells have it."""
-
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-"""Signs in PyTorch's errors, by device and system."""
 
 
 def status_and_line(error: BaseException) -> tuple[int, str] | None:
@@ -44,7 +41,7 @@ def status_and_line(error: BaseException) -> tuple[int, str] | None:
                 f"a file holds what fewstep never wrote ({first_line(error)}); restore it or use "
                 "another run directory"
             )
-        case MemoryError() | RuntimeError() if _of_memory(error):
+        case MemoryError() | RuntimeError() if is_out_of_memory(error):
             told = (
                 f"out of memory ({first_line(error) or 'no more'}); choose a smaller network, "
                 "fewer tasks at once (--meta-batch, --execution loop) or --memory flat"
@@ -52,8 +49,3 @@ def status_and_line(error: BaseException) -> tuple[int, str] | None:
         case _:
             return None
     return WRONG_INPUT, f"error: {on_one_line(told)}"
-
-
-def _of_memory(error: BaseException) -> bool:
-    told = str(error).lower()
-    return isinstance(error, MemoryError) or any(sign in told for sign in _OUT_OF_MEMORY)

@@ -22,6 +22,7 @@ from fewstep.evaluation.task_sets import EVALUATED, TaskSet, task_parts
 from fewstep.evaluation.unit import in_unit_of
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Evaluation, Learner
+from fewstep.learners.is_learner import check_learner
 from fewstep.runtime.rng import numbered_call, preserve_rng_state
 from fewstep.whole_numbers import check_whole
 
@@ -186,14 +187,6 @@ def by_name(evaluation: Evaluation, names: Sequence[str]) -> Evaluation:
         for name, values in evaluation.metrics.items()
     }
     return evaluation._replace(losses=of_names(evaluation.losses), metrics=metrics)
-
-
-def check_learner(learner: Any) -> None:
-    """See that something is a learner, and no network alone."""
-    if not all(hasattr(learner, name) for name in ("differentiate", "evaluate")):
-        raise InputError(
-            f"learner is a {type(learner).__name__}; expected one as in fewstep.MAML(model)"
-        )
 
 
 def own(learner: Any, name: str) -> Any:

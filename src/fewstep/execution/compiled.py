@@ -116,7 +116,7 @@ def _call(
 
     arguments = (y, *inputs, *params.values(), *fixed.values())
     assert traceable.functions is not None
-    key = (kind, tuple(params), signature(*arguments), traceable.kind)
+    key = ((kind, tuple(params), signature(*arguments), traceable.modes), traceable.kind)
     about = f"{kind[0]} sets of {list(inputs[0].shape)}"
     with torch.enable_grad():
         return compiled(traceable.functions, key, function, arguments, about)(*arguments)
@@ -124,7 +124,7 @@ def _call(
 
 def compiled(
     functions: CompiledFunctions,
-    key: Hashable,
+    key: tuple[Hashable, Hashable],
     function: Function,
     arguments: tuple[Tensor, ...],
     about: str,

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 from torch.func import vmap
 
-from fewstep.errors import InputError, UnsuitableError, first_line
+from fewstep.errors import InputError, UnsuitableError, first_line, let_out_of_memory_through
 from fewstep.execution.executor import Executor, Piece
 from fewstep.functional.guards import layer_at_fault
 from fewstep.functional.swapped import Params
@@ -83,9 +82,8 @@ def _naming_the_way_out() -> Iterator[None]:
     """Name the layer that cannot be vectorised, and what to do."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
+        let_out_of_memory_through(error)
         raise UnsuitableError(
             f"{layer_at_fault(error)} cannot be vectorised over tasks ({first_line(error)}); "
             'use execution="loop"'

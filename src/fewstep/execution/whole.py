@@ -53,7 +53,7 @@ class Whole(Vmapped):
 
         arguments = (*given, *(value.detach() for value in learned.values()))
         about = f"{len(tasks)} tasks at once"
-        key = ("whole", rule, traceable.by_query, signature(*arguments), traceable.kind)
+        key = (("whole", rule, traceable.by_query, signature(*arguments)), traceable.kind)
         with torch.no_grad():
             call = compiled(
                 traceable.functions, key, function, arguments, about, self.single_thread

@@ -3,8 +3,10 @@
 No running statistics are handed on: they would be written and then dropped.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Set
 from itertools import cycle
+from types import FrameType
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -62,22 +64,28 @@ def in_elementary_operations(
     return normalised(x, mean, (x - mean).square().mean(other), weight, bias, eps)
 
 
-def recording(statistics: Statistics) -> InTraining:
-    """Return `by_own_statistics` that appends the statistics of ``x``."""
+def recording(statistics: Statistics, lasting: Set[int]) -> InTraining:
+    """Return `by_own_statistics` that appends the statistics of ``x``.
+
+    Args:
+        statistics: What to append to.
+        lasting: The ``id`` of parts and tensors that are the same in the next call of the model.
+    """
 
     def in_training(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-        statistics.setdefault(_layer(weight, bias), []).append(batch_statistics(x))
+        layer = _layer(lasting, weight, bias)
+        statistics.setdefault(layer, []).append(batch_statistics(x))
         return by_own_statistics(x, weight, bias, eps)
 
     return in_training
 
 
-def replaying(statistics: Statistics) -> InTraining:
+def replaying(statistics: Statistics, lasting: Set[int]) -> InTraining:
     """Return batch norm by recorded statistics, in a circle: a loss may call the model again."""
     recorded = {layer: cycle(pairs) for layer, pairs in statistics.items()}
 
     def in_training(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-        layer = _layer(weight, bias)
+        layer = _layer(lasting, weight, bias)
         if layer not in recorded:
             raise InputError(
                 "a batch norm is called for the query set and was not for the support set, so it "
@@ -89,9 +97,18 @@ def replaying(statistics: Statistics) -> InTraining:
     return in_training
 
 
-def _layer(weight: Tensor | None, bias: Tensor | None) -> object:
-    """Which layer it is; those without parameters are told apart by their order alone."""
-    return id(weight), id(bias)
+def _layer(lasting: Set[int], weight: Tensor | None, bias: Tensor | None) -> object:
+    """Which layer it is: the part of the model that calls, and its weight and bias.
+
+    A weight that is computed is another tensor in each call, whose ``id`` may come again for that
+    of another layer. Calls by one part that nothing else tells apart are so by their order.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    part = None
+    while frame is not None and part is None:
+        owner = id(frame.f_locals.get("self"))
+        part, frame = owner if owner in lasting else None, frame.f_back
+    return part, *(id(value) if id(value) in lasting else None for value in (weight, bias))
 
 
 def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -51,11 +51,13 @@ def functional_call(model: nn.Module, params: Params, x: Inputs) -> Any:
 
     Args:
         model: Any module.
-        params: Parameters and buffers by name; a name that is missing keeps the model's tensor.
+        params: Parameters and buffers by name; a name that is missing keeps the model's tensor, and
+            what is tied has any of its names.
         x: ``[examples, ...]``; a tuple is given as ``model(*x)``, a dict as ``model(**x)``.
 
     Raises:
-        InputError: The model uses activation checkpointing, or hides a parameter.
+        InputError: The model uses activation checkpointing, or hides a parameter; there is no such
+            name, or two of one tensor have different tensors.
 
     >>> model = nn.Sequential(nn.Linear(1, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 1))
     >>> x = torch.linspace(-1, 1, 10)[:, None]
@@ -67,7 +69,14 @@ def functional_call(model: nn.Module, params: Params, x: Inputs) -> Any:
     >>> model[0].weight.grad.shape
     torch.Size([8, 1])
     """
-    return PureModel(model)(params, x)
+    pure = PureModel(model)
+    params = pure.by_first_names(params)
+    for name in params.keys() - pure.tensors.keys():
+        raise InputError(
+            f"the model has no parameter or buffer {name!r}; it has "
+            f"{', '.join(map(repr, pure.tensors))}"
+        )
+    return pure(params, x)
 
 
 def call_model(model: Callable[..., Any], x: Inputs) -> Any:
@@ -96,6 +105,8 @@ class PureModel:
     Attributes:
         tensors: All parameters and buffers by name.
         buffers: The names of those that are buffers.
+        by_first_names: Returns parameters that are given by any of their names by that in
+            ``tensors``.
 
     >>> pure = PureModel(nn.Linear(2, 1))
     >>> pure({"weight": torch.ones(1, 2), "bias": torch.zeros(1)}, torch.tensor([[3.0, 4.0]]))
@@ -117,6 +128,7 @@ class PureModel:
         modules = {"": model} if module is None else {"": model, LOSS: module}
         self._layout = Layout(modules, reached_by(loss))
         self.tensors, self.buffers = self._layout.tensors, self._layout.buffers
+        self.by_first_names = self._layout.by_first_names
         self._copies_inputs = copies_inputs
         for slot in self._layout.slots:
             slot.entries.update(attributes_of(slot.part, modes))
@@ -151,7 +163,7 @@ class PureModel:
         """
         entries = self._fused_entries(inputs_repeat) if fused else {}
         mode = TwiceDifferentiable(batch_norm or by_own_statistics, overrides)
-        with Swapped(self._layout, params, entries), mode:
+        with Swapped(self._layout, self.by_first_names(params), entries), mode:
             try:
                 yield
             except CheckpointingError as error:
@@ -182,9 +194,11 @@ class PureModel:
         What is predicted inside for one example does not depend on the others.
         """
         statistics: Statistics = {}
-        with self.having(params, recording(statistics)):
+        parts = (slot.part for slot in self._layout.slots)
+        lasting = set(map(id, (*parts, *self.tensors.values(), *params.values())))
+        with self.having(params, recording(statistics, lasting)):
             self.predict(support_x)
-        with self.having(params, replaying(statistics)):
+        with self.having(params, replaying(statistics, lasting)):
             yield
 
     @contextmanager

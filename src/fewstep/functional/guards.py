@@ -86,15 +86,20 @@ def check_second_derivative(gradients: Iterable[Tensor]) -> None:
 
 
 def layer_at_fault(error: BaseException) -> str:
-    """Name the innermost layer whose code an error came through, in words."""
-    layers = [
-        frame.f_locals["self"]
-        for frame, _ in traceback.walk_tb(error.__traceback__)
-        if isinstance(frame.f_locals.get("self"), nn.Module)
-    ]
-    if len(layers) < 2:
-        return "the model"
-    return f"layer {_name(layers[-1], layers[0])!r} ({type(layers[-1]).__name__}) of the model"
+    """Name the innermost layer of model or loss whose code an error came through, in words."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    calls = [f.f_code.co_name for f in frames if f.f_globals.get("__name__") in _CALLS]
+    whole = "the loss" if "call_loss" in calls and "call_model" not in calls else "the model"
+    owners = (frame.f_locals.get("self") for frame in frames)
+    layers = [owner for owner in owners if isinstance(owner, nn.Module)]
+    if not layers:
+        return whole
+    kind = type(layers[-1]).__name__
+    name = _name(layers[-1], layers[0])
+    return f"layer {name!r} ({kind}) of {whole}" if name else f"{whole} ({kind})"
+
+
+_CALLS = ("fewstep.functional.call", "fewstep.functional.loss")
 
 
 def _name(layer: nn.Module, model: nn.Module) -> str:

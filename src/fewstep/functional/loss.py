@@ -25,6 +25,11 @@ def loss_module(loss: Callable[..., Any] | None, model: nn.Module) -> nn.Module 
     return owner
 
 
+def call_loss(loss: Callable[..., Any], prediction: Any, target: Any) -> Any:
+    """Call a loss. By this call an error is known to come from it, and not from the model."""
+    return loss(prediction, target)
+
+
 def reached_by(loss: object) -> Iterator[Any]:
     """Yield what the code of a loss holds: its closure, defaults, arguments and global names."""
     if isinstance(loss, partial):

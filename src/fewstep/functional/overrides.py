@@ -61,6 +61,8 @@ _TABLE: dict[Function, tuple[Function | None, Function | None]] = {
     torch.cdist: _both(elementary.cdist),
     torch.pdist: _both(elementary.pdist),
     F.embedding: _both(elementary.embedding),
+    torch.embedding: _both(elementary.rows_of),
+    F.embedding_bag: _both(elementary.embedding_bag),
     F.scaled_dot_product_attention: _both(attention.scaled_dot_product_attention),
     F.multi_head_attention_forward: _both(attention.multi_head_attention_forward),
     **{of: _both(_plain_recurrence(layers)) for of, layers in RECURRENT.items()},

@@ -1,7 +1,9 @@
 """Values outside of a function that its code names."""
 
+import dis
 import sys
 from contextlib import suppress
+from functools import lru_cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -42,7 +44,7 @@ def read_by(function: object, owner: object = None, _seen: set[object] | None = 
                     seen.add(method)
                     found += read_by(method, owner, seen)
     if _root(function.__module__) not in _LIBRARIES:
-        for name in names:
+        for name in _global_names(function.__code__):
             found += _global(function.__globals__, name, names)
     return found
 
@@ -94,6 +96,17 @@ def _names(code: CodeType) -> set[str]:
         if isinstance(constant, CodeType):
             found |= _names(constant)
     return found
+
+
+@lru_cache(maxsize=4096)
+def _global_names(code: CodeType) -> frozenset[str]:
+    """Those names that are no attribute's, which may have the name of something else outside."""
+    inner = [_global_names(each) for each in code.co_consts if isinstance(each, CodeType)]
+    own = {i.argval for i in dis.get_instructions(code) if i.opname in _LOADS}
+    return frozenset(own).union(*inner)
+
+
+_LOADS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 
 
 def _is_of_every_class(name: str) -> bool:

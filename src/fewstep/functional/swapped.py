@@ -6,6 +6,7 @@ No part is copied: hooks, closures and shared parts see the module itself.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -43,6 +44,7 @@ class Layout:
         self._containers: dict[int, Any] = {}
         self._seen: set[int] = set()
         self._hidden: list[nn.Module] = []
+        self._modules = modules
         parts = [
             (part, f"{prefix}{path}." if path else prefix)
             for prefix, module in modules.items()
@@ -65,6 +67,33 @@ class Layout:
     def snapshot(self) -> list[tuple[Any, Any]]:
         """Return what the parts hold that can change inside, with its contents."""
         return [(held, content_of(held)) for held in self._containers.values()]
+
+    def by_first_names(self, tensors: Params) -> Params:
+        """Return tensors by the names of this layout, given some by the second of what is tied."""
+        if tensors.keys() <= self.tensors.keys():
+            return tensors
+        found: Params = {}
+        given: dict[str, str] = {}
+        for name, tensor in tensors.items():
+            first = name if name in self.tensors else self._other_names.get(name, name)
+            if found.get(first, tensor) is not tensor:
+                raise InputError(
+                    f"{given[first]!r} and {name!r} are two names of one tensor and were given "
+                    "two; give one of them"
+                )
+            found[first], given[first] = tensor, name
+        return found
+
+    @cached_property
+    def _other_names(self) -> dict[str, str]:
+        """All names, also of a layer in two places, with the first of the same tensor."""
+        return {
+            prefix + name: self._names[id(tensor)]
+            for prefix, module in self._modules.items()
+            for kind in (module.named_parameters, module.named_buffers)
+            for name, tensor in kind(remove_duplicate=False)
+            if id(tensor) in self._names
+        }
 
     def _add(self, part: nn.Module, prefix: str) -> None:
         if id(part) in self._seen:

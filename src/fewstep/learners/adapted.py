@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from fewstep.choices import Norm
-from fewstep.errors import InputError, first_line
+from fewstep.errors import InputError, first_line, let_out_of_memory_through
 from fewstep.functional import spectral_norm as spectral
 from fewstep.functional.call import PureModel
 from fewstep.functional.layer_modes import OF_SUPPORT, in_training
@@ -62,6 +62,7 @@ def copy_of(model: nn.Module) -> nn.Module:
         with _WithoutGraphs():
             return copy.deepcopy(model)
     except (TypeError, RuntimeError) as error:
+        let_out_of_memory_through(error)
         raise InputError(
             f"the model cannot be copied ({first_line(error)}); keep what cannot be copied out of "
             "it, or give it a __deepcopy__"

@@ -3,6 +3,7 @@
 Every function raises `InputError` where it finds a mistake, with one line that says what to do.
 """
 
+import math
 import numbers
 from collections.abc import Callable
 from typing import Any, get_args
@@ -34,12 +35,23 @@ def check_choice(name: str, given: object, literal: Any) -> None:
 
 
 def check_at_least_zero(name: str, given: Any) -> float:
-    """See that a setting is a number, not negative and no NaN."""
+    """See that a setting is a finite number, not negative."""
+    return _finite(name, given, "0 or more", lambda number: number >= 0)
+
+
+def check_above_zero(name: str, given: Any) -> float:
+    """See that a setting is a finite number above 0."""
+    return float(_finite(name, given, "more than 0", lambda number: number > 0))
+
+
+def _finite(name: str, given: Any, expected: str, fits: Callable[[Any], bool]) -> float:
     is_number = type(given) is not bool and isinstance(given, numbers.Real)
     if not is_number:
         raise InputError(f"{name} is {given!r}, a {type(given).__name__}; expected a number")
-    if not given >= 0:
-        raise InputError(f"{name} is {given}; expected 0 or more")
+    if not fits(given):
+        raise InputError(f"{name} is {given}; expected {expected}")
+    if not math.isfinite(given):
+        raise InputError(f"{name} is {given}; expected a finite number")
     return given if type(given) is int else float(given)
 
 

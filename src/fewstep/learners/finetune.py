@@ -23,7 +23,15 @@ from fewstep.errors import InputError
 from fewstep.execution.executor import MetaGradient
 from fewstep.functional.call import call_model
 from fewstep.learners.base import Evaluation, Learner
-from fewstep.learners.checks import Loss, check_choice, check_labels, check_module, loss_of, scalar
+from fewstep.learners.checks import (
+    Loss,
+    check_at_least_zero,
+    check_choice,
+    check_labels,
+    check_module,
+    scalar,
+)
+from fewstep.learners.gradient_based import Settings
 from fewstep.learners.heads import last_linear, new_linear, with_layer
 from fewstep.learners.maml import MAML
 from fewstep.learners.traits import FitCheck
@@ -33,6 +41,7 @@ from fewstep.metagrad.objective import QueryResult
 from fewstep.runtime.modes import exclusive
 from fewstep.runtime.rng import preserve_rng_state
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
+from fewstep.whole_numbers import check_whole
 
 Adapts = Literal["whole", "head"]
 
@@ -99,16 +108,19 @@ class FineTune(Learner):
         super().__init__()
         check_choice("new_head", new_head, Head)
         check_choice("adapts", adapts, Adapts)
+        settings = Settings(loss, metrics, execution, "float32", norm)
         # Not by setattr, which would make another part of a loss that is a module.
-        vars(self).update(loss=loss_of(loss), metrics=metrics)
-        if classes is None:
+        vars(self).update(loss=settings.loss, metrics=metrics)
+        Metrics(self.loss, metrics)
+        self.inner_lr = check_at_least_zero("inner_lr", inner_lr)
+        self.inner_steps = check_whole("inner_steps", inner_steps)
+        self.classes = None if classes is None else check_whole("classes", classes, 2)
+        if self.classes is None:
             self._keep_head(model, new_head)
         else:
-            self._replace_head(model, classes, new_head)
-        self.classes = classes
+            self._replace_head(model, self.classes, new_head)
         self.new_head: Head = new_head
         self.adapts: Adapts = adapts
-        self.inner_lr, self.inner_steps = inner_lr, inner_steps
         self.execution: Execution = execution
         self.norm: Norm = norm
         self._check_fit = FitCheck(self.loss)

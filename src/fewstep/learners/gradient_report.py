@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
 from fewstep.learners.base import Learner
+from fewstep.learners.is_learner import check_learner
 from fewstep.learners.reptile import Reptile
 from fewstep.runtime.modes import exclusive
 from fewstep.runtime.rng import preserve_rng_state
@@ -106,10 +107,7 @@ def check_gradient(
     >>> fewstep.check_gradient(learner, fewstep.TaskBatch(x, y, x, y)).exact
     True
     """
-    if not isinstance(learner, Learner):
-        raise InputError(
-            f"learner is a {type(learner).__name__}; expected a learner, as in fewstep.MAML(model)"
-        )
+    check_learner(learner)
     if isinstance(learner, Reptile):
         raise InputError(
             "Reptile's outer step follows no gradient of its loss, so there is nothing to compare"

@@ -49,7 +49,8 @@ def new_linear(model: nn.Module, name: str, outputs: int | None = None) -> nn.Li
     """A new layer to stand in the place of ``name``, with another number of outputs if given."""
     old = model.get_submodule(name)
     assert isinstance(old, nn.Linear)
-    return nn.Linear(old.in_features, outputs or old.out_features).to(old.weight)
+    outputs = old.out_features if outputs is None else outputs
+    return nn.Linear(old.in_features, outputs).to(old.weight)
 
 
 def with_layer(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:

@@ -12,7 +12,7 @@ from fewstep.choices import Execution, Norm, Precision
 from fewstep.errors import InputError
 from fewstep.functional.layer_modes import in_training
 from fewstep.functional.swapped import Params
-from fewstep.learners.checks import Loss
+from fewstep.learners.checks import Loss, check_above_zero
 from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.inner_loop import GradFn, InnerLoop, adapt, as_leaf_tensors, last
@@ -70,14 +70,12 @@ class ImplicitMAML(GradientBased):
         super().__init__(model, inner_lr, inner_steps, settings)
         _refuse_batch_statistics(model)
         self.cg_steps = check_whole("cg_steps", cg_steps)
-        if not proximal > 0:
-            raise InputError(f"proximal is {proximal}; expected more than 0")
+        self.proximal = float(check_above_zero("proximal", proximal))
         if inner_lr * proximal >= 2:
             raise InputError(
                 f"inner_lr is {inner_lr} and proximal {proximal}; the inner loop would move away "
                 "from its minimum: choose them so that their product is less than 2"
             )
-        self.proximal = float(proximal)
 
     def _for_training(self, tasks: TaskBatch) -> TaskBatch:
         _refuse_batch_statistics(self.model)
@@ -89,7 +87,8 @@ class ImplicitMAML(GradientBased):
         theta = {name: value.detach() for name, value in self._plain().items()}
 
         def support_loss(params: Params, x: Inputs, y: Tensor) -> Tensor:
-            away = sum((params[name] - theta[name]).abs().square().sum() for name in theta)
+            # Its square by the size of a number would have no second derivative at 0.
+            away = sum(_real(params[name] - theta[name]).square().sum() for name in theta)
             return plain.support_loss(params, x, y) + self.proximal / 2 * away
 
         return replace(plain, support_loss=support_loss)
@@ -116,14 +115,14 @@ class Implicit:
         inner = grad_fn({**end, **beside}, self.loop.steps, True, list(end))
 
         tasks = len(query.losses)
+        sizes = [_real(value).numel() // tasks for value in end.values()]
 
         def flat(tree: Params) -> Tensor:
-            return torch.cat([tree[name].reshape(tasks, -1) for name in end], 1)
+            return torch.cat([_real(tree[name]).reshape(tasks, -1) for name in end], 1)
 
         def tree(vector: Tensor) -> Params:
-            parts = torch.split(vector, [value.numel() // tasks for value in end.values()], 1)
-            pairs = zip(end.items(), parts, strict=True)
-            return {name: part.reshape(value.shape) for (name, value), part in pairs}
+            pairs = zip(end.items(), torch.split(vector, sizes, 1), strict=True)
+            return {name: _as_of(value, part) for (name, value), part in pairs}
 
         def product(vector: Tensor) -> Tensor:
             return flat(_pulled_back(inner, end, tree(vector))) / self.proximal
@@ -175,7 +174,18 @@ def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, steps: in
 
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:
-    return (one.conj() * other).sum(-1, keepdim=True).real
+    return (one * other).sum(-1, keepdim=True)
+
+
+def _real(x: Tensor) -> Tensor:
+    """A complex number as two real ones, since the Hessian takes them for such."""
+    return torch.stack([x.real, x.imag], -1) if x.is_complex() else x
+
+
+def _as_of(value: Tensor, part: Tensor) -> Tensor:
+    """The numbers of a part of a vector in the shape and the type of a parameter."""
+    shaped = part.reshape(_real(value).shape)
+    return (torch.complex(*shaped.unbind(-1)) if value.is_complex() else shaped).to(value.dtype)
 
 
 def _refuse_batch_statistics(model: nn.Module) -> None:

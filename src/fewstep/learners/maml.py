@@ -17,7 +17,7 @@ from fewstep.functional.held import Held, held_by
 from fewstep.functional.structure import Latest
 from fewstep.functional.swapped import Params
 from fewstep.learners import meta_parameters as beside
-from fewstep.learners.checks import Loss, check_at_least_zero, check_choice
+from fewstep.learners.checks import Loss, check_choice
 from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.heads import adapting_names, moved_first, rows_by_class, share_rows
 from fewstep.learners.objectives import query_function
@@ -30,6 +30,7 @@ from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import Objective
 from fewstep.metagrad.unroll import GradientRule, ThroughInnerLoop
 from fewstep.tasks import TaskBatch
+from fewstep.whole_numbers import check_whole
 
 
 class MAML(GradientBased):
@@ -154,8 +155,8 @@ class MAML(GradientBased):
         self.head_rows: HeadRows = head_rows
         self.inner_optimizer = inner_optimizer
         self.step_sizes: StepSizes = step_sizes
-        self.multi_step_loss = check_at_least_zero("multi_step_loss", multi_step_loss)
-        self.first_order_steps = check_at_least_zero("first_order_steps", first_order_steps)
+        self.multi_step_loss = check_whole("multi_step_loss", multi_step_loss)
+        self.first_order_steps = check_whole("first_order_steps", first_order_steps)
         self.per_step_affine, self.per_step_statistics = per_step_affine, per_step_statistics
         self._compiler = Compiler() if compile else None
         if per_step_affine:
@@ -197,11 +198,11 @@ class MAML(GradientBased):
     ) -> Objective:
         """The same as before, unless something it depends on is another."""
         compiler, records = self._compiler, training and self._planner.may_record(tasks)
-        if not training or (compiler is None and not records):
-            return self._new_objective(tasks, traits, norm, training, None)
-        # Making it takes a good part of the time of a small network's outer step.
-        held = held_by(self._check_fit.readers, self.loss) if records else None
         compiles = compiler is not None and not compiler.functions.given_up
+        held = held_by(self._check_fit.readers, self.loss) if records or compiles else None
+        if not training or (compiler is None and not records):
+            return self._new_objective(tasks, traits, norm, training, held)
+        # Making it takes a good part of the time of a small network's outer step.
         latest = compiler.latest if compiler is not None and compiles else self._latest
         return latest[traits.mark is not None].of(
             [norm, self.precision, self.loss, self._metrics, traits, *self._loop_of, *(held or [])],

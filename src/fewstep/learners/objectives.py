@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fewstep.choices import Norm, Precision
 from fewstep.functional.call import PureModel
+from fewstep.functional.loss import call_loss
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss, scalar
 from fewstep.metagrad.metrics import Metrics
@@ -22,7 +23,7 @@ def support_loss_of(
 
     def support_loss(params: Params, x: Inputs, y: Tensor) -> Tensor:
         with autocast(precision, y.device), pure.having(params, fused=True, inputs_repeat=True):
-            return scalar(loss(pure.predict(x), pure.target(y)))
+            return scalar(call_loss(loss, pure.predict(x), pure.target(y)))
 
     return support_loss
 
@@ -47,7 +48,7 @@ def query_function(
                 prediction = pure.predict(query_x)
             # Before the loss, which may change what was predicted.
             needed = metrics.needed(prediction)
-            value = scalar(loss(prediction, pure.target(query_y)))
+            value = scalar(call_loss(loss, prediction, pure.target(query_y)))
         return value, needed, statistics
 
     return evaluate_query

@@ -13,7 +13,7 @@ from fewstep.choices import Execution, Norm, Precision
 from fewstep.errors import InputError
 from fewstep.functional.layer_modes import LayerModes
 from fewstep.functional.swapped import Params
-from fewstep.learners.checks import Loss, loss_of
+from fewstep.learners.checks import Loss, check_above_zero, loss_of
 from fewstep.learners.gradient_based import GradientBased, Settings
 from fewstep.learners.heads import check_plain, head_of, noting, only_features
 from fewstep.learners.names import ParameterTree
@@ -85,9 +85,7 @@ class R2D2(GradientBased):
             )
         settings = Settings(loss, metrics, execution, precision, norm)
         super().__init__(model, 0.0, 1, settings)
-        if not penalty > 0:
-            raise InputError(f"penalty is {penalty}; expected more than 0")
-        self.penalty = penalty
+        self.penalty = check_above_zero("penalty", penalty)
         self.head = head_of(model)
         check_plain(model, self.head)
         layer = self._layer

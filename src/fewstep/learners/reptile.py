@@ -1,7 +1,7 @@
 """Reptile (Nichol, Achiam and Schulman 2018, arXiv 1803.02999)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +12,10 @@ from fewstep.errors import InputError
 from fewstep.functional.swapped import Params
 from fewstep.learners.checks import Loss
 from fewstep.learners.gradient_based import GradientBased, Settings
-from fewstep.metagrad.inner_loop import GradFn, InnerLoop, last
+from fewstep.metagrad.inner_loop import GradFn, InnerLoop, as_leaf_tensors, last
 from fewstep.metagrad.metrics import Metric
 from fewstep.metagrad.objective import EvaluateQuery
-from fewstep.metagrad.unroll import Gradient, GradientRule
+from fewstep.metagrad.unroll import Gradient, GradientRule, ThroughInnerLoop, last_only
 from fewstep.tasks import TaskBatch, map_tensors
 
 
@@ -31,7 +31,9 @@ class Reptile(GradientBased):
         inner_lr: alpha, the step size of the inner loop; more than 0.
         inner_steps: How many inner steps lead from theta to phi; with a single one this is
             ordinary training on all tasks.
-        loss, metrics, execution, precision, norm: As in `MAML`.
+        loss, metrics, execution, precision, norm: As in `MAML`. The parameters of a loss that is a
+            module do not adapt, and so do not move: theirs is the gradient of the query loss at
+            phi, of first order.
 
     Raises:
         InputError: A setting is out of range.
@@ -100,8 +102,15 @@ class Displacement:
     loop: InnerLoop
 
     def __call__(self, grad_fn: GradFn, evaluate_query: EvaluateQuery, learned: Params) -> Gradient:
-        """(theta - phi) / alpha."""
+        """(theta - phi) / alpha; of what does not adapt, the gradient of the query loss at phi."""
         end = last(self.loop.path(grad_fn, learned, self.loop.steps))
         with torch.no_grad():
-            gradient = {name: (learned[name] - end[name]) / self.loop.lr for name in end}
-        return Gradient(evaluate_query(end).detach(), gradient)
+            adapting = self.loop.adapting
+            gradient = {name: (learned[name] - end[name]) / self.loop.lr for name in adapting}
+        others = [name for name in learned if name not in gradient]
+        if not others:
+            return Gradient(evaluate_query(end).detach(), gradient)
+        # Of first order: that the way to phi depends on them is left out.
+        at_end = ThroughInnerLoop(replace(self.loop, steps=0), last_only(0))
+        query, by_name = at_end(grad_fn, evaluate_query, as_leaf_tensors(end))
+        return Gradient(query, gradient | {name: by_name[name] for name in others})

@@ -2,7 +2,7 @@
 
 from fewstep.choices import Norm
 from fewstep.execution.compiled import Compiler
-from fewstep.functional.held import Held
+from fewstep.functional.held import TOO_MUCH, Held
 from fewstep.learners.gradient_based import GradientBased
 from fewstep.learners.traits import Traits
 from fewstep.metagrad.metrics import ignored_label
@@ -26,7 +26,7 @@ def traceable_of(
         traits: Of its model.
         norm: As for the objective.
         training: Whether for an outer step.
-        held: What its code may read, where outer steps may be recorded; else None.
+        held: What its code may read, where it is compiled or outer steps may be recorded.
     """
     loss, by_query = learner._loss_for(traits), norm == "transductive"
     if compiler is None or compiler.functions.given_up:
@@ -42,6 +42,11 @@ def traceable_of(
     if not traits.vectorisable:
         compiler.functions.give_up("random layers are not compiled: they would draw once")
         return None
+    held = held or []
+    if held[-1:] == [TOO_MUCH]:
+        reason = f"the code of the model or of the loss reads {TOO_MUCH}"
+        compiler.functions.give_up(f"{reason}; computed without")
+        return None
     by_query = by_query and not getattr(learner, "per_step_statistics", False)
     pure = learner._pure("own" if training else "evaluation", traits)
-    return Traceable(compiler.functions, pure, loss, learner.precision, by_query)
+    return Traceable(compiler.functions, pure, loss, learner.precision, by_query, held)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils import _pytree as pytree
 
-from fewstep.errors import InputError, first_line
+from fewstep.errors import InputError, first_line, let_out_of_memory_through
 from fewstep.functional.by_example import treats_alone
 from fewstep.functional.call import PureModel
 from fewstep.functional.guards import check_layers
@@ -164,7 +164,8 @@ class _Trial:
         try:
             with torch.no_grad(), self._pure.having(map_tensors(_leaf_like, self._params)):
                 more = self._pure.predict(longer)
-        except _DOES_NOT_FIT:
+        except _DOES_NOT_FIT as error:
+            let_out_of_memory_through(error)
             return False
         return len(prediction) == examples and len(more) == examples + 1
 
@@ -195,6 +196,7 @@ class _Trial:
             except InputError:
                 raise
             except _DOES_NOT_FIT as error:
+                let_out_of_memory_through(error)
                 if not with_gradients and isinstance(error, RuntimeError):
                     continue
                 if is_of_the_model(error):
@@ -251,6 +253,7 @@ def _try_loss(loss: Loss, prediction: Any, target: Tensor) -> Tensor:
     except InputError:
         raise
     except (*_DOES_NOT_FIT, UserWarning) as error:
+        let_out_of_memory_through(error)
         if is_of_the_model(error):
             error.add_note(f"fewstep called the loss with a prediction of {given}")
             raise

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.func import vmap
 from torch.utils import _pytree as pytree
 
-from fewstep.errors import InputError, UnsuitableError, first_line
+from fewstep.errors import InputError, UnsuitableError, first_line, let_out_of_memory_through
 from fewstep.functional.swapped import Params
 
 VELOCITY_DECAY = 0.9
@@ -129,6 +129,7 @@ def _vectorised(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return vmap(function)(*arguments)
     except RuntimeError as error:
+        let_out_of_memory_through(error)
         raise UnsuitableError(
             f"the inner optimiser cannot be vectorised over tasks ({first_line(error)}); use "
             'execution="loop"'
@@ -175,6 +176,7 @@ def _call(signature: str, function: Callable[..., Any], *arguments: Any) -> Any:
         with torch.enable_grad():
             return function(*arguments)
     except Exception as error:
+        let_out_of_memory_through(error)
         failed = f"failed ({type(error).__name__}: {first_line(error)})"
         raise _wrong(signature, failed, "a pure function of these arguments") from error
 

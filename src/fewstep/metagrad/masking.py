@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewstep.functional.structure import has_hooks
-from fewstep.metagrad.metrics import Metrics, ignored_label
+from fewstep.metagrad.metrics import Metrics, WithPredictions, ignored_label
 from fewstep.tasks import Inputs, TaskBatch, map_tensors
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -98,7 +98,10 @@ class OfOwnExamples(Metrics):
             self._metrics.of([t[n, None, :size] for t in needed], target[n, None, :size], loss)
             for n, (size, loss) in enumerate(zip(own.sum(1).tolist(), losses[:, None], strict=True))
         ]
-        return {name: torch.cat([part[name] for part in parts]) for name in self._given}
+        found = {name: torch.cat([part[name] for part in parts]) for name in self._given}
+        # Those of padding are left out where all tasks are side by side again.
+        name = WithPredictions.NAME
+        return found | {name: needed[0]} if name in parts[0] else found
 
 
 def marked(tasks: TaskBatch, mark: Mark) -> TaskBatch | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import product
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch._C._functorch import is_batchedtensor
 from torch.utils import _pytree as pytree
 
-from fewstep.errors import InputError, first_line
+from fewstep.errors import InputError, first_line, let_out_of_memory_through
 from fewstep.functional.loss import unwrapped
 
 Metric = Callable[[Any, Tensor], Any]  # of (prediction, target) of one task, to a number
@@ -52,7 +53,7 @@ class Metrics:
             return []
         leaves, form = pytree.tree_flatten(prediction)
         for leaf in leaves:
-            if any(map(is_batchedtensor, vars(leaf).values() if hasattr(leaf, "__dict__") else ())):
+            if not isinstance(leaf, Tensor) and _hides_tasks(leaf, set()):
                 raise RuntimeError(f"a prediction of type {type(leaf).__name__} hides its tensors")
         self._form = form, [_TENSOR if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         return [leaf.detach().clone() for leaf in leaves if isinstance(leaf, Tensor)]
@@ -115,6 +116,18 @@ class WithPredictions(Metrics):
         return found
 
 
+def _hides_tasks(value: object, seen: set[int]) -> bool:
+    """Whether in an object, or in what it holds, there is a tensor of several tasks."""
+    if isinstance(value, Tensor):
+        return is_batchedtensor(value)
+    if id(value) in seen or isinstance(value, (type, ModuleType)):
+        return False
+    seen.add(id(value))
+    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+    held = [*getattr(value, "__dict__", {}).values(), *(getattr(value, n, None) for n in slots)]
+    return any(_hides_tasks(inner, seen) for inner in pytree.tree_leaves(held))
+
+
 _TENSOR = Ellipsis  # stands, in the form of a prediction, where it has a tensor
 
 
@@ -124,6 +137,7 @@ def _value(name: str, metric: Metric, prediction: Any, target: Tensor) -> Any:
         number = isinstance(value, Tensor) and value.numel() == 1
         return value.detach().reshape(()) if number else float(value)
     except Exception as error:
+        let_out_of_memory_through(error)
         raise InputError(
             f"metric {name!r} does not make a number of a prediction of {_shape(prediction)} and "
             f"targets of {list(target.shape)} ({type(error).__name__}: {first_line(error)})"

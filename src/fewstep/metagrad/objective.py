@@ -77,6 +77,11 @@ class Traceable:
         return learned and not self.pure.buffers
 
     @cached_property
+    def modes(self) -> tuple[bool, ...]:
+        """Whether each part of the model is in training mode."""
+        return tuple(training for _, training in self.pure.modes)
+
+    @cached_property
     def kind(self) -> Hashable:
         """The layers with their settings, the precision, the loss, and what their code reads."""
         layers = tuple(

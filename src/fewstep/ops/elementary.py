@@ -16,9 +16,10 @@ from fewstep.ops.vmap import under_vmap
 def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     """Compute ``torch._weight_norm`` (Salimans and Kingma 2016, arXiv 1602.07868, equation 2).
 
-    ``g`` is the length of each slice of ``v`` along ``dim``; -1 for one of the whole.
+    ``g`` is the length of each slice of ``v`` along ``dim``; -1 for one of the whole, and other
+    negative numbers count from the end.
     """
-    others = [other for other in range(v.dim()) if other != dim] if dim != -1 else None
+    others = [n for n in range(v.dim()) if n != dim % v.dim()] if dim != -1 else None
     return v * (g / torch.linalg.vector_norm(v, dim=others, keepdim=dim != -1))
 
 
@@ -58,10 +59,42 @@ def embedding(
     # vmap would leave both settings out, without a word.
     if scale_grad_by_freq:
         raise RuntimeError("an embedding with scale_grad_by_freq counts the examples of all tasks")
-    found = F.embedding(input, weight)
+    found = F.embedding(input, weight, padding_idx)
     if padding_idx is None:
         return found
-    return torch.where((input == padding_idx).unsqueeze(-1), found.detach(), found)
+    is_padding = input == padding_idx % len(weight)
+    return torch.where(is_padding.unsqueeze(-1), found.detach(), found)
+
+
+def rows_of(
+    weight: Tensor,
+    indices: Tensor,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """Compute ``torch.embedding``, which takes a negative ``padding_idx`` for none."""
+    padding = padding_idx if padding_idx >= 0 else None
+    return embedding(indices, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
+
+
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,  # noqa: ARG001
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """Compute ``F.embedding_bag``, with a gradient that is not sparse."""
+    settings = (offsets, max_norm, norm_type, scale_grad_by_freq, mode, False)
+    of_bags = (per_sample_weights, include_last_offset, padding_idx)
+    return F.embedding_bag(input, weight, *settings, *of_bags)
 
 
 def _result(x: Tensor, function: Callable[[Tensor], Tensor], inplace: bool) -> Tensor:

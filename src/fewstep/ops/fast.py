@@ -47,8 +47,8 @@ def group_norm(
     return result if bias is None else result + bias.view(shape)
 
 
-def adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """Compute ``F.adaptive_avg_pool2d``, whose own result has a layout that vmap does slowly."""
-    if output_size in (1, (1, 1)) and x.dim() == 4:
-        return x.mean((-2, -1), keepdim=True)
-    return F.adaptive_avg_pool2d(x, output_size)
+    if output_size in (1, (1, 1)) and input.dim() == 4:
+        return input.mean((-2, -1), keepdim=True)
+    return F.adaptive_avg_pool2d(input, output_size)

@@ -17,15 +17,17 @@ from fewstep.ops.layout import channels_last
 from fewstep.ops.max_pool import window_of
 
 
-def conv2d(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+def conv2d(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Compute ``F.conv2d`` in channels-last layout."""
-    return F.conv2d(channels_last(x) if x.dim() == 4 else x, *args, **kwargs)
+    return F.conv2d(channels_last(input) if input.dim() == 4 else input, *args, **kwargs)
 
 
-def max_pool2d(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+def max_pool2d(input: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Compute ``F.max_pool2d``; windows of 2x2 in operations that can be fused."""
     simple = window_of(*args, **kwargs) == ((2, 2), (2, 2), (0, 0), (1, 1), False)
-    return _largest_of_four(x) if simple and x.dim() == 4 else F.max_pool2d(x, *args, **kwargs)
+    if simple and input.dim() == 4:
+        return _largest_of_four(input)
+    return F.max_pool2d(input, *args, **kwargs)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -76,15 +78,32 @@ class _Relu(torch.autograd.Function):
 
 
 def _largest_of_four(x: Tensor) -> Tensor:
-    """2x2 max-pooling, as a product with a mask that counts as a constant."""
+    """2x2 max-pooling, whose derivative is a product with a mask that counts as a constant."""
     examples, channels, height, width = (*x.shape[:2], x.shape[2] // 2, x.shape[3] // 2)
     # Pixels in front of channels, as they lie in memory.
     pixels = x.movedim(1, -1)[:, : 2 * height, : 2 * width]
     four = pixels.reshape(examples, height, 2, width, 2, channels)
     corners = [four[:, :, row, :, column] for row in (0, 1) for column in (0, 1)]
-    with torch.no_grad():
-        masks = _first_largest(corners)
-    return reduce(torch.add, map(torch.mul, corners, masks)).movedim(-1, 1)
+    result: Tensor = _Largest.apply(*corners)
+    return result.movedim(-1, 1)
+
+
+class _Largest(torch.autograd.Function):
+    # A product with masks would itself be NaN beside infinite numbers.
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*values: Tensor) -> Tensor:
+        return reduce(torch.maximum, values)
+
+    @staticmethod
+    def setup_context(ctx: Any, values: tuple[Tensor, ...], _: Tensor) -> None:
+        ctx.save_for_backward(*values)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        masks = _first_largest([value.detach() for value in ctx.saved_tensors])
+        return tuple(grad * mask for mask in masks)
 
 
 def _first_largest(values: Sequence[Tensor]) -> list[Tensor]:

@@ -67,7 +67,7 @@ def _largest_of_tiles(x: Tensor, high: int, wide: int) -> Tensor:
     largest = reduce(torch.maximum, values)
     place = torch.full_like(largest, len(values) - 1, dtype=torch.int8)
     for number, value in reversed(list(enumerate(values[:-1]))):
-        place = torch.where(value == largest, number, place)
+        place = torch.where(_is_largest(value, largest), number, place)
     numbers = torch.arange(high * wide, dtype=torch.int8, device=x.device).view(high, 1, wide)
     mask = place.unsqueeze(-2).unsqueeze(-1) == numbers
     return torch.where(mask, tiles, 0.0).sum((-3, -1))
@@ -97,8 +97,13 @@ def _first_largest(values: list[Tensor]) -> Tensor:
     largest = reduce(torch.maximum, [value.detach() for value in values])
     result = values[-1]
     for value in reversed(values[:-1]):
-        result = torch.where(value.detach() == largest, value, result)
+        result = torch.where(_is_largest(value.detach(), largest), value, result)
     return result
+
+
+def _is_largest(value: Tensor, largest: Tensor) -> Tensor:
+    # NaN is the largest of all, and equals nothing.
+    return (value == largest) | value.isnan()
 
 
 def group_norm(
@@ -151,11 +156,11 @@ def instance_norm(
     return F.instance_norm(input, *statistics, weight, bias, False, momentum, eps)
 
 
-def adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """Compute ``F.adaptive_avg_pool2d``."""
-    if output_size in (1, (1, 1)) and x.dim() == 4:
-        return x.mean((-2, -1), keepdim=True)
-    return F.adaptive_avg_pool2d(x, output_size)
+    if output_size in (1, (1, 1)) and input.dim() == 4:
+        return input.mean((-2, -1), keepdim=True)
+    return F.adaptive_avg_pool2d(input, output_size)
 
 
 WRITTEN_OUT: dict[Callable[..., Any], Callable[..., Any]] = {

@@ -17,6 +17,7 @@ from fewstep.functional.loss import unwrapped
 from fewstep.learners.adapted import copy_of
 from fewstep.learners.any_ways import for_ways
 from fewstep.learners.base import Learner
+from fewstep.learners.is_learner import check_learner
 from fewstep.metagrad.metrics import is_of_classes
 from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.forms import form_of
@@ -57,7 +58,7 @@ def adapt_classifier(
     Raises:
         InputError: The learner is none of a classification, or the examples do not fit.
     """
-    one = learner_of(learner)
+    one = check_learner(learner)
     if _is_of_numbers(getattr(one, "loss", F.cross_entropy)):
         raise InputError(
             "the learner is of a regression by its loss; use FewShotRegressor, or a learner of a "
@@ -117,7 +118,7 @@ def adapt_regressor(
     Raises:
         InputError: The learner is none of a regression, or the examples do not fit.
     """
-    one = learner_of(learner)
+    one = check_learner(learner)
     if is_of_classes(getattr(one, "loss", F.cross_entropy)):
         raise InputError(
             "the learner is of a classification by its loss; use FewShotClassifier, or a learner "
@@ -146,20 +147,6 @@ def adapt_regressor(
     about["coverage"] = one.coverage and {str(n): share for n, share in one.coverage.items()}
     taught = teaching_from(one, support_x, support_y)
     return AdaptedRegressor(module, preparation, about, taught, half_width)
-
-
-def learner_of(learner: Any) -> Learner:
-    """The learner itself; `InputError` where it is none."""
-    if isinstance(learner, type) or not all(
-        hasattr(learner, n) for n in ("differentiate", "adapt")
-    ):
-        of_run = hasattr(getattr(learner, "learner", None), "adapt")
-        raise InputError(
-            f"learner is a {getattr(learner, '__name__', type(learner).__name__)}; expected a "
-            f"learner, as in {'run.learner' if of_run else 'fewstep.MAML(model)'}"
-        )
-    found: Learner = learner
-    return found
 
 
 def _is_of_numbers(loss: Any) -> bool:

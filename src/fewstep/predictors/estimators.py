@@ -15,7 +15,8 @@ from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.tables.rows_of import frame_of
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
-from fewstep.predictors.adapt import adapt_classifier, adapt_regressor, learner_of
+from fewstep.learners.is_learner import check_learner
+from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
 from fewstep.predictors.inputs import is_rows_of_numbers
 from fewstep.predictors.labelled import labelled, preparation_of
 from fewstep.predictors.targets import no_texts
@@ -61,7 +62,7 @@ class _FewShot(BaseEstimator):
 
     def _support(self, x: Any) -> Any:
         """The examples to fit, those of a table as scikit-learn checks them."""
-        how = self.preparation or getattr(learner_of(self.learner), "preparation", None)
+        how = self.preparation or getattr(check_learner(self.learner), "preparation", None)
         if isinstance(how, TablePreparation):
             return self._rows(x, how, reset=True)
         if is_rows_of_numbers(x):

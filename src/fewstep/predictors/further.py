@@ -13,7 +13,8 @@ from fewstep.data.columns.preparation import TablePreparation
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
 from fewstep.learners.build import learner_for
-from fewstep.predictors.adapt import adapt_classifier, adapt_regressor, learner_of
+from fewstep.learners.is_learner import check_learner
+from fewstep.predictors.adapt import adapt_classifier, adapt_regressor
 from fewstep.predictors.adapted_dir import teaching_of
 from fewstep.predictors.classifier import AdaptedClassifier
 from fewstep.predictors.regressor import AdaptedRegressor
@@ -82,7 +83,7 @@ def with_more(
 def started(adapted: Adapted, known: Teaching, given: Any) -> Learner:
     """The learner that the model was adapted from, with the initialisation of then."""
     if given is not None:
-        one = copy.deepcopy(learner_of(given))
+        one = copy.deepcopy(check_learner(given))
         one.config = None
     elif adapted.about["config"] is None:
         raise InputError(

@@ -11,7 +11,7 @@ from fewstep.choices import Norm
 from fewstep.config.file import config_of
 from fewstep.data.any_preparation import AnyPreparation, preparation_of_json
 from fewstep.data.columns.preparation import TablePreparation
-from fewstep.errors import InputError, first_line
+from fewstep.errors import InputError, first_line, let_out_of_memory_through
 from fewstep.models.build import network
 from fewstep.predictors import adapted_dir
 from fewstep.predictors.classifier import AdaptedClassifier
@@ -131,6 +131,7 @@ def _with_rows_of(model: Any, tensors: dict[str, Tensor]) -> nn.Module:
     try:
         module = copy.deepcopy(model)
     except (TypeError, RuntimeError) as error:
+        let_out_of_memory_through(error)
         raise InputError(
             f"the model cannot be copied ({first_line(error)}); give one that was not called yet"
         ) from error

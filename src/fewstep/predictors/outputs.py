@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewstep.errors import InputError, first_line
+from fewstep.errors import InputError, first_line, let_out_of_memory_through
 from fewstep.predictors.forms import Form
 
 
@@ -44,6 +44,7 @@ def _output(module: nn.Module, batch: Tensor) -> Tensor:
             with torch.set_grad_enabled(with_gradients):
                 found = module(batch)
         except RuntimeError as error:
+            let_out_of_memory_through(error)
             if with_gradients:
                 raise InputError(
                     f"the network does not take examples of {list(batch.shape[1:])} "

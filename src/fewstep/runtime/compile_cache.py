@@ -3,6 +3,7 @@
 import logging
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fewstep.errors import first_line
+from fewstep.errors import first_line, let_out_of_memory_through
 from fewstep.runtime.modes import one_thread
 
 Function = Callable[..., tuple[Tensor, ...]]  # takes tensors, one by one
 
 log = logging.getLogger("fewstep")
+
+MOST_KINDS = 8
+"""How often code is compiled for tensors of one kind, because something that it reads changed."""
 
 
 def compiler_options() -> dict[str, Any]:
@@ -39,9 +43,10 @@ class CompiledFunctions:
     def __init__(self) -> None:
         self.given_up = False
         self._functions: dict[Hashable, Function] = {}
+        self._kinds: Counter[Hashable] = Counter()
         self._told: set[str] = set()
 
-    def __contains__(self, key: Hashable) -> bool:
+    def __contains__(self, key: tuple[Hashable, Hashable]) -> bool:
         return key in self._functions
 
     def __len__(self) -> int:
@@ -49,7 +54,7 @@ class CompiledFunctions:
 
     def get(
         self,
-        key: Hashable,
+        key: tuple[Hashable, Hashable],
         function: Function,
         arguments: tuple[Tensor, ...],
         about: str,
@@ -59,10 +64,19 @@ class CompiledFunctions:
 
         It is compiled for tensors like the arguments, and so is its derivative with respect to
         those that require a gradient. What its code does in Python is fixed then. The key has all
-        that decides what is computed, shapes included; ``about`` says in words what it is for.
+        that decides what is computed: in the first place shapes and settings, in the second what
+        the code may read beside its arguments. ``about`` says in words what it is for.
         """
         if key in self._functions or self.given_up:
             return self._functions.get(key)
+        if self._kinds[key[0]] == MOST_KINDS:
+            self.give_up(
+                f"what the code of the model or of the loss reads has changed {MOST_KINDS} times, "
+                "and was compiled each time; computed without: keep a number that changes in a "
+                "buffer"
+            )
+            return None
+        self._kinds[key[0]] += 1
         compiled = _compiled(function, single_thread)
         new = about not in self._told
         self._told.add(about)
@@ -75,6 +89,7 @@ class CompiledFunctions:
                 warnings.simplefilter("ignore")
                 _run_both_ways(compiled, arguments)
         except Exception as error:
+            let_out_of_memory_through(error)
             cause = getattr(error, "inner_exception", error)
             self.give_up(f"cannot be compiled ({first_line(cause)}); computed without")
             return None

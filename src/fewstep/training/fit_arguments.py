@@ -6,11 +6,11 @@ from typing import Any
 from torch.optim import LBFGS, Optimizer, SparseAdam
 
 from fewstep.errors import InputError
-from fewstep.evaluation.evaluate import check_learner
 from fewstep.evaluation.task_sets import TaskSet, task_batches
 from fewstep.functional.layer_modes import is_compiled
 from fewstep.learners.base import Evaluation, Learner
 from fewstep.learners.checks import check_learns
+from fewstep.learners.is_learner import check_learner
 from fewstep.training.optimizer import adam
 from fewstep.whole_numbers import as_whole, check_whole
 

@@ -12,6 +12,7 @@ from fewstep.config.file import read_config
 from fewstep.config.schema import Config
 from fewstep.errors import InputError
 from fewstep.learners.base import Learner
+from fewstep.learners.is_learner import is_learner
 from fewstep.predictors.adapted_dir import is_adapted
 from fewstep.predictors.loading import load_adapted
 from fewstep.training.checkpoint import Progress
@@ -101,7 +102,7 @@ def load(
             "fewstep.load(run_dir, model)"
         )
     given: Any = model
-    learner = given if hasattr(given, "differentiate") else rebuilt(config, given, run.path)
+    learner = given if is_learner(given) else rebuilt(config, given, run.path)
     progress = run.load_best(learner)
     with suppress(FileNotFoundError):  # tasks of the user's own, or of an earlier version
         learner.preparation = read_form(run.data).preparation
