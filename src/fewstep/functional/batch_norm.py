@@ -3,10 +3,8 @@
 No running statistics are handed on: they would be written and then dropped.
 """
 
-import sys
 from collections.abc import Callable, Set
 from itertools import cycle
-from types import FrameType
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -69,7 +67,7 @@ def recording(statistics: Statistics, lasting: Set[int]) -> InTraining:
 
     Args:
         statistics: What to append to.
-        lasting: The ``id`` of parts and tensors that are the same in the next call of the model.
+        lasting: The ``id`` of tensors that are the same in the next call of the model.
     """
 
     def in_training(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
@@ -98,17 +96,12 @@ def replaying(statistics: Statistics, lasting: Set[int]) -> InTraining:
 
 
 def _layer(lasting: Set[int], weight: Tensor | None, bias: Tensor | None) -> object:
-    """Which layer it is: the part of the model that calls, and its weight and bias.
+    """Which layer it is, by its weight and bias.
 
-    A weight that is computed is another tensor in each call, whose ``id`` may come again for that
-    of another layer. Calls by one part that nothing else tells apart are so by their order.
+    One that is computed is another tensor in each call, whose ``id`` may come again for that of
+    another layer. Layers that nothing tells apart are so by the order of their calls.
     """
-    frame: FrameType | None = sys._getframe(2)
-    part = None
-    while frame is not None and part is None:
-        owner = id(frame.f_locals.get("self"))
-        part, frame = owner if owner in lasting else None, frame.f_back
-    return part, *(id(value) if id(value) in lasting else None for value in (weight, bias))
+    return tuple(id(value) if id(value) in lasting else None for value in (weight, bias))
 
 
 def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:

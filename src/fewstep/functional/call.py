@@ -194,8 +194,7 @@ class PureModel:
         What is predicted inside for one example does not depend on the others.
         """
         statistics: Statistics = {}
-        parts = (slot.part for slot in self._layout.slots)
-        lasting = set(map(id, (*parts, *self.tensors.values(), *params.values())))
+        lasting = set(map(id, (*self.tensors.values(), *params.values())))
         with self.having(params, recording(statistics, lasting)):
             self.predict(support_x)
         with self.having(params, replaying(statistics, lasting)):
