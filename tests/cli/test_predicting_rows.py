@@ -117,7 +117,7 @@ def test_long_tables_are_shown_in_part(model, tmp_path, capsys):
     assert main(["predict", model, str(file)]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[-2] == "... and 32 more; --json prints all"
-    assert len(out) == 22
+    assert len(out) == 23
 
 
 def test_labels_with_their_probabilities(adapted_school, new_school, tmp_path, capsys):
