@@ -62,7 +62,7 @@ def test_its_state_fits_the_users_module(tmp_path, norm, tracks):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_instance_norm_stays_in_training_mode_in_the_users_module(norm):
+def test_instance_norm_of_the_users_stays_in_training_mode(norm):
     """It normalises each example by itself, for which the state has no numbers."""
 
     def model():

@@ -150,10 +150,9 @@ class MAML(GradientBased):
                 f"execution is {execution!r} with compile=True, which computes one task after "
                 'another; use execution="loop"'
             )
-        self._compile = compile
         self.adapting, self.head = adapting, head
         self.head_rows: HeadRows = head_rows
-        self.inner_optimizer = inner_optimizer
+        self.inner_optimizer, self._compile = inner_optimizer, compile
         self.step_sizes: StepSizes = step_sizes
         self.multi_step_loss = check_whole("multi_step_loss", multi_step_loss)
         self.first_order_steps = check_whole("first_order_steps", first_order_steps)
