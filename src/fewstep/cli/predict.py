@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -115,8 +116,9 @@ def _rows(options: PredictOptions) -> int:
 
 def _write_csv(path: Path, content: bytes) -> None:
     if path == _OUTPUT:
-        # Names of files need not be text.
-        print(content.decode("utf-8", "surrogateescape"), end="")
+        # As bytes: names of files need not be text.
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
     else:
         write_out(path, content)
 

@@ -62,13 +62,17 @@ def by_folder(problems: Sequence[Problem]) -> list[str]:
     lines, told = [], set()
     for name in (problem.path for problem in problems if problem.reason == UNUSABLE):
         # Before the name of a class may stand train/ and the like.
-        for folder in (f for f in inside if f == name or f.endswith(f"/{name}")):
+        for folder in (f for f in inside if f in {name, *(f"{part}/{name}" for part in PARTS)}):
             if len(inside[folder]) > 1 and len({*inside[folder]}) == 1:
                 lines.append(
                     f"{name}: {UNUSABLE} ({len(inside[folder])} files: {inside[folder][0]})"
                 )
                 told |= {name, folder}
-    rest = [p for p in problems if not told & {p.path, os.path.dirname(p.path)}]
+    rest = [
+        p
+        for p in problems
+        if os.path.dirname(p.path) not in told and not (p.path in told and p.reason == UNUSABLE)
+    ]
     return [*lines, *map(str, rest)]
 
 

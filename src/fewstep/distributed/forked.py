@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -59,6 +59,7 @@ def processes(number: int) -> Iterator[tuple[int, Store]]:
     # unpickled from it.
     folder = tempfile.mkdtemp(prefix="fewstep-")
     store = partial(FileStore, f"{folder}/store", number)
+    clean_up = partial(shutil.rmtree, folder, ignore_errors=True)
     children: list[int] = []
     try:
         os.environ[_INTERFACE] = "lo"  # they talk on this machine alone
@@ -72,9 +73,11 @@ def processes(number: int) -> Iterator[tuple[int, Store]]:
                 continue
             try:
                 gc.freeze()
-                _become_rank(owner)
+                _become_rank(owner, clean_up)
                 yield rank, store()
             finally:
+                if os.getppid() != owner:  # which was killed
+                    clean_up()
                 os._exit(0)  # without a way back to whoever called the first
         yield 0, store()
     finally:
@@ -86,7 +89,7 @@ def processes(number: int) -> Iterator[tuple[int, Store]]:
                 with suppress(ProcessLookupError, ChildProcessError):
                     os.kill(child, signal.SIGKILL)
                     os.waitpid(child, 0)
-            shutil.rmtree(folder, ignore_errors=True)
+            clean_up()
 
 
 def _fork() -> int:
@@ -100,12 +103,12 @@ def _fork() -> int:
         raise InputError(told) from error
 
 
-def _become_rank(owner: int) -> None:
+def _become_rank(owner: int, clean_up: Callable[[], object]) -> None:
     """Compute with one thread, silently, and end soon after the first process."""
     # Ctrl-C goes to all processes; the first of them decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=end_with, args=(owner,), daemon=True).start()
+    threading.Thread(target=end_with, args=(owner, clean_up), daemon=True).start()
     torch.set_num_threads(1)
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - it is never closed
     logging.getLogger("fewstep").setLevel(logging.CRITICAL)

@@ -137,9 +137,12 @@ def compiled(
     """
     if key not in functions and not functions.given_up:
         with preserve_rng_state():
-            before = generator_state(arguments[0].device)
+            # A model on a GPU may draw on the CPU, too.
+            devices = {torch.device("cpu"), arguments[0].device}
+            before = [generator_state(device) for device in devices]
             function(*arguments)
-            draws = not torch.equal(generator_state(arguments[0].device), before)
+            after = [generator_state(device) for device in devices]
+            draws = not all(map(torch.equal, before, after))
         if draws:
             functions.give_up("random layers are not compiled: they would draw other numbers")
     found = functions.get(key, function, arguments, about, single_thread)

@@ -20,9 +20,11 @@ second each time: it pays after a thousand. Who tries something out takes a few 
 taken a hundred trains, and a hundred take some seconds.
 """
 STAGES = 3
-"""Kinds of outer steps that a training has at most, one after another, as first order before exact
-gradients. They are recorded from the first, or one that is resumed would record later than it did;
-where there are more, kinds follow one another without end."""
+"""Kinds of outer steps that a training has at most, such as first order and then exact gradients.
+
+They are recorded at once, so that a resumed training records at the same steps. Any more kinds are
+recorded after `RECORD_AFTER` steps in a row.
+"""
 WORTH_RECORDING = 1_000
 """Outer steps of a training that are recorded from the first; of a shorter one, none is.
 

@@ -73,7 +73,7 @@ def _first_not_finite(
         if not _finite(support_loss(params, step)):
             return f"the support loss is not finite after {_inner_steps(step)}"
     loss, *_ = objective.evaluate_query(params, support_x, query_x, query_y)
-    return None if _finite(loss) else f"the query loss is not finite after {step} inner steps"
+    return None if _finite(loss) else f"the query loss is not finite after {_inner_steps(step)}"
 
 
 def _finite(tensor: Tensor) -> bool:

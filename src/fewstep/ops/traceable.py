@@ -89,7 +89,7 @@ def _largest_of_four(x: Tensor) -> Tensor:
 
 
 class _Largest(torch.autograd.Function):
-    # A product with masks would itself be NaN beside infinite numbers.
+    # A product with masks would be NaN where a value is infinite: 0 times infinity.
     generate_vmap_rule = True
 
     @staticmethod

@@ -1,7 +1,6 @@
 """The targets of a support set: labels as the places of their classes, and real numbers."""
 
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -58,7 +57,11 @@ def no_texts(y: Any, x: Any) -> Any:
         named = y in getattr(x, "columns", ())
         cure = f"give the column itself, as in x[{y!r}]" if named else "give one number an example"
         raise InputError(f"y is {y!r}; expected the targets; {cure}")
-    for value in y if isinstance(y, Iterable) else ():
+    # An array of numbers, which may be long, is not looked through.
+    values: Any = y if isinstance(y, list | tuple) else ()
+    if not isinstance(y, list | tuple | Tensor) and (array := np.asarray(y)).dtype.kind in "OUS":
+        values = array.ravel()
+    for value in values:
         if isinstance(value, str) and not is_number(value):
             raise InputError(f"y has {value!r}; expected numbers")
     return y

@@ -17,8 +17,8 @@ from fewstep.training.reporter import Figures
 
 FIGURES_EVERY = 50
 """Outer steps whose figures a GPU gives at once."""
-PATIENCE = 1.0
-"""Seconds after which it gives those of fewer, which take so long."""
+READ_AFTER = 1.0
+"""Seconds after which figures are read even if fewer outer steps are done."""
 
 
 def figures_every(device: torch.device, prompt: bool) -> int:

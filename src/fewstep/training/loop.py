@@ -22,7 +22,7 @@ from fewstep.learners.divergence import DivergedError
 from fewstep.runtime.rng import seed_torch
 from fewstep.tasks import TaskBatch
 from fewstep.training.figures import (
-    PATIENCE,
+    READ_AFTER,
     NotFiniteError,
     Read,
     Waiting,
@@ -63,8 +63,8 @@ class OuterLoop:
         self.state = State(self.learner, self.optimizer, self.settings.ema_decay)
         self.device = device_of(self.learner)
         # Ranks have to find what is not finite after the same step.
-        patience = PATIENCE if self.ranks.size == 1 else math.inf
-        self.waiting = Waiting(figures_every(self.device, self.reporter.prompt), patience)
+        seconds = READ_AFTER if self.ranks.size == 1 else math.inf
+        self.waiting = Waiting(figures_every(self.device, self.reporter.prompt), seconds)
         self._good: dict[str, Tensor] = {}
         self.written = -math.inf  # when a checkpoint was
         self.asked: Tensor | None = None  # of how many ranks to stop, where there are several

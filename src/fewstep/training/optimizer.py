@@ -69,10 +69,11 @@ class Muon(Optimizer):
             self.rest.state = self.state
             self.rest.param_groups[0]["lr"] = lr
             self.rest.step()
-        alike: dict[torch.Size, list[nn.Parameter]] = {}
+        alike: dict[object, list[nn.Parameter]] = {}
         for weight in self.hidden:
             if weight.grad is not None:
-                alike.setdefault(weight.shape, []).append(weight)
+                kind = weight.shape, weight.dtype, weight.device
+                alike.setdefault(kind, []).append(weight)
         for weights in alike.values():
             gradients = [weight.grad for weight in weights if weight.grad is not None]
             means = [self._mean(weight) for weight in weights]

@@ -107,9 +107,14 @@ def _begin(config: Config, files: RunDir, tasks: Tasks) -> None:
     if config.data_set.keeps_split:
         files.write_json(files.split, split_as_json(tasks))
     # They are of the initialisation that was best until now; the test makes the first two anew.
-    goes_on = not files.last.exists() or checkpoint.load(files.last)[1].step != config.steps
+    goes_on = not (files.last.exists() and is_finished(checkpoint.load(files.last)[1], config))
     for path in (files.calibration, files.interval, *([files.comparison] if goes_on else [])):
         files.remove(path)
+
+
+def is_finished(last: Progress, config: Config) -> bool:
+    """Whether a training is at its end: all steps are done, or its patience is spent."""
+    return last.step >= config.steps or last.is_spent(config.patience, config.val_every)
 
 
 def check_goes_on(config: Config, path: Path) -> None:

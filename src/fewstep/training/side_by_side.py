@@ -19,7 +19,7 @@ from fewstep.training.checkpoint import Progress
 from fewstep.training.lock import trainer
 from fewstep.training.metrics_log import read_metrics
 from fewstep.training.run_dir import RunDir
-from fewstep.training.runs import Run
+from fewstep.training.runs import Run, is_finished
 from fewstep.training.split_file import names_in
 
 
@@ -50,7 +50,7 @@ def diagnose(run: Run, path: Path, steps: int, norm: Norm, tasks: int) -> Figure
     """
     config, last, validation = run.config, run.trained, run.tasks["val"]
     metrics, unread = ranks().from_first(lambda: _metrics(RunDir(path).metrics, last.step))
-    finished = last.step >= config.steps or last.is_spent(config.patience, config.val_every)
+    finished = is_finished(last, config)
     training = None
     with suppress(InputError):
         # Of the size of validation tasks: only then do their scores compare.

@@ -18,8 +18,8 @@ from fewstep.runtime.rng import preserve_rng_state, reseed
 from fewstep.tasks import TaskBatch
 
 WORTH_SENDING = 0.002
-"""Seconds to make a meta-batch from which other processes do: to receive one takes nearly as long
-as that."""
+"""Seconds: meta-batches that take longer to make are made by other processes. To receive one costs
+nearly as much."""
 
 Numbered = Iterator[tuple[Sequence[int], TaskBatch]]  # numbers are for messages
 Stream = Callable[[int, int], Numbered]  # the meta-batches from outer step ``first`` to ``steps``

@@ -1,10 +1,14 @@
 """A user's own file of rows of one task."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.tables.own_rows import check_one_task, given_twice, read_query, read_support
+from fewstep.data.tables.rows_of import frame_of
+from fewstep.data.tables.table import Table
 from fewstep.errors import InputError
 from tests.own_rows import INPUTS, rows_of_task, rows_of_tasks
 
@@ -89,3 +93,31 @@ def test_bytes_are_a_file_as_well(tmp_path):
         read_query(b"hours,tone\n50,red\n", HOW, None)
     with pytest.raises(InputError, match="is a folder"):
         read_query(tmp_path, HOW, None)
+
+
+def test_a_few_rows_have_the_decimal_mark_of_the_table():
+    """Of which they alone do not tell: 1,136 is 1.136 where the others have decimal commas."""
+    cells = ["0,342", "1,136", "4,405", "2,5", "3,75", "0,1"]
+    table = Table(
+        pd.DataFrame({"s": list("aabbcc"), "x": cells, "y": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}),
+        task="s",
+        target="y",
+    )
+    how = TablePreparation.from_json(json.loads(json.dumps(table.preparation.as_json())))
+    assert how == table.preparation
+    (row,) = frame_of({"x": ["1,136"]}, how)["x"]
+    assert row == pytest.approx(1.136)
+
+
+def test_times_of_few_rows_are_read_as_those_of_the_table():
+    times = [f"{n},000" for n in range(1, 13)]
+    frame = pd.DataFrame({"s": ["a"] * 6 + ["b"] * 6, "t": times, "x": range(12), "y": range(12)})
+    table = Table(frame, task="s", target="y", inputs=["x"], time="t", window=2)
+    found = frame_of(frame[["t", "x"]].iloc[:3], table.preparation)["t"]
+    assert found.tolist() == [1000.0, 2000.0, 3000.0]
+
+
+def test_a_bad_target_of_a_row_that_is_left_out():
+    frame = pd.DataFrame({"s": ["a", "a", "b", "b", None], "x": range(5), "y": [*"1234", "bad"]})
+    table = Table(frame, task="s", target="y", inputs=["x"])
+    assert len(table.frame) == 4

@@ -46,6 +46,7 @@ class TablePreparation:
         target_high: Largest of those; 0, as the smallest, where an earlier version kept neither.
         time: Name of the column that tells the order of rows, where they are a series.
         window: Rows of an example of a series, the row itself and those before it.
+        decimal_marks: Of the columns that had numbers as texts, each name and its mark.
 
     >>> import pandas
     >>> columns = {"age": [30, 50, 40], "diet": ["oats", "rye", None], "y": [1, 3, 8]}
@@ -69,6 +70,7 @@ class TablePreparation:
     target_high: float = 0.0
     time: str | None = None
     window: int | None = None
+    decimal_marks: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def fit(
@@ -118,9 +120,10 @@ class TablePreparation:
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """Names of the columns that are numbers, inputs and target."""
-        target = (self.target,) if self.kind == "regression" else ()
-        return (*(form.name for form in self.forms if form.kind == "number"), *target)
+        """Names of the columns that are numbers, or may be: inputs, target and time."""
+        others = (self.target if self.kind == "regression" else None, self.time)
+        inputs = (form.name for form in self.forms if form.kind == "number")
+        return tuple(name for name in (*inputs, *others) if name is not None)
 
     @property
     def by_kind(self) -> tuple[Form, ...]:
@@ -243,4 +246,6 @@ class TablePreparation:
                 values["scaling"] = Scaling(**values["scaling"])
             forms.append(FORMS[values.pop("kind")](**values))
         settings = {name: value for name, value in content.items() if name != "missing_marks"}
-        return cls(**{**settings, "forms": tuple(forms), "classes": tuple(content["classes"])})
+        settings |= {"forms": tuple(forms), "classes": tuple(content["classes"])}
+        marks = tuple((name, mark) for name, mark in content.get("decimal_marks", ()))
+        return cls(**settings | {"decimal_marks": marks})

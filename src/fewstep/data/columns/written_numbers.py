@@ -4,10 +4,11 @@ Each column is decided as a whole, since 1,234 alone may be 1234 as well as 1.23
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from numbers import Number
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,11 +34,13 @@ class Numbers(NamedTuple):
         frame: The table.
         notes: Lines on what was understood.
         doubts: Why a column cannot be understood, by its name.
+        marks: The decimal mark of each column that was read so, by its name.
     """
 
     frame: Any
     notes: tuple[str, ...]
     doubts: dict[str, str]
+    marks: dict[str, str]
 
     def check(self, names: Iterable[str]) -> None:
         """See that there is no doubt about columns that are used.
@@ -50,30 +53,42 @@ class Numbers(NamedTuple):
                 raise InputError(self.doubts[name])
 
 
-def read_numbers(frame: Any, names: Iterable[str], decimal: str = ".") -> Numbers:
+def read_numbers(
+    frame: Any,
+    names: Iterable[str],
+    decimal: str = ".",
+    marks: Mapping[str, str] = MappingProxyType({}),
+) -> Numbers:
     """Read columns of texts as the numbers that they are, where that is unambiguous.
 
     Args:
         frame: A table, which stays as it is.
         names: Of the columns that may be numbers: one that names the tasks may not.
         decimal: The decimal mark of the table, a point or a comma.
+        marks: Those of columns where they are known, as from the table that was trained on: in a
+            few rows, 1,136 may be either number.
     """
     types = load_pandas().api.types
     changed: dict[str, Any] = {}
     doubts: dict[str, str] = {}
     told: dict[str, list[str]] = {}
+    found: dict[str, str] = {}
     for name in names:
         kind = frame[name].dtype if name in frame else None
         if kind is None or not (types.is_object_dtype(kind) or types.is_string_dtype(kind)):
             continue
         try:
             codes, values = factorize(frame[name])
-            cells = [_Cell.of(value, decimal) for value in values]
-            how = _decided(frame, name, codes, cells, decimal)
+            if not _may_be_numbers(values):
+                continue
+            mark = marks.get(name, decimal)
+            cells = [_Cell.of(value, mark) for value in values]
+            how = _decided(frame, name, codes, cells, mark)
         except InputError as doubt:
             doubts[name] = str(doubt)
             continue
         if how:
+            found[name] = how.mark
             read = [cell.read(how.mark) for cell in cells]
             changed[name] = _column(read, codes, frame)
             written = [n for n, cell in enumerate(cells) if cell.is_written]
@@ -82,7 +97,14 @@ def read_numbers(frame: Any, names: Iterable[str], decimal: str = ".") -> Number
             said = f"{name} ({shown(cells[example].text)} is {float(read[example]):.12g})"
             told.setdefault(how.words, []).append(said)
     notes = tuple(f"{words}: {', '.join(columns)}" for words, columns in told.items())
-    return Numbers(frame.assign(**changed) if changed else frame, notes, doubts)
+    return Numbers(frame.assign(**changed) if changed else frame, notes, doubts, found)
+
+
+def _may_be_numbers(values: Sequence[Any]) -> bool:
+    """Whether half of the texts of a column look like numbers, by some of them."""
+    texts = [text for value in values if isinstance(value, str) and (text := value.strip())]
+    sample = texts[:: max(1, len(texts) // _SAMPLE)]
+    return 2 * sum(bool(_LIKE_NUMBER.fullmatch(text)) for text in sample) >= len(sample)
 
 
 def with_unit(column: Any) -> str | None:
@@ -99,7 +121,9 @@ def with_unit(column: Any) -> str | None:
     # Endings of numbers, such as 1st and 2nd, or 3a and 3b, are no unit.
     if known.mean() < NEARLY_ALL or units == {""} or len(units) > FEW / 2:
         return None
-    return None if date_format(values) else values[0].strip()
+    if date_format(values):
+        return None
+    return next(match[0] for match in found if match and (match[1] or "").strip())
 
 
 @dataclass(frozen=True)
@@ -155,9 +179,7 @@ class _How(NamedTuple):
 def _decided(frame: Any, name: str, codes: Any, cells: list[_Cell], decimal: str) -> _How | None:
     """How a column is to be read; None where it is to stay as it is."""
     texts = [cell.text for cell in cells if isinstance(cell.value, str) and cell.text]
-    sample = texts[:: max(1, len(texts) // _SAMPLE)]
-    like = sum(bool(_LIKE_NUMBER.fullmatch(text)) for text in sample)
-    if 2 * like < len(sample) or not any(cell.is_written for cell in cells):
+    if not any(cell.is_written for cell in cells):
         return None
     counts = np.bincount(codes[codes >= 0], minlength=len(cells))
     numbers = [n for n, cell in enumerate(cells) if cell.ours or cell.other]

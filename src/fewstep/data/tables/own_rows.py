@@ -65,7 +65,7 @@ def read_rows(path: Path, how: TablePreparation, task: str | None) -> OwnRows:
 def _rows_of(read: TableFrame, how: TablePreparation, task: str | None, name: str) -> OwnRows:
     columns = list(map(str, read.frame.columns))
     check_columns(columns, how.inputs, name)
-    read = read.with_numbers(how.numbers)
+    read = read.with_numbers(how)
     frame = read.frame
     if len(frame) == 0:
         raise InputError(f"{name} has no rows; expected at least one below the names of columns")
@@ -96,7 +96,7 @@ def read_support(path: Path, how: TablePreparation, task: str | None) -> OwnRows
     if twice:
         notes.append(
             f"{path} has {twice} {'row' if twice == 1 else 'rows'} twice; each weighs as often as "
-            "it is given"
+            "it is given, and where it is left out its copies stay: such errors are too small"
         )
     table = rows.only(rows.known)
     return replace(rows, table=table, notes=tuple(notes), known=np.ones(len(frame), bool))

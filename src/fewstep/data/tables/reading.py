@@ -4,13 +4,14 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fewstep.data.columns.naming import FILE as FILE
 from fewstep.data.columns.naming import ROWS_A_FILE, EmptyTableError, listed, load_pandas
+from fewstep.data.columns.preparation import TablePreparation
 from fewstep.data.columns.written_numbers import read_numbers
 from fewstep.data.tables.text import Parsed, check_names, parse_text
 from fewstep.errors import InputError, first_line
@@ -38,14 +39,15 @@ class TableFrame:
     name: str
     decimal: str = "."
 
-    def with_numbers(self, names: Sequence[str]) -> "TableFrame":
-        """The table with numbers where these columns have them as texts, such as 1,234 or 57%.
+    def with_numbers(self, how: TablePreparation) -> "TableFrame":
+        """The table with numbers where columns have them as texts, such as 1,234 or 57%.
 
         Raises:
             InputError: One is written in two ways.
         """
-        found = read_numbers(self.frame, names, self.decimal)
-        found.check(names)
+        marks = dict(how.decimal_marks)
+        found = read_numbers(self.frame, how.numbers, self.decimal, marks)
+        found.check(how.numbers)
         return replace(self, frame=found.frame, notes=(*self.notes, *found.notes))
 
 

@@ -27,7 +27,7 @@ def frame_of(x: Any, preparation: TablePreparation) -> Any:
     """
     read = _read(x, preparation.inputs)
     check_columns(list(map(str, read.frame.columns)), preparation.inputs)
-    return read.with_numbers(preparation.numbers).frame
+    return read.with_numbers(preparation).frame
 
 
 def check_columns(there: Sequence[str], needed: Sequence[str], source: str = "the table") -> None:

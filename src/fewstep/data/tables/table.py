@@ -94,12 +94,14 @@ class Table:
         numbers = read_numbers(read.frame, others, read.decimal)
         self.inputs, notes = choose_inputs(numbers.frame, target, self.task, inputs, time)
         numbers.check([target, *self.inputs, *([] if time is None else [time])])
-        check_target(numbers.frame, target, kind)
         own = [self.task, target, *(() if time is None else [time])]
         frame, dropped = known_rows(numbers.frame, own)
+        check_target(frame, target, kind)
         self.frame, self.names, self.offsets = _by_task(frame, self.task, time)
         seen = (*_twice(frame), *_alike(self.names))
         self.notes = (*read.notes, *numbers.notes, *notes, *dropped, *seen)
+        used = {target, *self.inputs, *own}
+        self._marks = tuple((n, mark) for n, mark in numbers.marks.items() if n in used)
         self._given: TablePreparation | None = None
 
     def __len__(self) -> int:
@@ -132,7 +134,8 @@ class Table:
         if self._given is not None:
             return self._given
         fitted = TablePreparation.fit(self.frame, self.target, self.inputs, self.kind)
-        return replace(fitted, time=self.time, window=self.window)
+        given = {"time": self.time, "window": self.window, "decimal_marks": self._marks}
+        return replace(fitted, **given)  # type: ignore[arg-type]
 
     @cached_property
     def rows(self) -> TableRows:
