@@ -219,3 +219,10 @@ def test_metrics_that_cannot_be_read_are_not_all_well():
     unread = replace(GOOD, unread="m.jsonl has a line that is no metrics")
     assert findings(unread) == ["of the training nothing is known: " + unread.unread]
     assert "unread" not in diagnosis_as_json(unread)
+
+
+def test_an_inner_loop_that_diverges_is_not_said_to_overfit():
+    apart = replace(GOOD, support_loss_before=1.2, support_loss_after=1.7e24, worse=1.0)
+    told = findings(apart)
+    assert any("the inner loop diverges" in line for line in told)
+    assert not any("overfits the support set" in line for line in told)

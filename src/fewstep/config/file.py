@@ -95,8 +95,8 @@ def remembered_folder(run_dir: Path, given: str | None, config: Config) -> str |
 def no_data_folder(named: str) -> InputError:
     """The one line for a data folder that is not there."""
     return InputError(
-        f"the data folder {named} does not exist; give the folder that holds omniglot/ with "
-        "--data-dir or the variable FEWSTEP_DATA"
+        f"the data folder {named} does not exist; give the folder that holds the data set "
+        "(omniglot/ and the like) with --data-dir or the variable FEWSTEP_DATA"
     )
 
 

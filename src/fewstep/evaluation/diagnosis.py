@@ -38,7 +38,9 @@ def findings(figures: Figures) -> list[str]:
 
     No two of them contradict one another.
     """
-    worse = _worse(figures)
+    diverges = _diverges(figures)
+    # An inner loop that diverges raises every loss.
+    worse = None if diverges else _worse(figures)
     worsened = _worsened(figures)
     plateau, gap = _far_from_a_plateau(figures), _gap(figures)
     if plateau and gap:
@@ -52,7 +54,7 @@ def findings(figures: Figures) -> list[str]:
         not worsened and gap,
         _pretraining(figures),
         _gradient(figures),
-        _diverges(figures) or (not worse and _hardly_adapts(figures)),
+        diverges or (not worse and _hardly_adapts(figures)),
         worse,
         _hardly_covers(figures),
     )

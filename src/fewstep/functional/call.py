@@ -5,6 +5,7 @@ derivative. Where PyTorch's own has none, another stands in for it (`fewstep.fun
 while the model is called, without a change to the user's module.
 """
 
+import difflib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -72,9 +73,10 @@ def functional_call(model: nn.Module, params: Params, x: Inputs) -> Any:
     pure = PureModel(model)
     params = pure.by_first_names(params)
     for name in params.keys() - pure.tensors.keys():
+        near = difflib.get_close_matches(name, pure.tensors, n=1) or list(pure.tensors)[:1]
         raise InputError(
-            f"the model has no parameter or buffer {name!r}; it has "
-            f"{', '.join(map(repr, pure.tensors))}"
+            f"the model has no parameter or buffer {name!r}; give one of its "
+            f"{len(pure.tensors)} names, such as {', '.join(map(repr, near))}"
         )
     return pure(params, x)
 
