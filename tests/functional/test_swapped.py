@@ -64,5 +64,5 @@ def test_names_that_are_no_place_for_a_tensor():
     x, model = torch.randn(4, 3), Tied()
     with pytest.raises(InputError, match=r"'a.weight' and 'b.weight' are two .*; give one"):
         functional_call(model, {"a.weight": _other(), "b.weight": _other()}, x)
-    with pytest.raises(InputError, match=r"no parameter or buffer 'a.wieght'; .* such as 'a.weight'"):
+    with pytest.raises(InputError, match=r"'a.wieght'; .* such as 'a.weight'"):
         functional_call(model, {"a.wieght": _other()}, x)
