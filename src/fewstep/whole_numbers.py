@@ -1,4 +1,4 @@
-"""Whole numbers of any kind as Python's own, which JSON and generators of random numbers take."""
+"""Whole numbers: of any kind as Python's own, which JSON and generators take, and in words."""
 
 import operator
 from typing import Any
@@ -30,3 +30,12 @@ def check_whole(name: str, given: object, least: float = 0) -> int:
     if number < least:
         raise InputError(f"{name} is {given}; expected {least} or more")
     return number
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number of things in words; ``many`` is the plural where it is not ``one`` with an s.
+
+    >>> counted(1, "row"), counted(3, "row"), counted(2, "class", "classes")
+    ('1 row', '3 rows', '2 classes')
+    """
+    return f"1 {one}" if number == 1 else f"{number} {many or one + 's'}"

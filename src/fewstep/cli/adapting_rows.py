@@ -31,6 +31,7 @@ from fewstep.training.adaptable_rows import RowsBase, rows_base_of_adapted, rows
 from fewstep.training.comparison_file import read_comparison
 from fewstep.training.run_dir import RunDir
 from fewstep.training.split_file import split_of_task
+from fewstep.whole_numbers import counted
 
 MOST_LEFT_OUT = 30
 """Support rows that are left out in turn: each is an adaptation of its own."""
@@ -63,7 +64,7 @@ def adapt_to_rows(
     assert known is not None
     taught = taught_targets(known.support_y, how)
     if add and (again := _taught_again(known, len(y))):
-        rows = "1 row was" if again == 1 else f"{again} rows were"
+        rows = counted(again, "row was", "rows were")
         notes.append(
             f"{rows} taught before; each weighs as often as it is given, and where it is left out "
             "its copies stay: such errors are too small"

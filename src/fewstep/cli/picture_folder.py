@@ -7,7 +7,6 @@ from rich.console import Console
 from fewstep.config.file import read_config
 from fewstep.config.recipes import folder_config
 from fewstep.config.schema import Config
-from fewstep.data.class_split import classes_in_words
 from fewstep.data.folder_listing import by_folder
 from fewstep.data.folder_tasks import open_folder, split_folder
 from fewstep.data.source import KeptSplit
@@ -15,6 +14,7 @@ from fewstep.errors import InputError
 from fewstep.report.contact_sheet import draw_contact_sheet
 from fewstep.training.runs import Tasks
 from fewstep.training.split_file import images_of
+from fewstep.whole_numbers import counted
 
 SHOWN = 20  # files that are listed, at most
 WAYS, QUERIES = 5, 5  # at most, unless asked for
@@ -67,7 +67,7 @@ def tell(config: Config, kept: KeptSplit | None, to: Console) -> None:
     sizes = [len(part) for part in parts.values()]
     used, ways = sum(sizes), min(sizes)
     of_parts = f"{sizes[0]} train, {sizes[1]} validation, {sizes[2]} test"
-    told = f"{classes_in_words(used)}: {of_parts}; so at most"
+    told = f"{counted(used, 'class', 'classes')}: {of_parts}; so at most"
     # Tasks of more ways are refused as soon as they are made.
     tasks = f", and tasks are {config.n_way}-way {config.k_shot}-shot"
     say(f"{told} {ways}-way{tasks if config.n_way <= ways else ''}")

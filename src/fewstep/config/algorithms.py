@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from fewstep.whole_numbers import counted
+
 
 @dataclass(frozen=True)
 class Algorithm:
@@ -110,7 +112,7 @@ def steps_in_words(algorithm: str | None, steps: int) -> str:
     entry = ALGORITHMS.get(algorithm or "")
     if steps and entry is not None and entry.closed_form:
         return "solved in closed form"
-    return "1 inner step" if steps == 1 else f"{steps} inner steps"
+    return counted(steps, "inner step")
 
 
 if TYPE_CHECKING:

@@ -13,15 +13,6 @@ from fewstep.whole_numbers import check_whole
 USUAL = (0.6, 0.2, 0.2)
 
 
-def classes_in_words(number: int) -> str:
-    """A number of classes.
-
-    >>> classes_in_words(1), classes_in_words(3)
-    ('1 class', '3 classes')
-    """
-    return "1 class" if number == 1 else f"{number} classes"
-
-
 def split_sizes(classes: int, parts: Sequence[float], of: str = "classes") -> tuple[int, ...]:
     """Classes, or ``of`` what there are, of each part: integers are counts, floats fractions.
 

@@ -11,7 +11,6 @@ import torch
 from fewstep.choices import Split
 from fewstep.config.schema import Config
 from fewstep.data.augmentation import UNCHANGED, Augmentation, Integers
-from fewstep.data.class_split import classes_in_words
 from fewstep.data.draws import Draws, generator
 from fewstep.data.images import ImageClasses
 from fewstep.data.on_demand import OnDemand
@@ -20,6 +19,7 @@ from fewstep.data.resident import ResidentEpisodes, fits
 from fewstep.data.source import Sampler, TaskSource, TaskSpec
 from fewstep.errors import InputError
 from fewstep.tasks import TaskBatch
+from fewstep.whole_numbers import counted
 
 LEAST = 2  # pictures of a class
 
@@ -60,7 +60,7 @@ class EpisodeSampler(TaskSource):
         if self.n_way > self.classes:
             raise InputError(
                 f"n_way is {self.n_way}, but the {self.split} split has "
-                f"{classes_in_words(self.classes)}; choose fewer ways"
+                f"{counted(self.classes, 'class', 'classes')}; choose fewer ways"
             )
         fewest = int(self.images.counts.argmin())
         few = int((self.images.counts < LEAST).sum())

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from fewstep.choices import Split
 from fewstep.config.schema import Config
-from fewstep.data.class_split import classes_in_words, draw_split, usual_sizes
+from fewstep.data.class_split import draw_split, usual_sizes
 from fewstep.data.episodes import episodes
 from fewstep.data.folder import ImageFolder
 from fewstep.data.image_set import ImageSet
 from fewstep.data.preparation import Preparation
 from fewstep.data.source import SPLITS, KeptSplit, TaskSource
 from fewstep.errors import InputError
+from fewstep.whole_numbers import counted
 
 LEAST = 2  # classes of each part: a task tells at least two apart
 
@@ -53,9 +54,9 @@ def split_folder(
         least = LEAST * len(SPLITS)
         if len(images) < least:
             raise InputError(
-                f"{images.folder} has {classes_in_words(len(images))}; training needs {least}, "
-                f"{LEAST} each for training, validation and test: add classes, or adapt a run on "
-                "other pictures to these (fewstep adapt)"
+                f"{images.folder} has {counted(len(images), 'class', 'classes')}; training needs "
+                f"{least}, {LEAST} each for training, validation and test: add classes, or adapt a "
+                "run on other pictures to these (fewstep adapt)"
             )
         sizes = usual_sizes(len(images), max(n_way, LEAST))
         parts = images.split_into(draw_split(sizes, len(images), seed))
@@ -79,6 +80,6 @@ def _check_parts(folder: Path, parts: Mapping[Split, Sequence[str]]) -> None:
         add = "a class" if more == 1 else f"{more} classes"
         folders = "".join(f", or a {split}/ folder" for split in lacking)
         raise InputError(
-            f"{folder}: train/ has {classes_in_words(given)}{told}, and a task tells {LEAST} apart;"
-            f" add {add} to train/{folders}"
+            f"{folder}: train/ has {counted(given, 'class', 'classes')}{told}, and a task tells "
+            f"{LEAST} apart; add {add} to train/{folders}"
         )

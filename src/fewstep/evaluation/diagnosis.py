@@ -9,6 +9,7 @@ from fewstep.evaluation.figures import Figures
 from fewstep.evaluation.numbers import in_percent
 from fewstep.evaluation.remedies import Finding, Remedy, advice
 from fewstep.files import rounded
+from fewstep.whole_numbers import counted
 
 GAP, GAP_IN_ERROR = 0.1, 1.5
 """The most that training classes may be ahead in accuracy, and the most times in error."""
@@ -254,8 +255,8 @@ def _hardly_covers(f: Figures) -> Finding | None:
     rows, share, ci95, tasks = f.covered
     if not share < COVERED or not (share + ci95 < LEVEL or tasks < FEW):
         return None
-    of_rows = "1 row" if rows == 1 else f"{rows} rows"
-    known = "1 validation task tells" if tasks == 1 else f"{tasks} validation tasks tell"
+    of_rows = counted(rows, "row")
+    known = counted(tasks, "validation task tells", "validation tasks tell")
     return Finding(
         f"the {LEVEL:.0%} interval with {of_rows} held {in_percent(share)} of the rows of test "
         f"tasks, and {known} its width: it is too narrow",

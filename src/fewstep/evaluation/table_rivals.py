@@ -15,6 +15,7 @@ from fewstep.evaluation.rivals.rows import Rival, error_rate, rmse
 from fewstep.evaluation.rivals.tuned import choose_tuning, with_tuning
 from fewstep.learners.base import Learner
 from fewstep.learners.finetune import FineTune
+from fewstep.whole_numbers import counted
 
 ROWS = (1, 2, 5, 10, 20)
 """Numbers of rows of a new task that are looked at, as far as tasks have so many."""
@@ -62,7 +63,7 @@ def compare_by_rows(
         tuned = choose_tuning(
             pooled, known.batches, known.names, of_classes=spec.kind == "classification"
         )
-        steps = "1 step" if tuned.inner_steps == 1 else f"{tuned.inner_steps} steps"
+        steps = counted(tuned.inner_steps, "step")
         told = f"{steps} of {tuned.inner_lr:g}"
         networks = {
             **learners,

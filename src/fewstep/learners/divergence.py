@@ -13,6 +13,7 @@ from fewstep.metagrad.inner_loop import GradFn
 from fewstep.metagrad.objective import Objective
 from fewstep.runtime.rng import first_task
 from fewstep.tasks import TaskBatch, tensors_of
+from fewstep.whole_numbers import counted
 
 
 class DivergedError(InputError):
@@ -69,16 +70,14 @@ def _first_not_finite(
 
     for step, params in enumerate(path(GradFn(support_loss), objective.learned)):
         if not all(map(_finite, params.values())):
-            return f"the parameters are not finite after {_inner_steps(step)}"
+            return f"the parameters are not finite after {counted(step, 'inner step')}"
         if not _finite(support_loss(params, step)):
-            return f"the support loss is not finite after {_inner_steps(step)}"
+            return f"the support loss is not finite after {counted(step, 'inner step')}"
     loss, *_ = objective.evaluate_query(params, support_x, query_x, query_y)
-    return None if _finite(loss) else f"the query loss is not finite after {_inner_steps(step)}"
+    if _finite(loss):
+        return None
+    return f"the query loss is not finite after {counted(step, 'inner step')}"
 
 
 def _finite(tensor: Tensor) -> bool:
     return bool(tensor.detach().isfinite().all())
-
-
-def _inner_steps(number: int) -> str:
-    return "1 inner step" if number == 1 else f"{number} inner steps"

@@ -16,6 +16,7 @@ from fewstep.predictors.verdict import Verdict
 from fewstep.report.adapted_from import protocol_as_json
 from fewstep.report.columns import in_columns
 from fewstep.report.predictions import Prediction, prediction_lines
+from fewstep.whole_numbers import counted
 
 THIS = "this model, adapted"
 MOST_NAMED = 12  # classes
@@ -85,7 +86,7 @@ def protocol_line(done: Adaptation, run: Path) -> str:
 def learned(shots: Mapping[Any, int]) -> str:
     """The sentence that says which classes were learned, and from how many pictures."""
     total = sum(shots.values())
-    pictures = "1 picture" if total == 1 else f"{total} pictures"
+    pictures = counted(total, "picture")
     if len(shots) <= MOST_NAMED:
         told = ", ".join(f"{name} {count}" for name, count in shots.items())
     else:

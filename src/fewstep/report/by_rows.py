@@ -10,6 +10,7 @@ from fewstep.evaluation.numbers import averaged, rows_up_to, shown
 from fewstep.evaluation.rivals.of_tables import DESCRIBED, MIXED, POOLED, TUNED
 from fewstep.files import rounded
 from fewstep.report.columns import in_parts
+from fewstep.whole_numbers import counted
 
 
 def as_lines(config: Config, found: Sequence[AtRows], draws: int, width: int) -> Iterator[str]:
@@ -32,7 +33,7 @@ def as_lines(config: Config, found: Sequence[AtRows], draws: int, width: int) ->
 
 def sentence(score: str, at: AtRows) -> str:
     """Which model is the best, which are not told apart from it, and how far the others are."""
-    rows = "1 row" if at.rows == 1 else f"{at.rows} rows"
+    rows = counted(at.rows, "row")
     best, level = at.best, at.level
     told = f"{rows}: {best} is best, {shown(score, at.mean(best).mean)}"
     if level:

@@ -19,6 +19,7 @@ from fewstep.predictors.table_verdict import NAMES, THIS, TableVerdict
 from fewstep.report.adapted_from import protocol_as_json
 from fewstep.report.columns import in_columns
 from fewstep.report.row_predictions import Rows, row_lines
+from fewstep.whole_numbers import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ def as_lines(done: RowsAdaptation, run: Path, out: Path | None, width: int) -> I
 def learned(done: RowsAdaptation) -> str:
     """The sentence that says what was learned, and from how many rows."""
     how, task = done.preparation, done.adapted.about.get("task")
-    rows = "1 row" if len(done.taught) == 1 else f"{len(done.taught)} rows"
+    rows = counted(len(done.taught), "row")
     of = f" of {done.config.task} {task}" if task else ""
     return f"learned {how.target} from {rows}{of}, by {', '.join(how.inputs)}"
 
@@ -105,7 +106,7 @@ def interval_line(done: RowsAdaptation) -> str:
         return ""
     taught = len(done.taught)
     fewer = [int(n) for n in done.adapted.about["half_widths"] if int(n) <= taught]
-    rows = "1 row" if max(fewer) == 1 else f"{max(fewer)} rows"
+    rows = counted(max(fewer), "row")
     nearest = "" if max(fewer) == taught else ", the nearest number that is not larger"
     half = shown("rmse", done.half_width)
     held = held_in_words(done.held)
@@ -139,7 +140,7 @@ def winner_sentence(verdict: TableVerdict) -> str:
     rival_is_better = (values[name] < values[THIS]) == (verdict.score == "rmse")
     # A longer comparison may have found others.
     who = f"of these three, {NAMES[name] if rival_is_better else 'this model'} does best here"
-    rows = "1 row is" if verdict.rows == 1 else f"{verdict.rows} rows are"
+    rows = counted(verdict.rows, "row is", "rows are")
     return who + ("" if verdict.is_settled else f", but {rows} too few to be sure")
 
 

@@ -8,6 +8,7 @@ from fewstep.errors import InputError
 from fewstep.evaluation.numbers import shown
 from fewstep.files import read_json_object
 from fewstep.training.run_dir import RunDir
+from fewstep.whole_numbers import counted
 
 
 class Kept(NamedTuple):
@@ -23,7 +24,7 @@ class Kept(NamedTuple):
 
     def line(self, run: Path) -> str:
         """One sentence for people."""
-        rows = "1 row" if self.rows == 1 else f"{self.rows} rows"
+        rows = counted(self.rows, "row")
         best = "this run" if self.is_best else self.best
         told = (
             f"fewstep compare {run} found with {rows} of test tasks: {best} is best, "
